@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
-from proteins import read_fasta
+from plmbook.sources.record import read_records
 
 TITLES = {
     "esm2_15b": "# ESM2_15B",
@@ -369,7 +369,7 @@ def read_study_genes(folder: Path) -> dict[str, tuple[str, str, int]]:
     ids = dict(entry.split(":") for entry in entries)
     genes = {}
     with open(find_file(folder, "acmg.filtered.genes.fa")) as handle:
-        for header, sequence in read_fasta(handle):
+        for header, sequence in read_records(handle):
             gene = re.search(r" GN=(\S+)", header)[1]
             genes[gene] = (ids[gene], header.split("|")[1], len(sequence))
     if len(ids) != 53 or set(ids) != set(genes):
@@ -382,7 +382,7 @@ def check_lengths(folder: Path) -> None:
     lengths: dict[str, set[int]] = {}
     for path in sorted(folder.rglob("human.part*.fasta.gz")):
         with gzip.open(path, "rt") as handle:
-            for header, sequence in read_fasta(handle):
+            for header, sequence in read_records(handle):
                 lengths.setdefault(header.split()[0], set()).add(len(sequence))
     for gene, (accession, length) in LEFT_OUT.items():
         found = lengths.get(accession, set())

@@ -1,0 +1,70 @@
+"""Publish a trained model: weights, card and log go from the training folder into data/models/.
+
+Usage: python data/make/model.py --run build/model --corpus build/corpus
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from plmbook import paths
+from plmbook.residues import AMINO_ACIDS
+from plmbook.tables import read_fasta
+
+LICENCE = (
+    "CC BY 4.0"  # the weights; the sequences descend from UniProt (CC BY 4.0), PDB (CC0) and RefSeq (public domain)
+)
+LIMITS = (
+    "A small model for running this book, not for use elsewhere and never for clinical use.",
+    "It has read the vertebrate orthologs of the 53 genes: there its scores know the alignment that they are held against.",
+    "Proteins of the localisation, solubility, GO and homology tasks were seen as sequences, without labels.",
+)
+
+
+def residue_frequencies(corpus: Path, sources: dict[str, float]) -> list[float]:
+    """Frequencies of the 20 amino acids in the training mixture, in the order of AMINO_ACIDS."""
+    mixture = [0.0] * len(AMINO_ACIDS)
+    for name, share in sources.items():
+        text = "".join(read_fasta(corpus / name)["sequence"])
+        counts = [text.count(letter) for letter in AMINO_ACIDS]
+        mixture = [m + share / sum(sources.values()) * c / sum(counts) for m, c in zip(mixture, counts, strict=True)]
+    return [round(frequency, 6) for frequency in mixture]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder that `plmbook pretrain` wrote")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder that data/make/corpus.py wrote")
+    args = parser.parse_args()
+    (weights,) = args.run.glob("*.safetensors")
+    record = json.loads(weights.with_suffix(".json").read_text())
+    corpus = json.loads((args.corpus / "corpus.json").read_text())
+    config = record["config"]
+    for private in ("data", "out"):  # folders of the machine that trained it
+        config.pop(private)
+    general, orthologs = (100 * config["sources"][name] for name in ("train.fasta", "orthologs.fasta"))
+    card = {
+        **record,
+        "training_data": (
+            f"{corpus['training']:,} general proteins ({general:.0f} % of the residues read) and "
+            f"{corpus['orthologs']:,} vertebrate orthologs of the 53 genes ({orthologs:.0f} %)"
+        ),
+        "licence": LICENCE,
+        "source": "bundled",
+        "citation": "lin2023evolutionary",
+        "aliases": ["embedded"],
+        "residue_frequencies": residue_frequencies(args.corpus, config["sources"]),
+        "corpus": corpus,
+        "limits": list(LIMITS),
+    }
+    models = paths.data() / "models"
+    models.mkdir(exist_ok=True)
+    shutil.copyfile(weights, models / weights.name)
+    shutil.copyfile(args.run / "log.tsv", models / f"{record['name']}.log.tsv")
+    (models / f"{record['name']}.json").write_text(json.dumps(card, indent=1) + "\n")
+    print(f"{models / weights.name}: {record['parameters']:,} parameters, {record['tokens_seen']:,} tokens read")
+
+
+if __name__ == "__main__":
+    main()

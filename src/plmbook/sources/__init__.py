@@ -1,0 +1,177 @@
+"""The outside sources of data and the tables bundled from them: what they are, where they are, whether they are intact.
+
+One module a source holds its `SOURCE` record and a parser from the source's own format to our table.
+Downloads go through pooch into the cache folder; `PLMBOOK_MIRROR` names a folder that is used instead of the network.
+"""
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from plmbook import paths
+from plmbook.errors import InputError, did_you_mean
+from plmbook.sources import alphafold, clinvar, gnomad, multiz, rescue, uniprot
+from plmbook.sources.record import Source
+
+__all__ = ["SOURCES", "Source", "bundled", "fetch", "listing", "verify"]
+
+SOURCES: dict[str, Source] = {
+    module.SOURCE.name: module.SOURCE for module in (uniprot, clinvar, gnomad, multiz, alphafold, rescue)
+}
+REGISTRY = "registry.txt"  # in data/: `file sha256` a line, the format of pooch
+
+
+def bundled() -> dict[str, str]:
+    """The bundled files and their sha256, as `data/registry.txt` records them: path inside `data/` -> hash."""
+    path = paths.data() / REGISTRY
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected the hashes of the bundled tables, found no such file; python data/make/registry.py"
+        )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {
+        file: sha256 for file, sha256 in (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    }
+
+
+def verify() -> pd.DataFrame:
+    """Compare each bundled file with its recorded hash.
+
+    Returns
+    -------
+    DataFrame
+        `file`, `expected`, `found` ("" where the file is missing), `state` ("bundled", "changed" or "missing").
+    """
+    import pooch
+
+    rows = []
+    for file, expected in bundled().items():
+        path = paths.data() / file
+        found = pooch.file_hash(path, alg="sha256") if path.exists() else ""
+        rows.append((file, expected, found, "bundled" if found == expected else "changed" if found else "missing"))
+    return pd.DataFrame(rows, columns=["file", "expected", "found", "state"])
+
+
+def listing() -> pd.DataFrame:
+    """Everything there is to know about: bundled tables, then outside sources.
+
+    Returns
+    -------
+    DataFrame
+        `name`, `state` ("bundled", "changed", "cached", "in the mirror" or "missing"), `release`, `licence`, `sha256`
+        ("" where not known), `url` ("" for a bundled table).
+    """
+    rows = [(row.file, row.state, "", "see data/README.md", row.expected, "") for row in verify().itertuples()]
+    for source in SOURCES.values():
+        rows.append((source.name, _state(source), source.release, source.licence, source.sha256 or "", source.url))
+    return pd.DataFrame(rows, columns=["name", "state", "release", "licence", "sha256", "url"])
+
+
+def fetch(name: str, accession: str | None = None) -> Path:
+    """Download a source, or find it in the mirror, and return the path of its file.
+
+    Parameters
+    ----------
+    name : str
+        A name of `SOURCES`.
+    accession : str, optional
+        UniProt accession; needed by the sources that have one file a protein.
+
+    Returns
+    -------
+    Path
+        In the mirror (`PLMBOOK_MIRROR`: the whole file or an extract of it, in the folder or one below, perhaps
+        gzipped), or in the cache folder.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, a missing or needless accession, a file that the mirror does not hold, or a file whose
+        sha256 is not the known one, which is the published one or the one recorded at the first download.
+
+    Examples
+    --------
+    >>> fetch("clinvr")
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: unknown source 'clinvr'; expected one of uniprot, clinvar, gnomad, multiz, alphafold, \
+rescue-scores; did you mean 'clinvar'?
+    """
+    if name not in SOURCES:
+        raise InputError(f"unknown source {name!r}; expected one of {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")
+    source = SOURCES[name]
+    if source.per_protein and accession is None and not os.environ.get("PLMBOOK_MIRROR"):
+        raise InputError(f"source {name!r} has one file a protein: expected a UniProt accession, such as P04637")
+    if accession is not None and not source.per_protein:
+        raise InputError(f"source {name!r} is one file: expected no accession, found {accession!r}")
+    mirror = os.environ.get("PLMBOOK_MIRROR")
+    if mirror:
+        return _from_mirror(source, Path(mirror).expanduser(), accession)
+    return _download(source, accession)
+
+
+def _mirror_names(source: Source, accession: str | None) -> list[str]:
+    names = [source.file_name(accession)] if accession or not source.per_protein else []
+    names += [f"{name}.gz" for name in names] + list(source.extracts)
+    return names
+
+
+def _from_mirror(source: Source, mirror: Path, accession: str | None) -> Path:
+    names = _mirror_names(source, accession)
+    for name in names:
+        for path in (mirror / name, *sorted(mirror.glob(f"*/{name}"))):
+            if path.is_file():
+                _check_hash(path, source)
+                return path
+    raise InputError(f"PLMBOOK_MIRROR {mirror}: expected {' or '.join(names)} there or one folder below, found none")
+
+
+def _check_hash(path: Path, source: Source) -> None:
+    """Compare a file of the mirror, or what it unpacks to, with the known hash of the source, if there is one."""
+    if source.sha256 is None:
+        return
+    content = path.read_bytes()
+    if path.suffix == ".gz" and not source.url.endswith(".gz"):
+        content = gzip.decompress(content)
+    found = hashlib.sha256(content).hexdigest()
+    if found != source.sha256:
+        raise InputError(
+            f"{path}: expected sha256 {source.sha256} ({source.name}), found {found}; another version, or cut short?"
+        )
+
+
+def _download(source: Source, accession: str | None) -> Path:
+    import pooch
+
+    folder = paths.cache() / source.name
+    file = source.file_name(accession)
+    record = folder / f"{file}.sha256"
+    known = source.sha256 or (record.read_text(encoding="utf-8").strip() if record.exists() else None)
+    try:
+        path = pooch.retrieve(
+            source.url.format(accession=accession), known_hash=known and f"sha256:{known}", fname=file, path=folder
+        )
+    except ValueError as error:  # pooch names both hashes
+        raise InputError(f"{source.name}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{source.name}: cannot download {source.url.format(accession=accession)}: {error}") from None
+    if known is None:
+        record.write_text(pooch.file_hash(path, alg="sha256") + "\n", encoding="utf-8")
+    return Path(path)
+
+
+def _state(source: Source) -> str:
+    folder = paths.cache() / source.name
+    if folder.is_dir() and any(path.suffix != ".sha256" for path in folder.iterdir()):
+        return "cached"
+    mirror = os.environ.get("PLMBOOK_MIRROR")
+    if mirror:
+        try:
+            _from_mirror(source, Path(mirror).expanduser(), None)
+        except InputError:
+            return "missing"
+        return "in the mirror"
+    return "missing"

@@ -1,0 +1,127 @@
+"""ClinVar: what laboratories and panels say about variants."""
+
+import re
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+
+from plmbook.errors import InputError
+from plmbook.residues import Mutation, MutationError
+from plmbook.sources.record import Source, opened
+
+SOURCE = Source(
+    name="clinvar",
+    title="ClinVar variant_summary (tab-delimited)",
+    url="https://ftp.ncbi.nlm.nih.gov/pub/clinvar/tab_delimited/archive/2022/variant_summary_2022-09.txt.gz",
+    release="2022-09-17 (VCF, classes) and 2022-09-19 (variant_summary, transcripts)",
+    licence="public domain (NCBI)",
+    citation="Landrum et al., Nucleic Acids Research 2018, doi:10.1093/nar/gkx1153",
+    extracts=("variant_summary.hgvs.tsv.gz",),
+    note="ClinVar archives one variant_summary a month; the weekly file of 2022-09-19, which the rescue-mutation study "
+    "used, is not archived. The address is the monthly file of 2022-09, so a few classes "
+    "differ from the bundled extract.",
+)
+
+NAME = re.compile(r"(?P<transcript>[^(:]+)(?:\((?P<gene>[^)]+)\))?:(?P<change>\S+) \((?P<protein>p\.[^)]+)\)")
+PATHOGENIC = {"Pathogenic", "Likely pathogenic", "Pathogenic/Likely pathogenic"}
+BENIGN = {"Benign", "Likely benign", "Benign/Likely benign"}
+
+
+def classify(significance: str) -> str:
+    """The class of a ClinVar significance: "P/LP", "B/LB", "VUS" or "Other" (conflicting, risk factor, ...).
+
+    What follows the first `;` or `,` (drug response, risk factor) does not change the class.
+
+    Examples
+    --------
+    >>> [classify(s) for s in ("Likely pathogenic; drug response", "Benign", "Uncertain significance")]
+    ['P/LP', 'B/LB', 'VUS']
+    >>> classify("Conflicting interpretations of pathogenicity")
+    'Other'
+    """
+    first = re.split("[;,]", significance)[0].strip()
+    if first in PATHOGENIC:
+        return "P/LP"
+    if first in BENIGN:
+        return "B/LB"
+    return "VUS" if first == "Uncertain significance" else "Other"
+
+
+def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") -> pd.DataFrame:
+    """Read the missense variants of a variant_summary file, whole or cut to some columns.
+
+    Parameters
+    ----------
+    source : path or text handle
+        Tab-separated; needs the columns `Name` and `ClinicalSignificance`. Columns are found by name.
+    assembly : str
+        The whole file holds each variant once an assembly; rows of another assembly are passed over.
+
+    Returns
+    -------
+    DataFrame
+        `gene` (of the name, so one symbol even where a variant overlaps two genes), `mutation` ("R175H"),
+        `transcript` (RefSeq, with version), `change` ("c.524G>A"), `significance` (the class, see `classify`),
+        `stated` (ClinVar's own words). One row an allele: different alleles may give the same mutation.
+        Rows that are no missense substitution (stops, frameshifts, `=`, no `p.`) are passed over.
+
+    Raises
+    ------
+    InputError
+        Where a needed column is missing.
+
+    Examples
+    --------
+    >>> import io
+    >>> text = "Name\\tClinicalSignificance\\nNM_000371.4(TTR):c.148G>A (p.Val50Met)\\tPathogenic\\n"
+    >>> read_variant_summary(io.StringIO(text)).values.tolist()
+    [['TTR', 'V50M', 'NM_000371.4', 'c.148G>A', 'P/LP', 'Pathogenic']]
+    """
+    rows = []
+    with opened(source) as handle:
+        columns = handle.readline().rstrip("\r\n").lstrip("#").split("\t")
+        missing = {"Name", "ClinicalSignificance"} - set(columns)
+        if missing:
+            raise InputError(
+                f"variant_summary: expected the columns Name and ClinicalSignificance, missing {sorted(missing)}"
+            )
+        for line in handle:  # quotes are plain characters in this file
+            row = dict(zip(columns, line.rstrip("\r\n").split("\t"), strict=False))
+            if row.get("Assembly", assembly) != assembly:
+                continue
+            match = NAME.match(row["Name"])
+            if match is None:
+                continue
+            try:
+                mutation = str(Mutation.parse(match["protein"]))
+            except MutationError:
+                continue
+            stated = row["ClinicalSignificance"]
+            gene = match["gene"] or row.get("GeneSymbol", "")
+            rows.append((gene, mutation, match["transcript"], match["change"], classify(stated), stated))
+    return pd.DataFrame(rows, columns=["gene", "mutation", "transcript", "change", "significance", "stated"])
+
+
+def transcripts(summary: pd.DataFrame) -> pd.DataFrame:
+    """One transcript a (gene, mutation): the one that names most missense variants of the gene, then the first by name.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Of `read_variant_summary`.
+
+    Returns
+    -------
+    DataFrame
+        `gene`, `mutation`, `transcript`, `n_transcripts` (int64: how many transcripts named this mutation); the key is
+        (gene, mutation).
+    """
+    pairs = summary[["gene", "mutation", "transcript"]].drop_duplicates()
+    uses = pairs.groupby(["gene", "transcript"]).size().rename("uses").reset_index()
+    ranked = pairs.merge(uses).sort_values(
+        ["gene", "mutation", "uses", "transcript"], ascending=[True, True, False, True]
+    )
+    groups = ranked.groupby(["gene", "mutation"], sort=True)
+    table = groups["transcript"].agg(transcript="first", n_transcripts="size").reset_index()
+    return table.astype({"n_transcripts": "int64"})

@@ -1,0 +1,96 @@
+"""gnomAD: how frequent alleles are in 125,748 exomes (release 2.1.1)."""
+
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from plmbook.errors import InputError
+from plmbook.residues import Mutation, MutationError
+from plmbook.sources.record import Source, opened
+
+SOURCE = Source(
+    name="gnomad",
+    title="gnomAD exomes 2.1.1 on GRCh38 (lift-over)",
+    url="https://storage.googleapis.com/gcp-public-data--gnomad/release/2.1.1/liftover_grch38/vcf/exomes/"
+    "gnomad.exomes.r2.1.1.sites.liftover_grch38.vcf.bgz",
+    release="2.1.1 (exomes, lift-over to GRCh38)",
+    licence="CC0",
+    citation="Karczewski et al., Nature 2020, doi:10.1038/s41586-020-2308-7",
+    extracts=("final_mutant_list_gnomad_allele_freq.txt.gz",),
+    note="Tens of gigabytes. What is read here is an export of some sites by `bcftools query`: "
+    "CHROM POS ID REF ALT FILTER AC AN AF AF_popmax popmax allele_type variant_type n_alt_alleles vep.",
+)
+
+# Places in a consequence of VEP as gnomAD 2.1.1 writes it.
+CONSEQUENCE, SYMBOL, FEATURE, PROTEIN_CHANGE, CANONICAL = 1, 3, 6, 11, 26
+
+
+def read_export(source: str | Path | TextIO) -> pd.DataFrame:
+    """Read the missense consequences of a site export of gnomAD 2.1.1.
+
+    The frequency is computed as AC / AN. The published export wrote AF and AF_popmax without a tab between them
+    ("7.95697e-065.78168e-05"), so its column AF cannot be read; rows with and without that fault are accepted.
+
+    Parameters
+    ----------
+    source : path or text handle
+        A header line, then one row an allele; empty lines are passed over.
+
+    Returns
+    -------
+    DataFrame
+        `gene`, `mutation` ("R175H", in the numbering of `ensembl_transcript`), `ensembl_transcript`, `canonical`
+        (bool), `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`, `allele_number` (int64),
+        `allele_frequency` (float64; NaN where AN is 0). One row an allele and transcript.
+
+    Raises
+    ------
+    InputError
+        Where a row has neither 14 nor 15 fields.
+    """
+    rows = []
+    with opened(source) as handle:
+        next(handle)
+        for number, line in enumerate(handle, start=2):
+            fields = line.rstrip("\r\n").split("\t")
+            if fields == [""]:
+                continue
+            if len(fields) not in (14, 15):
+                raise InputError(
+                    f"gnomAD export, line {number}: expected 15 fields (or 14, AF and AF_popmax run together), "
+                    f"found {len(fields)}"
+                )
+            allele = ":".join((fields[0], fields[1], fields[3], fields[4]))
+            count, total = int(fields[6]), int(fields[7])
+            for entry in fields[-1].split(","):
+                gene, transcript, mutation, canonical = _missense(entry.split("|"))
+                if mutation:
+                    rows.append((gene, mutation, transcript, canonical, allele, fields[5], count, total))
+    table = pd.DataFrame(
+        rows,
+        columns=[
+            "gene",
+            "mutation",
+            "ensembl_transcript",
+            "canonical",
+            "allele",
+            "filter",
+            "allele_count",
+            "allele_number",
+        ],
+    )
+    table["allele_frequency"] = table["allele_count"] / table["allele_number"].replace(0, np.nan)
+    return table
+
+
+def _missense(entry: list[str]) -> tuple[str, str, str, bool]:
+    """Gene, transcript, mutation ("" where the consequence is no missense substitution) and whether it is canonical."""
+    if len(entry) <= CANONICAL or "missense_variant" not in entry[CONSEQUENCE] or ":" not in entry[PROTEIN_CHANGE]:
+        return "", "", "", False
+    try:
+        mutation = str(Mutation.parse(entry[PROTEIN_CHANGE].split(":", 1)[1]))
+    except MutationError:
+        return "", "", "", False
+    return entry[SYMBOL], entry[FEATURE], mutation, entry[CANONICAL] == "YES"

@@ -1,0 +1,169 @@
+"""UCSC multiz100way: protein alignments of 100 vertebrates to human transcripts."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from plmbook.errors import InputError
+from plmbook.residues import AMINO_ACIDS
+from plmbook.sources.record import Source, opened, read_records
+
+SOURCE = Source(
+    name="multiz",
+    title="UCSC multiz100way, protein alignments of the coding exons (hg38)",
+    url="https://hgdownload.soe.ucsc.edu/goldenPath/hg38/multiz100way/alignments/knownGene.multiz100way.exonAA.fa.gz",
+    release="hg38 multiz100way, transcripts as UCSC had them in 2022",
+    licence="free for all uses (UCSC Genome Browser alignments)",
+    citation="Blanchette et al., Genome Research 2004, doi:10.1101/gr.1933104",
+    extracts=("multiz100way-msa.tar.gz",),
+    note="The transcripts of this file follow UCSC's current gene set, so versions may differ from 2022.",
+)
+
+HUMAN = "hg38"
+STOP = "Z"  # UCSC writes a stop codon as Z
+MAX_FLANK = 5
+HEADER = re.compile(
+    r"(?P<transcript>[^_\s.]+)(?:\.\d+)?_(?P<assembly>[A-Za-z0-9]+)(?:_(?P<exon>\d+)_(?P<total>\d+))?(?:\s|$)"
+)
+
+Rows = dict[str, str]  # assembly -> aligned row
+
+
+def read_alignments(source: str | Path | TextIO, keep: set[str] | None = None) -> dict[str, Rows]:
+    """Read aligned rows: transcript -> assembly -> row, exons joined in their order.
+
+    Parameters
+    ----------
+    source : path or text handle
+        FASTA whose headers are `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or
+        `TRANSCRIPT_ASSEMBLY` (exons already joined). Rows hold the 20 letters, `X`, `-`, and `Z` for a stop.
+    keep : set of str, optional
+        Transcripts to keep (without version); the whole file has many.
+
+    Returns
+    -------
+    dict of dict
+        Rows of one transcript have one length. A record that appears again must be equal and counts once.
+
+    Raises
+    ------
+    InputError
+        Where a header cannot be read, a repeated record differs, an exon is missing, or lengths differ.
+
+    Examples
+    --------
+    >>> import io
+    >>> text = ">T1.2_hg38_1_2 2 0 0\\nMK\\n>T1.2_mm10_1_2 2 0 0\\nM-\\n"
+    >>> text += ">T1.2_hg38_2_2 2 0 0\\nAZ\\n>T1.2_mm10_2_2 2 0 0\\nAZ\\n"
+    >>> read_alignments(io.StringIO(text))
+    {'T1': {'hg38': 'MKAZ', 'mm10': 'M-AZ'}}
+    """
+    exons: dict[tuple[str, str], dict[int, str]] = {}
+    totals: dict[str, int] = {}
+    with opened(source) as handle:
+        for header, row in read_records(handle):
+            match = HEADER.match(header)
+            if match is None:
+                raise InputError(f"multiz100way: expected a header TRANSCRIPT_ASSEMBLY[_EXON_TOTAL], found {header!r}")
+            transcript, assembly = match["transcript"], match["assembly"]
+            if keep is not None and transcript not in keep:
+                continue
+            exon = int(match["exon"] or 1)
+            totals[transcript] = int(match["total"] or 1)
+            if exons.setdefault((transcript, assembly), {}).setdefault(exon, row) != row:
+                raise InputError(f"multiz100way: {header.split()[0]} appears again with another row")
+    alignments: dict[str, Rows] = {}
+    for (transcript, assembly), parts in exons.items():
+        if len(parts) != totals[transcript]:
+            raise InputError(f"multiz100way: {transcript}_{assembly} has {len(parts)} of {totals[transcript]} exons")
+        alignments.setdefault(transcript, {})[assembly] = "".join(parts[n] for n in sorted(parts))
+    for transcript, rows in alignments.items():
+        if len({len(row) for row in rows.values()}) != 1:
+            raise InputError(f"multiz100way: rows of {transcript} differ in length")
+    return alignments
+
+
+def human_sequence(rows: Mapping[str, str]) -> str:
+    """The human protein of an alignment: without gaps and without the final stop."""
+    return rows[HUMAN].replace("-", "").removesuffix(STOP)
+
+
+def matching_transcript(alignments: Mapping[str, Rows], sequence: str) -> str:
+    """The transcript whose human row is exactly `sequence`, "" if there is none."""
+    return next((name for name in sorted(alignments) if human_sequence(alignments[name]) == sequence), "")
+
+
+def residue_counts(rows: Mapping[str, str]) -> pd.DataFrame:
+    """Count what stands in each column at a human residue.
+
+    Parameters
+    ----------
+    rows : mapping
+        Assembly -> aligned row, the human one included and counted.
+
+    Returns
+    -------
+    DataFrame
+        `position` (int64, 1-based in the human protein), `ref` (the human residue), one int64 column an amino acid,
+        `gap` (`-`), `unknown` (`X`, or a stop inside a row). Each row sums to the number of assemblies.
+    """
+    human = rows[HUMAN]
+    n_residues = len(human_sequence(rows))
+    columns = [i for i, residue in enumerate(human) if residue != "-"][:n_residues]
+    letters = np.array([list(row) for row in rows.values()])[:, columns]  # (n_assemblies, L)
+    table = pd.DataFrame({"position": np.arange(1, len(columns) + 1), "ref": list(human_sequence(rows))})
+    for residue in AMINO_ACIDS:
+        table[residue] = (letters == residue).sum(axis=0)
+    table["gap"] = (letters == "-").sum(axis=0)
+    table["unknown"] = len(rows) - table[[*AMINO_ACIDS, "gap"]].sum(axis=1)
+    return table
+
+
+def flank(human: str, other: str, position: int) -> int:
+    """How many residues are identical on each side of a position, in both at once, up to 5.
+
+    Parameters
+    ----------
+    human, other : str
+        Two rows of an alignment in which the human one has no gaps, without the final stop of the human one.
+    position : int
+        1-based.
+
+    Returns
+    -------
+    int
+        The largest k such that the k residues before and the k residues after are the same; the end of the
+        protein ends it.
+
+    Examples
+    --------
+    >>> flank("MKTAYIA", "MKSAYIG", 4)
+    0
+    >>> flank("MKTAYIA", "MKTVYIG", 4)
+    2
+    """
+    i = position - 1
+    k = 0
+    while k < MAX_FLANK and i - k >= 1 and i + k + 1 < len(human):
+        if human[i - k - 1] != other[i - k - 1] or human[i + k + 1] != other[i + k + 1]:
+            break
+        k += 1
+    return k
+
+
+def carriers(rows: Mapping[str, str], position: int, alt: str) -> dict[str, int]:
+    """The assemblies that carry `alt` at a human position, with their flank (see `flank`).
+
+    Raises
+    ------
+    InputError
+        Where the human row has gaps (none of the bundled genes has).
+    """
+    human = human_sequence(rows)
+    if "-" in rows[HUMAN]:
+        raise InputError("multiz100way: expected a human row without gaps")
+    return {name: flank(human, row, position) for name, row in sorted(rows.items()) if row[position - 1] == alt}

@@ -1,0 +1,100 @@
+"""What is known about an outside source, and how its files are opened."""
+
+import gzip
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TextIO
+
+
+@dataclass(frozen=True)
+class Source:
+    """An outside source of data, as a person would cite it.
+
+    Attributes
+    ----------
+    name : str
+        The name that `fetch` takes.
+    title : str
+        What it is, in a few words.
+    url : str
+        Where it is downloaded. `{accession}` in it is a UniProt accession: one file a protein.
+    release : str
+        The release that the bundled tables come from.
+    licence : str
+    citation : str
+        The paper, with its DOI where it has one.
+    sha256 : str or None
+        Of the remote file. None where no copy of the whole remote file was ever hashed here; the hash is then
+        recorded beside the file at the first download, and later downloads are checked against that record.
+    extracts : tuple of str
+        Names of files in the source's own format that hold a part of it; accepted in a mirror instead of the whole.
+    note : str
+        What a person should know before using it.
+    """
+
+    name: str
+    title: str
+    url: str
+    release: str
+    licence: str
+    citation: str
+    sha256: str | None = None
+    extracts: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def per_protein(self) -> bool:
+        """Whether the source has one file a protein."""
+        return "{accession}" in self.url
+
+    def file_name(self, accession: str | None = None) -> str:
+        """The name of the downloaded file, which is the last part of the URL."""
+        return self.url.format(accession=accession).rsplit("/", 1)[-1]
+
+
+@contextmanager
+def opened(source: str | Path | TextIO) -> Iterator[TextIO]:
+    """Open a path as text (gzip by its suffix, `.bgz` included); a handle passes through and stays open."""
+    if hasattr(source, "read"):
+        yield source
+        return
+    path = Path(source)
+    reader = gzip.open if path.suffix in {".gz", ".bgz"} else open
+    with reader(path, "rt", encoding="utf-8") as handle:
+        yield handle
+
+
+def tar_members(path: str | Path) -> Iterator[tuple[str, TextIO]]:
+    """Yield (stem of the name, text handle) of each file of a tar archive, sorted by name."""
+    with tarfile.open(path) as tar:
+        for member in sorted(tar.getmembers(), key=lambda member: member.name):
+            if member.isfile():
+                yield Path(member.name).stem, TextIOWrapper(tar.extractfile(member), encoding="utf-8")
+
+
+def read_records(handle: TextIO) -> Iterator[tuple[str, str]]:
+    """Yield (header without `>`, sequence) of a FASTA text, letters as they are; empty lines are skipped.
+
+    `plmbook.tables.read_fasta` is the strict reader for users' files; outside sources hold gaps and stops.
+
+    Examples
+    --------
+    >>> import io
+    >>> list(read_records(io.StringIO(">a b\\nMK-\\n\\nZ\\n>c\\nM")))
+    [('a b', 'MK-Z'), ('c', 'M')]
+    """
+    header, lines = None, []
+    for line in handle:
+        line = line.strip()
+        if line.startswith(">"):
+            if header is not None:
+                yield header, "".join(lines)
+            header, lines = line[1:], []
+        elif line:
+            lines.append(line)
+    if header is not None:
+        yield header, "".join(lines)

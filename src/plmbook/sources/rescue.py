@@ -1,0 +1,88 @@
+"""The table of variants and scores that the rescue-mutation study published."""
+
+import ast
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from plmbook.errors import InputError
+from plmbook.residues import Mutation
+from plmbook.sources.record import Source, opened
+
+SOURCE = Source(
+    name="rescue-scores",
+    title="The rescue-mutation study: ClinVar variants of 53 genes with ESM-2 and ESM-1v scores",
+    url="https://raw.githubusercontent.com/cx0/llm-for-clinical-variants/"
+    "5e27cb2af44c87c0ffe0c6ab736ed1bf64acd827/data/clinvar_dm_esm_scores.txt",
+    release="ClinVar 2022-09-17, gnomAD 2.1.1; scores of 2022",
+    licence="not stated by the repository; the variants are ClinVar's (public domain) and gnomAD's (CC0)",
+    citation="Protein language model rescue mutations highlight variant effects and structure in clinically relevant "
+    "genes, NeurIPS 2022 LMRL workshop",
+    sha256="64ec31a9f0bd7bb91fedc4b26fb2cbaf6a71e77dc5e6624f6055788b830d2cd1",
+    extracts=("clinvar_dm_esm_scores.tsv.gz",),
+)
+
+MODELS = {  # column of the file -> name of the model's card; the mean of the five is "esm1v"
+    "esm2_t33_650M_UR50D": "esm2_t33_650M_UR50D",
+    **{f"esm1v_t33_650M_UR90S_{i}": f"esm1v_t33_650M_UR90S_{i}" for i in range(1, 6)},
+    "esm1v_t33_650M_UR90S_average": "esm1v",
+}
+FLANKS = tuple(f"CPD_{k}" for k in range(6))
+
+
+def read_scores(source: str | Path | TextIO) -> pd.DataFrame:
+    """Read the published table.
+
+    Parameters
+    ----------
+    source : path or text handle
+        Tab-separated, one row a (gene, mutation); the last line has no line end; a score is empty where the model was
+        not run; a frequency of 0 means that the variant was not found in gnomAD.
+
+    Returns
+    -------
+    DataFrame
+        `gene`, `mutation`, `position` (int64), `ref`, `alt`, `significance`, `allele_frequency` (float64,
+        NaN = absent), one float64 column a model (named as `MODELS` names it, NaN = not run; negative =
+        damaging), and `CPD_0` to `CPD_5`: tuples of assemblies that carry `alt` with k identical residues on each side.
+
+    Raises
+    ------
+    InputError
+        Where a column is missing, a (gene, mutation) comes twice, or the two forms of a change disagree.
+    """
+    with opened(source) as handle:
+        raw = pd.read_csv(handle, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+    needed = ["GENE", "MUTATION", "AA_CHANGE", "GROUP", "gnomAD_AF", *MODELS, *FLANKS]
+    missing = [name for name in needed if name not in raw.columns]
+    if missing:
+        raise InputError(f"published scores: missing the columns {', '.join(missing)}")
+    repeated = raw.duplicated(["GENE", "MUTATION"])
+    if repeated.any():
+        row = raw[repeated].iloc[0]
+        raise InputError(
+            f"published scores: expected every (gene, mutation) once, found {row['GENE']} {row['MUTATION']} again"
+        )
+    mutations = [Mutation.parse(text) for text in raw["MUTATION"]]
+    for row, (mutation, change) in enumerate(zip(mutations, raw["AA_CHANGE"], strict=True), start=2):
+        if Mutation.parse(change) != mutation:
+            raise InputError(f"published scores, line {row}: MUTATION {mutation} and AA_CHANGE {change} disagree")
+    frequency = raw["gnomAD_AF"].astype("float64")
+    table = pd.DataFrame(
+        {
+            "gene": raw["GENE"],
+            "mutation": raw["MUTATION"],
+            "position": [m.position for m in mutations],
+            "ref": [m.ref for m in mutations],
+            "alt": [m.alt for m in mutations],
+            "significance": raw["GROUP"],
+            "allele_frequency": frequency.where(frequency > 0, np.nan),
+        }
+    )
+    for column, model in MODELS.items():
+        table[model] = pd.to_numeric(raw[column].replace("", np.nan))
+    for column in FLANKS:
+        table[column] = [() if text == "No" else tuple(ast.literal_eval(text)) for text in raw[column]]
+    return table

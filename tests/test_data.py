@@ -1,0 +1,279 @@
+"""The bundled tables hold what data/README.md says: counts, joins, and the published figures recomputed from them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from plmbook import paths, sources, tables
+from plmbook.residues import AMINO_ACIDS
+
+ESM2, ESM1V = "esm2_t33_650M_UR50D", "esm1v"
+CLASSES = ["P/LP", "B/LB"]
+
+
+@pytest.fixture(scope="module")
+def genes():
+    return tables.load("genes")
+
+
+@pytest.fixture(scope="module")
+def variants():
+    return tables.load("variants")
+
+
+@pytest.fixture(scope="module")
+def alignment():
+    return tables.load("alignment")
+
+
+@pytest.fixture(scope="module")
+def published():
+    """One column a model, NaN where it was not run."""
+    long = tables.load("published_effects")
+    return long.pivot(index=["gene", "mutation"], columns="model", values="score").reset_index()
+
+
+@pytest.fixture(scope="module")
+def labelled(variants, published):
+    """The P/LP and B/LB variants with their published scores."""
+    table = variants.merge(published, on=["gene", "mutation"], how="left")
+    return table[table["significance"].isin(CLASSES)]
+
+
+def area(table, score):
+    """AUROC of P/LP against B/LB over the rows that have the score, not by our own metrics; lower = more damaging."""
+    scored = table[table[score].notna()]
+    return roc_auc_score(scored["significance"] == "P/LP", -scored[score])
+
+
+def within_genes(table, score, minimum=5):
+    """(number of genes, mean over genes of the AUROC) over the genes with at least `minimum` of each class."""
+    areas = [
+        area(rows, score)
+        for _, rows in table[table[score].notna()].groupby("gene")
+        if all((rows["significance"] == name).sum() >= minimum for name in CLASSES)
+    ]
+    return len(areas), float(np.mean(areas))
+
+
+# --- genes ---
+
+
+def test_there_are_53_genes_up_to_1000_residues(genes):
+    assert len(genes) == 53
+    assert genes["length"].max() <= 1000
+    assert genes["uniprot"].is_unique
+
+
+def test_47_genes_have_an_alignment_of_their_own_sequence(genes):
+    without = genes.loc[genes["transcript"] == "", "gene"].tolist()
+    assert without == ["BTD", "HNF1A", "MEN1", "MUTYH", "PKP2", "WT1"]
+    assert (genes["n_species"] == np.where(genes["transcript"] == "", 0, 100)).all()
+
+
+def test_the_right_one_of_two_transcripts_is_taken(genes):
+    """The file of each of these genes begins with another protein (TP53's with one of 76 residues)."""
+    taken = genes.set_index("gene")["transcript"]
+    assert taken[["LMNA", "TP53", "MAX", "VHL"]].tolist() == [
+        "ENST00000368300",
+        "ENST00000269305",
+        "ENST00000358664",
+        "ENST00000256474",
+    ]
+
+
+# --- variants ---
+
+
+def test_variants_are_counted_by_class(variants):
+    assert len(variants) == 25_096
+    assert variants["significance"].value_counts().to_dict() == {"VUS": 20_643, "P/LP": 3_673, "B/LB": 780}
+
+
+def test_every_gene_is_known_and_has_variants(genes, variants):
+    assert set(variants["gene"]) == set(genes["gene"])
+
+
+def test_wild_types_match_unless_flagged(genes, variants):
+    sequences = genes.set_index("gene")["sequence"]
+    found = [sequences[v.gene][v.position - 1 : v.position] for v in variants.itertuples()]
+    assert ((variants["ref"] == found) == variants["matches"]).all()
+    assert (~variants["matches"]).sum() == 2_105
+
+
+def test_mismatches_lie_in_the_six_genes_and_have_a_reason(genes, variants):
+    wrong = variants[~variants["matches"]]
+    assert set(wrong["gene"]) == set(genes.loc[genes["transcript"] == "", "gene"])
+    assert wrong["mismatch_reason"].str.split(":").str[0].value_counts().to_dict() == {
+        "other isoform": 2_058,
+        "past the end": 44,
+        "reference differs": 3,
+    }
+
+
+def test_aligned_positions_hold_the_wild_type(genes, variants):
+    """Moved to the gene's sequence, each variant of another isoform meets its own wild type (HNF1A 574 apart)."""
+    sequences = genes.set_index("gene")["sequence"]
+    placed = variants[(variants["aligned_position"] > 0) & ~variants["mismatch_reason"].str.startswith("reference")]
+    assert all(sequences[v.gene][v.aligned_position - 1] == v.ref for v in placed.itertuples())
+    assert (variants["aligned_position"] == 0).sum() == 75  # WT1 only: its ClinVar isoform begins 73 residues earlier
+
+
+def test_matches_by_chance_are_counted(variants):
+    """The same letter stands there in both isoforms, but it is another residue of the protein."""
+    chance = variants[variants["matches"] & (variants["aligned_position"] != variants["position"])]
+    assert chance["gene"].value_counts().to_dict() == {"MUTYH": 54, "WT1": 47, "MEN1": 43, "PKP2": 19, "BTD": 14}
+    assert chance["significance"].value_counts().to_dict() == {"VUS": 166, "P/LP": 11}
+
+
+def test_a_frequency_of_zero_is_absent(variants):
+    assert variants["allele_frequency"].isna().sum() == 18_476
+    assert variants["allele_frequency"].min() > 0
+
+
+def test_every_variant_has_a_refseq_transcript(variants):
+    assert variants["transcript"].str.fullmatch(r"NM_\d+\.\d+").all()
+
+
+def test_classes_resolved_by_the_study_are_counted(variants):
+    """ClinVar itself calls these conflicting; the study took the majority of the submissions."""
+    conflicting = variants[variants["stated"].isin(["Other", "B/LB+Other", "Other+P/LP", "Other+VUS"])]
+    assert conflicting["significance"].value_counts().to_dict() == {"VUS": 1_411, "P/LP": 290, "B/LB": 240}
+
+
+# --- published scores ---
+
+
+def test_published_scores_are_counted_by_model(variants):
+    long = tables.load("published_effects")
+    assert long.groupby("model").size().to_dict() == {
+        ESM2: 24_791,
+        ESM1V: 24_990,
+        "esm1v_t33_650M_UR90S_1": 22_166,
+        "esm1v_t33_650M_UR90S_2": 24_504,
+        "esm1v_t33_650M_UR90S_3": 24_557,
+        "esm1v_t33_650M_UR90S_4": 24_379,
+        "esm1v_t33_650M_UR90S_5": 24_379,
+    }
+    known = pd.MultiIndex.from_frame(variants[["gene", "mutation"]])
+    assert pd.MultiIndex.from_frame(long[["gene", "mutation"]]).isin(known).all()
+
+
+def test_the_published_mean_is_that_of_the_models_that_were_run(published):
+    members = [f"esm1v_t33_650M_UR90S_{i}" for i in range(1, 6)]
+    np.testing.assert_allclose(published[members].mean(axis=1), published[ESM1V], atol=1e-7)
+    assert published[members].notna().sum(axis=1).value_counts().to_dict() == {
+        5: 21_559,
+        4: 2_820,
+        1: 437,
+        3: 125,
+        2: 49,
+        0: 47,
+    }
+
+
+def test_esm2_lacks_246_rows_of_vhl(variants, published):
+    table = variants.merge(published, on=["gene", "mutation"], how="left")
+    assert (table[ESM2].isna() & (table["gene"] == "VHL")).sum() == 246
+
+
+def test_published_auroc_on_all_rows_with_a_score(labelled):
+    assert area(labelled, ESM2) == pytest.approx(0.861, abs=0.001)
+    assert area(labelled, ESM1V) == pytest.approx(0.893, abs=0.001)
+
+
+def test_published_auroc_on_common_rows(labelled):
+    common = labelled.dropna(subset=[ESM2, ESM1V])
+    assert common["significance"].value_counts().to_dict() == {"P/LP": 3_558, "B/LB": 778}
+    assert area(common, ESM2) == pytest.approx(0.861, abs=0.001)
+    assert area(common, ESM1V) == pytest.approx(0.907, abs=0.001)
+
+
+def test_published_within_gene_auroc_is_on_common_rows(labelled):
+    """ESM-1v reaches 0.879 on its own rows and 0.875, the stated figure, on the common ones."""
+    common = labelled.dropna(subset=[ESM2, ESM1V])
+    assert within_genes(common, ESM2) == (34, pytest.approx(0.855, abs=0.001))
+    assert within_genes(common, ESM1V) == (34, pytest.approx(0.875, abs=0.001))
+    assert within_genes(labelled, ESM1V) == (34, pytest.approx(0.879, abs=0.001))
+
+
+# --- alignment, compensated deviations, structures ---
+
+
+def test_alignment_counts_sum_to_the_rows(genes, alignment):
+    totals = alignment[[*AMINO_ACIDS, "gap", "unknown"]].sum(axis=1)
+    assert (totals == alignment["gene"].map(genes.set_index("gene")["n_species"])).all()
+
+
+def test_alignment_refs_spell_the_sequences(genes, alignment):
+    spelt = alignment.groupby("gene")["ref"].agg("".join)
+    expected = genes[genes["transcript"] != ""].set_index("gene")["sequence"]
+    pd.testing.assert_series_equal(spelt, expected, check_names=False)
+    human = alignment[list(AMINO_ACIDS)].to_numpy()[np.arange(len(alignment)), alignment["ref"].map(AMINO_ACIDS.index)]
+    assert human.min() >= 1  # the human row is counted
+
+
+def test_alignment_baseline(labelled, alignment):
+    """ln((n_alt + 0.5) / (n_ref + 0.5)) over all 100 rows, gaps and unknowns uncounted, written out here once more."""
+    table = labelled.merge(alignment.drop(columns="ref"), on=["gene", "position"])
+    counts = table[list(AMINO_ACIDS)].to_numpy()
+    row = np.arange(len(table))
+    n_alt, n_ref = (counts[row, table[name].map(AMINO_ACIDS.index)] for name in ("alt", "ref"))
+    table = table.assign(baseline=np.log((n_alt + 0.5) / (n_ref + 0.5)))
+    assert table["significance"].value_counts().to_dict() == {"P/LP": 3_376, "B/LB": 688}
+    assert area(table, "baseline") == pytest.approx(0.890, abs=0.003)
+
+
+def test_carriers_are_counted_in_the_alignment(variants, alignment):
+    """The carriers of a variant are as many as the alignment counts of its residue."""
+    cpd = tables.load("cpd")
+    table = variants.merge(alignment.drop(columns="ref"), on=["gene", "position"])
+    expected = table[list(AMINO_ACIDS)].to_numpy()[np.arange(len(table)), table["alt"].map(AMINO_ACIDS.index)]
+    counted = cpd.groupby(["gene", "mutation"]).size()
+    found = counted.reindex(pd.MultiIndex.from_frame(table[["gene", "mutation"]]), fill_value=0)
+    assert (found.to_numpy() == expected).all()
+    assert len(cpd) == 41_519
+    assert "hg38" not in set(cpd["assembly"])
+
+
+def test_flanks_are_counted(variants):
+    assert tables.load("cpd")["flank"].value_counts().to_dict() == {
+        0: 20_763,
+        1: 6_873,
+        5: 6_215,
+        2: 3_793,
+        3: 2_487,
+        4: 1_388,
+    }
+
+
+def test_structures_have_the_residues_of_the_sequences(genes):
+    structures = tables.load("structures")
+    spelt = structures.groupby("gene")["residue"].agg("".join)
+    pd.testing.assert_series_equal(spelt, genes.set_index("gene")["sequence"], check_names=False)
+
+
+def test_neighbouring_c_alphas_are_a_peptide_bond_apart():
+    """3.8 angstrom for trans, 2.9 for cis; C-beta lies 1.5 from C-alpha, and on it for glycine."""
+    structures = tables.load("structures")
+    alpha = structures[["ca_x", "ca_y", "ca_z"]].to_numpy()
+    step = np.linalg.norm(np.diff(alpha, axis=0), axis=1)[structures["position"].to_numpy()[1:] > 1]
+    assert step.min() > 2.5 and step.max() < 4.3
+    bond = np.linalg.norm(structures[["cb_x", "cb_y", "cb_z"]].to_numpy() - alpha, axis=1)
+    glycine = (structures["residue"] == "G").to_numpy()
+    assert bond[glycine].max() == 0
+    assert bond[~glycine].min() > 1.4 and bond[~glycine].max() < 1.7
+
+
+# --- the registry ---
+
+
+def test_every_registered_file_is_intact():
+    checked = sources.verify()
+    assert checked.loc[checked["state"] != "bundled", ["file", "state"]].values.tolist() == []
+    assert {file for file, _ in tables.BUNDLED.values()} <= set(checked["file"])
+
+
+def test_the_tables_are_small():
+    assert sum((paths.data() / file).stat().st_size for file, _ in tables.BUNDLED.values()) < 12e6
