@@ -12,12 +12,11 @@ from plmbook import paths
 from plmbook.residues import AMINO_ACIDS
 from plmbook.tables import read_fasta
 
-LICENCE = (
-    "CC BY 4.0"  # the weights; the sequences descend from UniProt (CC BY 4.0), PDB (CC0) and RefSeq (public domain)
-)
+# Of the weights; the sequences descend from UniProt (CC BY 4.0), PDB (CC0) and RefSeq (public domain).
+LICENCE = "CC BY 4.0"
 LIMITS = (
     "A small model for running this book, not for use elsewhere and never for clinical use.",
-    "It has read the vertebrate orthologs of the 53 genes: there its scores know the alignment that they are held against.",
+    "It has read the vertebrate orthologs of the 53 genes: its scores there know the alignment that they meet.",
     "Proteins of the localisation, solubility, GO and homology tasks were seen as sequences, without labels.",
 )
 

@@ -1,0 +1,412 @@
+"""From sequences to log-probabilities and embeddings: batches without padding, windows for long proteins, order kept.
+
+The longest batch runs first, so what does not fit into memory fails at once.  A protein that is longer than its model
+takes is refused, cut, or read in overlapping windows: the caller says which, before the first forward.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from plmbook.errors import InputError
+
+LONG = ("error", "truncate", "window")
+POOLS = ("mean", "max", "bos", "residue")
+TOKEN_BUDGET = 4096  # tokens of a batch; on two cores a larger one is no faster
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one forward reads, residues start to stop of a sequence, and the residues for which it answers."""
+
+    owner: int  # index of the sequence
+    start: int
+    stop: int
+    taken: np.ndarray | None  # 0-based residues of the whole sequence; None: all of it, the piece is the sequence
+
+    @property
+    def n_tokens(self) -> int:
+        return self.stop - self.start + 2  # BOS and EOS
+
+
+def log_probabilities(
+    model,
+    sequences: Sequence[str],
+    *,
+    rows: Sequence[np.ndarray] | None = None,
+    long: str = "window",
+    token_budget: int = TOKEN_BUDGET,
+    progress: bool = False,
+) -> list[np.ndarray]:
+    """Natural-log probabilities of the 20 amino acids at residues of many sequences.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+    sequences : sequence of str
+        Residues; `_` is a masked one.
+    rows : sequence of int arrays, optional
+        For each sequence the 0-based residues that are wanted, in any order.  Default: all.
+    long : {"window", "truncate", "error"}
+        What happens to a sequence of more than `model.max_length` residues; see `long_sequences`.
+    token_budget : int
+        Tokens of a batch; a longer sequence runs alone.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    list of float32 array (n_rows, 20)
+        In the order of `sequences`, rows in the order of `rows`, columns in the order of `AMINO_ACIDS`.  Truncated
+        sequences have `model.max_length` rows.
+
+    Raises
+    ------
+    InputError
+        Before any forward: if a sequence is too long and `long` is "error", or a row lies outside what is kept.
+    """
+    lengths = _kept_lengths(sequences, model.max_length, long)
+    wanted = _checked_rows(rows, lengths)
+    results = [np.empty((len(each), 20), dtype=np.float32) for each in wanted]
+    pieces = []
+    for owner, residues in enumerate(wanted):
+        pieces += _pieces(owner, lengths[owner], model.max_length, None if rows is None else residues)
+    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, rows=True):
+        table = output.log_probabilities
+        if piece.taken is None:
+            results[piece.owner][:] = table
+        else:
+            results[piece.owner][np.isin(wanted[piece.owner], piece.taken)] = table
+    return results
+
+
+def embed(
+    model,
+    sequences: Sequence[str],
+    *,
+    layer: int = -1,
+    pool: str = "mean",
+    long: str = "window",
+    token_budget: int = TOKEN_BUDGET,
+    progress: bool = False,
+) -> np.ndarray | list[np.ndarray]:
+    """Embeddings of many sequences.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+    sequences : sequence of str
+    layer : int
+        0 is the input embedding, -1 the last layer.
+    pool : {"mean", "max", "bos", "residue"}
+        Mean or maximum over the residues (never over BOS and EOS), the BOS token, or every residue.
+    long, token_budget, progress
+        As in `log_probabilities`.
+
+    Returns
+    -------
+    float32 array (n, d), or for "residue" list of float32 array (L, d)
+        In the order of `sequences`.  Pooling is done in float32 or finer, whatever the model's dtype.
+
+    Raises
+    ------
+    InputError
+        Before any forward: an unknown `pool`, a sequence that is too long where `long` is "error", a window where
+        `pool` is "bos" (a protein read in windows has no one BOS), or no sequence at all.
+    """
+    if pool not in POOLS:
+        raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")
+    if not sequences:
+        raise InputError("no sequence to embed")
+    lengths = _kept_lengths(sequences, model.max_length, long)
+    pieces = [piece for n, length in enumerate(lengths) for piece in _pieces(n, length, model.max_length, None)]
+    if pool == "bos" and any(piece.taken is not None for piece in pieces):
+        raise InputError(
+            f"pool 'bos': a sequence of more than {model.max_length} residues is read in windows and has no one BOS; "
+            "expected long='truncate' or another pool"
+        )
+    results: list = [None] * len(lengths)
+    unfinished = Counter(piece.owner for piece in pieces if piece.taken is not None)
+    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, layer=layer):
+        n, states = piece.owner, output.hidden[layer]  # (L of the piece, d)
+        if piece.taken is None:
+            results[n] = output.bos[layer] if pool == "bos" else pooled(states, pool)
+            continue
+        if results[n] is None:
+            results[n] = np.empty((lengths[n], states.shape[1]), dtype=np.float32)
+        results[n][piece.taken] = states[piece.taken - piece.start]
+        unfinished[n] -= 1
+        if not unfinished[n]:
+            results[n] = pooled(results[n], pool)
+    return results if pool == "residue" else np.stack(results)
+
+
+def pooled(states: np.ndarray, pool: str) -> np.ndarray:
+    """Pool the hidden states of residues.
+
+    Parameters
+    ----------
+    states : float array (L, d)
+        Residues only: no BOS, no EOS, no padding.
+    pool : {"mean", "max", "residue"}
+
+    Returns
+    -------
+    float32 array (d,), or (L, d) for "residue"
+
+    Examples
+    --------
+    >>> pooled(np.array([[1.0, 5.0], [3.0, 4.0]]), "mean")
+    array([2. , 4.5], dtype=float32)
+    >>> pooled(np.zeros((0, 2)), "mean")
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: no residue to pool
+    """
+    if not len(states):
+        raise InputError("no residue to pool")
+    if pool == "mean":
+        return states.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return (states.max(axis=0) if pool == "max" else states).astype(np.float32)
+
+
+def windows(length: int, max_length: int, overlap: int | None = None) -> list[tuple[int, int]]:
+    """Overlapping windows over a sequence, spread evenly.
+
+    Parameters
+    ----------
+    length : int
+        Residues of the sequence.
+    max_length : int
+        Residues of a window.
+    overlap : int, optional
+        The least that two neighbours share.  Default: half a window.
+
+    Returns
+    -------
+    list of (start, stop)
+        0-based, stop excluded.  All have `max_length` residues (or there is one, the whole); the first starts at 0, the
+        last stops at `length`.
+
+    Raises
+    ------
+    InputError
+        If the overlap is not less than the window.
+
+    Examples
+    --------
+    >>> windows(9, 10), windows(16, 10, 4)
+    ([(0, 9)], [(0, 10), (6, 16)])
+    >>> windows(17, 10, 4)
+    [(0, 10), (3, 13), (7, 17)]
+    >>> windows(17, 10, 10)
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: overlap 10: expected 0 to 9, less than a window of 10 residues
+    """
+    overlap = max_length // 2 if overlap is None else overlap
+    if not 0 <= overlap < max_length:
+        raise InputError(
+            f"overlap {overlap}: expected 0 to {max_length - 1}, less than a window of {max_length} residues"
+        )
+    if length <= max_length:
+        return [(0, length)]
+    surplus = length - max_length
+    n_steps = -(-surplus // (max_length - overlap))  # rounded up
+    return [(step * surplus // n_steps, step * surplus // n_steps + max_length) for step in range(n_steps + 1)]
+
+
+def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """For each residue the window that answers for it: the one in which it lies farthest from a cut.
+
+    The ends of the protein are no cuts.  Where two windows are equal, the earlier one answers.
+
+    Parameters
+    ----------
+    length : int
+    spans : sequence of (start, stop)
+        As `windows` gives them.
+
+    Returns
+    -------
+    int array (length,)
+        Indices into `spans`.
+
+    Examples
+    --------
+    >>> window_of(8, [(0, 6), (2, 8)])
+    array([0, 0, 0, 0, 1, 1, 1, 1])
+    """
+    position = np.arange(length)
+    room = np.full((len(spans), length), -1)  # residues between a residue and the nearest cut; -1: not in the window
+    for number, (start, stop) in enumerate(spans):
+        left = position - start if start > 0 else np.full(length, length)
+        right = stop - 1 - position if stop < length else np.full(length, length)
+        room[number] = np.where((position >= start) & (position < stop), np.minimum(left, right), -1)
+    return room.argmax(axis=0)
+
+
+def long_sequences(
+    lengths: Sequence[int], max_length: int | None, long: str, *, ids: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Which sequences are longer than a model takes, and what becomes of them.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Residues.
+    max_length : int or None
+        Of the model, in residues; None where there is no limit.
+    long : {"error", "truncate", "window"}
+    ids : sequence of str, optional
+        Names of the sequences.  Default: their numbers, from 0.
+
+    Returns
+    -------
+    DataFrame
+        One row for each sequence longer than `max_length`: `id`, `length` (residues), `kept` (residues that get an
+        answer; 0 for "error"), `windows` (forwards that it takes).
+
+    Raises
+    ------
+    InputError
+        If `long` is unknown.
+
+    Examples
+    --------
+    >>> long_sequences([1022, 1023], 1022, "window", ids=["A", "B"])
+      id  length  kept  windows
+    0  B    1023  1023        2
+    >>> long_sequences([5], 1022, "cut")
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: long 'cut': expected one of error, truncate, window
+    """
+    if long not in LONG:
+        raise InputError(f"long {long!r}: expected one of {', '.join(LONG)}")
+    ids = range(len(lengths)) if ids is None else ids
+    rows = []
+    for name, length in zip(ids, lengths, strict=True):
+        if max_length is not None and length > max_length:
+            n_windows = len(windows(length, max_length))
+            kept = {"error": (0, 0), "truncate": (max_length, 1), "window": (length, n_windows)}[long]
+            rows.append((name, length, *kept))
+    return pd.DataFrame(rows, columns=["id", "length", "kept", "windows"])
+
+
+def batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
+    """Group items into batches of at most `budget`, largest first; what is larger than the budget is alone.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Tokens of each item.
+    budget : int
+
+    Returns
+    -------
+    list of list of int
+        Indices; every index once.
+
+    Examples
+    --------
+    >>> batches([3, 9, 4, 2], 6)
+    [[1], [2], [0, 3]]
+    """
+    groups: list[list[int]] = []
+    filled = budget
+    for index in sorted(range(len(sizes)), key=lambda n: -sizes[n]):
+        if not groups or filled + sizes[index] > budget:
+            groups.append([])
+            filled = 0
+        groups[-1].append(index)
+        filled += sizes[index]
+    return groups
+
+
+def _kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) -> list[int]:
+    """Residues of each sequence that get an answer, after the policy."""
+    lengths = [len(sequence) for sequence in sequences]
+    if 0 in lengths:
+        raise InputError(f"sequence number {lengths.index(0) + 1} of {len(lengths)} is empty")
+    table = long_sequences(lengths, max_length, long)
+    if not len(table):
+        return lengths
+    listed = ", ".join(f"number {row.id + 1} ({row.length})" for row in table.head(10).itertuples())
+    listed += f" and {len(table) - 10} more" if len(table) > 10 else ""
+    if long == "error":
+        raise InputError(f"{len(table)} of {len(lengths)} sequences are longer than {max_length} residues: {listed}")
+    level, done = (logging.WARNING, "cut after them") if long == "truncate" else (logging.INFO, "read in windows")
+    message = "%d of %d sequences are longer than %d residues, %s: %s"
+    _log.log(level, message, len(table), len(lengths), max_length, done, listed)
+    return [min(length, max_length) for length in lengths] if long == "truncate" else lengths
+
+
+def _checked_rows(rows: Sequence[np.ndarray] | None, lengths: Sequence[int]) -> list[np.ndarray]:
+    if rows is None:
+        return [np.arange(length) for length in lengths]
+    if len(rows) != len(lengths):
+        raise InputError(f"rows for {len(rows)} sequences, expected {len(lengths)}")
+    checked = [np.asarray(each, dtype=np.int64).reshape(-1) for each in rows]
+    for number, (each, length) in enumerate(zip(checked, lengths, strict=True)):
+        if each.size and not (0 <= each.min() and each.max() < length):
+            outside = int(each[(each < 0) | (each >= length)][0])
+            raise InputError(f"sequence number {number + 1}: residue {outside + 1} asked, expected 1 to {length}")
+    return checked
+
+
+def _pieces(owner: int, length: int, max_length: int | None, wanted: np.ndarray | None) -> list[_Piece]:
+    """The forwards that one sequence needs; `wanted` None: every residue."""
+    if max_length is None or length <= max_length:
+        if wanted is None or len(wanted):
+            return [_Piece(owner, 0, length, wanted)]
+        return []
+    spans = windows(length, max_length)
+    answering = window_of(length, spans)
+    wanted = np.arange(length) if wanted is None else wanted
+    taken = [wanted[answering[wanted] == number] for number in range(len(spans))]
+    return [_Piece(owner, *span, each) for span, each in zip(spans, taken, strict=True) if len(each)]
+
+
+def _forwards(model, sequences, pieces, budget, progress, *, rows=False, layer=None) -> Iterator[tuple]:
+    """Run the pieces, longest first, and yield each with its output."""
+    from tqdm import tqdm
+
+    sizes = [piece.n_tokens for piece in pieces]
+    with tqdm(total=sum(sizes), unit=" tokens", unit_scale=True, disable=not progress) as bar:
+        for group in batches(sizes, budget):
+            batch = [pieces[index] for index in group]
+            texts = [sequences[piece.owner][piece.start : piece.stop] for piece in batch]
+            if rows:
+                every = all(piece.taken is None for piece in batch)
+                options = {"rows": None if every else [_local_rows(piece) for piece in batch]}
+            else:
+                options = {"layers": (layer,), "logits": False}
+            yield from zip(batch, _run(model, texts, **options), strict=True)
+            bar.update(sum(piece.n_tokens for piece in batch))
+
+
+def _local_rows(piece: _Piece) -> np.ndarray:
+    return np.arange(piece.stop) if piece.taken is None else piece.taken - piece.start
+
+
+def _run(model, texts: list[str], *, rows=None, **options) -> list:
+    """One batch; where the GPU's memory does not hold it, its two halves."""
+    try:
+        return model.run(texts, rows=rows, **options)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's; torch is not imported here
+            raise
+        if len(texts) == 1:
+            raise MemoryError(
+                f"model {model.name!r}: a sequence of {len(texts[0])} residues does not fit into memory"
+            ) from error
+    half = len(texts) // 2
+    parts = (slice(None, half), slice(half, None))
+    return [output for part in parts for output in _run(model, texts[part], rows=rows and rows[part], **options)]

@@ -1,0 +1,295 @@
+"""One card per model: what it is, how large, under which licence, and where its weights come from.
+
+Nothing here imports torch.  The cards of the published models are written below; the card of a bundled model is data,
+the JSON beside its weights in `data/models/`.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from plmbook import paths
+from plmbook.errors import InputError, did_you_mean
+
+WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
+REGRESSION_URL = "https://dl.fbaipublicfiles.com/fair-esm/regression/{name}-contact-regression.pt"
+RUNNABLE = ("esm1b", "esm1v", "esm2")  # the encoder families that have an adapter in this version
+ENSEMBLES = {"esm1v": tuple(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6))}
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one model is.
+
+    Attributes
+    ----------
+    name : str
+        The name of the weights, as their authors give it.
+    family : str
+        `esm1b`, `esm1v`, `esm2` or `t5`: which adapter runs it.
+    layers, dim, heads : int
+        Transformer layers, width of the hidden states, attention heads.  For T5: of the encoder.
+    parameters : int
+        Trained parameters of what is run: without the contact regression of ESM, and for T5 the encoder alone.
+    max_length : int or None
+        The longest protein in residues; None where positions are relative and only memory sets a limit.
+    training_data : str
+    licence : str
+        Of the weights.
+    source : str
+        URL of the weights, `org/model` of a Hugging Face repository, or `bundled`.
+    citation : str
+        Key in `book/references.bib`.
+    aliases : tuple of str
+        Further names that `card` understands.
+    sha256 : str
+        Of the file of a bundled model, else empty.
+    token_dropout : bool
+        For a bundled model: whether it was trained with ESM's token dropout.  The others say so in their checkpoint.
+    """
+
+    name: str
+    family: str
+    layers: int
+    dim: int
+    heads: int
+    parameters: int
+    max_length: int | None
+    training_data: str
+    licence: str
+    source: str
+    citation: str
+    aliases: tuple[str, ...] = ()
+    sha256: str = ""
+    token_dropout: bool = True
+
+    @property
+    def runnable(self) -> bool:
+        """Whether this version has an adapter for its family."""
+        return self.family in RUNNABLE
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the weights ship with the repository."""
+        return self.source == "bundled"
+
+
+def _esm(name, family, layers, dim, heads, parameters, training_data, citation, aliases=()):
+    # 1,022 residues: 1,024 learned positions less BOS and EOS (ESM-1); the crop that ESM-2 was trained on.
+    source = WEIGHTS_URL.format(name=name)
+    return Card(name, family, layers, dim, heads, parameters, 1022, training_data, "MIT", source, citation, aliases)
+
+
+def _ankh(name, hub_name, dim, heads, parameters, citation, aliases=()):
+    source, licence = f"ElnaggarLab/{hub_name}", "CC BY-NC-SA 4.0"
+    return Card(name, "t5", 48, dim, heads, parameters, None, "UniRef50", licence, source, citation, aliases)
+
+
+_UR50S, _UR90S = "UniRef50 (UR50/S, 2018_03)", "UniRef90 (UR90/S, 2020_03)"
+_UR50D = "UniRef50 clusters, their members drawn from UniRef90 (UR50/D, 2021_04)"
+
+_PUBLISHED = (
+    _esm("esm1b_t33_650M_UR50S", "esm1b", 33, 1280, 20, 652_358_433, _UR50S, "rives2021biological", ("esm1b",)),
+    *(_esm(name, "esm1v", 33, 1280, 20, 652_355_873, _UR90S, "meier2021language") for name in ENSEMBLES["esm1v"]),
+    _esm("esm2_t6_8M_UR50D", "esm2", 6, 320, 20, 7_512_353, _UR50D, "lin2023evolutionary", ("esm2_8M",)),
+    _esm("esm2_t12_35M_UR50D", "esm2", 12, 480, 20, 33_501_153, _UR50D, "lin2023evolutionary", ("esm2_35M",)),
+    _esm("esm2_t30_150M_UR50D", "esm2", 30, 640, 20, 148_139_553, _UR50D, "lin2023evolutionary", ("esm2_150M",)),
+    _esm("esm2_t33_650M_UR50D", "esm2", 33, 1280, 20, 651_042_593, _UR50D, "lin2023evolutionary", ("esm2_650M",)),
+    _esm("esm2_t36_3B_UR50D", "esm2", 36, 2560, 40, 2_839_004_193, _UR50D, "lin2023evolutionary", ("esm2_3B",)),
+    _esm("esm2_t48_15B_UR50D", "esm2", 48, 5120, 40, 15_129_098_273, _UR50D, "lin2023evolutionary", ("esm2_15B",)),
+    _ankh("ankh_base", "ankh-base", 768, 12, 453_170_688, "elnaggar2023ankh"),
+    _ankh("ankh_large", "ankh-large", 1536, 16, 1_151_707_648, "elnaggar2023ankh"),
+    # The hub's `ankh2-large` holds no weights; the two extended trainings of Ankh2 do.
+    _ankh("ankh2_ext1", "ankh2-ext1", 1536, 16, 1_151_707_648, "elnaggar2023ankh"),
+    _ankh("ankh2_ext2", "ankh2-ext2", 1536, 16, 1_151_707_648, "elnaggar2023ankh", ("ankh2", "ankh2_large")),
+    _ankh("ankh3_large", "ankh3-large", 1536, 16, 1_151_879_680, "alsamkary2025ankh3"),
+    _ankh("ankh3_xl", "ankh3-xl", 2560, 32, 3_490_000_000, "alsamkary2025ankh3"),
+    Card(
+        name="prott5_xl_u50",
+        family="t5",
+        layers=24,
+        dim=1024,
+        heads=32,
+        parameters=1_208_141_824,
+        max_length=None,
+        training_data="BFD, then UniRef50",
+        licence="MIT",
+        source="Rostlab/prot_t5_xl_half_uniref50-enc",
+        citation="elnaggar2022prottrans",
+        aliases=("prot_t5_xl_uniref50", "prot_t5_xl_half_uniref50-enc"),
+    ),
+)
+CARDS: dict[str, Card] = {card.name: card for card in _PUBLISHED}
+
+
+def all_cards() -> dict[str, Card]:
+    """The cards of the published models and of the bundled one, by name, bundled first.
+
+    Returns
+    -------
+    dict of str -> Card
+
+    Raises
+    ------
+    InputError
+        If a JSON in `data/models` is no card.
+    """
+    bundled = {card.name: card for card in bundled_cards()}
+    return bundled | {name: card for name, card in CARDS.items() if name not in bundled}
+
+
+def card(name: str) -> Card:
+    """The card of a model by its name or an alias (`embedded`: the bundled model).
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Card
+
+    Raises
+    ------
+    InputError
+        If no single model is called so; the message lists the valid names, the nearest first.
+
+    Examples
+    --------
+    >>> card("esm2_650M").name
+    'esm2_t33_650M_UR50D'
+    >>> card("ankh_bass")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: model 'ankh_bass': unknown; did you mean 'ankh_base'...
+    """
+    known = all_cards()
+    if name in known:
+        return known[name]
+    found = [each for each in known.values() if name in each.aliases]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"model {name!r}: claimed by {' and '.join(each.name for each in found)}; name one of them")
+    if name in ENSEMBLES:
+        raise InputError(
+            f"model {name!r}: an ensemble of {len(ENSEMBLES[name])} models, expected one: {', '.join(ENSEMBLES[name])}"
+        )
+    if name == "embedded":
+        raise InputError(
+            f"model 'embedded': no bundled model found; expected a card NAME.json in {paths.data() / 'models'}"
+        )
+    raise InputError(f"model {name!r}: unknown{_hint(name, known)}; valid names: {', '.join([*known, *ENSEMBLES])}")
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """Card names for what a user wrote: aliases resolved, `esm1v` opened into its five models.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of str
+        In the order given, each name once.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or none is given.
+
+    Examples
+    --------
+    >>> expand(["esm1b", "esm1v"])[:3]
+    ['esm1b_t33_650M_UR50S', 'esm1v_t33_650M_UR90S_1', 'esm1v_t33_650M_UR90S_2']
+    >>> expand([])
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: no model named
+    """
+    single = [member for name in names for member in ENSEMBLES.get(name, (name,))]
+    if not single:
+        raise InputError("no model named")
+    return list(dict.fromkeys(card(name).name for name in single))
+
+
+def bundled_cards() -> list[Card]:
+    """The cards in `data/models/*.json`, sorted by name; none where the folder is absent.
+
+    A card's file holds at least `name, family, layers, dim, heads, parameters, max_length, training_data, licence,
+    sha256` (optional: `citation, aliases, token_dropout`); other fields are facts about the training, left alone.
+
+    Returns
+    -------
+    list of Card
+
+    Raises
+    ------
+    InputError
+        If a file is not JSON, a field is missing, or its name is not that of the file.
+    """
+    return [_read_card(path) for path in sorted((paths.data() / "models").glob("*.json"))]
+
+
+def weights_path(card: Card) -> Path | None:
+    """Where the weights of a model lie on this machine.
+
+    A bundled model: beside its card.  Others: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).
+
+    Parameters
+    ----------
+    card : Card
+
+    Returns
+    -------
+    Path or None
+        None where they are absent (or of a family that this version cannot run).
+    """
+    if not card.runnable:
+        return None
+    if card.bundled:
+        places = [paths.data() / "models" / f"{card.name}.safetensors"]
+    else:
+        places = [folder / f"{card.name}.pt" for folder in (mirror(), hub_cache()) if folder]
+    return next((place for place in places if place.is_file()), None)
+
+
+def mirror() -> Path | None:
+    """The folder that `PLMBOOK_MIRROR` names, looked at before the cache and the network; None where it is not set."""
+    named = os.environ.get("PLMBOOK_MIRROR")
+    return Path(named).expanduser() if named else None
+
+
+def hub_cache() -> Path:
+    """The folder of torch hub's checkpoints, found as `torch.hub.get_dir()` does, without importing torch."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def _read_card(path: Path) -> Card:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected a model's card as JSON, found {error}") from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{path}: expected a model's card as a JSON object, found a {type(facts).__name__}")
+    facts = {"aliases": ["embedded"], "citation": "", **facts, "source": "bundled"}
+    fields = {field.name: field for field in dataclasses.fields(Card)}
+    missing = [name for name in fields if name not in facts and name != "token_dropout"]
+    if missing:
+        raise InputError(f"{path}: the card lacks {', '.join(missing)}")
+    if facts["name"] != path.stem:
+        raise InputError(f"{path}: the card's name is {facts['name']!r}, expected {path.stem!r}, the name of its file")
+    return Card(**{name: _typed(facts[name]) for name in fields if name in facts})
+
+
+def _typed(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _hint(name: str, known: dict[str, Card]) -> str:
+    return did_you_mean(name, [*known, *ENSEMBLES, *(alias for each in known.values() for alias in each.aliases)])
