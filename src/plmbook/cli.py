@@ -1,0 +1,430 @@
+"""The command line: a thin door to the functions that the notebooks call.
+
+Everything is checked before a model loads, and an output appears whole or not at all. Exit 0: done. Exit 2: the input
+is at fault, the message says what to change, nothing is written. Exit 1: anything else. Heavy imports are inside the
+commands: `plmbook --help` answers without torch.
+"""
+
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from plmbook import __version__
+from plmbook.errors import InputError
+
+POOLS = ("mean", "max", "bos", "residue")
+LONG = ("window", "truncate", "error")
+STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
+
+app = typer.Typer(
+    name="plmbook",
+    help="What protein language models know about proteins: variants, embeddings, the book.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(
+    help="The bundled tables and their outside sources.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(data_app, name="data")
+
+Fasta = Annotated[Path, typer.Argument(metavar="SEQS.fasta", help="Protein sequences.", show_default=False)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Dtype = Annotated[str, typer.Option(help="auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")]
+Long = Annotated[str, typer.Option(help=f"Proteins longer than the model takes: {', '.join(LONG)}.")]
+Profile = Annotated[str, typer.Option(help="A file of analysis/profiles, without .yml.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Without the program's name; default: those of the process.
+
+    Returns
+    -------
+    int
+        0 done, 2 the input or the usage is at fault, 1 anything else.
+
+    Examples
+    --------
+    >>> main(["--version"])
+    plmbook ...
+    0
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments  # before or after the command: a person adds it to a line that failed
+    try:
+        app(args=[a for a in arguments if a != "--debug"], prog_name="plmbook", standalone_mode=True)
+    except SystemExit as end:  # how the parser says that it is done: 0, or 2 for a wrong usage
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except InputError as error:
+        print(f"plmbook: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:  # the last resort: a person gets a line, --debug gets the traceback
+        if debug:
+            traceback.print_exc()
+        else:
+            print(f"plmbook: {type(error).__name__}: {error}\n(--debug shows where)", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"plmbook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
+) -> None:
+    """What protein language models know about proteins: variants, embeddings, the book."""
+
+
+@app.command("models")
+def list_models() -> None:
+    """Every model: family, parameters, layers, width, longest protein, licence, and whether its weights are here."""
+    from plmbook.models.cards import all_cards, weights_path
+
+    rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "WEIGHTS")]
+    for card in all_cards().values():
+        if not card.runnable:
+            here = "not runnable yet"
+        else:
+            here = "bundled" if card.bundled else "here" if weights_path(card) else "to be fetched"
+        size = f"{card.parameters / 1e6:,.0f} M" if card.parameters >= 1e7 else f"{card.parameters / 1e6:.1f} M"
+        longest = str(card.max_length or "any")
+        rows.append((card.name, card.family, size, str(card.layers), str(card.dim), longest, card.licence, here))
+    _print_columns(rows)
+
+
+@data_app.command("list")
+def list_data() -> None:
+    """Every bundled table and outside source: state, release, licence, checksum, URL."""
+    from plmbook import sources
+
+    found = sources.listing()
+    rows = [tuple(str(name).upper() for name in found.columns)]
+    rows += [tuple(str(value) or "-" for value in row) for row in found.itertuples(index=False)]
+    _print_columns(rows)
+
+
+@data_app.command("verify")
+def verify_data() -> None:
+    """Compare the bundled files with their recorded checksums; exit 1 where one differs."""
+    from plmbook import sources
+
+    found = sources.verify()
+    for row in found.itertuples():
+        print(f"{row.state:8} {row.file}")
+    faults = found[found["state"] != "bundled"]
+    print(f"{len(found) - len(faults)} of {len(found)} bundled files are what they were")
+    if len(faults):
+        raise typer.Exit(1)
+
+
+@app.command()
+def effects(
+    fasta: Fasta,
+    variants: Annotated[
+        Path,
+        typer.Argument(
+            metavar="VARIANTS.tsv", help="Tab-separated: id (or gene), mutation, further columns.", show_default=False
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .tsv or .parquet file.", show_default=False)],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Once or more; several make an ensemble. Default: embedded."),
+    ] = None,
+    strategy: Annotated[str, typer.Option("--strategy", "-s", help=", ".join(STRATEGIES))] = STRATEGIES[0],
+    long: Long = "window",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Score missense variants: a natural-log likelihood ratio per variant, negative = damaging.
+
+    The output holds the columns of VARIANTS.tsv plus model, strategy and score; with several models one row per
+    variant and model, and rows with model=mean. A mutation is written R175H, Arg175His or p.Arg175His, several of one
+    protein R175H:N239Y. Not for clinical use.
+    """
+    from plmbook import effects as scoring
+    from plmbook import models, tables
+
+    cards = _cards(model or ["embedded"])
+    scoring.strategy_function(strategy)
+    _check_output(output, (".tsv", ".parquet"), inputs=[fasta, variants])
+    proteins = tables.read_fasta(fasta)
+    rows = tables.read_variants(variants, proteins)
+    used = proteins[proteins["id"].isin(rows["id"])]
+    for card in cards:
+        _check_lengths(used, card, long, variants=rows, whole=strategy == "pseudo-likelihood")
+    import pandas as pd
+
+    parts = []
+    for card in cards:
+        loaded = models.load(card.name, device=device, dtype=dtype)
+        parts.append(scoring.score_table(loaded, used, rows, strategy=strategy, long=long, progress=_bars(quiet)))
+        del loaded  # one model in memory at a time
+    found = pd.concat(parts, ignore_index=True)
+    if len(cards) > 1:
+        found = scoring.add_mean(found)
+    _write_table(found, output)
+    print(f"{output}: {len(rows)} variants of {len(used)} proteins, {strategy}, {', '.join(c.name for c in cards)}")
+
+
+@app.command()
+def embed(
+    fasta: Fasta,
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file.", show_default=False)],
+    model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = "embedded",
+    pool: Annotated[str, typer.Option(help=f"{', '.join(POOLS)}.")] = "mean",
+    layer: Annotated[int, typer.Option(help="0 (before the first layer) to the last; -1 is the last.")] = -1,
+    long: Long = "window",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Embed proteins: one Parquet file with id, length and embedding (float16), and a manifest NAME.json beside it.
+
+    With --pool residue there is one row per residue: id, position (from 1), embedding.
+    """
+    from plmbook import encode, models, tables
+
+    (card,) = _cards([model], several=False)
+    _one_of("pool", pool, POOLS)
+    if not -1 <= layer <= card.layers:
+        raise InputError(f"--layer {layer}: {card.name} has the layers 0 to {card.layers} (-1 is the last)")
+    manifest = output.with_suffix(".json")
+    _check_output(output, (".parquet",), inputs=[fasta])
+    _check_output(manifest, (".json",), inputs=[fasta])
+    proteins = tables.read_fasta(fasta)
+    _check_lengths(proteins, card, long)
+    loaded = models.load(card.name, device=device, dtype=dtype)
+    vectors = encode.embed(
+        loaded, proteins["sequence"].tolist(), layer=layer, pool=pool, long=long, progress=_bars(quiet)
+    )
+    table = _embedding_table(proteins, vectors, pool)
+    facts = _embedding_facts(loaded, card, fasta, table, pool=pool, layer=layer, long=long)
+    _write_embeddings(table, facts, output, manifest)
+    print(f"{output}: {len(proteins)} proteins, {facts['dimension']} numbers each, {card.name}")
+
+
+@app.command()
+def pretrain(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yml", help="What to train on what.", show_default=False)],
+) -> None:
+    """Train a masked language model of ESM-2's architecture, or go on with a training that was interrupted."""
+    if not config.is_file():
+        raise InputError(f"{config}: no such file; expected the YAML file of a training")
+    from plmbook import pretrain as training
+
+    written = training.train(config)
+    if written is not None:
+        print(written)
+
+
+@app.command("results")
+def compute_results(
+    profile: Profile = "embedded",
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Once or more. Default: those of the profile."),
+    ] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Compute every result table from the bundled inputs, the shipped ones included (`make results`)."""
+    from plmbook import results
+
+    names = [card.name for card in _cards(model or results.profile_models(profile))]
+    results.recompute(profile, names, device=device, progress=_bars(quiet))
+
+
+@app.command("book")
+def build_book(
+    profile: Profile = "embedded",
+    notebook: Annotated[
+        Path | None,
+        typer.Option(help="Run this notebook of analysis/ and nothing else.", show_default=False),
+    ] = None,
+    render: Annotated[bool, typer.Option("--render", help="Only build the site from the pages already run.")] = False,
+) -> None:
+    """Run the notebooks with a profile and build the site; `make book` does the same in parallel."""
+    from plmbook import book as runner
+
+    if notebook is not None and render:
+        raise InputError("--notebook runs one page and --render builds the site; give one of them")
+    runner.load_profile(profile)
+    try:
+        if notebook is not None:
+            print(runner.run_notebook(notebook, profile))
+        elif render:
+            print(runner.render(profile))
+        else:
+            print(runner.run_all(profile))
+    except runner.RunError as error:  # written for a reader: shown as it is
+        print(f"plmbook: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _cards(names: Sequence[str], *, several: bool = True) -> list:
+    """The cards of what a user named, each runnable."""
+    from plmbook.models.cards import card, expand
+
+    cards = [card(name) for name in expand(names)]
+    if not several and len(cards) > 1:
+        members = ", ".join(each.name for each in cards)
+        raise InputError(f"{names[0]} is an ensemble of {len(cards)} models; name one: {members}")
+    for each in cards:
+        if not each.runnable:
+            raise InputError(f"{each.name}: models of the family {each.family} cannot be run yet in this version")
+    return cards
+
+
+def _one_of(what: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        from plmbook.errors import did_you_mean
+
+        raise InputError(f"--{what} {value}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
+
+
+def _check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path]) -> None:
+    """Refuse an output that could not be written, or that would replace an input."""
+    if path.suffix not in suffixes:
+        raise InputError(f"{path}: the output ends in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path}: the folder {path.parent} cannot be written to")
+    for given in inputs:
+        if path.resolve() == given.resolve():
+            raise InputError(f"{path}: the output would replace an input; name another file")
+
+
+def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = False) -> None:
+    """What happens to proteins longer than the model takes is decided, and said, before it loads."""
+    _one_of("long", long, LONG)
+    over = proteins[proteins["length"] > card.max_length] if card.max_length else proteins.head(0)
+    if not len(over):
+        return
+    named = ", ".join(f"{row.id} ({row.length})" for row in over.head(10).itertuples())
+    more = f" and {len(over) - 10} more" if len(over) > 10 else ""
+    what = (
+        f"{len(over)} of {len(proteins)} proteins are longer than the {card.max_length} residues that {card.name} reads"
+    )
+    if long == "error":
+        raise InputError(f"{what}: {named}{more}; cut them, or use --long window")
+    if long == "truncate" and whole:
+        raise InputError(f"{what}: {named}{more}; pseudo-likelihood needs every residue, use --long window")
+    if long == "truncate" and variants is not None:
+        _check_not_cut(variants, card)
+    done = "read in overlapping windows" if long == "window" else "cut at the end"
+    print(f"plmbook: {what}: {named}{more}; they are {done}", file=sys.stderr)
+    logging.getLogger("plmbook.encode").setLevel(logging.ERROR)  # it would say the same again, by number
+
+
+def _check_not_cut(variants, card) -> None:
+    from plmbook.residues import parse_mutations
+
+    for row in variants.itertuples():
+        for mutation in parse_mutations(row.mutation):
+            if mutation.position > card.max_length:
+                raise InputError(
+                    f"{row.id} {row.mutation}: --long truncate leaves the first {card.max_length} residues; "
+                    "use --long window"
+                )
+
+
+def _write_table(table, path: Path) -> None:
+    from plmbook.results import write_atomically
+
+    def write(temporary: Path) -> None:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, sep="\t", index=False, float_format="%.6f", lineterminator="\n")
+
+    write_atomically(path, write)
+
+
+def _embedding_table(proteins, vectors, pool: str):
+    """Arrow table: id, length, embedding (fixed-size list of float16); per residue: id, position, embedding."""
+    import numpy as np
+    import pyarrow as pa
+
+    stacked = np.concatenate(vectors) if pool == "residue" else np.asarray(vectors)
+    if not np.isfinite(stacked).all() or np.abs(stacked).max() > np.finfo(np.float16).max:
+        raise RuntimeError("an embedding holds values that float16 cannot")
+    flat = pa.array(stacked.astype(np.float16).ravel())
+    embedding = pa.FixedSizeListArray.from_arrays(flat, stacked.shape[1])
+    if pool == "residue":
+        counts = [len(v) for v in vectors]
+        position = np.concatenate([np.arange(1, n + 1) for n in counts])
+        columns = {"id": np.repeat(proteins["id"].to_numpy(dtype=object), counts), "position": position}
+    else:
+        columns = {"id": proteins["id"].to_numpy(dtype=object), "length": proteins["length"].to_numpy()}
+    return pa.table({name: pa.array(values) for name, values in columns.items()} | {"embedding": embedding})
+
+
+def _embedding_facts(loaded, card, fasta: Path, table, *, pool: str, layer: int, long: str) -> dict:
+    """What made an embedding file: enough to make it again, or to see that another is not like it."""
+    import hashlib
+    from importlib.metadata import version
+
+    return {
+        "model": card.name,
+        "weights": loaded.weights_hash,
+        "layer": card.layers if layer == -1 else layer,
+        "pool": pool,
+        "long": long,
+        "computed_in": str(getattr(loaded, "dtype", "float32")),
+        "stored_as": "float16",
+        "dimension": table.schema.field("embedding").type.list_size,
+        "rows": table.num_rows,
+        "input": {"file": fasta.name, "sha256": hashlib.sha256(fasta.read_bytes()).hexdigest()},
+        "versions": {"plmbook": __version__} | {p: version(p) for p in ("torch", "fair-esm", "numpy", "pyarrow")},
+    }
+
+
+def _write_embeddings(table, facts: dict, output: Path, manifest: Path) -> None:
+    import pyarrow.parquet as pq
+
+    from plmbook.results import write_atomically
+
+    write_atomically(output, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    write_atomically(manifest, lambda temporary: temporary.write_text(json.dumps(facts, indent=1) + "\n"))
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows of text, aligned."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _bars(quiet: bool) -> bool:
+    return not quiet and sys.stderr.isatty()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,711 @@
+"""Result tables: computed here or shipped and checked, and never one passed off as the other.
+
+`make book` has ten minutes on two cores; some tables take longer. Those are *derived tables*: `make results` computes
+them and writes `data/derived/<model>/NAME.parquet` with a manifest `NAME.json` beside it. `derive` uses such a table
+only where its key (sha256 over the model's weights, the input files, the rows asked for, the parameters and the version
+of the algorithm) is the one expected now. Then the content must have the sha256 of the manifest, and a seeded sample of
+rows is computed afresh and must agree; if not, that is an error and not a warning. Where the key differs, everything is
+computed. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from plmbook import __version__, effects, paths, tables
+from plmbook.errors import InputError
+
+RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
+TOLERANCE = 2e-3  # natural-log units; the same float32 weights on another processor differ by about 1e-5
+SAMPLE = 20  # rows of a shipped table that are computed afresh
+
+LABELLED = ("P/LP", "B/LB")
+PSEUDO_VARIANTS = 60  # pseudo-likelihood takes as many forward passes as the protein has residues, for each variant
+PSEUDO_LENGTH = 200  # residues: longest gene in that sample
+SEED = 20220917  # the date of the ClinVar release
+MASKED_SHARE = 0.15
+
+# Raise one of these whenever the algorithm behind the table changes its answer: shipped tables are then not used.
+VERSIONS = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-likelihood": 1, "heldout-likelihood": 1}
+
+
+class DerivedMismatch(RuntimeError):
+    """A shipped table is not what its manifest or a fresh computation says."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a derived table came about in this run.
+
+    Attributes
+    ----------
+    table, model : str
+        What was asked for.
+    status : {"shipped", "computed"}
+        Whether the rows are those of `data/derived` or were computed now.
+    reason : str
+        Why it was computed; for a shipped table, what was checked.
+    key : str
+        sha256 of model, inputs, rows, parameters and version.
+    content : str
+        sha256 of the table's content.
+    rows, sampled : int
+        Rows of the table; rows computed afresh for the check (0 where all were computed).
+    largest_difference : float
+        Between shipped and fresh values of the sample (0 where all were computed).
+    tolerance : float
+        What that difference may be.
+    seconds : float
+        Spent in this run.
+    """
+
+    table: str
+    model: str
+    status: str
+    reason: str
+    key: str
+    content: str
+    rows: int
+    sampled: int
+    largest_difference: float
+    tolerance: float
+    seconds: float
+
+
+def derive(
+    name: str,
+    rows: pd.DataFrame,
+    compute: Callable[[pd.DataFrame], pd.DataFrame],
+    *,
+    model,
+    inputs: Sequence[str | Path],
+    parameters: Mapping[str, object],
+    version: int,
+    values: Sequence[str] = ("score",),
+    tolerance: float = TOLERANCE,
+    sample: int = SAMPLE,
+    profile: str = "embedded",
+    ship: bool = True,
+    recompute: bool | None = None,
+) -> tuple[pd.DataFrame, Record]:
+    """A table that is shipped and checked where possible, else computed.
+
+    Parameters
+    ----------
+    name : str
+        Of the table: the file is `data/derived/<model>/NAME.parquet`.
+    rows : DataFrame
+        What to compute, one row each; the columns that identify a row.
+    compute : callable
+        From rows (any part of `rows`, at least one) to those rows with the columns `values` added, in the same order.
+        A row's values must not depend on the other rows.
+    model
+        With `name` and `weights_hash`.
+    inputs : sequence of paths
+        Files that the values depend on.
+    parameters : mapping
+        JSON values that the values depend on: seeds, dtype, ...
+    version : int
+        Of the algorithm.
+    values : sequence of str
+        The numeric columns that `compute` adds.
+    tolerance : float
+        Largest difference between a shipped and a fresh value.
+    sample : int
+        Rows of a shipped table to compute afresh.
+    profile : str
+        Where the record goes.
+    ship : bool
+        False: compute, whatever is shipped, and write nothing to `data/derived` (profiles other than `embedded`).
+    recompute : bool, optional
+        Compute and write to `data/derived`; default: whether the environment says PLMBOOK_RECOMPUTE=1.
+
+    Returns
+    -------
+    table : DataFrame
+        `rows` with `values`.
+    record : Record
+        Also written to `results/<profile>/derived/`.
+
+    Raises
+    ------
+    DerivedMismatch
+        Where the key fits but the content is not the manifest's, or a sampled row disagrees.
+    """
+    start = time.perf_counter()
+    rows = rows.reset_index(drop=True)
+    if recompute is None:
+        recompute = os.environ.get(RECOMPUTE) == "1"
+    ingredients = _ingredients(name, rows, model=model, inputs=inputs, parameters=parameters, version=version)
+    key = _sha256(json.dumps(ingredients, sort_keys=True))
+    place = paths.derived() / model.name / f"{name}.parquet"
+    reason = _why_compute(place, ingredients, key, ship=ship, recompute=recompute)
+    if reason:
+        table = _computed(rows, compute, values)
+        if recompute and ship:
+            _write_derived(place, table, key, ingredients, seconds=time.perf_counter() - start)
+        status, sampled, difference = "computed", 0, 0.0
+    else:
+        table = _shipped(place, rows, values)
+        sampled, difference = _check_sample(place, table, rows, compute, values, sample=sample, tolerance=tolerance)
+        status, reason = "shipped", f"key and content fit, {sampled} of {len(table)} rows computed afresh and equal"
+    record = Record(
+        table=name,
+        model=model.name,
+        status=status,
+        reason=reason,
+        key=key,
+        content=content_hash(table),
+        rows=len(table),
+        sampled=sampled,
+        largest_difference=difference,
+        tolerance=tolerance,
+        seconds=round(time.perf_counter() - start, 2),
+    )
+    _write_text(
+        paths.results(profile) / "derived" / f"{model.name}.{name}.json", json.dumps(asdict(record), indent=1) + "\n"
+    )
+    return table, record
+
+
+def content_hash(table: pd.DataFrame) -> str:
+    """sha256 of what a table holds: names, kinds and values of its columns, in order; the index does not count.
+
+    Equal for equal tables whatever the file format, its compression and the library that wrote it.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": ["TOY"], "score": [-1.0]})
+    >>> content_hash(t) == content_hash(t.set_index(pd.Index([7]))), content_hash(t) == content_hash(t + t)
+    (True, False)
+    """
+    digest = hashlib.sha256(str(len(table)).encode())
+    for name in table.columns:
+        column = table[name]
+        kind = "text"
+        if pd.api.types.is_bool_dtype(column):
+            kind, content = "bool", column.to_numpy(dtype=np.uint8).tobytes()
+        elif pd.api.types.is_integer_dtype(column):
+            kind, content = "integer", column.to_numpy(dtype="<i8").tobytes()
+        elif pd.api.types.is_float_dtype(column):
+            kind, content = "number", column.to_numpy(dtype="<f8").tobytes()
+        else:
+            content = json.dumps(column.astype(object).where(column.notna(), None).tolist()).encode()
+        digest.update(json.dumps([str(name), kind]).encode() + content)
+    return digest.hexdigest()
+
+
+def save(table: pd.DataFrame, name: str, profile: str = "embedded") -> Path:
+    """Write `results/<profile>/NAME.parquet`; a reader sees the old file or the new one, never half of one.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The index is not written.
+    name : str
+        Without suffix.
+
+    Returns
+    -------
+    Path
+        Of the file.
+    """
+    path = paths.results(profile) / f"{name}.parquet"
+    _write_parquet(path, table)
+    return path
+
+
+def read(name: str, profile: str = "embedded") -> pd.DataFrame:
+    """Read what `save` wrote.
+
+    Raises
+    ------
+    InputError
+        Where it was not computed yet.
+    """
+    path = paths.results(profile) / f"{name}.parquet"
+    if not path.exists():
+        raise InputError(f"{path} does not exist; run `plmbook results --profile {profile}` first")
+    return pd.read_parquet(path)
+
+
+def records(profile: str = "embedded") -> pd.DataFrame:
+    """How the derived tables of a profile came about, for the appendix: a row per table, the columns of `Record`."""
+    found = [json.loads(p.read_text()) for p in sorted((paths.results(profile) / "derived").glob("*.json"))]
+    return pd.DataFrame(found, columns=[field.name for field in fields(Record)])
+
+
+def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
+    """Wild-type marginals of every bundled variant whose wild type matches its gene's sequence; always computed.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the bundled variants plus model, strategy, score.
+    """
+    return effects.score_table(
+        model, tables.load("genes"), _matching(), strategy="wildtype-marginals", progress=progress
+    )
+
+
+def labelled_effects(
+    model, strategy: str, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Another strategy's scores: a derived table.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    strategy : {"masked-marginals", "mutant-marginals", "pseudo-likelihood"}
+        The first two for every P/LP and B/LB variant, the last for `pseudo_sample`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the bundled variants plus model, strategy, score.
+    """
+    if strategy not in VERSIONS or strategy not in effects.STRATEGIES:
+        raise InputError(f"no derived table of {strategy}")
+    genes, variants = tables.load("genes"), _matching()
+    variants = variants[variants["significance"].isin(LABELLED)].reset_index(drop=True)
+    chosen, sample = variants, SAMPLE
+    parameters = {"strategy": strategy, "dtype": _dtype(model)}
+    if strategy == "pseudo-likelihood":
+        chosen, sample = pseudo_sample(variants, genes), 1  # one variant takes hundreds of forward passes
+        parameters |= {"n": PSEUDO_VARIANTS, "longest": PSEUDO_LENGTH, "seed": SEED}
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        scored = effects.score_table(model, genes, rows, strategy=strategy, progress=progress and len(rows) > SAMPLE)
+        return rows.assign(score=scored["score"].to_numpy())
+
+    table, _ = derive(
+        strategy,
+        chosen[["gene", "mutation"]],
+        compute,
+        model=model,
+        inputs=[paths.data() / "genes.tsv", paths.data() / "variants.parquet"],
+        parameters=parameters,
+        version=VERSIONS[strategy],
+        sample=sample,
+        # a pseudo-likelihood ratio adds up to 400 numbers
+        tolerance=_tolerance(model) * (5 if strategy == "pseudo-likelihood" else 1),
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    return chosen.reset_index(drop=True).assign(model=model.name, strategy=strategy, score=table["score"].to_numpy())
+
+
+def pseudo_sample(
+    variants: pd.DataFrame,
+    genes: pd.DataFrame,
+    *,
+    n: int = PSEUDO_VARIANTS,
+    longest: int = PSEUDO_LENGTH,
+    seed: int = SEED,
+) -> pd.DataFrame:
+    """A seeded sample of labelled variants in short genes, half P/LP and half B/LB as far as there are enough.
+
+    Parameters
+    ----------
+    variants : DataFrame
+        gene, mutation, significance and others.
+    genes : DataFrame
+        gene, length (residues).
+    n : int
+        Variants; where a class has fewer than n / 2, the other makes up for it.
+    longest : int
+        Residues of the longest gene considered.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `variants`, sorted by gene and mutation, fresh index.
+    """
+    short = set(genes["gene"][genes["length"] <= longest])
+    rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
+    pathogenic, benign = (rows[rows["significance"] == label] for label in LABELLED)
+    n_benign = min(len(benign), max(n // 2, n - len(pathogenic)))
+    n_pathogenic = min(len(pathogenic), n - n_benign)
+    drawn = [part.sample(k, random_state=seed) for part, k in ((pathogenic, n_pathogenic), (benign, n_benign))]
+    return pd.concat(drawn).sort_values(["gene", "mutation"]).reset_index(drop=True)
+
+
+def variant_effects(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Every score that the book shows of one model on the bundled variants; saved as `effects.<model>`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of the bundled variants plus model, strategy, score: wild-type marginals for all matching variants,
+        masked and mutant marginals for P/LP and B/LB, pseudo-likelihood for a sample of those.
+    """
+    options = {"profile": profile, "recompute": recompute, "progress": progress}
+    parts = [wildtype_effects(model, progress=progress)]
+    parts += [labelled_effects(model, s, **options) for s in effects.STRATEGIES if s in VERSIONS]
+    table = pd.concat(parts, ignore_index=True)
+    save(table, f"effects.{model.name}", profile)
+    return table
+
+
+def heldout_likelihood(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Masked residues of proteins from families absent from training: the model beside residue frequencies.
+
+    The frequencies are those of the bundled model's training corpus, from its card. Make perplexities of it with
+    `metrics.perplexity(table)` and `metrics.perplexity(table, log_likelihood="frequency_log_likelihood")`.
+
+    Returns
+    -------
+    DataFrame
+        id, source, length, n_masked, log_likelihood, frequency_log_likelihood; saved as `heldout.<model>`.
+    """
+    proteins, frequencies = tables.load("heldout"), residue_frequencies()
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        these = proteins.set_index("id").loc[rows["id"]].reset_index()
+        return effects.masked_likelihood(
+            model,
+            these,
+            frequencies=frequencies,
+            share=MASKED_SHARE,
+            seed=SEED,
+            progress=progress and len(rows) > SAMPLE,
+        )
+
+    table, _ = derive(
+        "heldout-likelihood",
+        proteins[["id"]],
+        compute,
+        model=model,
+        inputs=[paths.data() / "heldout.tsv"],
+        parameters={
+            "share": MASKED_SHARE,
+            "seed": SEED,
+            "frequencies": list(frequencies),
+            "dtype": _dtype(model),
+        },
+        version=VERSIONS["heldout-likelihood"],
+        values=("n_masked", "log_likelihood", "frequency_log_likelihood"),
+        tolerance=5 * _tolerance(model),  # sums over up to 150 masked residues
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    table = proteins[["id", "source", "length"]].merge(table, on="id", how="left", validate="one_to_one")
+    save(table, f"heldout.{model.name}", profile)
+    return table
+
+
+def residue_frequencies() -> list[float]:
+    """Frequencies of `AMINO_ACIDS` in the training corpus of the bundled model, from its card's JSON.
+
+    Raises
+    ------
+    InputError
+        Where there is no bundled model, or its card lacks `residue_frequencies`.
+    """
+    from plmbook import models
+
+    path = paths.data() / "models" / f"{models.card('embedded').name}.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if "residue_frequencies" not in facts:
+        raise InputError(f"{path}: expected residue_frequencies, 20 numbers in the order of AMINO_ACIDS, found none")
+    return [float(value) for value in facts["residue_frequencies"]]
+
+
+STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
+    "variant effects": variant_effects,
+    "held-out likelihood": heldout_likelihood,
+}
+
+
+def profile_models(profile: str) -> list[str]:
+    """The models of a profile: `models` (a list) or `model` among its shared parameters, else the bundled one.
+
+    Raises
+    ------
+    InputError
+        Where there is no such profile.
+    """
+    from plmbook import book
+
+    shared = book.load_profile(profile).get("shared") or {}
+    named = shared.get("models", shared.get("model", "embedded"))
+    return [named] if isinstance(named, str) else list(named)
+
+
+def recompute(
+    profile: str = "embedded",
+    model_names: Sequence[str] | None = None,
+    *,
+    device: str = "auto",
+    progress: bool = False,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Compute every result table of a profile from its inputs, derived tables included: what `make results` runs.
+
+    Parameters
+    ----------
+    profile : str
+        Names the folder under `results/`.
+    model_names : sequence of str, optional
+        Models or ensembles; default: those of the profile. The tables of the bundled model are also written to
+        `data/derived`.
+    device : str
+        As in `plmbook.models.load`.
+    progress : bool
+        Show bars.
+    say : callable
+        Takes each line of the report.
+
+    Returns
+    -------
+    DataFrame
+        As `records`.
+    """
+    from plmbook import models
+
+    start = time.perf_counter()
+    for name in models.expand(model_names or profile_models(profile)):
+        model = models.load(name, device=device)
+        for title, study in STUDIES.items():
+            begun = time.perf_counter()
+            say(f"{title}, {model.name} ...")
+            table = study(model, profile=profile, recompute=True, progress=progress)
+            say(f"{title}, {model.name}: {len(table):,} rows in {time.perf_counter() - begun:.0f} s")
+    found = records(profile)
+    for row in found.itertuples():
+        say(f"  {row.table}, {row.model}: {row.status}, {row.rows:,} rows, {row.seconds:.0f} s")
+    say(f"all result tables of {profile} in {time.perf_counter() - start:.0f} s")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m plmbook.results --profile embedded`."""
+    parser = argparse.ArgumentParser(prog="plmbook.results", description=recompute.__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="embedded")
+    parser.add_argument("-m", "--model", action="append", help="default: those of the profile")
+    parser.add_argument("--device", default="auto")
+    given = parser.parse_args(arguments)
+    try:
+        recompute(given.profile, given.model, device=given.device, progress=sys.stderr.isatty())
+    except InputError as error:
+        print(f"plmbook.results: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _matching() -> pd.DataFrame:
+    variants = tables.load("variants")
+    return variants[variants["matches"]].reset_index(drop=True)
+
+
+def _ships(model) -> bool:
+    """Only the bundled model's tables are shipped; other profiles compute everything."""
+    return bool(getattr(model.card, "bundled", False))
+
+
+def _dtype(model) -> str:
+    return str(getattr(model, "dtype", "float32"))
+
+
+def _tolerance(model) -> float:
+    """bfloat16 keeps three digits of a logit, and what they are depends on the batch."""
+    return 0.1 if _dtype(model) == "bfloat16" else TOLERANCE
+
+
+def _ingredients(name, rows, *, model, inputs, parameters, version) -> dict:
+    """What the key is made of; kept in the manifest, so that a difference can be named."""
+    return {
+        "table": name,
+        "model": model.name,
+        "weights": model.weights_hash,
+        "inputs": {Path(path).name: _sha256(Path(path).read_bytes()) for path in inputs},
+        "parameters": dict(parameters),
+        "rows": content_hash(rows),
+        "version": version,
+    }
+
+
+def _why_compute(place: Path, ingredients: dict, key: str, *, ship: bool, recompute: bool) -> str:
+    """Why a table has to be computed; empty where the shipped one is to be used."""
+    if not ship:
+        return "not shipped for this model"
+    if recompute:
+        return "asked for"
+    manifest = _read_manifest(place)
+    if manifest is None:
+        return "no shipped table"
+    if manifest.get("key") == key:
+        return ""
+    before = manifest.get("ingredients", {})
+    changed = [part for part, value in ingredients.items() if before.get(part) != value]
+    return f"the shipped table is of another {' and '.join(changed) or 'key'}"
+
+
+def _read_manifest(place: Path) -> dict | None:
+    path = place.with_suffix(".json")
+    if not path.exists() or not place.exists():
+        return None
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DerivedMismatch(f"{path} is not JSON ({error}); restore it, or run `make results`") from None
+    if not isinstance(manifest, dict):
+        raise DerivedMismatch(f"{path} is not a manifest; restore it, or run `make results`")
+    return manifest
+
+
+def _computed(rows: pd.DataFrame, compute: Callable, values: Sequence[str]) -> pd.DataFrame:
+    """`rows` with the values; whatever else `compute` returns is left out."""
+    if not len(rows):
+        return rows.assign(**{value: np.array([], dtype=np.float64) for value in values})
+    found = compute(rows)
+    if len(found) != len(rows) or any(list(found[c]) != list(rows[c]) for c in rows.columns):
+        raise RuntimeError("compute must return the rows that it was given, in their order")
+    return rows.assign(**{value: found[value].to_numpy() for value in values})
+
+
+def _shipped(place: Path, rows: pd.DataFrame, values: Sequence[str]) -> pd.DataFrame:
+    """The table of `data/derived`, known to be what its manifest says."""
+    manifest = _read_manifest(place)
+    try:
+        table = pd.read_parquet(place)
+    except (OSError, ValueError) as error:
+        raise DerivedMismatch(f"{place} cannot be read ({error}); restore it, or run `make results`") from None
+    found = content_hash(table)
+    if found != manifest.get("content"):
+        raise DerivedMismatch(
+            f"{place}: expected a table with the sha256 {manifest.get('content')} of its manifest, found {found}; "
+            "was a number changed by hand? Restore the file, or run `make results`"
+        )
+    columns = [*rows.columns, *values]
+    if list(table.columns) != columns or content_hash(table[list(rows.columns)]) != content_hash(rows):
+        raise DerivedMismatch(f"{place}: its rows or columns are not those asked for; restore it or run `make results`")
+    return table
+
+
+def _check_sample(
+    place: Path,
+    table: pd.DataFrame,
+    rows: pd.DataFrame,
+    compute: Callable,
+    values: Sequence[str],
+    *,
+    sample: int,
+    tolerance: float,
+) -> tuple[int, float]:
+    """Compute a sample afresh: its size and the largest difference, or DerivedMismatch.
+
+    The draw is seeded by the content: the same table is always checked at the same rows, but nobody can keep clear of
+    them when changing it.
+    """
+    if not len(table) or sample < 1:
+        return 0, 0.0
+    rng = np.random.default_rng(int(content_hash(table)[:16], 16))
+    chosen = np.sort(rng.choice(len(table), size=min(sample, len(table)), replace=False))
+    fresh = _computed(rows.iloc[chosen].reset_index(drop=True), compute, values)
+    largest = 0.0
+    for value in values:
+        shipped = table[value].to_numpy(dtype=np.float64)[chosen]
+        again = fresh[value].to_numpy(dtype=np.float64)
+        difference = np.where(np.isnan(shipped) & np.isnan(again), 0.0, np.abs(shipped - again))
+        wrong = np.flatnonzero(~(difference <= tolerance))  # a NaN on one side is wrong, too
+        if len(wrong):
+            row = int(chosen[wrong[0]])
+            what = " ".join(str(x) for x in rows.iloc[row])
+            raise DerivedMismatch(
+                f"{place}: row {row + 1} ({what}): {value} is shipped as {shipped[wrong[0]]:.6g} and computes to "
+                f"{again[wrong[0]]:.6g}, over {tolerance:g} apart ({len(wrong)} of {len(chosen)} sampled rows). "
+                "Restore the file, or run `make results`"
+            )
+        largest = max(largest, float(difference.max()))
+    return len(chosen), largest
+
+
+def _write_derived(place: Path, table: pd.DataFrame, key: str, ingredients: dict, *, seconds: float) -> None:
+    manifest = {
+        "key": key,
+        "content": content_hash(table),
+        "rows": len(table),
+        "seconds": round(seconds, 1),
+        "ingredients": ingredients,
+        "versions": _versions(),
+    }
+    _write_parquet(place, table)
+    _write_text(place.with_suffix(".json"), json.dumps(manifest, indent=1) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"plmbook": __version__, "python": platform.python_version()}
+    for package in ("numpy", "pandas", "pyarrow", "torch", "fair-esm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+    def write(temporary: Path) -> None:
+        table.to_parquet(temporary, index=False, compression="zstd")
+
+    write_atomically(path, write)
+
+
+def _write_text(path: Path, text: str) -> None:
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file in the same folder, then move it into place; nothing is left on failure.
+
+    Parameters
+    ----------
+    path : path
+        The file to be; its folder is made.
+    write : callable
+        Takes the temporary path, which has the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide the file from others
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sha256(content: bytes | str) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""The command line as a new user types it: what it writes, and what it says when the input is at fault."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from plmbook import cli, effects, encode, models, paths
+from plmbook.residues import parse_mutations
+
+FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
+VARIANTS = """id\tmutation\tnote
+toy1\tK2A\tfirst
+toy1\tp.Arg3His\tsecond
+toy1\tp.(Leu4Pro)\tthird
+toy1\tVal5Ala\tfourth
+toy1\tK2A:R3H\tdouble
+toy2\tG1A\t
+toy2\tH2R\t
+toy2\tW3C\t
+toy3\tA1C\t
+toy3\tY20H\tlast
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A user's folder with two files, and a tiny bundled model."""
+    from tiny import write_bundled
+
+    write_bundled(tmp_path / "data")
+    monkeypatch.setenv("PLMBOOK_DATA", str(tmp_path / "data"))
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "seqs.fasta").write_text(FASTA)
+    (work / "variants.tsv").write_text(VARIANTS)
+    monkeypatch.chdir(work)
+    return work
+
+
+def python(*arguments, **options):
+    """Run another Python that finds the package without its being installed."""
+    environment = {**os.environ, "PYTHONPATH": str(paths.root() / "src")}
+    program = [sys.executable, *arguments]
+    return subprocess.run(program, capture_output=True, text=True, timeout=60, env=environment, **options)
+
+
+def run(*arguments):
+    return cli.main([str(a) for a in arguments])
+
+
+def test_effects_on_three_proteins_and_ten_variants(folder, capsys):
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv") == 0
+    found = pd.read_csv("out.tsv", sep="\t", keep_default_na=False)
+    assert list(found.columns) == ["id", "mutation", "note", "model", "strategy", "score"]
+    assert found["mutation"].tolist()[:5] == ["K2A", "R3H", "L4P", "V5A", "K2A:R3H"]
+    assert found["note"].tolist()[:2] == ["first", "second"]
+    assert set(found["model"]) == {"plmbook_t3_tiny"} and set(found["strategy"]) == {"wildtype-marginals"}
+    expected = effects.score(models.load("embedded"), "GHWYCMKRLVAEDGH", [parse_mutations("W3C")])
+    assert found.loc[7, "score"] == pytest.approx(expected[0], abs=1e-5)
+    assert "10 variants of 3 proteins" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("strategy", cli.STRATEGIES)
+def test_every_strategy_runs(folder, strategy):
+    assert run("effects", "seqs.fasta", "variants.tsv", "-s", strategy, "-o", "out.parquet", "--device", "cpu") == 0
+    found = pd.read_parquet("out.parquet")
+    assert set(found["strategy"]) == {strategy} and np.isfinite(found["score"]).all()
+
+
+def test_the_names_in_the_help_are_those_of_the_package():
+    assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
+    assert set(cli.POOLS) == set(encode.POOLS) and set(cli.LONG) == set(encode.LONG)
+
+
+def test_several_models_make_an_ensemble(folder, monkeypatch):
+    from fakes import FakeModel, seeded
+
+    def load(name, **options):
+        shift = int(name[-1])
+        return FakeModel(lambda s: seeded(s) * shift, name=name)
+
+    monkeypatch.setattr(models, "load", load)
+    assert run("effects", "seqs.fasta", "variants.tsv", "-m", "esm1v", "-o", "out.tsv") == 0
+    found = pd.read_csv("out.tsv", sep="\t")
+    names = [f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6)]
+    assert found["model"].value_counts().to_dict() == dict.fromkeys([*names, "mean"], 10)
+    wide = found.pivot(index=["id", "mutation"], columns="model", values="score")
+    np.testing.assert_allclose(wide["mean"], wide.drop(columns="mean").mean(axis=1), atol=1e-5)
+
+
+MISTAKES = {
+    "wrong wild type": ("variants.tsv", VARIANTS.replace("K2A\tfirst", "R2A\tfirst"), ["line 2", "R2A", "found K"]),
+    "past the end": ("variants.tsv", VARIANTS.replace("Y20H", "Y99H"), ["line 11", "past the end", "20 residues"]),
+    "a stop": ("variants.tsv", VARIANTS.replace("p.Arg3His", "p.Arg3Ter"), ["line 3", "stop codon"]),
+    "unknown protein": ("variants.tsv", VARIANTS.replace("toy3\tA1C", "toy9\tA1C"), ["line 10", "toy9"]),
+    "no mutation column": ("variants.tsv", VARIANTS.replace("mutation", "change"), ["mutation"]),
+    "an empty table": ("variants.tsv", "", ["variants.tsv", "empty"]),
+    "a duplicate id": ("seqs.fasta", FASTA.replace("toy2", "toy1"), ["line 3", "toy1", "repeats"]),
+    "lower case": ("seqs.fasta", FASTA.replace("GHWYC", "ghwyc"), ["line 4", "toy2", "lower-case"]),
+    "an empty file": ("seqs.fasta", "", ["seqs.fasta", "empty"]),
+    "no header": ("seqs.fasta", "MKRL\n", ["line 1", "header"]),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_a_file_is_named_and_nothing_is_written(folder, capsys, monkeypatch, name):
+    monkeypatch.setattr(models, "load", lambda *a, **k: pytest.fail("a model was loaded before the input was checked"))
+    file, content, expected = MISTAKES[name]
+    (folder / file).write_text(content)
+    before = sorted(p.name for p in folder.iterdir())
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv") == 2
+    printed = capsys.readouterr()
+    for part in expected:
+        assert part in printed.err
+    assert file in printed.err and "Traceback" not in printed.err and printed.out == ""
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["-m", "esm2_t33_650M", "-o", "out.tsv"], ["esm2_t33_650M", "unknown", "esm2_t33_650M_UR50D"]),
+        (["-m", "ankh_base", "-o", "out.tsv"], ["ankh_base", "cannot be run"]),
+        (["-s", "masked", "-o", "out.tsv"], ["unknown strategy 'masked'", "masked-marginals"]),
+        (["-o", "out.xlsx"], ["out.xlsx", ".tsv or .parquet"]),
+        (["-o", "missing/out.tsv"], ["missing", "does not exist"]),
+        (["-o", "variants.tsv"], ["would replace an input"]),
+        (["--long", "cut", "-o", "out.tsv"], ["--long cut", "window, truncate, error"]),
+        (["--dtype", "float8", "-o", "out.tsv"], ["float8", "bfloat16"]),
+        (["-o", "out.tsv", "--frobnicate"], ["--frobnicate"]),
+        ([], ["--output"]),
+    ],
+)
+def test_a_mistake_in_the_options_is_named_and_nothing_is_written(folder, capsys, arguments, expected):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert run("effects", "seqs.fasta", "variants.tsv", *arguments) == 2
+    printed = capsys.readouterr().err
+    for part in expected:
+        assert part in printed
+    assert "Traceback" not in printed
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_a_missing_file_is_an_input_error(folder, capsys):
+    assert run("effects", "seq.fasta", "variants.tsv", "-o", "out.tsv") == 2
+    assert "seq.fasta" in capsys.readouterr().err
+
+
+def test_long_proteins_are_named_before_the_model_loads(folder, capsys):
+    (folder / "seqs.fasta").write_text(">toy1\n" + "MKRLVAEDGH" * 7 + "\n")  # 70 residues, the tiny model reads 60
+    (folder / "variants.tsv").write_text("id\tmutation\ntoy1\tK2A\ntoy1\tH70A\n")
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", "--long", "error") == 2
+    assert "toy1 (70)" in capsys.readouterr().err
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", "--long", "truncate") == 2
+    assert "toy1 H70A" in capsys.readouterr().err
+    options = ["-o", "out.tsv", "--long", "truncate", "-s", "pseudo-likelihood"]
+    assert run("effects", "seqs.fasta", "variants.tsv", *options) == 2
+    assert "needs every residue" in capsys.readouterr().err
+    assert not (folder / "out.tsv").exists()
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv") == 0
+    assert "toy1 (70); they are read in overlapping windows" in capsys.readouterr().err
+    assert len(pd.read_csv("out.tsv", sep="\t")) == 2
+
+
+def test_anything_else_exits_with_1_and_one_line_unless_debugged(folder, capsys, monkeypatch):
+    def load(*arguments, **options):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(models, "load", load)
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv") == 1
+    printed = capsys.readouterr().err
+    assert "ZeroDivisionError: a bug" in printed and "Traceback" not in printed
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert not (folder / "out.tsv").exists()
+
+
+@pytest.mark.parametrize("pool, n_rows", [("mean", 3), ("max", 3), ("bos", 3), ("residue", 20 + 15 + 20)])
+def test_embed_writes_float16_lists_and_a_manifest(folder, pool, n_rows):
+    assert run("embed", "seqs.fasta", "-o", "out.parquet", "--pool", pool) == 0
+    table = pq.read_table("out.parquet")
+    assert str(table.schema.field("embedding").type) == "fixed_size_list<element: halffloat>[16]"
+    assert table.column_names == ["id", "position" if pool == "residue" else "length", "embedding"]
+    assert table.num_rows == n_rows
+    sequences = ["MKRLVAEDGHMKRLVAEDGH", "GHWYCMKRLVAEDGH", "ACDEFGHIKLMNPQRSTVWY"]
+    expected = encode.embed(models.load("embedded"), sequences, pool=pool)
+    found = np.array(table["embedding"].to_pylist())
+    np.testing.assert_allclose(found, np.vstack(list(expected)), rtol=2e-3, atol=1e-3)
+    facts = json.loads((folder / "out.json").read_text())
+    assert (facts["model"], facts["layer"], facts["pool"], facts["rows"]) == ("plmbook_t3_tiny", 3, pool, n_rows)
+    assert len(facts["weights"]) == len(facts["input"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    "arguments, expected",
+    [
+        (["--pool", "median", "-o", "out.parquet"], "--pool median"),
+        (["--layer", "9", "-o", "out.parquet"], "layers 0 to 3"),
+        (["-o", "out.tsv"], ".parquet"),
+        (["-m", "esm1v", "-o", "out.parquet"], "ensemble"),
+    ],
+)
+def test_embed_refuses(folder, capsys, arguments, expected):
+    before = sorted(p.name for p in folder.iterdir())
+    assert run("embed", "seqs.fasta", *arguments) == 2
+    assert expected in capsys.readouterr().err
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_models_lists_every_card(folder, capsys):
+    assert run("models") == 0
+    printed = capsys.readouterr().out
+    for name in ("plmbook_t3_tiny", "esm2_t48_15B_UR50D", "esm1v_t33_650M_UR90S_5", "ankh_large", "prott5_xl_u50"):
+        assert name in printed
+
+
+def test_verify_notices_a_changed_file(folder, capsys):
+    import hashlib
+
+    data = folder.parent / "data"
+    (data / "table.tsv").write_text("x\n")
+    (data / "registry.txt").write_text(f"table.tsv {hashlib.sha256(b'x' + bytes([10])).hexdigest()}\n")
+    assert run("data", "verify") == 0
+    (data / "table.tsv").write_text("y\n")
+    assert run("data", "verify") == 1
+    assert "changed  table.tsv" in capsys.readouterr().out
+    assert run("data", "list") == 0
+
+
+def test_other_commands_check_their_input(folder, capsys):
+    assert run("pretrain", "none.yml") == 2
+    assert "none.yml" in capsys.readouterr().err
+    assert run("results", "--profile", "imaginary") == 2
+    assert "imaginary" in capsys.readouterr().err
+    assert run("book", "--profile", "imaginary") == 2
+    assert "imaginary" in capsys.readouterr().err
+    assert run("book", "--notebook", "x.py", "--render") == 2
+
+
+def test_help_answers_without_heavy_imports():
+    code = (
+        "import sys; from plmbook import cli; code = cli.main(['--help']); "
+        "heavy = [m for m in ('torch', 'esm', 'pandas', 'sklearn', 'lightgbm', 'ray') if m in sys.modules]; "
+        "print('heavy:', heavy, code)"
+    )
+    found = python("-c", code, check=True)
+    assert "heavy: [] 0" in found.stdout
+    for command in ("models", "data", "embed", "effects", "pretrain", "results", "book"):
+        assert f"\n  {command} " in found.stdout
+
+
+def test_the_program_itself_exits_with_2_and_no_traceback(folder):
+    found = python("-m", "plmbook.cli", "effects", "seqs.fasta", "variants.tsv", "-m", "nonsense", "-o", "o.tsv")
+    assert found.returncode == 2
+    assert found.stderr.startswith("plmbook: model 'nonsense'") and "Traceback" not in found.stderr
+    assert not (folder / "o.tsv").exists()
