@@ -1,0 +1,83 @@
+"""The machine and the checkout that a run used: for the appendix of the book. Everything works without git."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+
+def hardware() -> dict[str, str]:
+    """Processor, cores and memory of this machine, and torch's build and device.
+
+    Returns
+    -------
+    dict of str to str
+        `processor`, `cores` (those that this process may use), `memory` (GiB), `system`, `torch`, `device`, `threads`.
+        What the system does not tell is "unknown".
+    """
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": processor(),
+        "cores": str(cores or "unknown"),
+        "memory": memory(),
+        "system": platform.platform(terse=True),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def processor(cpuinfo: str | Path = "/proc/cpuinfo") -> str:
+    """The name of the processor.
+
+    Parameters
+    ----------
+    cpuinfo : path
+        Where Linux describes it; elsewhere Python's own answer stands in.
+
+    Returns
+    -------
+    str
+        "unknown" where nothing says it.
+    """
+    path = Path(cpuinfo)
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def memory() -> str:
+    """Physical memory in GiB, "unknown" where the system does not say."""
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB"
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return "unknown"
+
+
+def checkout(folder: str | Path) -> str:
+    """The commit of a folder, with its tag where it has one, and whether tracked files were changed.
+
+    Parameters
+    ----------
+    folder : path
+        The root of a checkout.
+
+    Returns
+    -------
+    str
+        What `git describe --always --dirty --tags` says, or why there is no such name: an archive has no git folder,
+        and a machine may have no git. A repository that merely surrounds the folder does not count.
+    """
+    if not (Path(folder) / ".git").exists():
+        return "no git checkout"
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--tags"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "git not found"
+    return done.stdout.strip() or "no commit"
