@@ -79,7 +79,7 @@ bench: $(READY)  ## time the engine against its alternatives
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python "$$script"; done
 
 lint: $(READY)  ## check the style of the code
-	@$(BIN)/ruff check src tests analysis data/make
+	@$(BIN)/ruff check src tests analysis benchmarks data/make
 
 clean:  ## remove what was built (not .venv and node_modules)
 	rm -rf .build book/_build book/notebooks book/_static/vendor results

@@ -230,13 +230,14 @@ def embed(
 @app.command()
 def pretrain(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yml", help="What to train on what.", show_default=False)],
+    quiet: Quiet = False,
 ) -> None:
     """Train a masked language model of ESM-2's architecture, or go on with a training that was interrupted."""
     if not config.is_file():
         raise InputError(f"{config}: no such file; expected the YAML file of a training")
     from plmbook import pretrain as training
 
-    written = training.train(config)
+    written = training.train(config, progress=_bars(quiet))
     if written is not None:
         print(written)
 
