@@ -31,7 +31,6 @@ def write_run(folder, **changes):
         "heads": 2,
         "data": str(folder),
         "sources": {"general.fasta": 0.25, "orthologs.fasta": 0.75},
-        "start": {"source": "orthologs.fasta", "longest": 30, "steps": 3},
         "validation": str(folder / "heldout.tsv"),
         "out": str(folder / "run"),
         "max_length": 40,
@@ -119,8 +118,8 @@ def test_sources_get_their_share_of_the_residues():
     stream = pretrain.batches(sources, 200, seed=0)
     seen = [0, 0]
     for _ in range(200):
-        for pieces, piece in next(stream):
-            number = [source for source, _ in sources].index(pieces)
+        for number, piece in next(stream):
+            pieces = sources[number][0]
             seen[number] += int(pieces.ends[piece] - pieces.starts[piece])
     assert seen[1] / sum(seen) == pytest.approx(0.75, abs=0.01)
 
@@ -129,14 +128,6 @@ def test_one_pass_reads_every_piece_once():
     pieces = pretrain.Pieces(["A" * n for n in range(1, 9)], ALPHABET, 100)
     stream = pretrain.batches([(pieces, 1.0)], 1, seed=5)
     assert sorted(next(stream)[0][1] for _ in range(len(pieces))) == list(range(len(pieces)))
-
-
-def test_the_start_reads_short_proteins_of_its_source_only(tmp_path):
-    config = pretrain.read_config(write_run(tmp_path))
-    order = pretrain.reading_order(config, tmp_path, ALPHABET)
-    lengths = [[int(p.ends[i] - p.starts[i]) for p, i in next(order)] for _ in range(20)]
-    assert all(n <= 30 for batch in lengths[:3] for n in batch)
-    assert any(n > 30 for batch in lengths[3:] for n in batch)
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_zero(tmp_path):
@@ -153,9 +144,8 @@ def test_the_learning_rate_rises_stays_and_falls_to_zero(tmp_path):
         ({"dim": 17}, "multiple of heads"),
         ({"steps": 3}, "less than warmup"),
         ({"checkpoint_every": 3}, "multiple of log_every"),
-        ({"start": {"source": "nowhere.fasta", "longest": 9, "steps": 1}}, "one of sources"),
         ({"validation": "nowhere.tsv"}, "nowhere.tsv"),
-        ({"sources": {"nowhere.fasta": 1.0}, "start": None}, "nowhere.fasta"),
+        ({"sources": {"nowhere.fasta": 1.0}}, "nowhere.fasta"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_its_reason(tmp_path, changes, words):

@@ -7,7 +7,6 @@ started again goes on from its last checkpoint with the same batches, masks and 
 """
 
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -33,9 +32,7 @@ LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "se
 class Config:
     """One training run, as written in its YAML file.
 
-    `sources` maps a FASTA path (relative to `data`) to its share of the residues of every batch.  `start` names a few
-    short families to begin with: attention finds a residue's neighbours there in a tenth of the steps that it takes in
-    all of the data at once.
+    `sources` maps a FASTA path (relative to `data`) to its share of the residues of every batch.
     """
 
     name: str
@@ -45,7 +42,6 @@ class Config:
     heads: int
     data: str  # folder of the FASTA files; PLMBOOK_MIRROR and `--from` replace it
     sources: dict[str, float]
-    start: dict[str, object] | None  # {source, longest (residues), steps}: what the first steps read; null: no start
     validation: str  # TSV with a `sequence` column: held-out families
     out: str  # folder of checkpoint, log and final weights
     validation_proteins: int = 100  # evenly spaced in the file; read at each checkpoint
@@ -87,10 +83,6 @@ def read_config(path: str | Path) -> Config:
         raise InputError(f"{path}: {str(error).split('__init__() ')[-1]}") from None
     if config.dim % config.heads or (config.dim // config.heads) % 2:
         raise InputError(f"{path}: dim {config.dim} must be an even multiple of heads {config.heads}")
-    if config.start is not None and (
-        set(config.start) != {"source", "longest", "steps"} or config.start["source"] not in config.sources
-    ):
-        raise InputError(f"{path}: start needs source (one of sources), longest and steps; found {config.start}")
     if config.checkpoint_every % config.log_every:
         raise InputError(f"{path}: checkpoint_every must be a multiple of log_every, or a resumed log would differ")
     if config.steps < config.warmup + config.decay:
@@ -124,7 +116,7 @@ class Pieces:
 
 
 def batches(sources: list[tuple[Pieces, float]], tokens_per_step: int, seed: int):
-    """Endless batches, each a list of (Pieces, piece number) of about `tokens_per_step` tokens.
+    """Endless batches, each a list of (source number, piece number) of about `tokens_per_step` tokens.
 
     Each piece comes from the source that is furthest behind its share of the residues.
     """
@@ -139,19 +131,8 @@ def batches(sources: list[tuple[Pieces, float]], tokens_per_step: int, seed: int
             length = int(sources[number][0].ends[piece] - sources[number][0].starts[piece])
             seen[number] += length
             n_tokens += length + 2
-            batch.append((sources[number][0], piece))
+            batch.append((number, piece))
         yield batch
-
-
-def reading_order(config: Config, folder: Path, alphabet):
-    """The batches of a run: those of `start`, then endlessly those of `sources`."""
-    proteins = {name: read_fasta(folder / name)["sequence"].tolist() for name in config.sources}
-    sources = [(Pieces(proteins[name], alphabet, config.max_length), share) for name, share in config.sources.items()]
-    if config.start:
-        short = [s for s in proteins[config.start["source"]] if len(s) <= config.start["longest"]]
-        first = batches([(Pieces(short, alphabet, config.max_length), 1.0)], config.tokens_per_step, config.seed)
-        yield from itertools.islice(first, config.start["steps"])
-    yield from batches(sources, config.tokens_per_step, config.seed)
 
 
 def _endless(pieces: Pieces, seed: int):
@@ -161,10 +142,11 @@ def _endless(pieces: Pieces, seed: int):
         epoch += 1
 
 
-def assemble(batch, alphabet) -> tuple[torch.Tensor, list[int]]:
+def assemble(batch, sources, alphabet) -> tuple[torch.Tensor, list[int]]:
     """Tokens (N,) int64 with BOS and EOS around each piece, and the length of each."""
     parts, lengths = [], []
-    for pieces, piece in batch:
+    for number, piece in batch:
+        pieces = sources[number][0]
         body = pieces.tokens[pieces.starts[piece] : pieces.ends[piece]]
         parts += [[alphabet.cls_idx], body, [alphabet.eos_idx]]
         lengths.append(len(body) + 2)
@@ -217,8 +199,8 @@ def validation_loss(model, sequences: list[str], config: Config, device) -> floa
     total, count = 0.0, 0
     with torch.no_grad():
         for first in range(0, len(pieces), 16):
-            batch = [(pieces, i) for i in range(first, min(first + 16, len(pieces)))]
-            tokens, lengths = assemble(batch, model.alphabet)
+            batch = [(0, i) for i in range(first, min(first + 16, len(pieces)))]
+            tokens, lengths = assemble(batch, [(pieces, 1.0)], model.alphabet)
             corrupted, chosen = corrupt(tokens, model.alphabet, 0.15, [config.seed, 7, first])
             with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
                 loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
@@ -275,7 +257,10 @@ def train(
     folder = Path(source or os.environ.get("PLMBOOK_MIRROR") or config.data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_model(config).to(device)
-    stream = reading_order(config, folder, model.alphabet)
+    sources = [
+        (Pieces(read_fasta(folder / name)["sequence"].tolist(), model.alphabet, config.max_length), share)
+        for name, share in config.sources.items()
+    ]
     held_out = _validation_sequences(Path(config.validation), config.validation_proteins)
     trained = [p for n, p in model.named_parameters() if not n.startswith("contact_head")]
     optimizer = torch.optim.AdamW(
@@ -296,13 +281,14 @@ def train(
         state = saved["state"]
     _trim_log(out / "log.tsv", state["step"])
 
+    stream = batches(sources, config.tokens_per_step, config.seed)
     for _ in range(state["step"]):
         next(stream)
     started, losses, first_step = time.perf_counter() - state["seconds"], [], state["step"]
     bar = tqdm(total=config.steps, initial=first_step, unit="step", disable=not progress)
     while state["step"] < config.steps:
         step = state["step"]
-        tokens, lengths = assemble(next(stream), model.alphabet)
+        tokens, lengths = assemble(next(stream), sources, model.alphabet)
         corrupted, chosen = corrupt(tokens, model.alphabet, config.mask_share, [config.seed, step])
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
