@@ -141,6 +141,8 @@ def test_the_learning_rate_rises_stays_and_falls_to_zero(tmp_path):
     ("changes", "words"),
     [
         ({"layerz": 3}, "unknown setting layerz"),
+        ({"layers": "two"}, "layers: expected int, found 'two'"),
+        ({"sources": ["a.fasta"]}, "sources: expected dict"),
         ({"dim": 17}, "multiple of heads"),
         ({"steps": 3}, "less than warmup"),
         ({"checkpoint_every": 3}, "multiple of log_every"),
@@ -158,7 +160,47 @@ def test_a_missing_setting_or_file_is_named(tmp_path):
     entries = yaml.safe_load(path.read_text())
     del entries["layers"]
     path.write_text(yaml.safe_dump(entries))
-    with pytest.raises(InputError, match="layers"):
+    with pytest.raises(InputError, match="missing setting layers"):
         pretrain.read_config(path)
     with pytest.raises(InputError, match="no such file"):
         pretrain.read_config(tmp_path / "absent.yml")
+
+
+def test_a_checkpoint_goes_on_with_its_own_settings_only(tmp_path):
+    pretrain.train(write_run(tmp_path), stop_after=5)
+    with pytest.raises(InputError, match=r"learning_rate was 0\.001, is 0\.5"):
+        pretrain.train(write_run(tmp_path, learning_rate=0.5))
+    assert pretrain.train(write_run(tmp_path, steps=14)) is not None  # a longer run is the same run
+
+
+def test_what_is_not_yaml_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "config.yml"
+    path.write_text("name: tiny\nlayers: [2\n")
+    with pytest.raises(InputError, match="not YAML, line 3"):
+        pretrain.read_config(path)
+
+
+def test_gradients_shared_out_over_threads_are_those_of_one_pass(tmp_path):
+    config = pretrain.read_config(write_run(tmp_path))
+    model = pretrain.new_model(config)
+    parameters = [p for n, p in model.named_parameters() if not n.startswith("contact_head")]
+    lengths = [12, 30, 7, 25, 9]
+    targets = torch.randint(4, 24, (sum(lengths),), generator=torch.Generator().manual_seed(0))
+    tokens, chosen = pretrain.corrupt(targets, ALPHABET, 0.3, [1])
+    answers = [
+        pretrain.gradients(model, parameters, tokens, lengths, chosen, targets, workers=n, autocast=False)
+        for n in (1, 2, 5)
+    ]
+    for loss, gradients in answers[1:]:
+        assert loss == pytest.approx(answers[0][0], rel=1e-5)
+        for one, many in zip(answers[0][1], gradients, strict=True):
+            assert torch.allclose(one, many, atol=1e-6)
+    with torch.no_grad():
+        whole = float(pretrain.loss_of(model, tokens, lengths, chosen, targets))
+    assert answers[0][0] == pytest.approx(whole, rel=1e-5)
+
+
+def test_shares_cover_a_batch_between_sequences():
+    shares = pretrain._shares([10, 10, 5, 5, 30], 2)
+    assert shares == [(0, 30, [10, 10, 5, 5]), (30, 60, [30])]
+    assert pretrain._shares([7], 2) == [(0, 7, [7])]

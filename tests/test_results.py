@@ -255,13 +255,18 @@ def project(folders):
         if ref != "W"
     ]
     variants.append(("AAA1", "W1A", 1, "W", "A", "P/LP", False))
+    chance = GENES["AAA1"][1]  # the letter fits, the residue is another one of another isoform
+    variants.append(("AAA1", f"{chance}2G", 2, chance, "G", "P/LP", True))
     table = pd.DataFrame(variants, columns=["gene", "mutation", "position", "ref", "alt", "significance", "matches"])
     table = table.assign(
         allele_frequency=np.nan,
         release="2022-09-17",
         transcript="",
         mismatch_reason=np.where(table["matches"], "", "unknown"),
+        aligned_position=table["position"],
+        stated=table["significance"],
     )
+    table.loc[table.index[-1], "aligned_position"] = 5
     table.to_parquet(data / "variants.parquet", index=False)
     heldout = pd.DataFrame({"id": ["p", "q"], "source": "toy", "length": [20, 18], "sequence": list(GENES.values())})
     heldout.to_csv(data / "heldout.tsv", sep="\t", index=False)
@@ -272,7 +277,7 @@ def test_variant_effects_cover_what_they_say(project, model):
     table = results.variant_effects(model)
     n_matching = sum(len(s) - s.count("W") for s in GENES.values())
     counts = table["strategy"].value_counts()
-    assert counts["wildtype-marginals"] == n_matching  # the mismatch is left out, every class is in
+    assert counts["wildtype-marginals"] == n_matching  # the mismatch and the match by chance are left out, every class is in
     labelled = table[table["strategy"] == "masked-marginals"]
     assert set(labelled["significance"]) == {"P/LP", "B/LB"}
     assert counts["masked-marginals"] == counts["mutant-marginals"] == counts["pseudo-likelihood"] < n_matching

@@ -170,6 +170,8 @@ def variants(**columns):
         "transcript": ["NM_000546.6", ""],
         "matches": [True, True],
         "mismatch_reason": ["", ""],
+        "aligned_position": [175, 239],
+        "stated": ["P/LP", "VUS"],
     }
     return pd.DataFrame(table | columns)
 

@@ -25,7 +25,7 @@ from plmbook.sources import alphafold, clinvar, fetch, gnomad, multiz, rescue, u
 from plmbook.sources.record import tar_members
 
 RELEASE = "2022-09-17"  # of ClinVar
-STRATEGY = "mutant-marginals"  # how the published scores were read off
+STRATEGY = "mutant-marginals"  # how the published scores were read off, as far as can be inferred (data/README.md)
 Alignments = dict[str, dict[str, multiz.Rows]]  # gene -> transcript -> assembly -> row
 
 

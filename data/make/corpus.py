@@ -108,9 +108,9 @@ def run_mmseqs(sequences: dict[str, str], work: Path, identity: float, command: 
         return {names[int(member)]: names[int(rep)] for rep, member in pairs}
 
 
-def relatives(queries: dict[str, str], targets: dict[str, str], work: Path, threads: int) -> set[str]:
-    """Targets that MMseqs2's search aligns to any query: 30 % identity over half of the shorter one, E < 1e-3."""
-    names = list(targets)
+def relatives(queries: dict[str, str], targets: dict[str, str], work: Path, threads: int) -> list[tuple[str, str]]:
+    """(query, target) pairs that MMseqs2's search aligns: 30 % identity over half of the shorter one, E < 1e-3."""
+    asked, names = list(queries), list(targets)
     write_fasta(work / "queries.fasta", ((str(i), s) for i, s in enumerate(queries.values())))
     write_fasta(work / "targets.fasta", ((str(i), targets[name]) for i, name in enumerate(names)))
     subprocess.run(
@@ -134,7 +134,7 @@ def relatives(queries: dict[str, str], targets: dict[str, str], work: Path, thre
             "--max-seqs",
             "5000",
             "--format-output",
-            "target",
+            "query,target",
             "--threads",
             str(threads),
             "-v",
@@ -142,7 +142,8 @@ def relatives(queries: dict[str, str], targets: dict[str, str], work: Path, thre
         ],
         check=True,
     )
-    return {names[int(line)] for line in (work / "hits.tsv").read_text().split()}
+    rows = (line.split() for line in (work / "hits.tsv").read_text().splitlines())
+    return [(asked[int(query)], names[int(target)]) for query, target in rows]
 
 
 def distinct(names) -> list[str]:
@@ -211,13 +212,17 @@ def main() -> None:
     chosen = sorted(rng.sample(candidates, min(HELD_OUT_PROTEINS, len(candidates))))
     queries = {k: everything[k] for k in [*chosen, *reserved] if cluster[k] not in with_orthologs}
     representatives = [key for key in general if near[key] == key]
-    related = relatives(queries, {k: general[k] for k in representatives}, work, args.threads)
+    related = {k for _, k in relatives(queries, {k: general[k] for k in representatives}, work, args.threads)}
     training = [k for k in representatives if cluster[k] not in held_out | kept_out and k not in related]
     write_fasta(
         args.out / "train.fasta",
         ((f"{i} {k.split('|')[0]} src={labels[k]}", general[k]) for i, k in enumerate(training)),
     )
     write_fasta(args.out / "orthologs.fasta", ((k.split("|", 1)[1], s) for k, s in orthologs.items()))
+
+    # The orthologs all stay in training: a held-out protein that is related to one of them is none.
+    near_orthologs = {k for k, _ in relatives({k: general[k] for k in chosen}, orthologs, work, args.threads)}
+    chosen = [k for k in chosen if k not in near_orthologs]
 
     with open("data/heldout.tsv", "w") as handle:
         handle.write("id\tsource\tlength\tsequence\n")
@@ -239,6 +244,7 @@ def main() -> None:
         "reserved_proteins": len(reserved),
         "reserved_seen_as_orthologs": sorted(k for k in reserved if cluster[k] in with_orthologs),
         "heldout_candidates": len(candidates),
+        "heldout_related_to_orthologs": len(near_orthologs),
         "heldout_bundled": len(chosen),
         "seed": SEED,
         "identity": IDENTITY,

@@ -40,7 +40,7 @@ def main() -> None:
     record = json.loads(weights.with_suffix(".json").read_text())
     corpus = json.loads((args.corpus / "corpus.json").read_text())
     config = record["config"]
-    for private in ("data", "out"):  # folders of the machine that trained it
+    for private in ("data", "out", "validation"):  # folders of the machine that trained it
         config.pop(private)
     general, orthologs = (100 * config["sources"][name] for name in ("train.fasta", "orthologs.fasta"))
     card = {

@@ -1,6 +1,4 @@
-"""Write data/registry.txt: the sha256 of each bundled table, in pooch's format.
-
-The models carry their hashes in their cards, the derived tables in their keys; neither is listed here.
+"""Write data/registry.txt: the sha256 of each bundled table, model and derived table, in pooch's format.
 
 Usage: python data/make/registry.py
 """
@@ -13,7 +11,8 @@ from plmbook.sources import REGISTRY
 
 def main() -> None:
     data = paths.data()
-    files = sorted({*data.glob("*.tsv"), *data.glob("*.parquet"), *data.glob("published/*.csv")})
+    patterns = ("*.tsv", "*.parquet", "published/*.csv", "models/*", "derived/*/*")
+    files = sorted(path for pattern in patterns for path in data.glob(pattern))
     lines = [f"{path.relative_to(data).as_posix()} {pooch.file_hash(path, alg='sha256')}" for path in files]
     (data / REGISTRY).write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{REGISTRY}: {len(lines)} files")

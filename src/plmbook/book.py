@@ -337,7 +337,6 @@ def _execute(source: Path, parameters: dict[str, Any], *, root: Path) -> "nbform
     notebook.metadata["language_info"] = {"name": "python"}
     nbformat.write(notebook, entered)
     environment = {
-        "PLMBOOK_PROGRESS": "0",  # a progress bar would fill the page
         "IPYTHONDIR": str(work / "ipython" / source.stem),  # no start-up files of the user, no shared history
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "JUPYTER_PLATFORM_DIRS": "1",

@@ -125,6 +125,17 @@ def list_data() -> None:
     _print_columns(rows)
 
 
+@data_app.command("fetch")
+def fetch_data(
+    name: Annotated[str, typer.Argument(help="A source of `plmbook data list`.", show_default=False)],
+    accession: Annotated[str | None, typer.Argument(help="UniProt accession, where a source has a file each.")] = None,
+) -> None:
+    """Download an outside source into the cache, or find it in the folder that PLMBOOK_MIRROR names."""
+    from plmbook import sources
+
+    print(sources.fetch(name, accession))
+
+
 @data_app.command("verify")
 def verify_data() -> None:
     """Compare the bundled files with their recorded checksums; exit 1 where one differs."""

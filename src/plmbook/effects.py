@@ -84,7 +84,8 @@ def mutant_marginals(sequence: str, mutations: Sequence[Mutation]) -> Iterator[T
     Read off a forward pass of the **mutant** sequence: the model sees the substitution and says how much it would
     rather have the wild type there. One forward pass per variant.
 
-    Source: Meier et al. 2021 ("mutant marginal"); the scores that the rescue-mutation study published.
+    Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, the scores that the
+    rescue-mutation study published.
     """
     edits = _mutant(mutations)
     for m in mutations:

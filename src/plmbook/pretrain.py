@@ -9,10 +9,11 @@ started again goes on from its last checkpoint with the same batches, masks and 
 import hashlib
 import json
 import math
-import os
 import time
-from dataclasses import asdict, dataclass, fields
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import get_origin
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from plmbook.models import packed
 from plmbook.residues import AMINO_ACIDS
 from plmbook.tables import read_fasta
 
+# What a run may change when it goes on: how long it is, where things lie, and what is written down on the way.
+CHANGEABLE = {"steps", "decay", "data", "out", "validation", "validation_proteins", "checkpoint_every", "log_every"}
 LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "seconds")
 
 
@@ -40,7 +43,7 @@ class Config:
     layers: int
     dim: int
     heads: int
-    data: str  # folder of the FASTA files; PLMBOOK_MIRROR and `--from` replace it
+    data: str  # folder of the FASTA files
     sources: dict[str, float]
     validation: str  # TSV with a `sequence` column: held-out families
     out: str  # folder of checkpoint, log and final weights
@@ -63,24 +66,41 @@ class Config:
 def read_config(path: str | Path) -> Config:
     """Read and check a training configuration.
 
+    Parameters
+    ----------
+    path : path
+        YAML, a mapping of the fields of `Config`.
+
+    Returns
+    -------
+    Config
+
     Raises
     ------
     InputError
-        Unknown or missing entries, or a file that is not there.
+        If the file is missing or no YAML, or an entry is unknown, missing, of a wrong type or at odds with another.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a training configuration in YAML")
-    entries = yaml.safe_load(path.read_text())
+    try:
+        entries = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        raise InputError(f"{path}: not YAML{f', line {place.line + 1}' if place else ''}") from None
     if not isinstance(entries, dict):
         raise InputError(f"{path}: expected a mapping of settings, found {type(entries).__name__}")
-    known = {f.name for f in fields(Config)}
-    if unknown := sorted(set(entries) - known):
+    known = {f.name: f for f in fields(Config)}
+    if unknown := sorted(set(entries) - set(known)):
         raise InputError(f"{path}: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    try:
-        config = Config(**entries)
-    except TypeError as error:
-        raise InputError(f"{path}: {str(error).split('__init__() ')[-1]}") from None
+    if missing := [name for name, f in known.items() if f.default is MISSING and name not in entries]:
+        raise InputError(f"{path}: missing setting {', '.join(missing)}")
+    for name, value in entries.items():
+        kind = get_origin(known[name].type) or known[name].type
+        fitting = {float: (int, float), tuple: (list,)}.get(kind, (kind,))
+        if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
+            raise InputError(f"{path}: {name}: expected {kind.__name__}, found {value!r}")
+    config = Config(**entries)
     if config.dim % config.heads or (config.dim // config.heads) % 2:
         raise InputError(f"{path}: dim {config.dim} must be an even multiple of heads {config.heads}")
     if config.checkpoint_every % config.log_every:
@@ -193,6 +213,63 @@ def loss_of(model, tokens, lengths, chosen, targets):
     return F.cross_entropy(packed.lm_logits(model, x).float(), targets[chosen])
 
 
+def gradients(model, parameters, tokens, lengths, chosen, targets, *, workers: int, autocast: bool):
+    """Loss (float, nats) and gradients of one step, its sequences shared out over threads.
+
+    One core a thread beats one pass on all cores, since a small model's products are too small to share.  The sum over
+    the shares is the gradient of the whole, up to rounding.
+
+    Parameters
+    ----------
+    model : esm.ESM2
+    parameters : list of tensor
+    tokens, targets : int64 tensor (N,)
+        What the model reads and what it should say.
+    lengths : list of int
+        Tokens of each sequence.
+    chosen : bool tensor (N,)
+    workers : int
+        Threads; 1 on a GPU.
+    autocast : bool
+        bfloat16 products.
+
+    Returns
+    -------
+    loss : float
+    gradients : list of tensor
+        Like `parameters`.
+    """
+    total = int(chosen.sum())
+
+    def share(first, last, sizes):
+        part = slice(first, last)
+        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=autocast):
+            loss = loss_of(model, tokens[part], sizes, chosen[part], targets[part]) * (int(chosen[part].sum()) / total)
+        return loss.detach(), torch.autograd.grad(loss, parameters)
+
+    shares = [s for s in _shares(lengths, workers) if bool(chosen[s[0] : s[1]].any())]
+    if len(shares) == 1:
+        found = [share(*shares[0])]
+    else:
+        with ThreadPoolExecutor(len(shares)) as pool:
+            found = list(pool.map(lambda each: share(*each), shares))
+    summed = [sum(parts[1:], start=parts[0]) for parts in zip(*(grads for _, grads in found), strict=True)]
+    return float(sum(loss for loss, _ in found)), summed
+
+
+def _shares(lengths: list[int], workers: int) -> list[tuple[int, int, list[int]]]:
+    """Cut a batch between sequences into at most `workers` runs of about as many tokens: (first, last, lengths)."""
+    ends = np.cumsum(lengths)
+    group = np.minimum((ends - np.asarray(lengths) / 2) * workers // ends[-1], workers - 1).astype(int)
+    found = []
+    for number in np.unique(group):
+        members = np.flatnonzero(group == number)
+        found.append(
+            (int(ends[members[0]] - lengths[members[0]]), int(ends[members[-1]]), [lengths[i] for i in members])
+        )
+    return found
+
+
 def validation_loss(model, sequences: list[str], config: Config, device) -> float:
     """Mean loss on held-out families, 15 % of the residues masked with a fixed seed."""
     pieces = Pieces(sequences, model.alphabet, config.max_length)
@@ -250,18 +327,35 @@ def train(
     -------
     Path or None
         The final weights (float16 safetensors) with a JSON record beside them; None when stopped before the end.
+
+    Raises
+    ------
+    InputError
+        As `read_config` and `plmbook.tables.read_fasta`; if the held-out file is missing; if the checkpoint in `out`
+        was made with other settings.
     """
     config = read_config(config_path)
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    folder = Path(source or os.environ.get("PLMBOOK_MIRROR") or config.data)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)  # each of the workers below has one
+    try:
+        workers = cores if device.type == "cpu" else 1
+        return _train(config, Path(source or config.data), device, workers, progress=progress, stop_after=stop_after)
+    finally:
+        torch.set_num_threads(cores)
+
+
+def _train(
+    config: Config, folder: Path, device, workers: int, *, progress: bool, stop_after: int | None
+) -> Path | None:
+    out = Path(config.out)
     model = new_model(config).to(device)
     sources = [
         (Pieces(read_fasta(folder / name)["sequence"].tolist(), model.alphabet, config.max_length), share)
         for name, share in config.sources.items()
     ]
     held_out = _validation_sequences(Path(config.validation), config.validation_proteins)
+    out.mkdir(parents=True, exist_ok=True)
     trained = [p for n, p in model.named_parameters() if not n.startswith("contact_head")]
     optimizer = torch.optim.AdamW(
         [
@@ -276,6 +370,7 @@ def train(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        _refuse_another_run(config, saved["config"], checkpoint)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
@@ -292,14 +387,18 @@ def train(
         corrupted, chosen = corrupt(tokens, model.alphabet, config.mask_share, [config.seed, step])
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
-            loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, found = gradients(
+            model,
+            trained,
+            *(corrupted.to(device), lengths, chosen.to(device), tokens.to(device)),
+            workers=workers,
+            autocast=config.autocast,
+        )
+        for parameter, gradient in zip(trained, found, strict=True):
+            parameter.grad = gradient
         torch.nn.utils.clip_grad_norm_(trained, config.clip)
         optimizer.step()
-        losses.append(float(loss.detach()))
-        bar.update()
+        losses.append(loss)
         state.update(step=step + 1, tokens=state["tokens"] + len(tokens), seconds=time.perf_counter() - started)
         end = state["step"] == config.steps
         save = end or state["step"] % config.checkpoint_every == 0
@@ -308,9 +407,8 @@ def train(
             _log(out / "log.tsv", state, float(np.mean(losses)), validation, learning_rate(config, step))
             losses = []
         if save:
-            _save_atomically(
-                {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "state": state}, checkpoint
-            )
+            weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            _save_atomically({**weights, "state": state, "config": json.dumps(asdict(config))}, checkpoint)
         if stop_after is not None and state["step"] - first_step >= stop_after and not end:
             return None
     bar.close()
@@ -356,6 +454,15 @@ def _validation_sequences(path: Path, n: int) -> list[str]:
         raise InputError(f"{path}: no such file; expected a TSV of held-out proteins with a `sequence` column")
     sequences = pd.read_csv(path, sep="\t")["sequence"].tolist()
     return sequences[:: max(1, len(sequences) // n)]
+
+
+def _refuse_another_run(config: Config, saved: str, checkpoint: Path) -> None:
+    """A checkpoint goes on with the settings that it was made with, or not at all."""
+    before, now = json.loads(saved), json.loads(json.dumps(asdict(config)))
+    changed = [name for name in now if name not in CHANGEABLE and now[name] != before.get(name)]
+    if changed:
+        told = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
+        raise InputError(f"{checkpoint}: made with other settings ({told}); put them back or name another `out`")
 
 
 def _save_atomically(payload: dict, path: Path) -> None:

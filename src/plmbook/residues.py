@@ -392,7 +392,7 @@ def _why_refused(text: str, match: re.Match | None) -> str:
         return "not a mutation (a residue, a position, a residue)"
     ref, alt = match["ref"], match["alt"]
     if ref in _STOPS:
-        return "a change of a stop codon (stop loss)"
+        return "a change of a stop codon (stop loss), or of an unknown residue X"
     if alt in _STOPS:
         return "a stop codon (nonsense change)"
     if alt == "=" or (alt and _one_letter(alt) == _one_letter(ref) != ""):

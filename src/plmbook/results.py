@@ -8,12 +8,10 @@ rows is computed afresh and must agree; if not, that is an error and not a warni
 computed. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
 """
 
-import argparse
 import hashlib
 import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -255,7 +253,7 @@ def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
         The columns of the bundled variants plus model, strategy, score.
     """
     return effects.score_table(
-        model, tables.load("genes"), _matching(), strategy="wildtype-marginals", progress=progress
+        model, tables.load("genes"), matching_variants(), strategy="wildtype-marginals", progress=progress
     )
 
 
@@ -278,7 +276,7 @@ def labelled_effects(
     """
     if strategy not in VERSIONS or strategy not in effects.STRATEGIES:
         raise InputError(f"no derived table of {strategy}")
-    genes, variants = tables.load("genes"), _matching()
+    genes, variants = tables.load("genes"), matching_variants()
     variants = variants[variants["significance"].isin(LABELLED)].reset_index(drop=True)
     chosen, sample = variants, SAMPLE
     parameters = {"strategy": strategy, "dtype": _dtype(model)}
@@ -438,18 +436,21 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
 
 
 def profile_models(profile: str) -> list[str]:
-    """The models of a profile: `models` (a list) or `model` among its shared parameters, else the bundled one.
+    """The models of a profile: `model_names` among its shared parameters, else the bundled one.
 
     Raises
     ------
     InputError
         Where there is no such profile.
+
+    Examples
+    --------
+    >>> profile_models("paper")
+    ['esm2_t33_650M_UR50D', 'esm1v']
     """
     from plmbook import book
 
-    shared = book.load_profile(profile).get("shared") or {}
-    named = shared.get("models", shared.get("model", "embedded"))
-    return [named] if isinstance(named, str) else list(named)
+    return list(book.load_profile(profile)["shared"].get("model_names", ["embedded"]))
 
 
 def recompute(
@@ -498,24 +499,15 @@ def recompute(
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m plmbook.results --profile embedded`."""
-    parser = argparse.ArgumentParser(prog="plmbook.results", description=recompute.__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="embedded")
-    parser.add_argument("-m", "--model", action="append", help="default: those of the profile")
-    parser.add_argument("--device", default="auto")
-    given = parser.parse_args(arguments)
-    try:
-        recompute(given.profile, given.model, device=given.device, progress=sys.stderr.isatty())
-    except InputError as error:
-        print(f"plmbook.results: {error}", file=sys.stderr)
-        return 2
-    return 0
+def matching_variants() -> pd.DataFrame:
+    """The bundled variants whose residue and place are those of the bundled sequence, with a fresh index.
 
-
-def _matching() -> pd.DataFrame:
+    Left out are the mismatches, and the few variants of another isoform whose letter happens to be the one at the same
+    number of our sequence: `matches` is true for them, but `aligned_position` says that they lie elsewhere.
+    """
     variants = tables.load("variants")
-    return variants[variants["matches"]].reset_index(drop=True)
+    there = variants["matches"] & (variants["aligned_position"] == variants["position"])
+    return variants[there].reset_index(drop=True)
 
 
 def _ships(model) -> bool:
@@ -705,7 +697,3 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
 
 def _sha256(content: bytes | str) -> str:
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
