@@ -182,15 +182,22 @@ def test_unknown_letters_of_the_wild_type_are_left_out_of_the_pseudo_likelihood(
     assert not any("_" == sequence[1] for batch in model.batches for sequence in batch)
 
 
+def neighbours(sequence):
+    """Log-probabilities (L, 20) that depend on a residue and the ones beside it, wherever the window begins."""
+    padded = f"-{sequence}-"
+    return np.concatenate([seeded(padded[i : i + 3].replace("-", "X"))[1:2] for i in range(len(sequence))])
+
+
 def test_long_proteins_are_scored_through_windows():
     long_protein = "MKRLVAEDGH" * 5
-    model = FakeModel(site_independent, max_length=20)
-    table = site_independent(long_protein)
+    whole, windowed = FakeModel(neighbours), FakeModel(neighbours, max_length=20)
     for strategy in ("wildtype-marginals", "masked-marginals", "mutant-marginals"):
-        assert np.isfinite(score(model, long_protein, "H50A", strategy))
+        for mutation in ("M1A", "L24A", "H50A"):  # the first residue, one where windows overlap, the last
+            found = score(windowed, long_protein, mutation, strategy)
+            assert found == score(whole, long_protein, mutation, strategy) != 0
+    assert max(len(sequence) for batch in windowed.batches for sequence in batch) == 20
     with pytest.raises(InputError, match="50"):
-        score(model, long_protein, "H50A", "wildtype-marginals", long="error")
-    assert table.shape == (50, 20)
+        score(windowed, long_protein, "H50A", "wildtype-marginals", long="error")
 
 
 def test_a_table_keeps_its_rows_columns_and_order():

@@ -277,7 +277,7 @@ def test_variant_effects_cover_what_they_say(project, model):
     table = results.variant_effects(model)
     n_matching = sum(len(s) - s.count("W") for s in GENES.values())
     counts = table["strategy"].value_counts()
-    assert counts["wildtype-marginals"] == n_matching  # the mismatch and the match by chance are left out, every class is in
+    assert counts["wildtype-marginals"] == n_matching  # no mismatch, no match by chance
     labelled = table[table["strategy"] == "masked-marginals"]
     assert set(labelled["significance"]) == {"P/LP", "B/LB"}
     assert counts["masked-marginals"] == counts["mutant-marginals"] == counts["pseudo-likelihood"] < n_matching

@@ -111,7 +111,15 @@ def read_config(path: str | Path) -> Config:
 
 
 class Pieces:
-    """Tokenised proteins in one flat array, cut into pieces of at most `max_length` residues."""
+    """Tokenised proteins in one flat array, cut into pieces of at most `max_length` residues.
+
+    Attributes
+    ----------
+    tokens : uint8 (R,)
+        Token ids of all residues, proteins end to end, without BOS and EOS.
+    starts, ends : int64 (P,)
+        Where each piece lies in `tokens`; together the pieces cover every residue once.
+    """
 
     def __init__(self, sequences: list[str], alphabet, max_length: int):
         table = np.full(256, alphabet.unk_idx, dtype=np.uint8)
@@ -139,6 +147,15 @@ def batches(sources: list[tuple[Pieces, float]], tokens_per_step: int, seed: int
     """Endless batches, each a list of (source number, piece number) of about `tokens_per_step` tokens.
 
     Each piece comes from the source that is furthest behind its share of the residues.
+
+    Parameters
+    ----------
+    sources : list of (Pieces, float)
+        With their shares, which need not sum to 1.
+    tokens_per_step : int
+        A batch ends with the piece that reaches it.
+    seed : int
+        Of the order of the pieces.
     """
     streams = [_endless(pieces, seed + 1000 * number) for number, (pieces, _) in enumerate(sources)]
     shares = np.array([share for _, share in sources]) / sum(share for _, share in sources)
@@ -271,7 +288,11 @@ def _shares(lengths: list[int], workers: int) -> list[tuple[int, int, list[int]]
 
 
 def validation_loss(model, sequences: list[str], config: Config, device) -> float:
-    """Mean loss on held-out families, 15 % of the residues masked with a fixed seed."""
+    """Mean loss (nats, over the whole vocabulary) on held-out families, 15 % of the residues chosen with a fixed seed.
+
+    As in training a tenth of the chosen residues is shown as it is, so this is a curve to watch, not the perplexity
+    that the book reports (`plmbook.results.heldout_likelihood` masks every chosen residue).
+    """
     pieces = Pieces(sequences, model.alphabet, config.max_length)
     total, count = 0.0, 0
     with torch.no_grad():

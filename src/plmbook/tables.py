@@ -158,7 +158,7 @@ VARIANTS = Schema(
         Column("transcript", "str", nullable=True, meaning="RefSeq transcript of the HGVS name"),
         Column("matches", "bool", meaning="whether `ref` is the residue of the gene's sequence"),
         Column("mismatch_reason", "str", nullable=True, meaning="why it is not"),
-        Column("aligned_position", "int64", minimum=0, meaning="place of the residue in the gene's sequence; 0: nowhere"),
+        Column("aligned_position", "int64", minimum=0, meaning="its place in the gene's sequence; 0: nowhere"),
         Column("stated", "str", meaning="ClinVar's own class, alleles joined by +"),
     ),
     key=("gene", "mutation"),

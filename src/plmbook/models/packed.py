@@ -28,6 +28,11 @@ def embed_tokens(model, tokens, lengths):
     Returns
     -------
     tensor (N, d), in the dtype of the weights
+
+    Notes
+    -----
+    Token dropout (as in fair-esm): a masked token's embedding is zero, and the rest of its sequence is scaled by
+    (1 - 0.12) / (1 - share of masked tokens), BOS and EOS counted.
     """
     counts = torch.as_tensor(lengths, device=tokens.device)
     x = getattr(model, "embed_scale", 1) * F.embedding(tokens, model.embed_tokens.weight)  # (N, d)
@@ -73,7 +78,22 @@ def attend(query, key, value):
 
 
 def attention(layer, x, lengths, tables):
-    """Self-attention of one layer, inside each sequence: (N, d) -> (N, d)."""
+    """Multi-head self-attention of one layer (Vaswani et al. 2017), inside each sequence.
+
+    Parameters
+    ----------
+    layer : esm.modules.TransformerLayer
+    x : tensor (N, d)
+        After the layer norm.
+    lengths : sequence of int
+        Tokens of each sequence.
+    tables : (cos, sin) or None
+        From `rotary_tables`; None for learned positions.
+
+    Returns
+    -------
+    tensor (N, d)
+    """
     module = layer.self_attn
     n_tokens, dim = x.shape
     shape = (n_tokens, module.num_heads, dim // module.num_heads)
