@@ -72,6 +72,55 @@ def test_within_gene_auroc_ignores_gene_identity(table):
     assert metrics.auroc(moved) < metrics.auroc(table) - 0.1
 
 
+def test_pairs_within_and_between_genes_by_counting(table):
+    small = table.iloc[:300]
+    pathogenic, benign = (small[small["significance"] == label] for label in ("P/LP", "B/LB"))
+    pairs = pathogenic.merge(benign, how="cross", suffixes=("", "_benign"))
+    order = (pairs["score"] < pairs["score_benign"]) + (pairs["score"] == pairs["score_benign"]) / 2
+    one_gene = pairs["gene"] == pairs["gene_benign"]
+    assert metrics.pair_auroc(small) == pytest.approx(order[one_gene].mean())
+    assert metrics.pair_auroc(small, between=True) == pytest.approx(order[~one_gene].mean())
+
+
+def test_pairs_of_a_resample_are_those_of_the_repeated_rows(table):
+    small = table.iloc[:300].reset_index(drop=True)
+    weights = metrics.gene_resamples(small, n=3, seed=1)
+    for between in (False, True):
+        together = metrics.pair_auroc(small, weight=weights, between=between)
+        for weight, value in zip(weights, together, strict=True):
+            repeated = small.loc[small.index.repeat(weight.astype(int))]
+            assert value == pytest.approx(metrics.pair_auroc(repeated, between=between))
+
+
+def test_pairs_between_genes_need_two_genes():
+    one = random_table(n=50, n_genes=1)
+    assert np.isnan(metrics.pair_auroc(one, between=True))
+    assert metrics.pair_auroc(one) == pytest.approx(metrics.auroc(one))
+
+
+def test_contrasts_that_telescope_add_up(table):
+    noise = np.random.default_rng(2).normal(size=(2, len(table)))
+    both = table.assign(one=table["score"] + noise[0], two=table["score"] + noise[1])
+    gain = metrics.contrast(metrics.auroc, ["score"], ["one", "two"])
+    lead = metrics.contrast(metrics.auroc, ["one", "two"], ["two"])
+    whole = metrics.contrast(metrics.auroc, ["score"], ["two"])
+    weight = metrics.gene_resamples(table, n=4)
+    assert gain(both) > 0
+    assert gain(both) + lead(both) == pytest.approx(whole(both))
+    np.testing.assert_allclose(gain(both, weight=weight) + lead(both, weight=weight), whole(both, weight=weight))
+
+
+def test_mean_over_genes_resamples_genes():
+    values = pd.Series(np.arange(20.0))
+    found = metrics.mean_over_genes(values, n=500, seed=1)
+    assert (found.value, found.n) == (9.5, 20)
+    standard_error = values.std() / 20**0.5
+    assert found.high - found.low == pytest.approx(4 * standard_error, rel=0.15)
+    assert found == metrics.mean_over_genes(values, n=500, seed=1)
+    with pytest.raises(InputError, match="found 0 of 0"):
+        metrics.mean_over_genes(values[:0])
+
+
 def test_gene_share_knows_nothing_within_a_gene(table):
     assert metrics.within_gene_auroc(table.assign(score=metrics.gene_share(table))) == 0.5
     assert metrics.within_gene_auroc(table.assign(score=metrics.gene_share(table, leave_one_out=True))) == 0.0

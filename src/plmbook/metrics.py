@@ -231,15 +231,63 @@ def within_gene_auroc(
     genes = gene_aurocs(table, minimum=minimum, score=score)
     if weight is None:
         return float(genes["auroc"].mean()) if len(genes) else float("nan")
-    codes, names = pd.factorize(table["gene"])
-    weight = np.asarray(weight, dtype=np.float64)
-    first = np.unique(codes, return_index=True)[1]
-    by_gene = weight[..., first]  # (..., n_genes)
-    if not np.array_equal(by_gene[..., codes], weight):
-        raise InputError("the weights of within_gene_auroc must be equal within a gene: resample whole genes")
-    chosen = by_gene[..., pd.Index(names).get_indexer(genes["gene"])]
+    chosen = _gene_weights(table, _weights(weight, len(table)), genes["gene"])
     with np.errstate(invalid="ignore", divide="ignore"):
         return _plain(chosen @ genes["auroc"].to_numpy() / chosen.sum(-1))
+
+
+def pair_auroc(
+    table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None, between: bool = False
+) -> np.ndarray | float:
+    """AUROC over the pairs of a P/LP and a B/LB variant that lie in one gene, or over those of two genes.
+
+    The pooled AUROC is the mean of the two, weighted by their numbers of pairs. Between genes a score also gains by
+    having the level of each gene right; within a gene it cannot. Other than in `within_gene_auroc`, each pair counts
+    alike, so that genes with many variants dominate.
+
+    Parameters
+    ----------
+    table, score
+        As in `gene_aurocs`.
+    weight : ndarray (..., n_rows), optional
+        Constant within a gene (whole genes are resampled). Copies of a gene are still one gene.
+    between : bool
+        The pairs of two genes instead of those within one.
+
+    Returns
+    -------
+    float or ndarray (...)
+        In [0, 1]; NaN where there is no such pair.
+
+    Raises
+    ------
+    InputError
+        Where a weight differs between rows of one gene.
+
+    Examples
+    --------
+    Within A one of one pair is in order, within B none of one; between them A's P/LP and B's B/LB, and B's P/LP and A's
+    B/LB, are both in order.
+
+    >>> t = pd.DataFrame({"gene": list("AABB"), "significance": ["P/LP", "B/LB"] * 2, "score": [-3.0, 0.0, -1.0, -2.0]})
+    >>> pair_auroc(t), pair_auroc(t, between=True), float(auroc(t))
+    (0.5, 1.0, 0.75)
+    >>> pair_auroc(t, weight=np.arange(4))
+    Traceback (most recent call last):
+    ...
+    plmbook.errors.InputError: the weights must be equal within a gene: resample whole genes
+    """
+    genes = gene_aurocs(table, minimum=1, score=score)
+    weight = _weights(weight, len(table))
+    times = _gene_weights(table, weight, genes["gene"])
+    size = times**2 * (genes["n_pathogenic"] * genes["n_benign"]).to_numpy()  # copies of a gene pair up, too
+    inside, n_inside = size @ genes["auroc"].to_numpy(), size.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if not between:
+            return _plain(inside / n_inside)
+        pathogenic, _ = _classes(table, score)
+        n_all = weight[..., pathogenic].sum(-1) * weight[..., ~pathogenic].sum(-1)
+        return _plain((auroc(table, score=score, weight=weight) * n_all - inside) / (n_all - n_inside))
 
 
 def gene_share(table: pd.DataFrame, *, leave_one_out: bool = False) -> pd.Series:
@@ -385,11 +433,82 @@ def paired_difference(
     3
     """
     common = labelled(table, score=[first, second])
+    return estimate(common, contrast(statistic, [first], [second]), score=first, n=n, seed=seed)
 
-    def difference(rows: pd.DataFrame, *, score: str, weight: np.ndarray | None = None) -> np.ndarray:
-        return statistic(rows, score=first, weight=weight) - statistic(rows, score=second, weight=weight)
 
-    return estimate(common, difference, score=first, n=n, seed=seed)
+def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Statistic:
+    """The mean of a statistic over some scores less its mean over others, as a statistic of its own.
+
+    Parameters
+    ----------
+    statistic : callable
+        As in this module.
+    first, second : list of str
+        Score columns, at least one each.
+
+    Returns
+    -------
+    callable
+        `statistic(table, *, score, weight)`, which does not look at `score`.
+
+    Examples
+    --------
+    What averaging two scores buys: the statistic of their mean, less the mean of their statistics.
+
+    >>> t = pd.DataFrame({"significance": ["P/LP", "B/LB"], "x": [-2.0, 0.0], "y": [1.0, 0.0], "mean": [-0.5, 0.0]})
+    >>> contrast(auroc, ["mean"], ["x", "y"])(t)
+    0.5
+    >>> contrast(auroc, ["mean"], [])
+    Traceback (most recent call last):
+    ...
+    plmbook.errors.InputError: a contrast needs at least one score on each side
+    """
+    if not first or not second:
+        raise InputError("a contrast needs at least one score on each side")
+
+    def difference(rows: pd.DataFrame, *, score: str = "", weight: np.ndarray | None = None) -> np.ndarray | float:
+        sides = [[statistic(rows, score=name, weight=weight) for name in names] for names in (first, second)]
+        return _plain(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
+
+    return difference
+
+
+def mean_over_genes(values: pd.Series, *, n: int = 1000, seed: int = 0) -> Estimate:
+    """The mean of one number a gene, with its 95 % interval from resampling the genes.
+
+    Parameters
+    ----------
+    values : Series of float64
+        A value a gene.
+    n, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        n = the genes.
+
+    Raises
+    ------
+    InputError
+        Where there is no gene, or a value is missing.
+
+    Examples
+    --------
+    >>> mean_over_genes(pd.Series([1.0, 1.0], index=["A", "B"]), n=10)
+    Estimate(value=1.0, low=1.0, high=1.0, n=2)
+    >>> mean_over_genes(pd.Series([1.0, np.nan]))
+    Traceback (most recent call last):
+    ...
+    plmbook.errors.InputError: a mean over genes needs a number for each gene, found 1 of 2
+    """
+    numbers = values.to_numpy(dtype=np.float64)
+    if not len(numbers) or np.isnan(numbers).any():
+        found = int((~np.isnan(numbers)).sum())
+        raise InputError(f"a mean over genes needs a number for each gene, found {found} of {len(numbers)}")
+    genes = len(numbers)
+    draws = np.random.default_rng(seed).multinomial(genes, np.full(genes, 1 / genes), size=n)  # (n, n_genes)
+    return Estimate(float(numbers.mean()), *_percentiles(draws @ numbers / genes, 0.95), genes)
 
 
 def summary(
@@ -655,6 +774,15 @@ def _labels(table: pd.DataFrame) -> np.ndarray:
             "select the rows with metrics.labelled(table)"
         )
     return (table["significance"] == PATHOGENIC).to_numpy(dtype=bool)
+
+
+def _gene_weights(table: pd.DataFrame, weight: np.ndarray, genes: pd.Series) -> np.ndarray:
+    """(..., n_genes) weight of each of `genes` from the weights (..., n_rows) of the rows, equal within a gene."""
+    codes, names = pd.factorize(table["gene"])
+    by_gene = weight[..., np.unique(codes, return_index=True)[1]]
+    if not np.array_equal(by_gene[..., codes], weight):
+        raise InputError("the weights must be equal within a gene: resample whole genes")
+    return by_gene[..., pd.Index(names).get_indexer(genes)]
 
 
 def _weights(weight: np.ndarray | None, n: int) -> np.ndarray:

@@ -1,0 +1,581 @@
+"""Figures and tables of the book: one style, and a colour that means the same on every page.
+
+Each function takes a table and gives a `matplotlib.figure.Figure`; it computes nothing but places on paper. `show` puts
+a figure on the page and writes the table behind it, and the picture, to `results/<profile>/figures/`. Figures are
+narrow and their letters large, so that they can be read on a phone. The alternative text of a figure stands in the
+notebook, in the metadata of its cell: `# %% mystnb={"image": {"alt": "..."}}`.
+
+Colours are those of Okabe and Ito (2008), which people with any kind of colour vision can tell apart; models also
+differ in the shape of their mark.
+
+Tables for figures have the column `model`, and optionally `name`, the text that tells two lines apart (without it:
+`label(model)`), and `kind`, whose colour a row has (without it: `kind(model)`). So the published scores of a model and
+those of a run here can stand side by side: `kind` is then `RUN_HERE` for the latter.
+"""
+
+import html
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from plmbook import paths, results
+from plmbook.errors import InputError
+from plmbook.metrics import BENIGN, PATHOGENIC
+from plmbook.tables import Column, Schema
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 5.0  # inches; at 10 points a letter is readable where a phone shrinks this to 360 pixels
+DPI = 200
+PAGE_WIDTH = 600  # CSS pixels on a wide page
+
+CLASS_COLOURS = {PATHOGENIC: "#D55E00", BENIGN: "#0072B2", "VUS": "#999999", "Other": "#BBBBBB"}
+
+BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
+RUN_HERE = BUNDLED  # beside published scores, whatever model of a profile was run has this colour
+MODEL_COLOURS = {BUNDLED: "#CC79A7", ESM2: "#009E73", ESM1V: "#E69F00", ALIGNMENT: "#000000", GENE_SHARE: "#999999"}
+MODEL_MARKS = {BUNDLED: "D", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x"}
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+}
+
+
+ESTIMATES = Schema(
+    "estimates",
+    (
+        Column("model", "str", meaning="name of a model card, an ensemble or a baseline"),
+        Column("statistic", "str", meaning="what was estimated"),
+        *(Column(name, "float64", minimum=-1, maximum=1) for name in ("value", "low", "high")),
+    ),
+    rules=(("value lies between low and high", lambda table: table["value"].between(table["low"], table["high"])),),
+)
+"""What a table of AUROCs, AUPRCs, correlations or their differences holds at least: the value, its 95 % interval."""
+
+
+# --- names and colours -----------------------------------------------------------------------------------
+
+
+def kind(model: str) -> str:
+    """What a model is in the colours of the book: `bundled`, `esm2`, `esm1v`, `alignment` or `gene-share`.
+
+    Parameters
+    ----------
+    model : str
+        A value of the column `model` of an effects table.
+
+    Returns
+    -------
+    str
+        A key of `MODEL_COLOURS`.
+
+    Examples
+    --------
+    >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D", "plmbook_t6_3M")]
+    ['esm1v', 'esm2', 'bundled']
+    >>> kind("cadd")
+    Traceback (most recent call last):
+    ...
+    plmbook.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with plmbook, \
+esm2, esm1v, alignment, gene-share
+    """
+    starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
+    for start, found in starts.items():
+        if model.startswith(start):
+            return found
+    raise InputError(f"model {model!r} has no colour in the book: expected a name that begins with {', '.join(starts)}")
+
+
+def label(model: str) -> str:
+    """The name of a model as figures show it.
+
+    Examples
+    --------
+    >>> [label(m) for m in ("esm2_t33_650M_UR50D", "esm1v", "esm1v_t33_650M_UR90S_3", "plmbook_t6_3M")]
+    ['ESM-2 650M', 'ESM-1v, mean of 5', 'ESM-1v, member 3', 'plmbook_t6_3M']
+    """
+    found = kind(model)
+    if found == ESM2:
+        return f"ESM-2 {model.split('_')[2]}"
+    if found == ESM1V:
+        return "ESM-1v, mean of 5" if model == "esm1v" else f"ESM-1v, member {model[-1]}"
+    return {ALIGNMENT: "alignment column", GENE_SHARE: "share of the gene"}.get(found, model)
+
+
+def ahead(first: str, second: str, value: float, low: float, high: float) -> str:
+    """What a difference of two models, first minus second, with its interval, lets one say.
+
+    Parameters
+    ----------
+    first, second : str
+        As the sentence calls them.
+    value, low, high : float
+        Of the difference; positive: the first is better.
+
+    Returns
+    -------
+    str
+        A clause without full stop.
+
+    Examples
+    --------
+    >>> ahead("the model", "the column", 0.03, 0.01, 0.05)
+    'the model is ahead of the column by 0.030 [0.010, 0.050]'
+    >>> ahead("the model", "the column", -0.03, -0.05, -0.01)
+    'the column is ahead of the model by 0.030 [0.010, 0.050]'
+    >>> ahead("the model", "the column", 0.03, -0.01, 0.05)
+    'the model and the column cannot be told apart (+0.030 [-0.010, +0.050])'
+    """
+    if low > 0:
+        return f"{first} is ahead of {second} by {interval(value, low, high)}"
+    if high < 0:
+        return f"{second} is ahead of {first} by {interval(-value, -high, -low)}"
+    return f"{first} and {second} cannot be told apart ({interval(value, low, high, sign=True)})"
+
+
+def interval(value: float, low: float, high: float, *, digits: int = 3, sign: bool = False) -> str:
+    """A number and its interval as text.
+
+    Examples
+    --------
+    >>> interval(0.8612, 0.83, 0.8901), interval(-0.0101, -0.053, 0.048, sign=True)
+    ('0.861 [0.830, 0.890]', '-0.010 [-0.053, +0.048]')
+    """
+    form = f"{'+' if sign else ''}.{digits}f"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+# --- putting things on the page --------------------------------------------------------------------------
+
+
+def show(figure: "Figure", table: pd.DataFrame, name: str, *, profile: str, caption: str) -> None:
+    """Put a figure and its caption on the page; write the table behind it and the picture.
+
+    Parameters
+    ----------
+    figure : Figure
+        Of a function of this module.
+    table : DataFrame
+        What the figure shows; written to `results/<profile>/figures/NAME.parquet`, the picture beside it as PNG.
+    name : str
+        Such as `02_auroc`.
+    profile : str
+        Names the folder of the results.
+    caption : str
+        CommonMark; names the models and says what a bar or a whisker is.
+    """
+    from IPython.display import Image, Markdown, display
+
+    results.save(table, f"figures/{name}", profile)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
+    picture = paths.results(profile) / "figures" / f"{name}.png"
+    results.write_atomically(picture, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    display(Image(data=buffer.getvalue(), width=PAGE_WIDTH))
+    display(Markdown(f"**Figure.** {caption} Table behind it: `results/{profile}/figures/{name}.parquet`."))
+
+
+def show_table(table: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
+    """Put a small table on the page.
+
+    Columns `value`, `low`, `high` become one, "0.861 [0.830, 0.890]"; integers get thousands separators, other numbers
+    `digits` decimals, missing values a dash.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The index is not shown.
+    caption : str
+        Plain text above the table: the models, the data.
+    digits : int
+        Decimals.
+    """
+    from IPython.display import display
+
+    texts = as_text(table, digits=digits)
+    shown = texts.to_html(index=False, border=0, escape=True)
+    head = f"<caption>{html.escape(caption)}</caption>"
+    shown = shown.replace("<thead>", f"{head}<thead>" if caption else "<thead>", 1)
+    plain = texts.to_string(index=False)
+    display({"text/html": shown, "text/plain": f"{caption}\n{plain}" if caption else plain}, raw=True)
+
+
+def as_text(table: pd.DataFrame, *, digits: int = 3) -> pd.DataFrame:
+    """The table that `show_table` shows.
+
+    Returns
+    -------
+    DataFrame
+        Of texts, with fresh index.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"model": ["a"], "value": [0.5], "low": [0.25], "high": [0.75], "n": [4336], "x": [np.nan]})
+    >>> as_text(t).iloc[0].tolist()
+    ['a', '0.500 [0.250, 0.750]', '4,336', '–']
+    """
+    texts = {}
+    together = {"value", "low", "high"} <= set(table.columns)
+    for name in table.columns:
+        column = table[name]
+        if together and name in ("low", "high"):
+            continue
+        if together and name == "value":
+            ends = table[["value", "low", "high"]].itertuples(index=False)
+            texts["value [95 % interval]"] = [interval(*row, digits=digits) for row in ends]
+        else:
+            texts[name] = [_as_text(value, digits) for value in column]
+    return pd.DataFrame(texts)
+
+
+def _as_text(value: object, digits: int) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    if isinstance(value, (float, np.floating)):
+        return "–" if np.isnan(value) else f"{value:,.{digits}f}"
+    return "–" if value is None or value is pd.NaT else str(value)
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+
+def forest(
+    table: pd.DataFrame,
+    *,
+    rows: str = "name",
+    panel: str = "statistic",
+    axis: str = "AUROC",
+    reference: float | None = None,
+) -> "Figure":
+    """Values with intervals, one line each, panels side by side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (kind), `rows` (text of the line), `panel` (title of the panel), value, low, high. Lines
+        stand in the order in which they first come, from the top; a line that a panel lacks stays empty.
+    rows, panel : str
+        Names of columns.
+    axis : str
+        What the numbers are.
+    reference : float, optional
+        A vertical line: no difference, or chance.
+
+    Returns
+    -------
+    Figure
+    """
+    names, panels = list(dict.fromkeys(table[rows])), list(dict.fromkeys(table[panel]))
+    figure, axes = _canvas(0.9 + 0.33 * len(names), columns=len(panels), sharey=True)
+    for ax, title in zip(axes, panels, strict=True):
+        part = table[table[panel] == title]
+        for (name, colour), row in zip(_named(part, rows), part.itertuples(), strict=True):
+            _whisker(ax, colour, row.value, names.index(name), low=row.low, high=row.high, horizontal=True)
+        ax.set(title=title, xlabel=axis, ylim=(len(names) - 0.4, -0.6))
+        ax.grid(axis="x")
+        ax.tick_params(axis="y", length=0)
+        _reference(ax, reference, vertical=True)
+    axes[0].set_yticks(range(len(names)), names)
+    return figure
+
+
+def by_bin(
+    table: pd.DataFrame, *, bins: str = "bin", axis: str = "AUROC", across: str = "", reference: float | None = None
+) -> "Figure":
+    """Values with intervals over a few ordered bins, the models side by side in each.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (name, kind), `bins` (text, in order of appearance), value, low, high.
+    bins : str
+        Name of the column.
+    axis, across : str
+        Titles of the two axes.
+    reference : float, optional
+        A horizontal line.
+
+    Returns
+    -------
+    Figure
+    """
+    places, shown = list(dict.fromkeys(table[bins])), _series(table)
+    figure, (ax,) = _canvas(3.4)
+    step = 0.7 / max(len(shown), 1)
+    for i, (_, colour, part) in enumerate(shown):
+        for row in part.itertuples():
+            x = places.index(getattr(row, bins)) + (i - (len(shown) - 1) / 2) * step
+            _whisker(ax, colour, row.value, x, low=row.low, high=row.high, horizontal=False)
+    ax.set_xticks(range(len(places)), places)
+    ax.set(ylabel=axis, xlabel=across, xlim=(-0.6, len(places) - 0.4))
+    ax.grid(axis="y")
+    _reference(ax, reference, vertical=False)
+    if len(shown) > 1:
+        _legend(figure, shown)
+    return figure
+
+
+def per_gene(table: pd.DataFrame, *, value: str = "auroc", axis: str = "AUROC within the gene") -> "Figure":
+    """One line per gene, one mark per model; genes sorted by the mean over the models, best at the top.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene, model (name, kind) and the column `value`.
+
+    Returns
+    -------
+    Figure
+    """
+    order = table.groupby("gene")[value].mean().sort_values(ascending=False).index.tolist()
+    figure, (ax,) = _canvas(1.0 + 0.2 * len(order))
+    ends = table.groupby("gene")[value].agg(["min", "max"]).loc[order]
+    ax.hlines(range(len(order)), ends["min"], ends["max"], color="#CCCCCC", linewidth=1, zorder=1)
+    shown = _series(table)
+    for _, colour, part in shown:
+        ax.scatter(part[value], [order.index(gene) for gene in part["gene"]], s=26, **_mark(colour), zorder=2)
+    ax.set_yticks(range(len(order)), order)
+    ax.set(xlabel=axis, ylim=(len(order) - 0.4, -0.6))
+    ax.grid(axis="x")
+    _legend(figure, shown)
+    return figure
+
+
+def roc_curves(effects: pd.DataFrame) -> "Figure":
+    """ROC curves of several models: the share of P/LP found against the share of B/LB called, at every threshold.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        model (name, kind), significance (P/LP or B/LB), score (lower = more damaging).
+
+    Returns
+    -------
+    Figure
+    """
+    from sklearn.metrics import roc_curve
+
+    figure, (ax,) = _canvas(4.0)
+    for name, colour, part in _series(effects):
+        false, true, _ = roc_curve(part["significance"] == PATHOGENIC, -part["score"])
+        ax.plot(false, true, color=MODEL_COLOURS[colour], label=name, linewidth=1.6)
+    ax.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
+    ax.set(xlabel="share of B/LB called pathogenic", ylabel="share of P/LP called pathogenic", aspect="equal")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    ax.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def scores_by_class(effects: pd.DataFrame, *, name: str = "name", bins: int = 60) -> "Figure":
+    """Distributions of scores, one panel a model, one outline a class; the line at 0 is the wild type.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        `name` (title of the panel), significance, score (natural log).
+    name : str
+        Name of the column.
+    bins : int
+        Of the histogram; half a percent of the scores of a panel is cut off on each side, or less.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = list(dict.fromkeys(effects[name]))
+    figure, axes = _canvas(0.8 + 1.15 * len(panels), rows=len(panels), sharex=True)
+    ends = effects.groupby(name)["score"].quantile([0.005, 0.995])
+    low, high = ends.min(), ends.max()
+    edges = np.linspace(low, high, bins + 1)
+    classes = [c for c in CLASS_COLOURS if c in set(effects["significance"])]
+    for ax, title in zip(axes, panels, strict=True):
+        part = effects[effects[name] == title]
+        for group in classes:
+            scores = part["score"][part["significance"] == group]
+            density = np.histogram(scores, edges)[0] / max(len(scores), 1)
+            ax.stairs(density, edges, color=CLASS_COLOURS[group], linewidth=1.4, label=group)
+            ax.stairs(density, edges, color=CLASS_COLOURS[group], alpha=0.12, fill=True)
+        ax.set_title(title, loc="left")
+        ax.set(yticks=[], xlim=(low, high))
+        ax.spines["left"].set_visible(False)
+        _reference(ax, 0, vertical=True)
+    axes[-1].set_xlabel("score (natural log; negative = damaging)")
+    axes[0].legend(loc="upper left", bbox_to_anchor=(0, 1), frameon=False)
+    return figure
+
+
+def reliability(table: pd.DataFrame) -> "Figure":
+    """Reliability diagrams: the observed share of P/LP against the predicted one, a panel a model.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (name, kind), and the columns of `metrics.reliability`: predicted, observed, low, high.
+
+    Returns
+    -------
+    Figure
+    """
+    shown = _series(table)
+    n_rows = -(-len(shown) // 2)
+    figure, axes = _canvas(2.2 * n_rows + 0.5, rows=n_rows, columns=2, sharex=True, sharey=True)
+    for ax, (name, colour, part) in zip(axes, shown, strict=False):
+        ax.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
+        for row in part.itertuples():
+            _whisker(ax, colour, row.observed, row.predicted, low=row.low, high=row.high, horizontal=False)
+        ax.set(
+            title=name.replace(" (", "\n("),
+            xlim=(-0.03, 1.03),
+            ylim=(-0.03, 1.03),
+            xticks=[0, 0.5, 1],
+            yticks=[0, 0.5, 1],
+        )
+    for ax in axes[len(shown) :]:
+        ax.set_visible(False)
+    figure.supxlabel("predicted share of P/LP", fontsize=10)
+    figure.supylabel("observed share", fontsize=10)
+    return figure
+
+
+def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.DataFrame | None = None) -> "Figure":
+    """Ranks of two models against each other, one dot a variant, coloured by class.
+
+    Parameters
+    ----------
+    table : DataFrame
+        significance, `first` and `second` (percentile ranks, 0 = most damaging).
+    first, second : str
+        Columns, named by model.
+    named : DataFrame, optional
+        Rows of `table` with gene and mutation to write beside their dots.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (ax,) = _canvas(4.6)
+    for group in (PATHOGENIC, BENIGN):
+        part = table[table["significance"] == group]
+        ax.scatter(part[first], part[second], s=5, color=CLASS_COLOURS[group], alpha=0.45, linewidths=0, label=group)
+    ax.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, linestyle=":")
+    for row in (named if named is not None else table[:0]).to_dict("records"):
+        right = row[first] > 60  # write towards the middle
+        ax.annotate(
+            f"{row['gene']} {row['mutation']}",
+            (row[first], row[second]),
+            xytext=(-4 if right else 4, 3),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            fontsize=8,
+        )
+        ax.scatter(row[first], row[second], s=16, facecolors="none", edgecolors="black", linewidths=0.8)
+    ax.set(xlabel=f"{label(first)}: percentile", ylabel=f"{label(second)}: percentile", aspect="equal")
+    ax.set(xlim=(0, 100), ylim=(0, 100))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, markerscale=3, frameon=False)
+    return figure
+
+
+def ensemble_curve(table: pd.DataFrame, *, single: Mapping[str, float], panel: str = "statistic") -> "Figure":
+    """A statistic against the number of models averaged: a dot an ensemble, a line through their means.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `panel`, n_models (int), value; model (for the colour).
+    single : mapping of panel -> float
+        The single model to compare with, as a dashed line in the colour of ESM-2.
+    panel : str
+        Name of the column.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = list(dict.fromkeys(table[panel]))
+    figure, axes = _canvas(2.9, columns=len(panels), sharey=False)
+    for ax, title in zip(axes, panels, strict=True):
+        part = table[table[panel] == title]
+        colour = MODEL_COLOURS[kind(part["model"].iloc[0])]
+        mean = part.groupby("n_models")["value"].mean()
+        ax.plot(mean.index, mean, color=colour, linewidth=1.4)
+        ax.scatter(part["n_models"], part["value"], s=22, color=colour, edgecolors="white", linewidths=0.5, zorder=2)
+        ax.axhline(single[title], color=MODEL_COLOURS[ESM2], linestyle="--", linewidth=1.4)
+        ax.set(title=title, xlabel="ESM-1v models averaged", xticks=sorted(mean.index))
+        ax.grid(axis="y")
+    axes[0].set_ylabel("AUROC")
+    return figure
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+
+def _canvas(height: float, *, rows: int = 1, columns: int = 1, **share: bool) -> tuple["Figure", Sequence["Axes"]]:
+    """A figure in the style of the book, outside pyplot: nothing shows until `show` shows it."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **share)
+    return figure, list(axes.flat)
+
+
+def _named(table: pd.DataFrame, name: str = "name") -> list[tuple[str, str]]:
+    """For each row the text that names it and the kind whose colour it has."""
+    names = table[name] if name in table else table["model"].map(label)
+    kinds = table["kind"] if "kind" in table else table["model"].map(kind)
+    return list(zip(names.astype(str), kinds, strict=True))
+
+
+def _series(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Name, kind and rows of each line of a figure, in order of appearance."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, key in enumerate(_named(table)):
+        places.setdefault(key, []).append(place)
+    return [(*key, table.iloc[rows]) for key, rows in places.items()]
+
+
+def _mark(colour: str) -> dict[str, object]:
+    return {"color": MODEL_COLOURS[colour], "marker": MODEL_MARKS[colour]}
+
+
+def _whisker(ax: "Axes", colour: str, value: float, place: float, *, low: float, high: float, horizontal: bool) -> None:
+    """A mark with its interval, in the colour of a kind: `place` is where it stands on the other axis."""
+    error = [[value - low], [high - value]]
+    style = {**_mark(colour), "markersize": 5, "linewidth": 1.6}
+    if horizontal:
+        ax.errorbar(value, place, xerr=error, **style)
+    else:
+        ax.errorbar(place, value, yerr=error, **style)
+
+
+def _reference(ax: "Axes", at: float | None, *, vertical: bool) -> None:
+    if at is not None:
+        draw = ax.axvline if vertical else ax.axhline
+        draw(at, color="#777777", linewidth=0.9, linestyle=":", zorder=0)
+
+
+def _legend(figure: "Figure", shown: Sequence[tuple[str, str, pd.DataFrame]]) -> None:
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], linestyle="", markersize=6, label=name, **_mark(colour)) for name, colour, _ in shown]
+    figure.legend(handles=marks, loc="outside upper left", ncols=2, fontsize=9, frameon=False)

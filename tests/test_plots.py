@@ -1,0 +1,125 @@
+"""The figures and tables of the book: what they say, in which colour, and the file that lies behind each."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from plmbook import paths, plots, tables
+from plmbook.errors import InputError
+
+ESTIMATES = pd.DataFrame(
+    {
+        "model": ["esm2_t33_650M_UR50D", "alignment", "esm2_t33_650M_UR50D"],
+        "name": ["ESM-2", "alignment", "ESM-2"],
+        "statistic": ["pooled", "pooled", "within"],
+        "value": [0.8, 0.7, 0.6],
+        "low": [0.7, 0.65, 0.5],
+        "high": [0.9, 0.75, 0.7],
+    }
+)
+
+
+def test_every_kind_has_a_colour_and_a_mark_of_its_own():
+    assert set(plots.MODEL_COLOURS) == set(plots.MODEL_MARKS)
+    assert len(set(plots.MODEL_MARKS.values())) == len(plots.MODEL_MARKS)
+    assert len(set(plots.MODEL_COLOURS.values())) == len(plots.MODEL_COLOURS)
+
+
+def test_a_colour_of_a_class_is_not_that_of_a_model():
+    named = {plots.CLASS_COLOURS[c] for c in ("P/LP", "B/LB")}
+    assert not named & set(plots.MODEL_COLOURS.values())
+
+
+def test_a_model_without_colour_is_refused():
+    with pytest.raises(InputError, match="'cadd' has no colour"):
+        plots.forest(ESTIMATES.assign(model="cadd"))
+
+
+def test_forest_puts_the_first_row_on_top_and_marks_the_values():
+    figure = plots.forest(ESTIMATES, reference=0.5)
+    first, second = figure.axes
+    assert [tick.get_text() for tick in first.get_yticklabels()] == ["ESM-2", "alignment"]
+    assert first.get_ylim()[0] > first.get_ylim()[1]  # 0 is at the top
+    assert [axis.get_title() for axis in figure.axes] == ["pooled", "within"]
+    marks = [bar.lines[0] for bar in first.containers]
+    assert [(mark.get_xdata()[0], mark.get_ydata()[0]) for mark in marks] == [(0.8, 0), (0.7, 1)]
+    assert to_hex(marks[0].get_color()).upper() == plots.MODEL_COLOURS["esm2"]
+    assert len(second.containers) == 1
+
+
+def test_whiskers_end_at_the_interval():
+    figure = plots.by_bin(ESTIMATES.iloc[:1].assign(bin="absent"))
+    (container,) = figure.axes[0].containers
+    segment = container.lines[2][0].get_segments()[0]
+    assert np.allclose(segment[:, 1], [0.7, 0.9])
+
+
+def test_per_gene_sorts_the_best_to_the_top():
+    table = pd.DataFrame({"gene": ["A", "B"], "model": "alignment", "auroc": [0.5, 0.9]})
+    (axis,) = plots.per_gene(table).axes
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["B", "A"]
+
+
+def test_a_figure_leaves_its_table_and_its_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "results", lambda profile: tmp_path / profile)
+    plots.show(plots.forest(ESTIMATES), ESTIMATES, "forest", profile="p", caption="Some values.")
+    folder = tmp_path / "p" / "figures"
+    pd.testing.assert_frame_equal(pd.read_parquet(folder / "forest.parquet"), ESTIMATES, check_dtype=False)
+    assert (folder / "forest.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in folder.iterdir()) == ["forest.parquet", "forest.png"]
+
+
+def test_the_same_figure_is_the_same_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "results", lambda profile: tmp_path / profile)
+    for name in ("one", "two"):
+        plots.show(plots.forest(ESTIMATES), ESTIMATES, name, profile="p", caption="")
+    one, two = ((tmp_path / "p" / "figures" / f"{name}.png").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_what_is_shown_is_escaped(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    plots.show_table(pd.DataFrame({"gene": ["<b>"], "n": [4336]}), caption="a < b")
+    assert "&lt;b&gt;" in shown[0]["text/html"] and "a &lt; b" in shown[0]["text/html"]
+    assert "4,336" in shown[0]["text/plain"]
+
+
+def test_estimates_outside_their_interval_are_refused():
+    with pytest.raises(tables.TableError, match="value lies between low and high"):
+        tables.check(ESTIMATES.assign(value=0.95), plots.ESTIMATES, where="t")
+
+
+@pytest.mark.parametrize("n_models", [1, 2, 3])
+def test_reliability_has_a_panel_for_each_model(n_models):
+    names = ["alignment", "esm1v", "plmbook_t6_3M"][:n_models]
+    one = pd.DataFrame({"predicted": [0.2], "observed": [0.3], "low": [0.1], "high": [0.5]})
+    figure = plots.reliability(pd.concat([one.assign(model=name) for name in names]))
+    assert isinstance(figure, Figure)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_visible()]
+    assert titles == [plots.label(name) for name in names]
+
+
+def test_published_and_run_here_are_two_lines_in_two_colours():
+    one = ESTIMATES.iloc[:1].assign(bin="absent", gene="A", auroc=0.5)
+    table = pd.concat([one.assign(name="published", kind="esm2"), one.assign(name="here", kind=plots.RUN_HERE)])
+    colours = [plots.MODEL_COLOURS["esm2"], plots.MODEL_COLOURS[plots.RUN_HERE]]
+    bins, genes = plots.by_bin(table), plots.per_gene(table)
+    for figure in (bins, genes):
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["published", "here"]
+    assert [to_hex(bar.lines[0].get_color()).upper() for bar in bins.axes[0].containers] == colours
+    lines = plots.forest(table).axes[0]
+    assert [tick.get_text() for tick in lines.get_yticklabels()] == ["published", "here"]
+    assert [to_hex(bar.lines[0].get_color()).upper() for bar in lines.containers] == colours
+
+
+def test_roc_curves_keep_published_and_run_here_apart():
+    rows = pd.DataFrame({"model": "esm2_t33_650M_UR50D", "significance": ["P/LP", "B/LB"], "score": [-1.0, 0.0]})
+    wrong = rows.assign(score=-rows["score"], name="here", kind=plots.RUN_HERE)
+    (axis,) = plots.roc_curves(pd.concat([rows.assign(name="published", kind="esm2"), wrong])).axes
+    published, here = axis.get_lines()[:2]
+    assert [line.get_label() for line in (published, here)] == ["published", "here"]
+    assert np.trapezoid(published.get_ydata(), published.get_xdata()) == 1
+    assert np.trapezoid(here.get_ydata(), here.get_xdata()) == 0
