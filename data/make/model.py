@@ -21,14 +21,14 @@ LIMITS = (
 )
 
 
-def residue_frequencies(corpus: Path, sources: dict[str, float]) -> list[float]:
-    """Frequencies of the 20 amino acids in the training mixture, in the order of AMINO_ACIDS."""
-    mixture = [0.0] * len(AMINO_ACIDS)
-    for name, share in sources.items():
-        text = "".join(read_fasta(corpus / name)["sequence"])
-        counts = [text.count(letter) for letter in AMINO_ACIDS]
-        mixture = [m + share / sum(sources.values()) * c / sum(counts) for m, c in zip(mixture, counts, strict=True)]
-    return [round(frequency, 6) for frequency in mixture]
+def residue_frequencies(corpus: Path) -> list[float]:
+    """Frequencies of the 20 amino acids in the general training proteins, in the order of AMINO_ACIDS.
+
+    Without the orthologs: held-out proteins are general ones, and the model is held against its best opponent.
+    """
+    text = "".join(read_fasta(corpus / "train.fasta")["sequence"])
+    counts = [text.count(letter) for letter in AMINO_ACIDS]
+    return [round(count / sum(counts), 6) for count in counts]
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
         "source": "bundled",
         "citation": "lin2023evolutionary",
         "aliases": ["embedded"],
-        "residue_frequencies": residue_frequencies(args.corpus, config["sources"]),
+        "residue_frequencies": residue_frequencies(args.corpus),
         "corpus": corpus,
         "limits": list(LIMITS),
     }
