@@ -39,7 +39,7 @@ from plmbook.published import published
 # *Parameters* counts what is run: without the contact regression of ESM, and for Ankh and ProtT5 the encoder alone.
 # A dash under *longest* means that only memory sets a limit; a longer protein is read in windows ({ref}`sec-windows`).
 
-# %%
+# %% tags=["hide-input"]
 every = list(models.all_cards().values())
 sizes = pd.DataFrame(
     {
@@ -61,7 +61,7 @@ plots.show_table(sizes)
 # published tables can be read.
 
 
-# %%
+# %% tags=["hide-input"]
 def origin(card: models.Card) -> str:
     """Where the weights come from, in a few words."""
     if card.bundled:
@@ -87,7 +87,7 @@ origins = pd.DataFrame(
 )
 plots.show_table(origins)
 
-# %%
+# %% tags=["hide-input"]
 known = sizes.astype({"longest": "Int64"}).merge(origins, on="model", validate="one_to_one")
 known["citation"] = [card.citation for card in every]
 saved = results.save(known, "models", profile)
@@ -99,7 +99,7 @@ Markdown(f"The two tables are one file: `results/{profile}/models.parquet`.")
 # The sizes span four orders of magnitude, so the axis is logarithmic.
 
 
-# %%
+# %% tags=["hide-input"]
 def draw_sizes(table: pd.DataFrame) -> Figure:
     """One line a model, largest on top; the colour is that of the model's kind in the whole book."""
     ordered = table.sort_values(["parameters", "model"], ascending=[True, False], ignore_index=True)
@@ -119,7 +119,7 @@ def draw_sizes(table: pd.DataFrame) -> Figure:
     return figure
 
 
-# %% mystnb={"image": {"alt": "Parameters of each model on a logarithmic axis, from the embedded model to ESM-2 15B"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters of each model on a logarithmic axis, from the embedded model to ESM-2 15B"}}
 plots.show(
     draw_sizes(sizes),
     sizes,
@@ -135,7 +135,7 @@ plots.show(
 # two; below are their tables as printed, with our count beside them.
 # The rounded sizes of the rescue-mutation study are those in ESM's own names.
 
-# %%
+# %% tags=["hide-input"]
 study = published("rescue_models")[["model", "layers", "parameters", "training_dataset", "use"]]
 titles = {"parameters": "parameters, printed", "training_dataset": "training set", "use": "use in the study"}
 study = study.rename(columns=titles)
@@ -143,7 +143,7 @@ counted = {"ESM-2": "esm2_t33_650M_UR50D", "ESM-1v": "esm1v_t33_650M_UR90S_1"}
 study["parameters, counted"] = [models.card(counted[name]).parameters for name in study["model"]]
 plots.show_table(study, caption="Pretrained models of the rescue-mutation study")
 
-# %%
+# %% tags=["hide-input"]
 ankh = published("ankh_models")[["model", "loader", "hub_id"]]
 ankh = ankh.rename(columns={"loader": "loaded with", "hub_id": "hub name"})
 ankh_cards = [models.card(name) for name in published("ankh_models")["card"]]
@@ -156,7 +156,7 @@ plots.show_table(ankh, caption="Models that Ankh's page makes available")
 # The embedded model has the same architecture, a smaller size and a shorter training; it stands in the first line for
 # comparison.
 
-# %%
+# %% tags=["hide-input"]
 family = [card for card in every if card.family == "esm2"]
 reference = models.card("esm2_t33_650M_UR50D").parameters
 plots.show_table(
@@ -191,7 +191,7 @@ plots.show_table(
 # {cite:p}`devlin2019bert`, small enough for two processor cores.
 # Its card holds what it is and how it came about.
 
-# %%
+# %% tags=["hide-input"]
 bundled = models.card("embedded")
 folder = paths.data() / "models"
 facts = json.loads((folder / f"{bundled.name}.json").read_text(encoding="utf-8"))
@@ -221,7 +221,7 @@ plots.show_table(
 # of the proteins reserved for later tests.
 # `orthologs.fasta` holds the vertebrate orthologs of the genes in this book.
 
-# %%
+# %% tags=["hide-input"]
 shares = pd.DataFrame(config["sources"].items(), columns=["source", "share of the residues of a step"])
 counts = {"train.fasta": "training", "orthologs.fasta": "orthologs"}  # names in the record of the corpus
 corpus = facts.get("corpus", {})
@@ -238,14 +238,14 @@ plots.show_table(shares, digits=2)
 # Of the chosen residues a tenth is shown as it is and a tenth replaced, so this loss is no perplexity: the next section
 # masks them all.
 
-# %%
+# %% tags=["hide-input"]
 log = pd.read_csv(folder / f"{bundled.name}.log.tsv", sep="\t")
 heldout = {}
 for name in models.expand([*model_names, "embedded"]):
     heldout[name] = results.heldout_likelihood(models.load(name), profile=profile)
 
 
-# %%
+# %% tags=["hide-input"]
 def draw_loss(table: pd.DataFrame) -> Figure:
     """Training and held-out loss against the tokens seen, in millions."""
     colour = plots.MODEL_COLOURS[plots.BUNDLED]
@@ -262,7 +262,7 @@ def draw_loss(table: pd.DataFrame) -> Figure:
     return figure
 
 
-# %% mystnb={"image": {"alt": "Training and held-out loss of the embedded model falling with the tokens seen"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Training and held-out loss of the embedded model falling with the tokens seen"}}
 plots.show(
     draw_loss(log),
     log,
@@ -282,7 +282,7 @@ plots.show(
 # The last column divides its perplexity by the model's, on the same residues; above 1 the model is better.
 # Only for the embedded model are the families known to be absent from training.
 
-# %%
+# %% tags=["hide-input"]
 options = {"n": n_resamples, "seed": seed}
 rows = []
 for name, table in heldout.items():
@@ -298,7 +298,7 @@ numbers = [f"{what}{end}" for what in ("perplexity", "frequency", "ratio") for e
 perplexity = pd.DataFrame(rows, columns=["model", *numbers, "n_proteins", "n_masked", "n_better"])
 
 
-# %%
+# %% tags=["hide-input"]
 def with_interval(table: pd.DataFrame, name: str) -> list[str]:
     """A column of numbers with their intervals, as text."""
     ends = table[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False)

@@ -42,7 +42,7 @@ within_genes = partial(metrics.within_gene_auroc, minimum=minimum)
 # A variant *matches* when its wild-type residue is the one in our sequence of the gene, at the place that it means.
 # The others are numbered along another isoform or reference; they stay in the table, with the reason.
 
-# %%
+# %% tags=["hide-input"]
 variants = tables.load("variants")
 release = f"ClinVar {variants['release'].iat[0]}"
 matching = results.matching_variants()
@@ -70,7 +70,7 @@ plots.show_table(table, caption=f"Variants that are not numbered along our seque
 # One model is in memory at a time.
 # Variants of another isoform whose place in our sequence is known are read there, for the section on isoforms.
 
-# %%
+# %% tags=["hide-input"]
 elsewhere = mismatched.query("aligned_position > 0 and aligned_position != position")
 at_home = elsewhere["ref"] + elsewhere["aligned_position"].astype(str) + elsewhere["alt"]
 elsewhere = metrics.labelled(elsewhere.assign(named=elsewhere["mutation"], mutation=at_home, score=0.0))
@@ -83,7 +83,7 @@ for name in models.expand(model_names):
     del model  # before the next is loaded
 
 
-# %%
+# %% tags=["hide-input"]
 def with_means(table):
     """An ensemble's mean in place of its members, where all of them ran."""
     for name, members in ENSEMBLES.items():
@@ -103,7 +103,7 @@ live_model = first if first in set(live["model"]) else next(e for e, members in 
 # The alignment baseline is $\ln\frac{n_\text{alt} + 0.5}{n_\text{ref} + 0.5}$ over the 100 vertebrates of the column
 # {cite:p}`blanchette2004aligning`, human included: no tree, no neighbours, no training.
 
-# %%
+# %% tags=["hide-input"]
 esm2, esm1v = "esm2_t33_650M_UR50D", "esm1v"
 published = tables.load("published_effects").assign(strategy="published")
 published = variants.merge(published[published["model"].isin([esm2, esm1v])], on=key)
@@ -125,7 +125,7 @@ four = {"ESM-2": (esm2, "published"), "ESM-1v": (esm1v, "published"), live_model
 # in the pooled one, knowing the gene alone goes far.
 # Intervals come from resampling whole genes.
 
-# %%
+# %% tags=["hide-input"]
 by = ("model", "strategy", "name")
 all_rows = metrics.summary(scores, minimum=minimum, by=by, **boot).assign(rows="all")
 shown = all_rows[all_rows["statistic"].isin(["auroc", "within-gene auroc"])]
@@ -143,9 +143,21 @@ Markdown(
 # ## The same rows for all
 #
 # Models differ in the rows that they have, so that the table above compares unequal sets.
+# The two published models first, on the variants that both have scored.
+
+# %% tags=["hide-input"]
+both = published.pivot(index=[*key, "significance"], columns="name", values="score")
+shared = metrics.labelled(both.reset_index(), score=both.columns.tolist())
+pair_rows = metrics.summary(published.merge(shared[key], on=key), minimum=minimum, by=by, **boot)
+pair_rows["rows"] = "of both published models"
+shown = pair_rows[pair_rows["statistic"].isin(["auroc", "within-gene auroc"])]
+plots.show_table(shown.drop(columns=["rows", "model", "strategy"]),
+                 caption=f"AUROC of P/LP against B/LB, on the rows of both published models; {release}")  # fmt: skip
+
+# %% [markdown]
 # Below, every model has the same variants: those that match, lie in a gene with an alignment, and were published.
 
-# %%
+# %% tags=["hide-input"]
 wide = scores.pivot(index=[*key, "significance"], columns="name", values="score")
 common = metrics.labelled(wide.reset_index(), score=wide.columns.tolist())
 on_common = scores.merge(common[key], on=key)
@@ -153,7 +165,7 @@ gene_score = common.assign(model="gene-share", strategy="baseline", name="share 
                            score=metrics.gene_share(common))  # fmt: skip
 common_rows = metrics.summary(pd.concat([on_common, gene_score]), minimum=minimum, by=by, **boot).assign(rows="common")
 
-# %% mystnb={"image": {"alt": "AUROC with intervals, pooled and within genes, a line a model, on the same variants"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC with intervals, pooled and within genes, a line a model, on the same variants"}}
 forest = common_rows[common_rows["statistic"].isin(["auroc", "within-gene auroc"])].copy()
 forest["kind"] = forest["name"].map(scores.drop_duplicates("name").set_index("name")["kind"]).fillna("gene-share")
 forest["name"] = forest["name"].str.replace(" (", "\n(", regex=False)
@@ -166,7 +178,7 @@ caption = (
 )
 plots.show(plots.forest(forest), forest, "02_auroc", profile=profile, caption=caption)
 
-# %% mystnb={"image": {"alt": "ROC curves of ESM-2, ESM-1v, the model run here and the alignment, same variants"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves of ESM-2, ESM-1v, the model run here and the alignment, same variants"}}
 of_four = on_common.set_index(["model", "strategy"]).loc[list(four.values())].reset_index()
 of_four["name"] = of_four["name"].replace(names[main], live_model)
 here = f"`{live_model}` run here with wild-type marginals, ESM-2 and ESM-1v as published; {release}."
@@ -179,7 +191,7 @@ plots.show(plots.roc_curves(of_four), of_four[["name", "model", "significance", 
 #
 # Each difference below uses the rows that both have, and one resampling of the genes for both.
 
-# %%
+# %% tags=["hide-input"]
 rates = common["significance"].value_counts(normalize=True)
 auprc = common_rows[common_rows["statistic"].str.startswith("auprc")]
 caption = f"AUPRC on the common rows, {release}; by chance {rates['P/LP']:.3f} (P/LP) and {rates['B/LB']:.3f} (B/LB)"
@@ -197,7 +209,7 @@ plots.show_table(differences, caption=f"Difference in AUROC (or AUPRC), first mi
 # %% [markdown]
 # ## Gene by gene
 
-# %% mystnb={"image": {"alt": "AUROC within each gene, one line a gene, one mark a model, best genes at the top"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC within each gene, one line a gene, one mark a model, best genes at the top"}}
 looks = of_four.drop_duplicates("name").set_index("name")[["model", "kind"]]
 genes = pd.concat([
     metrics.gene_aurocs(part, minimum=minimum).assign(name=name, **looks.loc[name])
@@ -220,7 +232,7 @@ plots.show(plots.per_gene(genes), genes, "02_genes", profile=profile, caption=ca
 # Read off the wild type, that pushes every score down; read off the mutant, it pushes every score up by as much.
 # So the share of positive scores and the median tell the strategies apart.
 
-# %% mystnb={"image": {"alt": "Score distributions of P/LP and B/LB: published ESM-2, the model run in three ways"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Score distributions of P/LP and B/LB: published ESM-2, the model run in three ways"}}
 rows = on_common.groupby(["model", "strategy", "name", "significance"], sort=False)["score"]
 strategies = rows.agg(positive=lambda s: (s > 0).mean(), median="median", n="size").reset_index()
 wide_strategies = strategies.pivot(index="name", columns="significance", values=["positive", "median"])
@@ -239,7 +251,7 @@ plots.show(plots.scores_by_class(of_kinds), of_kinds, "02_strategies", profile=p
 # so that a model without context should score every variant about $-\ln 20 = -3.0$ off the wild type,
 # and $+3.0$ off the mutant.
 
-# %%
+# %% tags=["hide-input"]
 large = published[published.groupby(["model", "gene"])["gene"].transform("size") >= 50]  # few are flat by chance
 flat = large.groupby(["model", "gene"])["score"].quantile([0.25, 0.5, 0.75]).unstack()
 flat.columns = ["first quartile", "median", "third quartile"]
@@ -288,7 +300,7 @@ Of the B/LB variants, ESM-2's published score is positive for {positive[four["ES
 # A variant that many people carry is rarely pathogenic, and frequency is itself evidence for ClinVar's classes.
 # The hard cases are the rare variants of both classes; a frequency of 0 in the source means absent from gnomAD.
 
-# %% mystnb={"image": {"alt": "AUROC of four models in four bins of gnomAD allele frequency, with intervals"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC of four models in four bins of gnomAD allele frequency, with intervals"}}
 edges, labels = [-1, 0, 1e-5, 1e-4, 1], ["absent", "below 1e-5", "1e-5 to 1e-4", "above 1e-4"]
 of_four["bin"] = pd.cut(of_four["allele_frequency"].fillna(0), edges, labels=labels).astype(str)
 frequency = pd.DataFrame(
@@ -311,7 +323,7 @@ plots.show(figure, frequency, "02_frequency", profile=profile, caption=caption)
 # A score becomes a probability of P/LP by an isotonic fit on four fifths of the genes; it is judged on the other fifth.
 # The base rate is that of ClinVar's labels, not of a clinic's patients.
 
-# %% mystnb={"image": {"alt": "Reliability diagrams of four models: observed against predicted share of P/LP variants"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Reliability diagrams of four models: observed against predicted share of P/LP variants"}}
 parts = {name: part.reset_index(drop=True) for name, part in of_four.groupby("name", sort=False)}
 fitted = {name: part.assign(probability=metrics.calibrate(part, seed=seed)) for name, part in parts.items()}
 calibration = pd.DataFrame(
@@ -333,7 +345,7 @@ plots.show(plots.reliability(curves), curves, "02_reliability", profile=profile,
 #
 # Scores of two models have different scales, so that we compare percentiles among the common rows (0: most damaging).
 
-# %% mystnb={"image": {"alt": "Percentile of each variant by ESM-2 and by ESM-1v, coloured by class, extremes named"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Percentile of each variant by ESM-2 and by ESM-1v, coloured by class, extremes named"}}
 apart = common[[*key, "significance"]].assign(
     **{model: common[names[model, "published"]] for model in (esm2, esm1v)}, alignment=common["alignment column"]
 )
@@ -347,7 +359,7 @@ caption = (
 figure = plots.disagreement(ranks, esm2, esm1v, named=ranks.loc[largest].drop_duplicates("gene").head(6))
 plots.show(figure, ranks, "02_disagreement", profile=profile, caption=caption)
 
-# %%
+# %% tags=["hide-input"]
 nearer = np.where((gap < 0) == (apart["significance"] == "P/LP"), "ESM-1v", "ESM-2")
 disagreements = apart.assign(ESM2_percentile=ranks[esm2], ESM1v_percentile=ranks[esm1v], nearer=nearer).loc[largest]
 plots.show_table(disagreements.head(12), caption=f"Largest disagreements of the published scores; {release}", digits=1)
@@ -363,7 +375,7 @@ Markdown(f"Of the {len(disagreements)} largest disagreements, ESM-1v is on the s
 # A few of them name the letter that our sequence happens to have at the same number:
 # they count as mismatched, since it is not their place.
 
-# %%
+# %% tags=["hide-input"]
 here_elsewhere = live_elsewhere[live_elsewhere["model"] == live_model]
 moved = here_elsewhere.drop(columns=["mutation", "model", "strategy"]).rename(
     columns={"named": "mutation", "score": live_model}
@@ -387,8 +399,8 @@ plots.show_table(mismatches, caption=caption)
 #
 # ## Gate and results
 
-# %%
-summary = pd.concat([all_rows, common_rows], ignore_index=True)
+# %% tags=["hide-input"]
+summary = pd.concat([all_rows, pair_rows, common_rows], ignore_index=True)
 tables.check(summary, plots.ESTIMATES, where="variant_effects_summary")
 assert len(names) == 3 + 3 * live["model"].nunique(), "a model or a strategy is missing"
 assert set(summary["statistic"]) == {"auroc", "within-gene auroc", "auprc P/LP", "auprc B/LB"}

@@ -48,7 +48,7 @@ statistics = {"pooled": metrics.auroc, "within genes": within_genes}
 #
 # So ESM-1v's diet is weighted towards large, closely sampled families, such as the vertebrate orthologs of human genes.
 
-# %%
+# %% tags=["hide-input"]
 pair = ["esm2_t33_650M_UR50D", "esm1v_t33_650M_UR90S_1"]
 cards = pd.DataFrame([models.card(name) for name in pair])[["name", "layers", "dim", "parameters", "training_data"]]
 plots.show_table(cards.assign(positions=["rotary", "learned"], use=["single run", "ensemble of five"]),
@@ -68,7 +68,7 @@ plots.show_table(published("rescue_models")[["model", "layers", "parameters", "t
 # The five members lack different variants, so that each comparison below uses the rows that all models have.
 # The ensemble is the plain mean of the five.
 
-# %%
+# %% tags=["hide-input"]
 esm2, members = pair[0], list(models.expand(["esm1v"]))
 variants = tables.load("variants")
 release = f"ClinVar {variants['release'].iat[0]}"
@@ -86,7 +86,7 @@ Markdown(f"{classes['P/LP']:,} P/LP and {classes['B/LB']:,} B/LB variants of {n_
 # %% [markdown]
 # ## Is the advantage there for each single member?
 
-# %% mystnb={"image": {"alt": "AUROC with intervals of ESM-2, five ESM-1v members and their mean, pooled and in genes"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC with intervals of ESM-2, five ESM-1v members and their mean, pooled and in genes"}}
 singles = pd.DataFrame(
     [(model, name, *metrics.estimate(common, statistic, score=model, **boot))
      for name, statistic in statistics.items() for model in [esm2, *members, "esm1v"]],
@@ -100,7 +100,7 @@ plots.show(plots.forest(singles), singles, "03_members", profile=profile, captio
 # The whiskers overlap because genes differ, which moves all models together.
 # The paired differences, with the same resampled genes for both models, are the fair comparison.
 
-# %% mystnb={"image": {"alt": "Paired difference in AUROC of each ESM-1v model from ESM-2, pooled and within genes"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Paired difference in AUROC of each ESM-1v model from ESM-2, pooled and within genes"}}
 differences = pd.DataFrame(
     [(model, name, *metrics.paired_difference(common, model, esm2, statistic=statistic, **boot))
      for name, statistic in statistics.items() for model in [*members, "esm1v"]],
@@ -120,7 +120,7 @@ plots.show(figure, differences, "03_differences", profile=profile, caption=capti
 # The mean of any number of the five can be formed: 31 ensembles, five of them single models.
 # A single ESM-2 should be compared with a single ESM-1v; the rest of the curve is what averaging buys.
 
-# %% mystnb={"image": {"alt": "AUROC against the number of ESM-1v models averaged, with ESM-2 as a dashed line"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC against the number of ESM-1v models averaged, with ESM-2 as a dashed line"}}
 ensembles = pd.DataFrame(
     [(name, "esm1v", k, " ".join(m[-1] for m in chosen),
       statistic(common.assign(score=common[list(chosen)].mean(axis=1))))
@@ -134,7 +134,7 @@ caption = (
 )
 plots.show(plots.ensemble_curve(ensembles, single=single), ensembles, "03_ensembles", profile=profile, caption=caption)
 
-# %%
+# %% tags=["hide-input"]
 single_run, averaging = "a single ESM-1v less ESM-2", "averaging five"
 parts = {single_run: (members, [esm2]), averaging: (["esm1v"], members)}
 shares = pd.DataFrame(
@@ -152,7 +152,7 @@ plots.show_table(shares, caption=f"AUROC of the ensemble less ESM-2's, in two pa
 # The pooled AUROC is the mean of two parts, weighted by their numbers of pairs: pairs within a gene and pairs between.
 # The within-gene AUROC above gives each gene the same weight, however few its variants; here each pair has the same.
 
-# %%
+# %% tags=["hide-input"]
 kinds = {
     "within genes, each pair alike": metrics.pair_auroc,
     "between genes": partial(metrics.pair_auroc, between=True),
@@ -167,7 +167,7 @@ plots.show_table(levels, caption=f"ESM-1v, mean of 5, less ESM-2 650M: AUROC on 
 # %% [markdown]
 # ## Which genes?
 
-# %% mystnb={"image": {"alt": "AUROC within each gene by ESM-2 and by ESM-1v, one line a gene"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC within each gene by ESM-2 and by ESM-1v, one line a gene"}}
 by_gene = pd.concat([metrics.gene_aurocs(common, minimum=minimum, score=m).assign(model=m) for m in (esm2, "esm1v")])
 gap = by_gene.pivot(index="gene", columns="model", values="auroc")
 gap = (gap["esm1v"] - gap[esm2]).sort_values()
@@ -175,7 +175,7 @@ caption = f"AUROC within each of {len(gap)} genes, published scores, common rows
 plots.show(plots.per_gene(by_gene), by_gene, "03_genes", profile=profile, caption=caption)
 
 
-# %%
+# %% tags=["hide-input"]
 def ends(part):
     return ", ".join(f"{gene} ({value:+.2f})" for gene, value in part.items())
 
@@ -200,7 +200,7 @@ Markdown(
 # Confident or not: AlphaFold's pLDDT {cite:p}`jumper2021highly`, low where a protein is disordered.
 # Frequency: whether gnomAD has the variant.
 
-# %%
+# %% tags=["hide-input"]
 columns = tables.load("alignment")
 share = columns[list(AMINO_ACIDS)].div(columns[list(AMINO_ACIDS)].sum(axis=1), axis=0).to_numpy()
 columns["entropy"] = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)  # nats, gaps left out
@@ -216,7 +216,7 @@ groups = {
     "gnomAD": where["allele_frequency"].notna().map({True: "present", False: "absent"}),
 }
 
-# %% mystnb={"image": {"alt": "Difference in AUROC of ESM-1v from ESM-2 by conservation, pLDDT and gnomAD presence"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Difference in AUROC of ESM-1v from ESM-2 by conservation, pLDDT and gnomAD presence"}}
 found = [
     (kind, str(group), "esm1v", *metrics.paired_difference(part.reset_index(drop=True), "esm1v", esm2, **boot),
      int((part["significance"] == "B/LB").sum()))
@@ -239,7 +239,7 @@ plots.show_table(positions.drop(columns="model").rename(columns={"statistic": "b
 # If ESM-1v has learned more from close homologs, its scores should follow the alignment column more closely.
 # We correlate ranks within each gene, over all its variants (VUS too), and average over genes.
 
-# %%
+# %% tags=["hide-input"]
 aligned = wide.merge(places, on=["gene", "mutation"]).dropna(subset=[esm2, *members, "alignment"])
 aligned = aligned[aligned.groupby("gene")["gene"].transform("size") >= 20].reset_index(drop=True)
 aligned["esm1v"] = aligned[members].mean(axis=1)
@@ -256,7 +256,7 @@ plots.show_table(near, caption=caption)
 # And if that is where its advantage comes from, giving both models the alignment should shrink the difference.
 # We add the alignment's rank to each model's rank, with equal weight.
 
-# %%
+# %% tags=["hide-input"]
 both = metrics.labelled(common.merge(places, on=["gene", "mutation"]), score=[esm2, "esm1v", "alignment"])
 ranked = both.assign(**{m: both[m].rank() for m in (esm2, "esm1v", "alignment")})
 helped = ranked.assign(**{m: ranked[m] + ranked["alignment"] for m in (esm2, "esm1v")})
@@ -272,7 +272,7 @@ plots.show_table(shrinks, caption=caption)
 # %% [markdown]
 # ## Gate and results
 
-# %%
+# %% tags=["hide-input"]
 saved = {"members": singles, "differences": differences, "ensembles": ensembles, "parts": shares, "levels": levels,
          "genes": by_gene, "positions": positions, "closeness": near, "with_alignment": shrinks}  # fmt: skip
 assert variants["release"].nunique() == 1, "the captions name one release"

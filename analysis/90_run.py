@@ -34,7 +34,7 @@ from plmbook.published import TABLES, published
 # A profile is a set of parameters for all notebooks.
 # The commit is that of the checkout; `-dirty` says that tracked files were changed since.
 
-# %%
+# %% tags=["hide-input"]
 described = book.load_profile(profile)["description"]
 plots.show_table(
     pd.DataFrame(
@@ -53,7 +53,7 @@ plots.show_table(
 # The sha256 in the card is compared with that of the file.
 
 
-# %%
+# %% tags=["hide-input"]
 def sha256(path: Path) -> str:
     """Of a file, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -101,7 +101,7 @@ plots.show_table(pd.DataFrame(book.versions().items(), columns=["package", "vers
 # The runner writes on each page with which profile it ran, when, and how long.
 # This page is not among them, since it is still running.
 
-# %%
+# %% tags=["hide-input"]
 stamps = book.stamps()
 stamps = stamps[~stamps["notebook"].str.startswith(book.APPENDIX)].reset_index(drop=True)
 times = stamps[["notebook", "profile", "seconds", "finished"]]
@@ -116,7 +116,7 @@ plots.show_table(times, digits=1)
 # difference* is what that found.
 # A *computed* one was computed on this machine.
 
-# %%
+# %% tags=["hide-input"]
 records = results.records(profile)
 shown = ["table", "model", "status", "rows", "sampled", "largest_difference", "tolerance", "seconds"]
 plots.show_table(
@@ -135,7 +135,7 @@ plots.show_table(records[["table", "reason", "key"]])
 #
 # Each file with its rows and its sha256; *recorded* says whether that is the one of `data/registry.txt`.
 
-# %%
+# %% tags=["hide-input"]
 registry = sources.bundled()
 rows = {tables.BUNDLED[name][0]: len(tables.load(name)) for name in tables.BUNDLED}
 rows |= {f"published/{name}.csv": len(published(name)) for name in TABLES}
@@ -151,7 +151,7 @@ plots.show_table(files)
 # [The figure map](../figures.md) says what each one shows.
 
 
-# %%
+# %% tags=["hide-input"]
 def figures_of(source: Path) -> list[tuple[str, str]]:
     """The figures that a notebook shows: name, and file with line."""
     calls = [node for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]

@@ -64,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    encoder = logging.getLogger("plmbook.encode")
+    level = encoder.level
     debug = "--debug" in arguments  # before or after the command: a person adds it to a line that failed
     try:
         app(args=[a for a in arguments if a != "--debug"], prog_name="plmbook", standalone_mode=True)
@@ -78,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print(f"plmbook: {type(error).__name__}: {error}\n(--debug shows where)", file=sys.stderr)
         return 1
+    finally:
+        encoder.setLevel(level)  # a command may have silenced it (`_check_lengths`)
     return 0
 
 

@@ -211,6 +211,7 @@ def show_table(table: pd.DataFrame, *, caption: str = "", digits: int = 3) -> No
 
     texts = as_text(table, digits=digits)
     shown = texts.to_html(index=False, border=0, escape=True)
+    caption = caption.replace("`", "")  # Markdown is not read here
     head = f"<caption>{html.escape(caption)}</caption>"
     shown = shown.replace("<thead>", f"{head}<thead>" if caption else "<thead>", 1)
     plain = texts.to_string(index=False)
