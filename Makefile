@@ -66,7 +66,6 @@ model: $(READY)  ## train the embedded model again (hours; FROM=folder of the so
 	@$(BIN)/python data/make/corpus.py --from "$(FROM)" --out build/corpus
 	$(BIN)/plmbook pretrain data/make/pretrain.yml
 	$(BIN)/python data/make/model.py --run build/model --corpus build/corpus
-	$(BIN)/python data/make/model.py --run build/model --corpus build/corpus
 
 data: $(READY)  ## compile the bundled tables again (FROM=folder of the sources; data/README.md says what is in it)
 	@for script in published bundled; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done

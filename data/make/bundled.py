@@ -132,7 +132,7 @@ def make_variants(scores: pd.DataFrame, genes: pd.DataFrame, alignments: Alignme
         place_variants(rows, sequences[gene], alignments[gene]) for gene, rows in table.groupby("gene", sort=True)
     ]
     table = table.join(pd.concat(placed))
-    return table[[*tables.VARIANTS.names, "aligned_position", "stated"]].astype({"aligned_position": "int64"})
+    return table[list(tables.VARIANTS.names)].astype({"aligned_position": "int64"})
 
 
 def make_effects(scores: pd.DataFrame) -> pd.DataFrame:

@@ -168,10 +168,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    source = next((f.parent for f in sorted(args.source.rglob("human_mouse_seqs")) if f.is_dir()), args.source)
     args.out.mkdir(parents=True, exist_ok=True)
 
     general, labels = {}, {}
-    for path in sorted([*args.source.glob("human_mouse_seqs/*.gz"), *args.source.glob("corpus/*.gz")]):
+    for path in sorted([*source.glob("human_mouse_seqs/*.gz"), *source.glob("corpus/*.gz")]):
         with opened(path) as handle:
             for header, sequence in read_records(handle):
                 key = (
@@ -181,11 +182,11 @@ def main() -> None:
                 labels[key] = header.split("src=")[-1]
     orthologs = {
         f"ortholog|{gene}_{assembly}": clean(row.replace("-", "").rstrip("Z"))
-        for gene, rows in read_gene_alignments(args.source / "rescue").items()
+        for gene, rows in read_gene_alignments(source / "rescue").items()
         for assembly, row in rows.items()
     }
     orthologs = {k: s for k, s in orthologs.items() if len(s) >= 30 and s.count("X") <= 0.2 * len(s)}
-    reserved = reserved_sequences(args.source)
+    reserved = reserved_sequences(source)
 
     work = args.out / "mmseqs"
     work.mkdir(exist_ok=True)

@@ -83,7 +83,7 @@ def fetch(name: str, accession: str | None = None) -> Path:
     Returns
     -------
     Path
-        In the mirror (`PLMBOOK_MIRROR`: the whole file or an extract of it, in the folder or one below, perhaps
+        In the mirror (`PLMBOOK_MIRROR`: the whole file or an extract of it, in the folder or up to two below, perhaps
         gzipped), or in the cache folder.
 
     Raises
@@ -122,11 +122,13 @@ def _mirror_names(source: Source, accession: str | None) -> list[str]:
 def _from_mirror(source: Source, mirror: Path, accession: str | None) -> Path:
     names = _mirror_names(source, accession)
     for name in names:
-        for path in (mirror / name, *sorted(mirror.glob(f"*/{name}"))):
+        for path in (mirror / name, *sorted(mirror.glob(f"*/{name}")), *sorted(mirror.glob(f"*/*/{name}"))):
             if path.is_file():
                 _check_hash(path, source)
                 return path
-    raise InputError(f"PLMBOOK_MIRROR {mirror}: expected {' or '.join(names)} there or one folder below, found none")
+    raise InputError(
+        f"PLMBOOK_MIRROR {mirror}: expected {' or '.join(names)} there or up to two folders below, found none"
+    )
 
 
 def _check_hash(path: Path, source: Source) -> None:
