@@ -61,11 +61,13 @@ test: setup  ## run the tests
 
 results: $(READY)  ## recompute every result table from the bundled inputs (up to an hour)
 	@$(BIN)/plmbook results --profile $(PROFILE)
+	$(BIN)/python data/make/registry.py
 
 model: $(READY)  ## train the embedded model again (hours; FROM=folder of the sources)
 	@$(BIN)/python data/make/corpus.py --from "$(FROM)" --out build/corpus
 	$(BIN)/plmbook pretrain data/make/pretrain.yml
 	$(BIN)/python data/make/model.py --run build/model --corpus build/corpus
+	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (FROM=folder of the sources; data/README.md says what is in it)
 	@for script in published bundled; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
