@@ -284,7 +284,7 @@ decided = (
 told = flat.drop_duplicates("model").set_index("model")
 Markdown(f"""
 ESM-1v varies least in {told["gene"][esm1v]} (median {told["median"][esm1v]:+.1f}), ESM-2 in {told["gene"][esm2]}
-({told["median"][esm2]:+.1f}): near $+3$ is what a model without a clue gives off the mutant.
+({told["median"][esm2]:+.1f}): near +3 is what a model without a clue gives off the mutant.
 Such a score says nothing about the variant, and we would not use it: a wrong rank there is no finding on biology.
 
 From this we infer that the published scores are mutant-background marginals; nobody documents it.
