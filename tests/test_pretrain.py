@@ -204,3 +204,9 @@ def test_shares_cover_a_batch_between_sequences():
     shares = pretrain._shares([10, 10, 5, 5, 30], 2)
     assert shares == [(0, 30, [10, 10, 5, 5]), (30, 60, [30])]
     assert pretrain._shares([7], 2) == [(0, 7, [7])]
+
+
+@pytest.mark.parametrize(("n", "expected"), [(2, ["A", "E"]), (3, ["A", "C", "E"]), (9, list("ABCDE"))])
+def test_the_watched_proteins_are_as_many_as_asked_and_spread_evenly(tmp_path, n, expected):
+    (tmp_path / "heldout.tsv").write_text("sequence\nA\nB\nC\nD\nE\n")
+    assert pretrain._validation_sequences(tmp_path / "heldout.tsv", n) == expected

@@ -233,8 +233,8 @@ def loss_of(model, tokens, lengths, chosen, targets):
 def gradients(model, parameters, tokens, lengths, chosen, targets, *, workers: int, autocast: bool):
     """Loss (float, nats) and gradients of one step, its sequences shared out over threads.
 
-    One core a thread beats one pass on all cores, since a small model's products are too small to share.  The sum over
-    the shares is the gradient of the whole, up to rounding.
+    Two threads with a core each made 1.02 to 1.12 times the steps of one pass on both cores (medians, interleaved).
+    The sum over the shares is the gradient of the whole, up to rounding.
 
     Parameters
     ----------
@@ -310,8 +310,8 @@ def validation_loss(model, sequences: list[str], config: Config, device) -> floa
 def new_model(config: Config):
     """A randomly initialised `esm.ESM2`: weights normal(0, fan-in^-1/2), biases zero.
 
-    The projections that write into the residual stream are divided by sqrt(2 layers) (GPT-2).  At these widths the
-    usual 0.02 makes attention too flat to start with: it took twice the steps to reach the same loss.
+    The projections that write into the residual stream are divided by sqrt(2 layers) (GPT-2).  On the orthologs of six
+    genes, one seed, this reached the loss that normal(0, 0.02) has after 200 steps in about 145.
     """
     import esm
 
@@ -474,7 +474,8 @@ def _validation_sequences(path: Path, n: int) -> list[str]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a TSV of held-out proteins with a `sequence` column")
     sequences = pd.read_csv(path, sep="\t")["sequence"].tolist()
-    return sequences[:: max(1, len(sequences) // n)]
+    places = np.linspace(0, len(sequences) - 1, min(n, len(sequences))).round().astype(int)
+    return [sequences[place] for place in places]
 
 
 def _refuse_another_run(config: Config, saved: str, checkpoint: Path) -> None:
