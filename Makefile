@@ -63,10 +63,11 @@ results: $(READY)  ## recompute every result table from the bundled inputs (up t
 	@$(BIN)/plmbook results --profile $(PROFILE)
 	$(BIN)/python data/make/registry.py
 
-model: $(READY)  ## train the embedded model again (hours; FROM=folder of the sources)
+model: $(READY)  ## train the two embedded models again, a core each (hours; FROM=folder of the sources)
 	@$(BIN)/python data/make/corpus.py --from "$(FROM)" --out build/corpus
-	$(BIN)/plmbook pretrain data/make/pretrain.yml
-	$(BIN)/python data/make/model.py --run build/model --corpus build/corpus
+	@export OMP_NUM_THREADS=1; $(BIN)/plmbook pretrain data/make/pretrain-general.yml & general=$$!; \
+	$(BIN)/plmbook pretrain data/make/pretrain.yml && wait $$general
+	$(BIN)/python data/make/model.py --run build/model build/model-general --corpus build/corpus
 	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (FROM=folder of the sources; data/README.md says what is in it)

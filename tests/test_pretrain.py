@@ -100,34 +100,84 @@ def test_the_mask_is_that_of_bert():
     assert torch.equal(corrupted, again)
 
 
-def test_long_proteins_are_cut_into_pieces_that_cover_them():
-    pieces = pretrain.Pieces(["A" * 10, "C" * 95, "D"], ALPHABET, max_length=40)
-    spans = list(zip(pieces.starts.tolist(), pieces.ends.tolist(), strict=True))
-    assert spans[0] == (0, 10)
-    assert spans[-1] == (105, 106)
-    assert len(spans) == 5  # 95 residues in three pieces
-    assert all(end - start <= 40 for start, end in spans)
-    assert [start for start, _ in spans[1:]] == [end for _, end in spans[:-1]]  # no residue lost, none twice
+def letters(pieces):
+    return ["".join(ALPHABET.get_tok(int(token)) for token in piece) for piece in pieces]
 
 
-def test_sources_get_their_share_of_the_residues():
-    sources = [
-        (pretrain.Pieces(["A" * n for n in range(20, 60)], ALPHABET, 100), 0.25),
-        (pretrain.Pieces(["C" * n for n in range(5, 30)], ALPHABET, 100), 0.75),
-    ]
-    stream = pretrain.batches(sources, 200, seed=0)
-    seen = [0, 0]
-    for _ in range(200):
-        for number, piece in next(stream):
-            pieces = sources[number][0]
-            seen[number] += int(pieces.ends[piece] - pieces.starts[piece])
-    assert seen[1] / sum(seen) == pytest.approx(0.75, abs=0.01)
+def test_a_piece_lies_inside_its_protein_and_every_residue_is_read():
+    proteins = pretrain.Proteins(["ACDEF" * 20, "KLM", "W"], ALPHABET)
+    rng = np.random.default_rng(0)
+    drawn = letters(proteins.draw(rng, 40) for _ in range(4000))
+    assert {len(piece) for piece in drawn} == {40, 3, 1}
+    assert all(piece in "ACDEF" * 20 for piece in drawn if len(piece) == 40)
+    assert {piece for piece in drawn if len(piece) < 40} == {"KLM", "W"}
+    # by residues: 100 of 104 draws are of the long protein, 3 of the middle one
+    assert sum(len(piece) == 40 for piece in drawn) == pytest.approx(4000 * 100 / 104, rel=0.03)
+    assert sum(len(piece) == 3 for piece in drawn) == pytest.approx(4000 * 3 / 104, rel=0.3)
+    starts = {piece[:5] for piece in drawn if len(piece) == 40}
+    assert len(starts) == 5  # pieces begin anywhere
 
 
-def test_one_pass_reads_every_piece_once():
-    pieces = pretrain.Pieces(["A" * n for n in range(1, 9)], ALPHABET, 100)
-    stream = pretrain.batches([(pieces, 1.0)], 1, seed=5)
-    assert sorted(next(stream)[0][1] for _ in range(len(pieces))) == list(range(len(pieces)))
+def test_only_the_pool_is_drawn_from():
+    proteins = pretrain.Proteins(["AAAA", "CCCC", "DDDD"], ALPHABET)
+    rng = np.random.default_rng(0)
+    assert set(letters(proteins.draw(rng, 9, pool=2) for _ in range(100))) == {"AAAA", "CCCC"}
+    assert set(letters(proteins.draw(rng, 9, pool=99) for _ in range(100))) == {"AAAA", "CCCC", "DDDD"}
+
+
+def test_the_curriculum_grows_the_pool_and_lets_a_source_join_late(tmp_path):
+    config = pretrain.read_config(
+        write_run(tmp_path, curriculum={"general.fasta": [-4, 2], "orthologs.fasta": [1, 1]}, tokens_per_step=2000)
+    )
+    sources = {
+        "general.fasta": pretrain.Proteins(["AAAA", "CCCC"], ALPHABET),
+        "orthologs.fasta": pretrain.Proteins(["DDDD", "EEEE", "FFFF"], ALPHABET),
+    }
+    seen = [set(letters(pretrain.draw_batch(sources, config, step))) for step in range(5)]
+    assert seen[0] == {"DDDD"}
+    assert seen[1] == {"DDDD", "EEEE"}
+    assert seen[2] == {"DDDD", "EEEE", "FFFF"}
+    assert seen[3] == {"DDDD", "EEEE", "FFFF", "AAAA", "CCCC"}  # the pool of 2 holds both
+
+
+def test_a_batch_is_a_function_of_the_step_and_gives_each_source_its_share(tmp_path):
+    config = pretrain.read_config(write_run(tmp_path, tokens_per_step=6000))
+    sources = {
+        "general.fasta": pretrain.Proteins(["A" * 30] * 5, ALPHABET),
+        "orthologs.fasta": pretrain.Proteins(["C" * 90] * 5, ALPHABET),
+    }
+    batch = pretrain.draw_batch(sources, config, 3)
+    again = pretrain.draw_batch(sources, config, 3)
+    assert letters(batch) == letters(again) != letters(pretrain.draw_batch(sources, config, 4))
+    assert [len(piece) for piece in batch] == sorted(len(piece) for piece in batch)
+    assert {len(piece) for piece in batch} == {30, 40}  # at most max_length
+    assert np.mean([piece.startswith("C") for piece in letters(batch)]) == pytest.approx(0.75, abs=0.1)
+
+
+def test_pieces_are_short_before_whole_from(tmp_path):
+    config = pretrain.read_config(write_run(tmp_path, crop=10, whole_from=6, sources={"general.fasta": 1.0}))
+    sources = {"general.fasta": pretrain.Proteins(["A" * 90], ALPHABET)}
+    assert {len(piece) for piece in pretrain.draw_batch(sources, config, 5)} == {10}
+    assert {len(piece) for piece in pretrain.draw_batch(sources, config, 6)} == {40}
+
+
+def test_heads_look_at_the_neighbours_they_are_told_to(tmp_path):
+    """Attention of the untrained model, read off fair-esm's own forward pass."""
+    told = [[-1, 1], [2, -3]]
+    config = pretrain.read_config(write_run(tmp_path, dim=64, neighbours=told))
+    model = pretrain.new_model(config).eval()
+    tokens = torch.from_numpy(np.random.default_rng(0).integers(4, 24, size=(1, 60)))
+    with torch.no_grad():
+        maps = model(tokens, need_head_weights=True)["attentions"][0]  # (layers, heads, 60, 60)
+    for layer, offsets in enumerate(told):
+        for head, offset in enumerate(offsets):
+            inner = np.arange(5, 55)
+            strongest = maps[layer, head].argmax(dim=-1).numpy()[inner]
+            assert (strongest == inner + offset).mean() > 0.9
+    plain = pretrain.new_model(pretrain.read_config(write_run(tmp_path, dim=64))).eval()
+    with torch.no_grad():
+        flat = plain(tokens, need_head_weights=True)["attentions"][0, 0, 0].argmax(dim=-1).numpy()
+    assert (flat[5:55] == np.arange(5, 55) - 1).mean() < 0.3
 
 
 def test_the_learning_rate_rises_stays_and_falls_to_zero(tmp_path):
@@ -146,6 +196,13 @@ def test_the_learning_rate_rises_stays_and_falls_to_zero(tmp_path):
         ({"dim": 17}, "multiple of heads"),
         ({"steps": 3}, "less than warmup"),
         ({"checkpoint_every": 3}, "multiple of log_every"),
+        ({"neighbours": [[1]]}, "neighbours: expected at most 2 lists of 2 offsets"),
+        ({"curriculum": {"else.fasta": [1, 1]}}, "'else.fasta' is none of the sources"),
+        ({"curriculum": {"general.fasta": [1]}}, "expected .proteins at the start, proteins a step., found .1."),
+        (
+            {"sources": {"general.fasta": 1.0}, "curriculum": {"general.fasta": [0, 5]}},
+            "no source has a protein in its pool",
+        ),
         ({"validation": "nowhere.tsv"}, "nowhere.tsv"),
         ({"sources": {"nowhere.fasta": 1.0}}, "nowhere.fasta"),
     ],
@@ -168,7 +225,7 @@ def test_a_missing_setting_or_file_is_named(tmp_path):
 
 def test_a_checkpoint_goes_on_with_its_own_settings_only(tmp_path):
     pretrain.train(write_run(tmp_path), stop_after=5)
-    with pytest.raises(InputError, match=r"learning_rate was 0\.001, is 0\.5"):
+    with pytest.raises(InputError, match=r"learning_rate was 0\.005, is 0\.5"):
         pretrain.train(write_run(tmp_path, learning_rate=0.5))
     assert pretrain.train(write_run(tmp_path, steps=14)) is not None  # a longer run is the same run
 
@@ -178,32 +235,6 @@ def test_what_is_not_yaml_is_refused_with_its_line(tmp_path):
     path.write_text("name: tiny\nlayers: [2\n")
     with pytest.raises(InputError, match="not YAML, line 3"):
         pretrain.read_config(path)
-
-
-def test_gradients_shared_out_over_threads_are_those_of_one_pass(tmp_path):
-    config = pretrain.read_config(write_run(tmp_path))
-    model = pretrain.new_model(config)
-    parameters = [p for n, p in model.named_parameters() if not n.startswith("contact_head")]
-    lengths = [12, 30, 7, 25, 9]
-    targets = torch.randint(4, 24, (sum(lengths),), generator=torch.Generator().manual_seed(0))
-    tokens, chosen = pretrain.corrupt(targets, ALPHABET, 0.3, [1])
-    answers = [
-        pretrain.gradients(model, parameters, tokens, lengths, chosen, targets, workers=n, autocast=False)
-        for n in (1, 2, 5)
-    ]
-    for loss, gradients in answers[1:]:
-        assert loss == pytest.approx(answers[0][0], rel=1e-5)
-        for one, many in zip(answers[0][1], gradients, strict=True):
-            assert torch.allclose(one, many, atol=1e-6)
-    with torch.no_grad():
-        whole = float(pretrain.loss_of(model, tokens, lengths, chosen, targets))
-    assert answers[0][0] == pytest.approx(whole, rel=1e-5)
-
-
-def test_shares_cover_a_batch_between_sequences():
-    shares = pretrain._shares([10, 10, 5, 5, 30], 2)
-    assert shares == [(0, 30, [10, 10, 5, 5]), (30, 60, [30])]
-    assert pretrain._shares([7], 2) == [(0, 7, [7])]
 
 
 @pytest.mark.parametrize(("n", "expected"), [(2, ["A", "E"]), (3, ["A", "C", "E"]), (9, list("ABCDE"))])

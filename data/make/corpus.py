@@ -6,8 +6,9 @@ families are held out.  Linclust misses distant relatives, so every held-out and
 against the corpus (MMseqs2 search), and whatever it finds at 30 % identity leaves the training set too.
 
 Output folder (not bundled: 100 MB):
-    train.fasta     near-duplicate-free sequences of training families, header `>number id src=LABEL`
-    orthologs.fasta vertebrate orthologs of the 53 genes, header `>GENE_ASSEMBLY`
+    general.fasta   near-duplicate-free sequences of training families, header `>number id src=LABEL`, the largest
+                    family first: none of a family of the 53 genes
+    orthologs.fasta vertebrate orthologs of the 53 genes, header `>GENE_ASSEMBLY`, the shortest gene first
     corpus.json     counts, seeds, MMseqs2 version and parameters
 and into the repository: data/heldout.tsv (id, source, length, sequence), one protein per held-out family.
 
@@ -211,15 +212,26 @@ def main() -> None:
         and set(general[k]) <= set(AMINO_ACIDS)
     )
     chosen = sorted(rng.sample(candidates, min(HELD_OUT_PROTEINS, len(candidates))))
-    queries = {k: everything[k] for k in [*chosen, *reserved] if cluster[k] not in with_orthologs}
+    genes = [k for k in orthologs if k.endswith("_hg38")]
+    queries = {k: everything[k] for k in [*chosen, *reserved, *genes]}
     representatives = [key for key in general if near[key] == key]
     related = {k for _, k in relatives(queries, {k: general[k] for k in representatives}, work, args.threads)}
-    training = [k for k in representatives if cluster[k] not in held_out | kept_out and k not in related]
+    absent = held_out | kept_out | with_orthologs
+    members = Counter(cluster[k] for k in representatives)
+    training = sorted(
+        (k for k in representatives if cluster[k] not in absent and k not in related),
+        key=lambda k: (-members[cluster[k]], cluster[k], k),
+    )
     write_fasta(
-        args.out / "train.fasta",
+        args.out / "general.fasta",
         ((f"{i} {k.split('|')[0]} src={labels[k]}", general[k]) for i, k in enumerate(training)),
     )
-    write_fasta(args.out / "orthologs.fasta", ((k.split("|", 1)[1], s) for k, s in orthologs.items()))
+    gene_of = {k: k.split("|", 1)[1].split("_")[0] for k in orthologs}
+    longest = Counter()
+    for k, gene in gene_of.items():
+        longest[gene] = max(longest[gene], len(orthologs[k]))
+    ordered = sorted(orthologs, key=lambda k: (longest[gene_of[k]], gene_of[k]))
+    write_fasta(args.out / "orthologs.fasta", ((k.split("|", 1)[1], orthologs[k]) for k in ordered))
 
     # The orthologs all stay in training: a held-out protein that is related to one of them is none.
     near_orthologs = {k for k, _ in relatives({k: general[k] for k in chosen}, orthologs, work, args.threads)}
@@ -242,6 +254,7 @@ def main() -> None:
         "families": len(set(cluster.values())),
         "families_held_out": len(held_out),
         "families_reserved": len(kept_out),
+        "families_of_the_genes": len(with_orthologs),
         "reserved_proteins": len(reserved),
         "reserved_seen_as_orthologs": sorted(k for k in reserved if cluster[k] in with_orthologs),
         "heldout_candidates": len(candidates),

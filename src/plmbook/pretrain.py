@@ -4,14 +4,17 @@ The task is ESM-2's (Lin et al. 2023): of the chosen residues 80 % are shown as 
 unchanged, and the loss is the cross-entropy at the chosen residues.  Sequences are packed end to end (no padding), so
 a step costs what its residues cost.  Everything random is a function of the seed and the step: a run that is killed and
 started again goes on from its last checkpoint with the same batches, masks and weights as one that never stopped.
+
+Three things make few tokens go far (`data/README.md` has what each was measured to give): attention heads that look at
+their neighbours from the first step on (`look_at_neighbours`), a pool of proteins that starts small and grows
+(`Config.curriculum`), and Muon on the weight matrices (Jordan et al. 2024).
 """
 
 import hashlib
 import json
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import get_origin
 
@@ -27,7 +30,17 @@ from plmbook.residues import AMINO_ACIDS
 from plmbook.tables import read_fasta
 
 # What a run may change when it goes on: how long it is, where things lie, and what is written down on the way.
-CHANGEABLE = {"steps", "decay", "data", "out", "validation", "validation_proteins", "checkpoint_every", "log_every"}
+CHANGEABLE = {
+    "steps",
+    "decay",
+    "whole_from",
+    "data",
+    "out",
+    "validation",
+    "validation_proteins",
+    "checkpoint_every",
+    "log_every",
+}
 LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "seconds")
 
 
@@ -35,7 +48,10 @@ LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "se
 class Config:
     """One training run, as written in its YAML file.
 
-    `sources` maps a FASTA path (relative to `data`) to its share of the residues of every batch.
+    `sources` maps a FASTA path (relative to `data`) to its share of the pieces of every batch.  `curriculum` maps some
+    of them to (proteins in the pool at the start, proteins that join at each step), in the order of the file: without
+    an entry all are in the pool, and a source whose pool starts below zero joins when it has grown above.  `neighbours`
+    says for the first layers which neighbour each head looks at to begin with.
     """
 
     name: str
@@ -48,15 +64,20 @@ class Config:
     validation: str  # TSV with a `sequence` column: held-out families
     out: str  # folder of checkpoint, log and final weights
     validation_proteins: int = 100  # evenly spaced in the file; read at each checkpoint
-    max_length: int = 1022  # residues; longer proteins are cut into pieces
+    curriculum: dict[str, list] = field(default_factory=dict)
+    neighbours: list[list[int]] = field(default_factory=list)
+    max_length: int = 1022  # residues; of a longer protein a piece is read
+    crop: int = 254  # residues of a piece before step `whole_from`; then `max_length`
+    whole_from: int = 0
     tokens_per_step: int = 4096
     mask_share: float = 0.15  # of the residues of a step enter the loss
     steps: int = 10_000
     warmup: int = 200  # steps, linear
     decay: int = 1_000  # last steps, linear to zero; constant in between
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.01
+    learning_rate: float = 5e-3  # of Muon, scaled to the size of AdamW's updates, and of AdamW on what is no matrix
+    betas: tuple[float, float] = (0.9, 0.98)  # of AdamW
+    momentum: float = 0.95  # of Muon
+    weight_decay: float = 0.01  # of the matrices
     clip: float = 1.0  # gradient norm
     autocast: bool = True  # bfloat16 matrix products on float32 weights
     checkpoint_every: int = 200  # steps
@@ -93,7 +114,11 @@ def read_config(path: str | Path) -> Config:
     known = {f.name: f for f in fields(Config)}
     if unknown := sorted(set(entries) - set(known)):
         raise InputError(f"{path}: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    if missing := [name for name, f in known.items() if f.default is MISSING and name not in entries]:
+    if missing := [
+        name
+        for name, f in known.items()
+        if f.default is MISSING and f.default_factory is MISSING and name not in entries
+    ]:
         raise InputError(f"{path}: missing setting {', '.join(missing)}")
     for name, value in entries.items():
         kind = get_origin(known[name].type) or known[name].type
@@ -103,6 +128,19 @@ def read_config(path: str | Path) -> Config:
     config = Config(**entries)
     if config.dim % config.heads or (config.dim // config.heads) % 2:
         raise InputError(f"{path}: dim {config.dim} must be an even multiple of heads {config.heads}")
+    if len(config.neighbours) > config.layers or any(len(offsets) != config.heads for offsets in config.neighbours):
+        raise InputError(
+            f"{path}: neighbours: expected at most {config.layers} lists of {config.heads} offsets, a head one"
+        )
+    for name, entry in config.curriculum.items():
+        if name not in config.sources:
+            raise InputError(f"{path}: curriculum: {name!r} is none of the sources {', '.join(config.sources)}")
+        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(n, int) for n in entry)):
+            raise InputError(
+                f"{path}: curriculum: {name}: expected [proteins at the start, proteins a step], found {entry!r}"
+            )
+    if all(_pool(config.curriculum.get(name), 0) <= 0 for name in config.sources):
+        raise InputError(f"{path}: curriculum: no source has a protein in its pool at the first step")
     if config.checkpoint_every % config.log_every:
         raise InputError(f"{path}: checkpoint_every must be a multiple of log_every, or a resumed log would differ")
     if config.steps < config.warmup + config.decay:
@@ -110,84 +148,87 @@ def read_config(path: str | Path) -> Config:
     return config
 
 
-class Pieces:
-    """Tokenised proteins in one flat array, cut into pieces of at most `max_length` residues.
+class Proteins:
+    """Tokenised proteins in one flat array, in the order of their file.
 
     Attributes
     ----------
     tokens : uint8 (R,)
         Token ids of all residues, proteins end to end, without BOS and EOS.
-    starts, ends : int64 (P,)
-        Where each piece lies in `tokens`; together the pieces cover every residue once.
+    edges : int64 (P + 1,)
+        Protein p lies in `tokens[edges[p]:edges[p + 1]]`.
     """
 
-    def __init__(self, sequences: list[str], alphabet, max_length: int):
+    def __init__(self, sequences: list[str], alphabet):
         table = np.full(256, alphabet.unk_idx, dtype=np.uint8)
         for letter in AMINO_ACIDS + "XBZUO":
             table[ord(letter)] = alphabet.get_idx(letter)
         self.tokens = table[np.frombuffer("".join(sequences).encode("ascii"), dtype=np.uint8)]
-        starts, ends, offset = [], [], 0
-        for sequence in sequences:
-            n_pieces = math.ceil(len(sequence) / max_length)
-            edges = offset + np.linspace(0, len(sequence), n_pieces + 1).astype(np.int64)
-            starts.append(edges[:-1])
-            ends.append(edges[1:])
-            offset += len(sequence)
-        self.starts, self.ends = np.concatenate(starts), np.concatenate(ends)
+        self.edges = np.concatenate([[0], np.cumsum([len(sequence) for sequence in sequences])]).astype(np.int64)
 
-    def __len__(self) -> int:
-        return len(self.starts)
+    def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> np.ndarray:
+        """A piece around a random residue: long proteins are read by their length, and every residue as often.
 
-    def order(self, epoch: int, seed: int) -> np.ndarray:
-        """Piece numbers of one pass over all of them: every residue once, so long proteins count by their length."""
-        return np.random.default_rng([seed, epoch]).permutation(len(self))
+        Parameters
+        ----------
+        rng : numpy Generator
+        length : int
+            Residues of a piece; a shorter protein comes whole.  A piece that would reach over an end is moved inside.
+        pool : float
+            Draw from this many first proteins.
+
+        Returns
+        -------
+        uint8 array (at most `length`,)
+        """
+        last = int(min(pool, len(self.edges) - 1))
+        residue = rng.integers(self.edges[last])
+        protein = np.searchsorted(self.edges, residue, side="right") - 1
+        first, end = self.edges[protein], self.edges[protein + 1]
+        start = max(first, min(residue - rng.integers(length), end - length))
+        return self.tokens[start : min(start + length, end)]
 
 
-def batches(sources: list[tuple[Pieces, float]], tokens_per_step: int, seed: int):
-    """Endless batches, each a list of (source number, piece number) of about `tokens_per_step` tokens.
-
-    Each piece comes from the source that is furthest behind its share of the residues.
+def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[np.ndarray]:
+    """The pieces of one step: a function of the seed and the step alone.
 
     Parameters
     ----------
-    sources : list of (Pieces, float)
-        With their shares, which need not sum to 1.
-    tokens_per_step : int
-        A batch ends with the piece that reaches it.
-    seed : int
-        Of the order of the pieces.
+    sources : dict of str -> Proteins
+        With the keys of `config.sources`.
+    config : Config
+    step : int
+        From 0.
+
+    Returns
+    -------
+    list of uint8 arrays
+        Together at least `tokens_per_step` tokens (BOS and EOS counted), the shortest first: attention runs over equal
+        lengths at once.
     """
-    streams = [_endless(pieces, seed + 1000 * number) for number, (pieces, _) in enumerate(sources)]
-    shares = np.array([share for _, share in sources]) / sum(share for _, share in sources)
-    seen = np.zeros(len(sources))
-    while True:
-        batch, n_tokens = [], 0
-        while n_tokens < tokens_per_step:
-            number = int(np.argmin(seen / shares))
-            piece = next(streams[number])
-            length = int(sources[number][0].ends[piece] - sources[number][0].starts[piece])
-            seen[number] += length
-            n_tokens += length + 2
-            batch.append((number, piece))
-        yield batch
+    rng = np.random.default_rng([config.seed, 1, step])
+    names = list(config.sources)
+    shares = np.array([config.sources[name] for name in names], dtype=float)
+    pools = np.array([_pool(config.curriculum.get(name), step) for name in names])
+    shares *= pools > 0
+    length = config.max_length if step >= config.whole_from else min(config.crop, config.max_length)
+    pieces, n_tokens = [], 0
+    while n_tokens < config.tokens_per_step:
+        number = rng.choice(len(names), p=shares / shares.sum())
+        pieces.append(sources[names[number]].draw(rng, length, pool=pools[number]))
+        n_tokens += len(pieces[-1]) + 2
+    return sorted(pieces, key=len)
 
 
-def _endless(pieces: Pieces, seed: int):
-    epoch = 0
-    while True:
-        yield from pieces.order(epoch, seed)
-        epoch += 1
+def _pool(curriculum, step: int) -> float:
+    """How many of the first proteins of a source may be drawn at a step; 0 or less: the source has yet to join."""
+    return math.inf if curriculum is None else curriculum[0] + curriculum[1] * step
 
 
-def assemble(batch, sources, alphabet) -> tuple[torch.Tensor, list[int]]:
+def assemble(pieces: list[np.ndarray], alphabet) -> tuple[torch.Tensor, list[int]]:
     """Tokens (N,) int64 with BOS and EOS around each piece, and the length of each."""
-    parts, lengths = [], []
-    for number, piece in batch:
-        pieces = sources[number][0]
-        body = pieces.tokens[pieces.starts[piece] : pieces.ends[piece]]
-        parts += [[alphabet.cls_idx], body, [alphabet.eos_idx]]
-        lengths.append(len(body) + 2)
-    return torch.from_numpy(np.concatenate(parts).astype(np.int64)), lengths
+    parts = [part for piece in pieces for part in ([alphabet.cls_idx], piece, [alphabet.eos_idx])]
+    return torch.from_numpy(np.concatenate(parts).astype(np.int64)), [len(piece) + 2 for piece in pieces]
 
 
 def corrupt(tokens: torch.Tensor, alphabet, share: float, seed: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -230,75 +271,18 @@ def loss_of(model, tokens, lengths, chosen, targets):
     return F.cross_entropy(packed.lm_logits(model, x).float(), targets[chosen])
 
 
-def gradients(model, parameters, tokens, lengths, chosen, targets, *, workers: int, autocast: bool):
-    """Loss (float, nats) and gradients of one step, its sequences shared out over threads.
-
-    Two threads with a core each made 1.02 to 1.12 times the steps of one pass on both cores (medians, interleaved).
-    The sum over the shares is the gradient of the whole, up to rounding.
-
-    Parameters
-    ----------
-    model : esm.ESM2
-    parameters : list of tensor
-    tokens, targets : int64 tensor (N,)
-        What the model reads and what it should say.
-    lengths : list of int
-        Tokens of each sequence.
-    chosen : bool tensor (N,)
-    workers : int
-        Threads; 1 on a GPU.
-    autocast : bool
-        bfloat16 products.
-
-    Returns
-    -------
-    loss : float
-    gradients : list of tensor
-        Like `parameters`.
-    """
-    total = int(chosen.sum())
-
-    def share(first, last, sizes):
-        part = slice(first, last)
-        with torch.autocast(tokens.device.type, torch.bfloat16, enabled=autocast):
-            loss = loss_of(model, tokens[part], sizes, chosen[part], targets[part]) * (int(chosen[part].sum()) / total)
-        return loss.detach(), torch.autograd.grad(loss, parameters)
-
-    shares = [s for s in _shares(lengths, workers) if bool(chosen[s[0] : s[1]].any())]
-    if len(shares) == 1:
-        found = [share(*shares[0])]
-    else:
-        with ThreadPoolExecutor(len(shares)) as pool:
-            found = list(pool.map(lambda each: share(*each), shares))
-    summed = [sum(parts[1:], start=parts[0]) for parts in zip(*(grads for _, grads in found), strict=True)]
-    return float(sum(loss for loss, _ in found)), summed
-
-
-def _shares(lengths: list[int], workers: int) -> list[tuple[int, int, list[int]]]:
-    """Cut a batch between sequences into at most `workers` runs of about as many tokens: (first, last, lengths)."""
-    ends = np.cumsum(lengths)
-    group = np.minimum((ends - np.asarray(lengths) / 2) * workers // ends[-1], workers - 1).astype(int)
-    found = []
-    for number in np.unique(group):
-        members = np.flatnonzero(group == number)
-        found.append(
-            (int(ends[members[0]] - lengths[members[0]]), int(ends[members[-1]]), [lengths[i] for i in members])
-        )
-    return found
-
-
 def validation_loss(model, sequences: list[str], config: Config, device) -> float:
     """Mean loss (nats, over the whole vocabulary) on held-out families, 15 % of the residues chosen with a fixed seed.
 
     As in training a tenth of the chosen residues is shown as it is, so this is a curve to watch, not the perplexity
     that the book reports (`plmbook.results.heldout_likelihood` masks every chosen residue).
     """
-    pieces = Pieces(sequences, model.alphabet, config.max_length)
+    proteins = Proteins(sequences, model.alphabet)
+    pieces = [piece[: config.max_length] for piece in np.split(proteins.tokens, proteins.edges[1:-1])]
     total, count = 0.0, 0
     with torch.no_grad():
         for first in range(0, len(pieces), 16):
-            batch = [(0, i) for i in range(first, min(first + 16, len(pieces)))]
-            tokens, lengths = assemble(batch, [(pieces, 1.0)], model.alphabet)
+            tokens, lengths = assemble(pieces[first : first + 16], model.alphabet)
             corrupted, chosen = corrupt(tokens, model.alphabet, 0.15, [config.seed, 7, first])
             with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
                 loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
@@ -325,7 +309,39 @@ def new_model(config: Config):
             torch.nn.init.normal_(parameter, std=scale)
         elif name.endswith("bias"):
             torch.nn.init.zeros_(parameter)
+    look_at_neighbours(model, config.neighbours)
     return model
+
+
+def look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.0) -> None:
+    """Let attention heads look at fixed neighbours to begin with; training may change their mind.
+
+    With rotary positions the product of two biases, (q_proj.bias rotated by i) . (k_proj.bias rotated by j), depends on
+    j - i alone.  Biases that are unit vectors in the plane of each fast frequency, k's turned back by the offset, make
+    it a bell around j = i + offset.  The content part of those heads starts at 0.3 of its usual size.
+
+    Parameters
+    ----------
+    model : esm.ESM2
+        Changed in place.
+    neighbours : list of list of int
+        For the first layers, the offset of each head, in residues.
+    height : float
+        Attention score that each frequency adds at the offset.
+    """
+    for layer, offsets in zip(model.layers, neighbours, strict=False):
+        module = layer.self_attn
+        size = module.q_proj.out_features // module.num_heads
+        frequency = 1.0 / (10000 ** (torch.arange(0, size, 2).float() / size))
+        strength = (frequency > 0.05) * math.sqrt(height * math.sqrt(size))
+        with torch.no_grad():
+            for head, offset in enumerate(offsets):
+                rows = slice(head * size, (head + 1) * size)
+                module.q_proj.bias[rows] = torch.cat([strength, torch.zeros_like(strength)])
+                turn = frequency * offset
+                module.k_proj.bias[rows] = torch.cat([strength * turn.cos(), -strength * turn.sin()])
+                module.q_proj.weight[rows] *= 0.3
+                module.k_proj.weight[rows] *= 0.3
 
 
 def train(
@@ -357,69 +373,43 @@ def train(
     """
     config = read_config(config_path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cores = torch.get_num_threads()
-    torch.set_num_threads(1)  # each of the workers below has one
-    try:
-        workers = cores if device.type == "cpu" else 1
-        return _train(config, Path(source or config.data), device, workers, progress=progress, stop_after=stop_after)
-    finally:
-        torch.set_num_threads(cores)
-
-
-def _train(
-    config: Config, folder: Path, device, workers: int, *, progress: bool, stop_after: int | None
-) -> Path | None:
-    out = Path(config.out)
+    out, folder = Path(config.out), Path(source or config.data)
     model = new_model(config).to(device)
-    sources = [
-        (Pieces(read_fasta(folder / name)["sequence"].tolist(), model.alphabet, config.max_length), share)
-        for name, share in config.sources.items()
-    ]
+    sources = {
+        name: Proteins(read_fasta(folder / name)["sequence"].tolist(), model.alphabet) for name in config.sources
+    }
     held_out = _validation_sequences(Path(config.validation), config.validation_proteins)
     out.mkdir(parents=True, exist_ok=True)
     trained = [p for n, p in model.named_parameters() if not n.startswith("contact_head")]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if p.dim() == 2], "weight_decay": config.weight_decay},
-            {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=config.betas,
-        eps=1e-8,
-    )
+    optimizers = _optimizers(model, config)
     state = {"step": 0, "tokens": 0, "seconds": 0.0}
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         _refuse_another_run(config, saved["config"], checkpoint)
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, its_state in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(its_state)
         state = saved["state"]
     _trim_log(out / "log.tsv", state["step"])
 
-    stream = batches(sources, config.tokens_per_step, config.seed)
-    for _ in range(state["step"]):
-        next(stream)
     started, losses, first_step = time.perf_counter() - state["seconds"], [], state["step"]
     bar = tqdm(total=config.steps, initial=first_step, unit="step", disable=not progress)
     while state["step"] < config.steps:
         step = state["step"]
-        tokens, lengths = assemble(next(stream), sources, model.alphabet)
+        tokens, lengths = assemble(draw_batch(sources, config, step), model.alphabet)
         corrupted, chosen = corrupt(tokens, model.alphabet, config.mask_share, [config.seed, step])
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, step)
-        loss, found = gradients(
-            model,
-            trained,
-            *(corrupted.to(device), lengths, chosen.to(device), tokens.to(device)),
-            workers=workers,
-            autocast=config.autocast,
-        )
-        for parameter, gradient in zip(trained, found, strict=True):
-            parameter.grad = gradient
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
+            loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, config.clip)
-        optimizer.step()
-        losses.append(loss)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, step)
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(loss.item())
+        bar.update()
         state.update(step=step + 1, tokens=state["tokens"] + len(tokens), seconds=time.perf_counter() - started)
         end = state["step"] == config.steps
         save = end or state["step"] % config.checkpoint_every == 0
@@ -428,12 +418,28 @@ def _train(
             _log(out / "log.tsv", state, float(np.mean(losses)), validation, learning_rate(config, step))
             losses = []
         if save:
-            weights = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            weights = {"model": model.state_dict(), "optimizers": [each.state_dict() for each in optimizers]}
             _save_atomically({**weights, "state": state, "config": json.dumps(asdict(config))}, checkpoint)
         if stop_after is not None and state["step"] - first_step >= stop_after and not end:
             return None
     bar.close()
     return export(model, config, state)
+
+
+def _optimizers(model, config: Config) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the network, AdamW for the rest: embedding, biases, layer norms."""
+    trained = {n: p for n, p in model.named_parameters() if not n.startswith("contact_head")}
+    matrices = [p for n, p in trained.items() if p.dim() == 2 and n != "embed_tokens.weight"]
+    inside = {id(p) for p in matrices}
+    rest = [p for p in trained.values() if id(p) not in inside]
+    muon = torch.optim.Muon(
+        matrices,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return [muon, torch.optim.AdamW(rest, lr=config.learning_rate, betas=config.betas, weight_decay=0.0)]
 
 
 def export(model, config: Config, state: dict) -> Path:
