@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded, uniform
-from plmbook import effects
+from plmbook import effects, ngram
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, Mutation, parse_mutations
 
@@ -262,6 +262,18 @@ def test_masked_likelihood_of_known_models():
     model = FakeModel(lambda sequence: np.tile(np.log(frequencies), (len(sequence), 1)))
     same = effects.masked_likelihood(model, proteins, frequencies=frequencies)
     np.testing.assert_allclose(same["log_likelihood"], same["frequency_log_likelihood"], rtol=1e-6)
+
+
+def test_the_ngram_sees_the_masked_sequence_and_answers_at_the_same_residues():
+    proteins = pd.DataFrame({"id": ["p", "q"], "sequence": [LONG * 4, "XXAXX"]})
+    counts = ngram.Ngram.from_table(ngram.count([AMINO_ACIDS * 3, LONG * 9]))
+    model = FakeModel(lambda sequence: ngram.log_probabilities(sequence, counts))  # reads what the model is given
+    found = effects.masked_likelihood(model, proteins, frequencies=np.full(20, 0.05), ngram=counts)
+    np.testing.assert_allclose(found["ngram_log_likelihood"], found["log_likelihood"], rtol=1e-5)
+    # all five letters of q are unknown once its A is masked: what is left are the frequencies
+    assert found["ngram_log_likelihood"][1] == pytest.approx(ngram.log_probabilities("XX_XX", counts)[2, A], rel=1e-12)
+    without = effects.masked_likelihood(model, proteins, frequencies=np.full(20, 0.05))
+    pd.testing.assert_frame_equal(without, found.drop(columns="ngram_log_likelihood"))
 
 
 def test_masks_depend_on_the_protein_and_the_seed_only():

@@ -240,6 +240,44 @@ def test_perplexity_of_a_uniform_guess_is_twenty():
         metrics.perplexity(table.assign(n_masked=0))
 
 
+def likelihoods(n, seed=0):
+    """A table as `results.heldout_likelihood` makes it, of made-up numbers."""
+    rng = np.random.default_rng(seed)
+    masked = rng.integers(5, 150, n)
+    columns = {name: -masked * rng.uniform(1.5, 3.1, n) for name in metrics.LIKELIHOODS.values()}
+    kingdom = rng.choice(["Bacteria", "Fungi", "unknown"], n)
+    return pd.DataFrame({"length": rng.integers(50, 1023, n), "n_masked": masked, "kingdom": kingdom, **columns})
+
+
+@pytest.mark.parametrize("by", ["length", "kingdom"])
+def test_perplexities_of_the_groups_recombine_to_that_of_all(by):
+    table = likelihoods(80)
+    groups = metrics.length_group(table["length"]) if by == "length" else table["kingdom"]
+    parts = metrics.perplexity_table(table, by=groups, n=50)
+    whole = metrics.perplexity_table(table, n=50).set_index("model")
+    assert set(whole["group"]) == {"all"} and whole["n_proteins"].eq(80).all()
+    for model, rows in parts.groupby("model"):
+        assert rows["n_proteins"].sum() == 80 and rows["n_masked"].sum() == table["n_masked"].sum()
+        together = np.exp(np.average(np.log(rows["perplexity"]), weights=rows["n_masked"]))
+        assert together == pytest.approx(whole.loc[model, "perplexity"], rel=1e-12)
+    assert (parts["low"] <= parts["perplexity"]).all() and (parts["perplexity"] <= parts["high"]).all()
+
+
+def test_groups_of_length_come_in_order_and_each_is_that_part_alone():
+    table = likelihoods(60, seed=1)
+    parts = metrics.perplexity_table(table, by=metrics.length_group(table["length"]), n=50, seed=3)
+    assert parts["group"].unique().tolist() == ["50-149", "150-299", "300-499", "500-1022"]
+    assert parts["model"].unique().tolist() == ["model", "n-gram", "residue frequencies"]
+    long = table[table["length"] >= 500]
+    alone = metrics.perplexity(long, log_likelihood="ngram_log_likelihood", n=50, seed=3)
+    row = parts.set_index(["group", "model"]).loc[("500-1022", "n-gram")]
+    assert row[["perplexity", "low", "high", "n_proteins"]].tolist() == list(alone)
+    outside = metrics.length_group(pd.Series([49, 1023]))
+    assert outside.isna().all()
+    with pytest.raises(InputError, match="lacks ngram_log_likelihood"):
+        metrics.perplexity_table(table.drop(columns="ngram_log_likelihood"))
+
+
 # The numbers of the published scores on the bundled variants (issue: each to 0.001).
 
 

@@ -45,6 +45,7 @@ def make():
         ("rescue_data", 4),
         ("acmg_v31", 78),
         ("control_genes", 53),
+        ("esm2_models", 28),
     ],
 )
 def test_counts_and_sources(name, n_rows):
@@ -147,6 +148,28 @@ def test_ankh_hub_names():
     assert datasets["hub_id"].nunique() == 6
     assert all(hub_id in call for hub_id, call in zip(datasets["hub_id"], datasets["loader"], strict=True))
     assert datasets["test_file"].tolist() == ["", "CASP12.csv", "CASP14.csv", "CB513.csv", "TS115.csv", "", "", "", ""]
+
+
+def test_esm2_figures_as_printed_and_larger_is_better(make):
+    table = published("esm2_models")
+    sizes = ["8M", "35M", "150M", "650M", "3B", "15B"]
+    assert [card(name).name.split("_")[2] for name in table["card"].unique()] == sizes
+    assert table.groupby(["metric", "dataset"]).size().to_dict() == {
+        ("long-range precision at L", "CAMEO (Apr-Jun 2022)"): 6,
+        ("long-range precision at L", "CASP14"): 6,
+        ("long-range precision at L", "Large valid"): 6,
+        ("perplexity", "UniRef50 of 2025, test split"): 5,
+        ("perplexity", "UniRef50 of 2025, validation split"): 5,
+    }
+    for (metric, _), rows in table.groupby(["metric", "dataset"], sort=False):
+        sign = -1 if metric == "perplexity" else 1
+        assert (sign * rows["value"]).is_monotonic_increasing  # rows go from the smallest model to the largest
+    chosen = table.set_index(["card", "dataset"])["value"]
+    assert chosen["esm2_t6_8M_UR50D", "Large valid"] == 15.9
+    assert chosen["esm2_t48_15B_UR50D", "CASP14"] == 37.0
+    assert chosen["esm2_t33_650M_UR50D", "UniRef50 of 2025, test split"] == 8.717
+    assert table["value"].between(1, 100).all() and table["note"].str.len().gt(0).all()
+    assert pd.DataFrame(make.esm2_models()).equals(table)  # the file is what the script writes
 
 
 def test_rescue_tables_keep_placeholders_empty():

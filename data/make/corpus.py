@@ -10,7 +10,7 @@ Output folder (not bundled: 100 MB):
                     family first: none of a family of the 53 genes
     orthologs.fasta vertebrate orthologs of the 53 genes, header `>GENE_ASSEMBLY`, the shortest gene first
     corpus.json     counts, seeds, MMseqs2 version and parameters
-and into the repository: data/heldout.tsv (id, source, length, sequence), one protein per held-out family.
+and into the repository: data/heldout.tsv (id, source, length, sequence, kingdom), one protein per held-out family.
 
 Usage: python data/make/corpus.py --from DIR --out DIR
 """
@@ -23,6 +23,8 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
+
+from kingdoms import kingdom
 
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources import multiz, uniprot
@@ -172,7 +174,7 @@ def main() -> None:
     source = next((f.parent for f in sorted(args.source.rglob("human_mouse_seqs")) if f.is_dir()), args.source)
     args.out.mkdir(parents=True, exist_ok=True)
 
-    general, labels = {}, {}
+    general, labels, headers = {}, {}, {}
     for path in sorted([*source.glob("human_mouse_seqs/*.gz"), *source.glob("corpus/*.gz")]):
         with opened(path) as handle:
             for header, sequence in read_records(handle):
@@ -180,7 +182,7 @@ def main() -> None:
                     f"{header.split()[0]}|{len(general)}"  # ids repeat across sources; the number makes them one's own
                 )
                 general[key] = clean(sequence)
-                labels[key] = header.split("src=")[-1]
+                labels[key], headers[key] = header.split("src=")[-1], header
     orthologs = {
         f"ortholog|{gene}_{assembly}": clean(row.replace("-", "").rstrip("Z"))
         for gene, rows in read_gene_alignments(source / "rescue").items()
@@ -238,9 +240,9 @@ def main() -> None:
     chosen = [k for k in chosen if k not in near_orthologs]
 
     with open("data/heldout.tsv", "w") as handle:
-        handle.write("id\tsource\tlength\tsequence\n")
+        handle.write("id\tsource\tlength\tsequence\tkingdom\n")
         for name, k in zip(distinct(k.rsplit("|", 1)[0] for k in chosen), chosen, strict=True):
-            handle.write(f"{name}\t{labels[k]}\t{len(general[k])}\t{general[k]}\n")
+            handle.write(f"{name}\t{labels[k]}\t{len(general[k])}\t{general[k]}\t{kingdom(headers[k])}\n")
 
     counts = {
         "general": len(general),

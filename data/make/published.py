@@ -1,11 +1,11 @@
-"""Make data/published/*.csv: every table of the three earlier works, as printed, one figure a cell or a row.
+"""Make data/published/*.csv: every table of the three earlier works, and figures of ESM-2, as printed.
 
     python data/make/published.py --from DIR
 
 DIR (or the environment variable PLMBOOK_MIRROR) is a folder that holds, at any depth: the three README pages as
 `.md` or `.txt` (recognised by their titles), the files of the rescue-mutation study `acmg.filtered.genes.list`,
 `acmg.filtered.genes.fa` and `control_group.txt`, and human sequences `human.part*.fasta.gz` (headers
-`>ACCESSION ... GN=GENE ...`) against which the lengths typed below are checked.
+`>ACCESSION ... GN=GENE ...`) against which the lengths typed below are checked. The figures of ESM-2 are typed below.
 Figures are copied, never corrected: what looks like a slip of the source goes into a `note` column.
 """
 
@@ -32,6 +32,42 @@ SOURCES = {
     "rescue": "the rescue-mutation study, README, https://github.com/cx0/llm-for-clinical-variants",
     "controls": "the rescue-mutation study, control_group.txt, https://github.com/cx0/llm-for-clinical-variants",
     "acmg": "ACMG SF v3.1, https://doi.org/10.1016/j.gim.2022.04.006",
+    "fair_esm": "fair-esm, README, Comparison to related works, https://github.com/facebookresearch/esm",
+    "speedrun": "Synthyra, SpeedrunningPLMs, README, ESM Model Evaluation, UniRef50 Dataset, "
+    "https://github.com/Synthyra/SpeedrunningPLMs",
+}
+
+# Figures of ESM-2, typed from the two pages above (versions 04afced and 0f7ef3e).
+# Our card -> the name in fair-esm's table; long-range precision at L, percent: large validation set, CASP14, CAMEO.
+ESM2_CONTACTS = {
+    "esm2_t6_8M_UR50D": ("ESM-2 (8M)", 15.9, 9.8, 15.7),
+    "esm2_t12_35M_UR50D": ("ESM-2 (35M)", 28.8, 16.4, 28.4),
+    "esm2_t30_150M_UR50D": ("ESM-2 (150M)", 42.2, 26.8, 40.1),
+    "esm2_t33_650M_UR50D": ("ESM-2 (700M)", 50.1, 32.5, 47.6),
+    "esm2_t36_3B_UR50D": ("ESM-2 (3B)", 52.7, 34.0, 49.9),
+    "esm2_t48_15B_UR50D": ("ESM-2 (15B)", 54.5, 37.0, 51.7),
+}
+ESM2_CONTACT_SETS = ("Large valid", "CASP14", "CAMEO (Apr-Jun 2022)")
+# Our card -> name on the page, perplexity, by test set.
+ESM2_PERPLEXITY = {
+    "UniRef50 of 2025, validation split": {
+        "esm2_t6_8M_UR50D": ("ESM2-8M", 13.134),
+        "esm2_t12_35M_UR50D": ("ESM2-35M", 11.623),
+        "esm2_t30_150M_UR50D": ("ESM2-150M", 10.212),
+        "esm2_t33_650M_UR50D": ("ESM2-650M", 8.717),
+        "esm2_t36_3B_UR50D": ("ESM2-3B", 7.788),
+    },
+    "UniRef50 of 2025, test split": {
+        "esm2_t6_8M_UR50D": ("ESM2-8M", 13.156),
+        "esm2_t12_35M_UR50D": ("ESM2-35M", 11.648),
+        "esm2_t30_150M_UR50D": ("ESM2-150M", 10.261),
+        "esm2_t33_650M_UR50D": ("ESM2-650M", 8.717),
+        "esm2_t36_3B_UR50D": ("ESM2-3B", 7.835),
+    },
+}
+ESM2_NOTES = {
+    "contacts": "separation of 24 and more; logistic regression on the attention maps, fitted on 20 structures",
+    "perplexity": "measured by others than the model's authors, on 10,000 proteins that its training may have seen",
 }
 
 # The names that the Ankh page prints, and the names of our cards.
@@ -472,6 +508,21 @@ def control_genes(folder: Path) -> list[dict]:
     return rows
 
 
+def esm2_models() -> list[dict]:
+    """28 rows: figures of ESM-2 for the tests that the embedded model takes, one a row."""
+    rows = []
+    for card, (name, *values) in ESM2_CONTACTS.items():
+        for dataset, value in zip(ESM2_CONTACT_SETS, values, strict=True):
+            figure = ("unsupervised contacts", "long-range precision at L", dataset, "percent", value)
+            rows.append((name, card, *figure, ESM2_NOTES["contacts"], SOURCES["fair_esm"]))
+    for dataset, figures in ESM2_PERPLEXITY.items():
+        for card, (name, value) in figures.items():
+            figure = ("masked residues", "perplexity", dataset, "perplexity", value)
+            rows.append((name, card, *figure, ESM2_NOTES["perplexity"], SOURCES["speedrun"]))
+    columns = ("model", "card", "task", "metric", "dataset", "unit", "value", "note", "source")
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def write(path: Path, rows: list[dict]) -> None:
     """Write rows as CSV with `\\n` line ends; booleans as `true` and `false`."""
     with open(path, "w", newline="", encoding="utf-8") as handle:
@@ -500,6 +551,7 @@ def main(arguments: list[str] | None = None) -> int:
         "rescue_data": rescue_data(pages["rescue"]),
         "acmg_v31": acmg_v31(folder),
         "control_genes": control_genes(folder),
+        "esm2_models": esm2_models(),
     }
     options.to.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.errors import InputError, did_you_mean
+from plmbook.ngram import Ngram, log_probabilities
 from plmbook.residues import AMINO_ACIDS, MASK, Mutation, MutationError, parse_mutations
 
 DEFAULT = "wildtype-marginals"
@@ -331,11 +332,12 @@ def masked_likelihood(
     proteins: pd.DataFrame,
     *,
     frequencies: Sequence[float],
+    ngram: Ngram | None = None,
     share: float = 0.15,
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """How well a model guesses masked residues of whole proteins, beside a model that knows residue frequencies only.
+    """How well a model guesses masked residues of whole proteins, beside models that count residues and neighbours.
 
     In each protein a share of the residues is masked together (Devlin et al. 2019 mask 15 %; here every chosen
     residue becomes the mask token). The choice depends on the seed and the protein's id only, so a protein gives the
@@ -349,6 +351,8 @@ def masked_likelihood(
         id (str), sequence (str).
     frequencies : sequence of 20 floats
         Of `AMINO_ACIDS` in the training corpus, all positive, sum 1.
+    ngram : Ngram, optional
+        The n-gram (`plmbook.ngram`) to ask about the same masked sequences: it sees what the model sees.
     share : float
         Of the residues of the 20 kinds; at least one residue per protein.
     seed : int
@@ -357,8 +361,8 @@ def masked_likelihood(
     Returns
     -------
     DataFrame
-        id, n_masked (int64), log_likelihood, frequency_log_likelihood (float64: sums of ln p of the true residues at
-        the same positions).
+        id, n_masked (int64), log_likelihood, frequency_log_likelihood and, where an n-gram is given,
+        ngram_log_likelihood (float64: sums of ln p of the true residues at the same positions).
 
     Raises
     ------
@@ -377,11 +381,17 @@ def masked_likelihood(
         rows.append(chosen)
     found = encode.log_probabilities(model, masked, rows=rows, progress=progress)
     answers = []
-    for name, sequence, chosen, table in zip(proteins["id"], proteins["sequence"], rows, found, strict=True):
+    for name, sequence, text, chosen, table in zip(
+        proteins["id"], proteins["sequence"], masked, rows, found, strict=True
+    ):
         columns = [_COLUMN[sequence[i]] for i in chosen]
         log_likelihood = float(table[np.arange(len(chosen)), columns].astype(np.float64).sum())
-        answers.append((name, len(chosen), log_likelihood, float(np.log(expected[columns]).sum())))
-    return pd.DataFrame(answers, columns=["id", "n_masked", "log_likelihood", "frequency_log_likelihood"])
+        answer = [name, len(chosen), log_likelihood, float(np.log(expected[columns]).sum())]
+        if ngram is not None:
+            answer.append(float(log_probabilities(text, ngram)[chosen, columns].sum()))
+        answers.append(answer)
+    names = ["id", "n_masked", "log_likelihood", "frequency_log_likelihood"]
+    return pd.DataFrame(answers, columns=names if ngram is None else [*names, "ngram_log_likelihood"])
 
 
 def _score_pairs(

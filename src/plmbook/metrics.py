@@ -10,7 +10,9 @@ A *statistic* is a function `statistic(table, *, score="score", weight=None)`. `
 bootstrap sorts the scores once and handles all resamples together.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,16 @@ from plmbook.errors import InputError
 PATHOGENIC = "P/LP"
 BENIGN = "B/LB"
 CHUNK = 250  # resamples handled together: 250 x 4,400 rows of float64 are 9 MB
+
+# What `perplexity_table` calls each column of `results.heldout_likelihood`.
+LIKELIHOODS: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "log_likelihood",
+        "n-gram": "ngram_log_likelihood",
+        "residue frequencies": "frequency_log_likelihood",
+    }
+)
+LENGTH_EDGES = (50, 150, 300, 500, 1023)  # residues; a range excludes its upper edge
 
 Statistic = Callable[..., np.ndarray]
 
@@ -716,6 +728,80 @@ def perplexity(
     draws = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), size=n)
     values = np.exp(-(draws @ total) / (draws @ masked))
     return Estimate(float(np.exp(-total.sum() / masked.sum())), *_percentiles(values, 0.95), len(table))
+
+
+def perplexity_table(
+    table: pd.DataFrame,
+    *,
+    by: pd.Series | None = None,
+    columns: Mapping[str, str] = LIKELIHOODS,
+    count: str = "n_masked",
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Perplexity of several models at the same masked residues, by groups of proteins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per protein, as `results.heldout_likelihood` gives it.
+    by : Series of str, optional
+        Group of each row of `table` (its kingdom, its `length_group`); a row without one is left out. Without `by`, all
+        proteins are one group, `all`.
+    columns : mapping of str to str
+        What a line calls the model -> the column with its sum of ln p.
+    n, seed : int
+        Of the bootstrap over the proteins of a group.
+
+    Returns
+    -------
+    DataFrame
+        group, model (str), perplexity, low, high (float64), n_proteins, n_masked (int64): a line per group and model,
+        groups sorted (in the order of its categories, where `by` has such).
+
+    Notes
+    -----
+    Invariant: the mean of ln perplexity over the groups, weighted by n_masked, is that over all proteins in a group.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"log_likelihood": np.log([0.5, 0.25]), "n_masked": [1, 1]})
+    >>> found = perplexity_table(t, by=pd.Series(["a", "b"]), columns={"model": "log_likelihood"}, n=10)
+    >>> found[["group", "perplexity", "n_proteins"]].round(6).values.tolist()
+    [['a', 2.0, 1], ['b', 4.0, 1]]
+    """
+    _need(table, [*columns.values(), count])
+    groups = pd.Series("all", index=table.index) if by is None else by
+    rows = []
+    for name, part in table.groupby(groups, observed=True):
+        for model, column in columns.items():
+            found = perplexity(part, log_likelihood=column, count=count, n=n, seed=seed)
+            rows.append((str(name), model, *found[:3], len(part), int(part[count].sum())))
+    return pd.DataFrame(rows, columns=["group", "model", "perplexity", "low", "high", "n_proteins", "n_masked"])
+
+
+def length_group(lengths: pd.Series, edges: tuple[int, ...] = LENGTH_EDGES) -> pd.Series:
+    """Which range of lengths a protein falls into, for `perplexity_table`.
+
+    Parameters
+    ----------
+    lengths : Series of int
+        Residues.
+    edges : tuple of int
+        Ascending; a range includes its lower edge and excludes its upper one.
+
+    Returns
+    -------
+    Series of ordered category
+        Such as "150-299"; missing where a length is outside all ranges.
+
+    Examples
+    --------
+    >>> length_group(pd.Series([50, 149, 150, 1022])).tolist()
+    ['50-149', '50-149', '150-299', '500-1022']
+    """
+    labels = [f"{first}-{after - 1}" for first, after in itertools.pairwise(edges)]
+    return pd.cut(lengths, list(edges), right=False, labels=labels)
 
 
 def _statistics(minimum: int) -> dict[str, Statistic]:

@@ -1,4 +1,4 @@
-"""The tables of the three earlier works, as they printed them: what every chapter shows beside its own numbers."""
+"""The tables of the three earlier works and figures of ESM-2, as printed: what chapters show beside their own."""
 
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ TABLES = (
     "ankh_models",
     "ankh_results",
     "control_genes",
+    "esm2_models",
     "go_terms",
     "rescue_data",
     "rescue_models",
@@ -32,9 +33,9 @@ def published(name: str) -> "pd.DataFrame":
     -------
     pandas.DataFrame
         Rows in the order of the page. Figures are float64 in the unit of the column `unit` where there is one
-        (`percent` 0-100, `fraction` and `correlation` 0-1), and 0-1 in `go_terms`; counts and lengths (residues;
-        `cds_length` in nucleotides without the stop) are int64; flags are bool; an empty cell of text is `""`.
-        Identifiers such as `ncbi_gene` stay text. The last column `source` names the work and the page.
+        (`percent` 0-100, `fraction` and `correlation` 0-1, `perplexity` from 1 up), and 0-1 in `go_terms`; counts and
+        lengths (residues; `cds_length` in nucleotides without the stop) are int64; flags are bool; an empty cell of
+        text is `""`. Identifiers such as `ncbi_gene` stay text. The last column `source` names the work and the page.
 
     Raises
     ------
