@@ -198,7 +198,8 @@ def test_variants_schema_refuses(columns, said):
 
 def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
     assert list(tables.BUNDLED) == [
-        "genes", "variants", "published_effects", "alignment", "cpd", "structures", "heldout",
+        "genes", "variants", "published_effects", "alignment", "cpd", "structures", "heldout", "ngram",
+        "kept_structures", "secondary_structure", "localisation", "relatives",
     ]  # fmt: skip
     for _, schema in tables.BUNDLED.values():
         assert schema.key and set(schema.key) <= set(schema.names)
@@ -208,8 +209,10 @@ def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
 
 def test_load_reads_by_name_from_the_data_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("PLMBOOK_DATA", str(tmp_path))
-    (tmp_path / "heldout.tsv").write_text("id\tsource\tlength\tsequence\nNA\tfamily\t2\tMK\n")
-    assert load("heldout").to_dict("records") == [{"id": "NA", "source": "family", "length": 2, "sequence": "MK"}]
+    (tmp_path / "heldout.tsv").write_text("id\tsource\tlength\tsequence\tkingdom\nNA\tfamily\t2\tMK\tFungi\n")
+    assert load("heldout").to_dict("records") == [
+        {"id": "NA", "source": "family", "length": 2, "sequence": "MK", "kingdom": "Fungi"}
+    ]
     variants().to_parquet(tmp_path / "variants.parquet")
     assert load("variants")["position"].tolist() == [175, 239]
 
@@ -220,7 +223,7 @@ def test_load_says_what_is_wrong(monkeypatch, tmp_path):
     assert "genes.tsv: no such file" in refusal(load, "genes")
     (tmp_path / "cpd.parquet").write_text("not Parquet")
     assert "cpd.parquet: expected a Parquet file" in refusal(load, "cpd")
-    (tmp_path / "heldout.tsv").write_text("id\tsource\tlength\tsequence\n\na\tfamily\tmany\tMK\n")
+    (tmp_path / "heldout.tsv").write_text("id\tsource\tlength\tsequence\tkingdom\n\na\tfamily\tmany\tMK\tFungi\n")
     assert "line 3: column length: expected an integer from 1 up, found 'many'" in refusal(load, "heldout")
 
 

@@ -2,8 +2,10 @@
 
 Reads general proteins (FASTA), the vertebrate orthologs of the 53 genes (UCSC multiz100way) and the proteins
 reserved for later tests.  Near-duplicates go (Linclust, 90 %); families are Linclust clusters at 30 % identity; whole
-families are held out.  Linclust misses distant relatives, so every held-out and reserved protein is also searched
-against the corpus (MMseqs2 search), and whatever it finds at 30 % identity leaves the training set too.
+families are held out.  Linclust misses distant relatives, so every held-out and reserved protein and every gene is also
+searched against the corpus (MMseqs2), and what it finds at 30 % identity leaves the training set too, where the
+lengths are at most twice apart.  What shares a domain only, or lies in a longer protein, stays:
+data/make/relatives.py finds it afterwards, and the tests leave those proteins out.
 
 Output folder (not bundled: 100 MB):
     general.fasta   near-duplicate-free sequences of training families, header `>number id src=LABEL`, the largest
@@ -112,7 +114,7 @@ def run_mmseqs(sequences: dict[str, str], work: Path, identity: float, command: 
 
 
 def relatives(queries: dict[str, str], targets: dict[str, str], work: Path, threads: int) -> list[tuple[str, str]]:
-    """(query, target) pairs that MMseqs2's search aligns: 30 % identity over half of the shorter one, E < 1e-3."""
+    """(query, target) pairs that MMseqs2's search aligns: 30 % identity, E < 1e-3, lengths at most twice apart."""
     asked, names = list(queries), list(targets)
     write_fasta(work / "queries.fasta", ((str(i), s) for i, s in enumerate(queries.values())))
     write_fasta(work / "targets.fasta", ((str(i), targets[name]) for i, name in enumerate(names)))

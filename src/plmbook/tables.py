@@ -204,11 +204,112 @@ STRUCTURES = Schema(
     ),
     key=("gene", "position"),
 )
+KEPT_STRUCTURES = Schema(
+    "kept_structures",
+    (
+        Column("id", "str", meaning="the protein, as its source names it"),
+        _POSITION,
+        Column("residue", "str", allowed=_ONE_OF_20, meaning="one letter"),
+        *(Column(name, "float32", meaning="angstrom") for name in ("cb_x", "cb_y", "cb_z")),
+        Column("plddt", "float32", nullable=True, minimum=0, maximum=100, meaning="NaN = experimental"),
+        Column("source", "str", allowed=("PDB", "SCOP", "AlphaFold2"), meaning="where the structure is from"),
+    ),
+    key=("id", "position"),
+)
+KINGDOMS = ("Bacteria", "Archaea", "Animals", "Fungi", "Plants", "other eukaryotes", "Viruses", "unknown")
 HELDOUT = Schema(
     "heldout",
-    (_ID, Column("source", "str", meaning="where the protein is from"), _LENGTH, _SEQUENCE),
+    (
+        _ID,
+        Column("source", "str", meaning="where the protein is from"),
+        _LENGTH,
+        _SEQUENCE,
+        Column("kingdom", "str", allowed=KINGDOMS, meaning="part of life, as far as the source says"),
+    ),
     key=("id",),
     rules=(_LENGTH_RULE,),
+)
+NGRAM = Schema(
+    "ngram",
+    (
+        Column("context", "str", meaning="what stands around the residue `_`; see plmbook.ngram.count"),
+        *(_COUNT(letter, meaning="training residues of this kind in that context") for letter in AMINO_ACIDS),
+    ),
+    key=("context",),
+)
+SPLITS = ("train", "test")
+LOCALISATIONS = (  # the classes of DeepLoc 1.0
+    "Cell membrane",
+    "Cytoplasm",
+    "Endoplasmic reticulum",
+    "Extracellular",
+    "Golgi apparatus",
+    "Lysosome/Vacuole",
+    "Mitochondrion",
+    "Nucleus",
+    "Peroxisome",
+    "Plastid",
+)
+_SPLIT = Column("split", "str", allowed=SPLITS, meaning="what the protein may be used for")
+
+
+def _letter_for_each_residue(name: str, letters: str, *, or_none: bool = False) -> tuple[str, Callable]:
+    """The rule that a text has one of `letters` for each residue (or is empty)."""
+
+    def holds(table: pd.DataFrame) -> pd.Series:
+        fits = table[name].str.fullmatch(f"[{letters}]+") & (table[name].str.len() == table["sequence"].str.len())
+        return fits | (table[name] == "") if or_none else fits
+
+    return f"{name} has one of {letters} for each residue{' or is empty' if or_none else ''}", holds
+
+
+SECONDARY_STRUCTURE = Schema(
+    "secondary_structure",
+    (
+        Column("id", "str", meaning="PDB chain, or CB513 and the number of its first record"),
+        _SPLIT,
+        Column("source", "str", allowed=("NetSurfP-2.0", "CB513"), meaning="set that the protein is from"),
+        _LENGTH,
+        _SEQUENCE,
+        Column("dssp3", "str", meaning="H helix, E strand, C other, by residue"),
+        Column("dssp8", "str", nullable=True, meaning="the eight states of DSSP, C for none; empty for NetSurfP-2.0"),
+        Column("resolved", "str", meaning="1 where the residue has coordinates, else 0"),
+        Column("counted", "str", meaning="1 where it is resolved and, for CB513, in a domain of that set, else 0"),
+    ),
+    key=("id",),
+    rules=(
+        _LENGTH_RULE,
+        _letter_for_each_residue("dssp3", "HEC"),
+        _letter_for_each_residue("dssp8", "HGIEBTSC", or_none=True),
+        _letter_for_each_residue("resolved", "01"),
+        _letter_for_each_residue("counted", "01"),
+    ),
+)
+LOCALISATION = Schema(
+    "localisation",
+    (
+        Column("id", "str", meaning="UniProt accession"),
+        _SPLIT,
+        Column("localisation", "str", allowed=LOCALISATIONS, meaning="compartment, by DeepLoc 1.0"),
+        _LENGTH,
+        _SEQUENCE,
+    ),
+    key=("id",),
+    rules=(_LENGTH_RULE,),
+)
+
+RELATIVES = Schema(
+    "relatives",
+    (
+        Column(
+            "table", "str", allowed=("genes", "heldout", "kept_structures", "secondary_structure"), meaning="the test"
+        ),
+        Column("id", "str", meaning="protein of that table"),
+        Column("source", "str", allowed=("general", "orthologs"), meaning="which part of the training corpus"),
+        Column("relatives", "int64", minimum=1, meaning="sequences there that share half of the shorter one"),
+        Column("identity", "float64", minimum=0, maximum=1, meaning="of the most alike"),
+    ),
+    key=("table", "id", "source"),
 )
 
 BUNDLED: dict[str, tuple[str, Schema]] = {
@@ -219,6 +320,11 @@ BUNDLED: dict[str, tuple[str, Schema]] = {
     "cpd": ("cpd.parquet", CPD),
     "structures": ("structures.parquet", STRUCTURES),
     "heldout": ("heldout.tsv", HELDOUT),
+    "ngram": ("ngram.parquet", NGRAM),
+    "kept_structures": ("kept_structures.parquet", KEPT_STRUCTURES),
+    "secondary_structure": ("secondary_structure.parquet", SECONDARY_STRUCTURE),
+    "localisation": ("localisation.parquet", LOCALISATION),
+    "relatives": ("relatives.tsv", RELATIVES),
 }
 
 
@@ -228,7 +334,8 @@ def load(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        A key of `BUNDLED`: genes, variants, published_effects, alignment, cpd, structures or heldout.
+        A key of `BUNDLED`: genes, variants, published_effects, alignment, cpd, structures, heldout, ngram,
+        kept_structures, secondary_structure or localisation.
 
     Returns
     -------
@@ -248,7 +355,8 @@ def load(name: str) -> pd.DataFrame:
     Traceback (most recent call last):
         ...
     plmbook.errors.InputError: no bundled table 'genome'; expected one of genes, variants, published_effects, \
-alignment, cpd, structures, heldout; did you mean 'genes'?
+alignment, cpd, structures, heldout, ngram, kept_structures, secondary_structure, localisation, \
+relatives; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
