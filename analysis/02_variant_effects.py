@@ -17,7 +17,7 @@
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = ["embedded"]  # models to run here; the first is the one that the figures show
+model_names = ["embedded", "embedded_general"]  # models to run here; the first is the one that the figures show
 n_resamples = 1000  # bootstrap resamples of the genes
 seed = 20220917  # of the bootstrap and of the folds: the date of the ClinVar release
 minimum = 5  # variants of each class that a gene needs for an AUROC of its own

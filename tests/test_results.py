@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
-from plmbook import effects, paths, results
+from plmbook import effects, ngram, paths, results
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
@@ -269,7 +269,8 @@ def project(folders):
     table.loc[table.index[-1], "aligned_position"] = 5
     table.to_parquet(data / "variants.parquet", index=False)
     heldout = pd.DataFrame({"id": ["p", "q"], "source": "toy", "length": [20, 18], "sequence": list(GENES.values())})
-    heldout.to_csv(data / "heldout.tsv", sep="\t", index=False)
+    heldout.assign(kingdom=["Animals", "unknown"]).to_csv(data / "heldout.tsv", sep="\t", index=False)
+    ngram.count([AMINO_ACIDS * 2, *GENES.values()]).to_parquet(data / "ngram.parquet", index=False)
     return folders
 
 
@@ -332,10 +333,28 @@ def test_heldout_likelihood_reads_the_frequencies_of_the_card(project, model, mo
     monkeypatch.setattr(results, "residue_frequencies", lambda: frequencies.tolist())
     table = results.heldout_likelihood(model)
     assert table.columns.tolist() == [
-        "id", "source", "length", "n_masked", "log_likelihood", "frequency_log_likelihood"
+        "id", "source", "kingdom", "length", "n_masked", "log_likelihood", "frequency_log_likelihood",
+        "ngram_log_likelihood",
     ]  # fmt: skip
     assert table["n_masked"].tolist() == [3, 3]
+    assert table["kingdom"].tolist() == ["Animals", "unknown"]
     assert (table["frequency_log_likelihood"] <= 3 * np.log(frequencies.max())).all()
+    assert (table["ngram_log_likelihood"] < 0).all()
+
+
+def test_other_counts_are_another_heldout_table(project, model, monkeypatch):
+    monkeypatch.setattr(results, "residue_frequencies", lambda: [0.05] * 20)
+    before = results.heldout_likelihood(model, recompute=True)
+    results.heldout_likelihood(model)
+    assert results.records()["status"].tolist() == ["shipped"]
+    ngram.count([AMINO_ACIDS * 3]).to_parquet(project / "data" / "ngram.parquet", index=False)
+    after = results.heldout_likelihood(model)
+    assert "another inputs" in results.records()["reason"].iloc[0]
+    assert (before["ngram_log_likelihood"] != after["ngram_log_likelihood"]).any()
+    pd.testing.assert_series_equal(before["log_likelihood"], after["log_likelihood"])
+    monkeypatch.setattr(ngram, "WEIGHTS", {"neighbours": 1.0})
+    results.heldout_likelihood(model)
+    assert "parameters" in results.records()["reason"].iloc[0]
 
 
 def test_residue_frequencies_come_with_the_bundled_model(folders):

@@ -102,10 +102,20 @@ def common(
 
 
 @app.command("models")
-def list_models() -> None:
-    """Every model: family, parameters, layers, width, longest protein, licence, and whether its weights are here."""
-    from plmbook.models.cards import all_cards, weights_path
+def list_models(
+    name: Annotated[
+        str | None, typer.Argument(help="Print the card of this model, as JSON.", show_default=False)
+    ] = None,
+) -> None:
+    """Every model: family, parameters, layers, width, longest protein, licence, and whether its weights are here.
 
+    The card of a bundled model also says how it was trained, on what, and how it fared in every test of the book.
+    """
+    from plmbook.models.cards import all_cards, facts, weights_path
+
+    if name is not None:
+        typer.echo(json.dumps(facts(name), indent=1))
+        return
     rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "WEIGHTS")]
     for card in all_cards().values():
         if not card.runnable:

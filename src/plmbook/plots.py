@@ -37,9 +37,17 @@ PAGE_WIDTH = 600  # CSS pixels on a wide page
 CLASS_COLOURS = {PATHOGENIC: "#D55E00", BENIGN: "#0072B2", "VUS": "#999999", "Other": "#BBBBBB"}
 
 BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
+GENERAL = "bundled, general"  # the bundled model that read no family of the 53 genes
 RUN_HERE = BUNDLED  # beside published scores, whatever model of a profile was run has this colour
-MODEL_COLOURS = {BUNDLED: "#CC79A7", ESM2: "#009E73", ESM1V: "#E69F00", ALIGNMENT: "#000000", GENE_SHARE: "#999999"}
-MODEL_MARKS = {BUNDLED: "D", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x"}
+MODEL_COLOURS = {
+    BUNDLED: "#CC79A7",
+    GENERAL: "#56B4E9",
+    ESM2: "#009E73",
+    ESM1V: "#E69F00",
+    ALIGNMENT: "#000000",
+    GENE_SHARE: "#999999",
+}
+MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x"}
 
 STYLE = {
     "font.size": 10,
@@ -74,7 +82,7 @@ ESTIMATES = Schema(
 
 
 def kind(model: str) -> str:
-    """What a model is in the colours of the book: `bundled`, `esm2`, `esm1v`, `alignment` or `gene-share`.
+    """What a model is in the colours of the book: `bundled` (or `bundled, general`), `esm2`, `esm1v`, `alignment`...
 
     Parameters
     ----------
@@ -88,8 +96,10 @@ def kind(model: str) -> str:
 
     Examples
     --------
-    >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D", "plmbook_t6_3M")]
-    ['esm1v', 'esm2', 'bundled']
+    >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D")]
+    ['esm1v', 'esm2']
+    >>> [kind(m) for m in ("plmbook_t6_3M", "plmbook_t6_3M_general")]
+    ['bundled', 'bundled, general']
     >>> kind("cadd")
     Traceback (most recent call last):
     ...
@@ -99,7 +109,7 @@ esm2, esm1v, alignment, gene-share
     starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
     for start, found in starts.items():
         if model.startswith(start):
-            return found
+            return GENERAL if found == BUNDLED and model.endswith("_general") else found
     raise InputError(f"model {model!r} has no colour in the book: expected a name that begins with {', '.join(starts)}")
 
 
@@ -527,6 +537,66 @@ def ensemble_curve(table: pd.DataFrame, *, single: Mapping[str, float], panel: s
 
 
 # --- pieces ----------------------------------------------------------------------------------------------
+
+
+def contact_precision(table: pd.DataFrame, *, value: str = "p_at_l", times: float = 5) -> "Figure":
+    """Precision of the predicted contacts of each protein against its background, a panel a model.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (name, kind), `background` and the column `value` (shares), one row a protein and model.
+    value : str
+        Name of the column.
+    times : float
+        A dashed line stands where precision is this many times the background; the dotted one is random pairs.
+
+    Returns
+    -------
+    Figure
+    """
+    shown = _series(table)
+    figure, axes = _canvas(3.2, columns=len(shown), sharex=True, sharey=True)
+    right = 1.05 * table["background"].max()
+    for ax, (name, colour, part) in zip(axes, shown, strict=True):
+        ax.plot([0, right], [0, right], color="#999999", linewidth=0.8, linestyle=":")
+        ax.plot([0, right], [0, times * right], color="#999999", linewidth=0.8, linestyle="--")
+        ax.scatter(part["background"], part[value], s=22, alpha=0.8, linewidths=0, **_mark(colour))
+        ax.set(title=name, xlabel="share of contacts, all pairs", xlim=(0, right), ylim=(-0.02, None))
+        ax.grid()
+    axes[0].set_ylabel("share of contacts, best L pairs")
+    return figure
+
+
+def contact_map(table: pd.DataFrame, *, length: int, best: int, model: str) -> "Figure":
+    """Contacts of a protein: those of the structure below the diagonal, the best predicted pairs above it.
+
+    Parameters
+    ----------
+    table : DataFrame
+        position, partner (1-based, position < partner), probability, contact (bool), as `contacts.pair_table`.
+    length : int
+        Residues of the protein.
+    best : int
+        How many predicted pairs are shown.
+    model : str
+        For the colour: a predicted pair that is a contact has that of the model, another one is grey.
+
+    Returns
+    -------
+    Figure
+    """
+    true, predicted = table[table["contact"]], table.nlargest(best, "probability")
+    figure, (ax,) = _canvas(5.0)
+    options = {"marker": "s", "s": max(1.0, (250 / length) ** 2), "linewidths": 0}
+    ax.scatter(true["position"], true["partner"], color="#000000", label="contact in the structure", **options)
+    for right, colour in ((True, MODEL_COLOURS[kind(model)]), (False, "#BBBBBB")):
+        part, text = predicted[predicted["contact"] == right], f"predicted, {'' if right else 'not '}in contact"
+        ax.scatter(part["partner"], part["position"], color=colour, label=text, **options)
+    ax.plot([1, length], [1, length], color="#999999", linewidth=0.8)
+    ax.set(xlabel="residue", ylabel="residue", xlim=(0, length + 1), ylim=(length + 1, 0), aspect="equal")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), markerscale=3, frameon=False)
+    return figure
 
 
 def _canvas(height: float, *, rows: int = 1, columns: int = 1, **share: bool) -> tuple["Figure", Sequence["Axes"]]:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook import __version__, effects, paths, tables
+from plmbook import __version__, contacts, effects, encode, neighbours, ngram, paths, probes, tables
 from plmbook.errors import InputError
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
@@ -35,7 +35,18 @@ SEED = 20220917  # the date of the ClinVar release
 MASKED_SHARE = 0.15
 
 # Raise one of these whenever the algorithm behind the table changes its answer: shipped tables are then not used.
-VERSIONS = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-likelihood": 1, "heldout-likelihood": 1}
+VERSIONS = {
+    "masked-marginals": 1,
+    "mutant-marginals": 1,
+    "pseudo-likelihood": 1,
+    "heldout-likelihood": 2,
+    "contact-precision": 1,
+    "secondary-structure": 1,
+    "localisation-embeddings": 1,
+}
+CONTACT_SAMPLE = 2  # proteins whose contacts are checked, with the one or two regressions that they need
+CONTACT_TOLERANCE = 0.03  # of a share among L pairs: a near tie broken the other way moves it by 1 / L, L from 50
+PROBE_RESIDUES = 20_000  # that the probes learn from: the fit is made afresh wherever a row is checked
 
 
 class DerivedMismatch(RuntimeError):
@@ -365,17 +376,21 @@ def variant_effects(
 def heldout_likelihood(
     model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
 ) -> pd.DataFrame:
-    """Masked residues of proteins from families absent from training: the model beside residue frequencies.
+    """Masked residues of proteins without a relative in training: the model beside two that count.
 
-    The frequencies are those of the bundled model's training corpus, from its card. Make perplexities of it with
-    `metrics.perplexity(table)` and `metrics.perplexity(table, log_likelihood="frequency_log_likelihood")`.
+    The residue frequencies are those of the bundled model's training corpus, from its card; the n-gram
+    (`plmbook.ngram`) counted the general proteins of that corpus. `metrics.perplexity_table` makes perplexities of it,
+    over all, by length and by kingdom.
 
     Returns
     -------
     DataFrame
-        id, source, length, n_masked, log_likelihood, frequency_log_likelihood; saved as `heldout.<model>`.
+        id, source, kingdom, length, n_masked, log_likelihood, frequency_log_likelihood, ngram_log_likelihood; saved as
+        `heldout.<model>`.
     """
     proteins, frequencies = tables.load("heldout"), residue_frequencies()
+    proteins = proteins[~proteins["id"].isin(read_in_training("heldout"))].reset_index(drop=True)
+    counts = ngram.Ngram.from_table(tables.load("ngram"))
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
         these = proteins.set_index("id").loc[rows["id"]].reset_index()
@@ -383,6 +398,7 @@ def heldout_likelihood(
             model,
             these,
             frequencies=frequencies,
+            ngram=counts,
             share=MASKED_SHARE,
             seed=SEED,
             progress=progress and len(rows) > SAMPLE,
@@ -393,21 +409,22 @@ def heldout_likelihood(
         proteins[["id"]],
         compute,
         model=model,
-        inputs=[paths.data() / "heldout.tsv"],
+        inputs=[paths.data() / "heldout.tsv", paths.data() / "ngram.parquet"],
         parameters={
             "share": MASKED_SHARE,
             "seed": SEED,
             "frequencies": list(frequencies),
+            "ngram": {"weights": dict(ngram.WEIGHTS), "prior": ngram.PRIOR, "shrinkage": ngram.SHRINKAGE},
             "dtype": _dtype(model),
         },
         version=VERSIONS["heldout-likelihood"],
-        values=("n_masked", "log_likelihood", "frequency_log_likelihood"),
+        values=("n_masked", "log_likelihood", "frequency_log_likelihood", "ngram_log_likelihood"),
         tolerance=5 * _tolerance(model),  # sums over up to 150 masked residues
         profile=profile,
         ship=_ships(model),
         recompute=recompute,
     )
-    table = proteins[["id", "source", "length"]].merge(table, on="id", how="left", validate="one_to_one")
+    table = proteins[["id", "source", "kingdom", "length"]].merge(table, on="id", how="left", validate="one_to_one")
     save(table, f"heldout.{model.name}", profile)
     return table
 
@@ -429,9 +446,197 @@ def residue_frequencies() -> list[float]:
     return [float(value) for value in facts["residue_frequencies"]]
 
 
+def read_in_training(table: str) -> set[str]:
+    """The proteins of a bundled test that have a relative among the sequences that a bundled model has read.
+
+    A relative shares half of the shorter sequence at 30 % identity (`data/make/relatives.py`). The tests of unseen
+    families leave these proteins out, for every model.
+
+    Parameters
+    ----------
+    table : {"heldout", "secondary_structure", "kept_structures"}
+
+    Returns
+    -------
+    set of str
+        Ids of that table.
+    """
+    found = tables.load("relatives")
+    return set(found["id"][found["table"] == table])
+
+
+def contact_precision(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Contacts among the best pairs by attention: structures of families that training never saw, and the 53 genes.
+
+    Each protein is tested once, by a regression fitted on 20 kept-aside proteins of other families: see
+    `contacts.cross_fit`. `contacts.summary` makes means, baselines and ratios of it.
+
+    Returns
+    -------
+    DataFrame
+        id, set ("kept" or "genes"), fold, the columns of `contacts.contact_precision`, model; saved as
+        `contacts.<model>`.
+    """
+    kept = tables.load("kept_structures")
+    kept = kept[~kept["id"].isin(read_in_training("kept_structures"))]
+    genes = tables.load("structures").rename(columns={"gene": "id"})
+    columns = ["id", "position", "residue", "cb_x", "cb_y", "cb_z", "plddt"]
+    structures = pd.concat([kept[columns], genes[columns]], ignore_index=True)
+    lengths = kept["id"].value_counts().to_dict()
+    plan = contacts.cross_fit(lengths, genes["id"].drop_duplicates().tolist(), seed=SEED)
+    rows = plan.assign(set=plan["set"].map({"kept": "kept", "other": "genes"}))[["id", "set", "fold"]]
+
+    def compute(asked: pd.DataFrame) -> pd.DataFrame:
+        found = [
+            contacts.contact_precision(
+                model,
+                structures,
+                train_ids=contacts.training_ids(plan, fold),
+                test_ids=part["id"].tolist(),
+                seed=SEED,
+                progress=progress,
+            )
+            for fold, part in asked.groupby("fold")
+        ]
+        return asked.merge(pd.concat(found), on="id", how="left", validate="one_to_one")
+
+    table, _ = derive(
+        "contact-precision",
+        rows,
+        compute,
+        model=model,
+        inputs=[
+            paths.data() / f"{name}" for name in ("kept_structures.parquet", "structures.parquet", "relatives.tsv")
+        ],
+        parameters={
+            "seed": SEED,
+            "n_train": contacts.N_TRAIN,
+            "longest_trained": contacts.LONGEST_TRAINED,
+            "penalty": contacts.PENALTY,
+            "non_contacts": contacts.NON_CONTACTS,
+            "cutoff": contacts.CUTOFF,
+            "confident": contacts.CONFIDENT,
+            "dtype": _dtype(model),
+        },
+        version=VERSIONS["contact-precision"],
+        values=("length", *contacts.MEASURES),
+        sample=CONTACT_SAMPLE,
+        tolerance=CONTACT_TOLERANCE,
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    table = table.assign(model=model.name)
+    save(table, f"contacts.{model.name}", profile)
+    return table
+
+
+def secondary_structure(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Secondary structure of CB513 by linear probes: residues right by chain, for the model and three baselines.
+
+    Make Q3 of it with `probes.q3(table)` and `probes.q3(table, "window")`. The sampled check fits the probes afresh.
+
+    Returns
+    -------
+    DataFrame
+        id, n_residues, correct_majority, correct_residue, correct_window, correct_states; saved as
+        `secondary_structure.<model>`.
+    """
+    proteins = tables.load("secondary_structure")
+    proteins = proteins[~proteins["id"].isin(read_in_training("secondary_structure"))]
+    train, test = (proteins[proteins["split"] == split].reset_index(drop=True) for split in tables.SPLITS)
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        fitted = probes.fit_all(train, model, max_residues=PROBE_RESIDUES, seed=SEED)
+        these = test.set_index("id").loc[rows["id"]].reset_index()
+        return probes.secondary_structure(model, these, fitted, progress=progress and len(rows) > SAMPLE)
+
+    table, _ = derive(
+        "secondary-structure",
+        test[["id"]],
+        compute,
+        model=model,
+        inputs=[paths.data() / "secondary_structure.parquet", paths.data() / "relatives.tsv"],
+        parameters={
+            "max_residues": PROBE_RESIDUES,
+            "strength": probes.STRENGTH,
+            "width": probes.WIDTH,
+            "layer": -1,
+            "seed": SEED,
+            "dtype": _dtype(model),
+        },
+        version=VERSIONS["secondary-structure"],
+        values=("n_residues", *(f"correct_{kind}" for kind in probes.KINDS)),
+        tolerance=1,  # residue: one that lies on the border between two states
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    save(table, f"secondary_structure.{model.name}", profile)
+    return table
+
+
+def localisation(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Localisation of DeepLoc's test proteins from their nearest training protein, and two baselines.
+
+    What is shipped are the embeddings, in hundredths: a protein's embedding depends on no other row, so that a sample
+    can be checked, and the neighbours are found afresh each time.
+
+    Returns
+    -------
+    DataFrame
+        method (embedding, composition, commonest), id, truth, predicted, neighbour, similarity; saved as
+        `localisation.<model>`.
+    """
+    proteins = tables.load("localisation")
+    names = [f"e{number:04d}" for number in range(model.card.dim)]
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        sequences = proteins.set_index("id").loc[rows["id"], "sequence"]
+        vectors = encode.embed(model, list(sequences), progress=progress and len(rows) > SAMPLE)
+        hundredths = np.rint(100 * vectors).astype(np.int16)
+        return pd.concat([rows, pd.DataFrame(hundredths, columns=names)], axis=1)
+
+    table, _ = derive(
+        "localisation-embeddings",
+        proteins[["id"]],
+        compute,
+        model=model,
+        inputs=[paths.data() / "localisation.parquet"],
+        parameters={"layer": -1, "pool": "mean", "scale": 100, "dtype": _dtype(model)},
+        version=VERSIONS["localisation-embeddings"],
+        values=names,
+        tolerance=1,  # hundredth: a number on the border between two
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    vectors = table[names].to_numpy(dtype=np.float64)
+    learnt = (proteins["split"] == "train").to_numpy()
+    train, test = proteins[learnt].reset_index(drop=True), proteins[~learnt].reset_index(drop=True)
+    shares = neighbours.composition(proteins["sequence"])
+    found = {
+        "embedding": neighbours.transfer(test, train, vectors[~learnt], vectors[learnt]),
+        "composition": neighbours.transfer(test, train, shares[~learnt], shares[learnt]),
+        "commonest": neighbours.commonest(test, train),
+    }
+    result = pd.concat([part.assign(method=name) for name, part in found.items()], ignore_index=True)
+    save(result, f"localisation.{model.name}", profile)
+    return result
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "variant effects": variant_effects,
     "held-out likelihood": heldout_likelihood,
+    "contacts": contact_precision,
+    "secondary structure": secondary_structure,
+    "localisation": localisation,
 }
 
 
@@ -468,8 +673,8 @@ def recompute(
     profile : str
         Names the folder under `results/`.
     model_names : sequence of str, optional
-        Models or ensembles; default: those of the profile. The tables of the bundled model are also written to
-        `data/derived`.
+        Models or ensembles; default: those of the profile. The tables of a bundled model are also written to
+        `data/derived`, and how it fares in every test into its card.
     device : str
         As in `plmbook.models.load`.
     progress : bool
@@ -482,7 +687,7 @@ def recompute(
     DataFrame
         As `records`.
     """
-    from plmbook import models
+    from plmbook import evaluation, models
 
     start = time.perf_counter()
     for name in models.expand(model_names or profile_models(profile)):
@@ -492,6 +697,8 @@ def recompute(
             say(f"{title}, {model.name} ...")
             table = study(model, profile=profile, recompute=True, progress=progress)
             say(f"{title}, {model.name}: {len(table):,} rows in {time.perf_counter() - begun:.0f} s")
+        if _ships(model):
+            evaluation.write_card(name, evaluation.evaluate(model, profile=profile))
     found = records(profile)
     for row in found.itertuples():
         say(f"  {row.table}, {row.model}: {row.status}, {row.rows:,} rows, {row.seconds:.0f} s")
@@ -573,7 +780,8 @@ def _computed(rows: pd.DataFrame, compute: Callable, values: Sequence[str]) -> p
     found = compute(rows)
     if len(found) != len(rows) or any(list(found[c]) != list(rows[c]) for c in rows.columns):
         raise RuntimeError("compute must return the rows that it was given, in their order")
-    return rows.assign(**{value: found[value].to_numpy() for value in values})
+    added = pd.DataFrame({value: found[value].to_numpy() for value in values}, index=rows.index)
+    return pd.concat([rows, added], axis=1)
 
 
 def _shipped(place: Path, rows: pd.DataFrame, values: Sequence[str]) -> pd.DataFrame:

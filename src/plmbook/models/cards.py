@@ -235,6 +235,33 @@ def bundled_cards() -> list[Card]:
     return [_read_card(path) for path in sorted((paths.data() / "models").glob("*.json"))]
 
 
+def facts(name: str) -> dict:
+    """Everything that is known of a model, as JSON values.
+
+    Parameters
+    ----------
+    name : str
+        A name or an alias.
+
+    Returns
+    -------
+    dict
+        The fields of its `Card`; for a bundled model everything in `data/models/NAME.json`, among it `config`
+        (how it was trained), `corpus` (on what), `evaluation` (how it fared in the tests of the book) and `limits`.
+
+    Raises
+    ------
+    InputError
+        As `card`.
+    """
+    found = card(name)
+    known = dataclasses.asdict(found)
+    if found.bundled:
+        path = paths.data() / "models" / f"{found.name}.json"
+        known |= json.loads(path.read_text(encoding="utf-8"))
+    return known
+
+
 def weights_path(card: Card) -> Path | None:
     """Where the weights of a model lie on this machine.
 
