@@ -59,19 +59,23 @@ check-site: $(READY)  ## check the built pages: nothing from outside, links, alt
 test: setup  ## run the tests
 	@$(BIN)/python -m pytest -q
 
-results: $(READY)  ## recompute every result table from the bundled inputs (up to an hour)
+results: $(READY)  ## recompute every result table from the bundled inputs, and the evaluation in the cards (up to an hour)
 	@$(BIN)/plmbook results --profile $(PROFILE)
 	$(BIN)/python data/make/registry.py
 
-model: $(READY)  ## train the two embedded models again, a core each (hours; FROM=folder of the sources)
+model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs2; FROM=folder of the sources); then make results
 	@$(BIN)/python data/make/corpus.py --from "$(FROM)" --out build/corpus
-	@export OMP_NUM_THREADS=1; $(BIN)/plmbook pretrain data/make/pretrain-general.yml & general=$$!; \
-	$(BIN)/plmbook pretrain data/make/pretrain.yml && wait $$general
+	$(BIN)/python data/make/ngram.py --corpus build/corpus
+	$(BIN)/python data/make/relatives.py --corpus build/corpus
+	export OMP_NUM_THREADS=1
+	$(BIN)/plmbook pretrain data/make/pretrain-general.yml & general=$$!
+	$(BIN)/plmbook pretrain data/make/pretrain.yml || { kill $$general; exit 1; }
+	wait $$general
 	$(BIN)/python data/make/model.py --run build/model build/model-general --corpus build/corpus
 	$(BIN)/python data/make/registry.py
 
-data: $(READY)  ## compile the bundled tables again (FROM=folder of the sources; data/README.md says what is in it)
-	@for script in published bundled; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the sources, see data/README.md)
+	@for script in published bundled structures tasks; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
 	$(BIN)/python data/make/registry.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)
