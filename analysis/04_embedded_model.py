@@ -226,8 +226,8 @@ saved = results.save(perplexity, "perplexity", profile)
 # ## Variant effects in the 53 genes
 #
 # P/LP against B/LB of ClinVar, as in [the chapter on variants](02_variant_effects.ipynb), by strategy.
-# Pseudo-likelihoods take hundreds of passes a variant and are computed for a seeded sample of variants in short genes.
-# Published scores of ESM-2 650M and the alignment column are on all of their rows.
+# Pseudo-likelihoods take hundreds of passes a variant and are computed for a seeded sample of variants in a few short
+# genes: their interval, from resampling so few genes, is to be read with care.
 
 
 # %% tags=["hide-input"]
@@ -428,9 +428,9 @@ Markdown("\n".join(lines))
 #   would have told it the labels.
 # - The general model has read no family of the 53 genes by clustering; proteins that share a domain with a gene remain,
 #   and the table above counts them.
-# - Each model was trained once, with one seed. The settings were chosen by the training loss on the orthologs in
-#   trials of three minutes (the initial look at neighbours, the growing pool, Muon instead of AdamW, the learning rate),
-#   before the general proteins were looked at; the length of the runs by the time that was there.
+# - Each model was trained once, with one seed. The settings were chosen in trials of three minutes on the orthologs, by
+#   $-\ln p$ of the human sequences (the trials also printed the AUROC on ClinVar); `data/README.md` has them all.
+#   Nothing was tried for the general proteins, and the length of the runs was set by the time that was there.
 #   The default model was begun twice: with general proteins mixed in from the start its loss on the orthologs fell more
 #   slowly, and that run was dropped after some minutes. In both runs the schedule (steps, decay, the step from which
 #   whole proteins are read) was set anew while they ran, before the step that it concerns.

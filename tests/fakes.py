@@ -28,7 +28,7 @@ def seeded(sequence):
 
 @dataclass
 class FakeModel:
-    """Answers like a `plmbook.models` model and counts what it was asked.
+    """Answers like a `plmbook.models` model and counts what it was asked; its attention is noise.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class FakeModel:
     ----------
     batches : list of list of str
         The sequences of every call of `run`, in order.
+    attended : list of str
+        The sequences of every call of `attentions`, in order.
     """
 
     function: object = uniform
@@ -52,6 +54,7 @@ class FakeModel:
     device: str = "cpu"
     card: object = None
     batches: list = field(default_factory=list)
+    attended: list = field(default_factory=list)
 
     @property
     def n_forwards(self):
@@ -80,6 +83,12 @@ class FakeModel:
             bos = {n: np.zeros(states.shape[1], dtype=np.float32) for n, states in hidden.items()}
             outputs.append(Output(log_probabilities=table, hidden=hidden, bos=bos))
         return outputs
+
+    def attentions(self, sequence):
+        """float32 (2, 2, L, L), the same for the same sequence in every process."""
+        self.attended.append(sequence)
+        rng = np.random.default_rng(self.tokenize(sequence))
+        return rng.random((2, 2, len(sequence), len(sequence)), dtype=np.float32)
 
     def _hidden(self, sequence):
         if self.hidden is not None:

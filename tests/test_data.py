@@ -1,11 +1,13 @@
 """The bundled tables hold what data/README.md says: counts, joins, and the published figures recomputed from them."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from plmbook import paths, sources, tables
+from plmbook import paths, results, sources, tables
 from plmbook.residues import AMINO_ACIDS
 
 ESM2, ESM1V = "esm2_t33_650M_UR50D", "esm1v"
@@ -266,7 +268,77 @@ def test_neighbouring_c_alphas_are_a_peptide_bond_apart():
     assert bond[~glycine].min() > 1.4 and bond[~glycine].max() < 1.7
 
 
-# --- the registry ---
+# --- the tests of the embedded models ---
+
+
+def test_contexts_of_the_ngram_hold_the_same_residues():
+    table = tables.load("ngram")
+    counts = table[list(AMINO_ACIDS)].sum(axis=1)
+    pairs = table["context"].str.fullmatch(r"[A-Z-]_[A-Z-]")
+    assert pairs.sum() == 441 and counts[pairs].sum() == 86_474_556
+    assert len(table) == 567 == 441 + 6 * 21
+
+
+def test_structures_kept_aside_are_counted():
+    kept = tables.load("kept_structures")
+    lengths = kept.groupby("id").size()
+    assert (len(lengths), lengths.min(), lengths.max(), len(kept)) == (66, 72, 881, 22_326)
+    assert kept.groupby("source")["id"].nunique().to_dict() == {"AlphaFold2": 50, "PDB": 15, "SCOP": 1}
+    assert (kept["plddt"].isna() | (kept["plddt"] >= 70)).sum() == 18_591
+
+
+def test_states_of_secondary_structure_are_counted():
+    table = tables.load("secondary_structure")
+    for split, total, counted in (
+        ("test", 106_073, {"C": 35_635, "H": 29_102, "E": 18_690}),
+        ("train", 136_001, {"H": 48_707, "C": 48_050, "E": 29_599}),
+    ):
+        part = table[table["split"] == split]
+        assert part["length"].sum() == total
+        states = pd.Series(list("".join(part["dssp3"])))[np.array(list("".join(part["counted"]))) == "1"]
+        assert states.value_counts().to_dict() == counted
+
+
+def test_residues_of_the_localisation_set_are_counted():
+    lengths = tables.load("localisation").groupby("split")["length"].agg(["size", "sum"])
+    assert lengths.loc["test"].tolist() == [700, 289_598]
+    assert lengths.loc["train"].tolist() == [1_502, 617_237]
+
+
+def test_relatives_are_counted_and_are_proteins_of_the_tests():
+    relatives = tables.load("relatives")
+    counts = relatives.groupby(["table", "source"]).size().to_dict()
+    assert counts == {
+        ("heldout", "general"): 90,
+        ("kept_structures", "general"): 30,
+        ("kept_structures", "orthologs"): 2,
+        ("secondary_structure", "general"): 205,
+        ("secondary_structure", "orthologs"): 9,
+    }
+    structure = tables.load("secondary_structure")
+    tested = {
+        "heldout": (set(tables.load("heldout")["id"]), 305),
+        "kept_structures": (set(tables.load("kept_structures")["id"]), 36),
+        "secondary_structure": (set(structure.loc[structure["split"] == "test", "id"]), 223),
+    }
+    for name, (ids, left) in tested.items():
+        related = results.read_in_training(name)
+        assert related <= ids and len(ids - related) == left
+    assert relatives["identity"].between(0.3, 1).all()
+
+
+# --- the page and the registry ---
+
+
+def test_the_page_counts_rows_and_bytes():
+    """The table of files at the top of data/README.md."""
+    page = (paths.data() / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+\.\w+)` \| ([\d,]+) \| ([\d,]+) \|", page, flags=re.MULTILINE)
+    counted = {file: tuple(int(number.replace(",", "")) for number in numbers) for file, *numbers in listed}
+    assert counted == {
+        file: (len(tables.load(name)), round((paths.data() / file).stat().st_size / 1000))
+        for name, (file, _) in tables.BUNDLED.items()
+    }
 
 
 def test_every_registered_file_is_intact():

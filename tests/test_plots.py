@@ -32,6 +32,16 @@ def test_a_colour_of_a_class_is_not_that_of_a_model():
     assert not named & set(plots.MODEL_COLOURS.values())
 
 
+def test_the_general_model_looks_like_none_else():
+    default, general = "plmbook_t6_3M", "plmbook_t6_3M_general"
+    assert (plots.kind(default), plots.kind(general)) == (plots.BUNDLED, plots.GENERAL)
+    assert plots.GENERAL in plots.MODEL_COLOURS  # and a mark of its own, as the test above says of all
+    assert (plots.label(default), plots.label(general)) == (default, general)
+    both = pd.concat([ESTIMATES.iloc[:1].assign(model=name, name=name) for name in (default, general)])
+    colours = [to_hex(bar.lines[0].get_color()).upper() for bar in plots.forest(both).axes[0].containers]
+    assert colours == [plots.MODEL_COLOURS[plots.BUNDLED], plots.MODEL_COLOURS[plots.GENERAL]]
+
+
 def test_a_model_without_colour_is_refused():
     with pytest.raises(InputError, match="'cadd' has no colour"):
         plots.forest(ESTIMATES.assign(model="cadd"))
@@ -123,3 +133,50 @@ def test_roc_curves_keep_published_and_run_here_apart():
     assert [line.get_label() for line in (published, here)] == ["published", "here"]
     assert np.trapezoid(published.get_ydata(), published.get_xdata()) == 1
     assert np.trapezoid(here.get_ydata(), here.get_xdata()) == 0
+
+
+def test_contact_precision_has_a_panel_a_model_and_a_dot_a_protein():
+    names = ["plmbook_t6_3M", "plmbook_t6_3M_general"]
+    rows = pd.DataFrame({"background": [0.01, 0.02, 0.04], "p_at_l": [0.1, 0.0, 0.3], "other": [0.2, 0.2, 0.2]})
+    table = pd.concat([rows.assign(model=names[0]), rows.iloc[:2].assign(model=names[1])], ignore_index=True)
+    figure = plots.contact_precision(table, times=10)
+    assert [axis.get_title() for axis in figure.axes] == names
+    for axis, n in zip(figure.axes, (3, 2), strict=True):
+        (dots,) = axis.collections
+        assert np.allclose(dots.get_offsets(), rows[["background", "p_at_l"]].head(n))
+        slopes = [line.get_ydata()[1] / line.get_xdata()[1] for line in axis.get_lines()]
+        assert slopes == pytest.approx([1, 10])  # random pairs, and ten times as many
+    colours = [to_hex(axis.collections[0].get_facecolor()[0]).upper() for axis in figure.axes]
+    assert colours == [plots.MODEL_COLOURS[plots.BUNDLED], plots.MODEL_COLOURS[plots.GENERAL]]
+    (one,) = plots.contact_precision(table[table["model"] == names[0]], value="other").axes
+    assert np.allclose(one.collections[0].get_offsets()[:, 1], 0.2)
+
+
+def test_contact_map_has_the_structure_below_the_diagonal_and_the_best_pairs_above():
+    table = pd.DataFrame(
+        {
+            "position": [1, 2, 3, 5, 4],
+            "partner": [30, 40, 33, 44, 29],
+            "probability": [0.9, 0.8, 0.7, 0.2, 0.1],
+            "contact": [True, False, True, True, False],
+        }
+    )
+    figure = plots.contact_map(table, length=50, best=3, model="plmbook_t6_3M_general")
+    (axis,) = figure.axes
+    true, right, wrong = axis.collections
+    assert true.get_offsets().tolist() == [[1, 30], [3, 33], [5, 44]]  # all contacts, predicted or not
+    assert right.get_offsets().tolist() == [[30, 1], [33, 3]]
+    assert wrong.get_offsets().tolist() == [[40, 2]]
+    assert to_hex(right.get_facecolor()[0]).upper() == plots.MODEL_COLOURS[plots.GENERAL]
+    assert axis.get_ylim()[0] > axis.get_ylim()[1]  # residue 1 is at the top: larger second numbers are below
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == [
+        "contact in the structure",
+        "predicted, in contact",
+        "predicted, not in contact",
+    ]
+
+
+def test_a_contact_map_of_nothing_right_still_draws():
+    table = pd.DataFrame({"position": [1], "partner": [30], "probability": [0.9], "contact": [False]})
+    axis = plots.contact_map(table, length=50, best=50, model="plmbook_t6_3M").axes[0]
+    assert [len(each.get_offsets()) for each in axis.collections] == [0, 0, 1]

@@ -1,6 +1,7 @@
 """Derived tables: used where they fit, checked where they are used, refused where somebody changed a number."""
 
 import json
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
-from plmbook import effects, ngram, paths, results
+from plmbook import contacts, effects, evaluation, metrics, neighbours, ngram, paths, probes, results, tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
@@ -28,7 +29,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def model():
-    return FakeModel(seeded, card=SimpleNamespace(bundled=True))
+    return FakeModel(seeded, card=SimpleNamespace(bundled=True, dim=2))
 
 
 @pytest.fixture
@@ -197,6 +198,24 @@ def test_a_compute_that_loses_rows_is_a_bug(folders, rows, model):
         derive(rows, lambda part: Square()(part).iloc[::-1], model, folders)
 
 
+@pytest.mark.parametrize("n_rows", [0, 30])
+def test_a_table_of_many_columns_is_made_without_a_warning(folders, rows, model, n_rows):
+    """Column by column, pandas would warn of its own slowness from the hundredth on."""
+    names = [f"e{number:04d}" for number in range(200)]
+
+    def compute(part):
+        numbers = np.arange(200)[None] + part["gene"].str[1:].astype(int).to_numpy()[:, None]
+        return pd.concat([part, pd.DataFrame(numbers, columns=names)], axis=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table, _ = derive(rows.head(n_rows), compute, model, folders, values=names, recompute=True)
+        shipped, record = derive(rows.head(n_rows), compute, model, folders, values=names)
+    assert list(table.columns) == ["gene", "mutation", *names]
+    assert table["e0199"].tolist() == [199 + number for number in range(n_rows)]
+    assert record.status == "shipped" and shipped["e0199"].tolist() == table["e0199"].tolist()
+
+
 def test_a_broken_manifest_or_table_is_named(folders, rows, model):
     derive(rows, Square(), model, folders, recompute=True)
     good = table_path(folders).read_bytes()
@@ -271,7 +290,63 @@ def project(folders):
     heldout = pd.DataFrame({"id": ["p", "q"], "source": "toy", "length": [20, 18], "sequence": list(GENES.values())})
     heldout.assign(kingdom=["Animals", "unknown"]).to_csv(data / "heldout.tsv", sep="\t", index=False)
     ngram.count([AMINO_ACIDS * 2, *GENES.values()]).to_parquet(data / "ngram.parquet", index=False)
+    write_structures(data)
+    write_secondary_structure(data)
+    write_localisation(data)
+    write_relatives(data)
     return folders
+
+
+KEPT = tuple(f"k{number}" for number in range(6))
+CHAINS = {"train": [f"t{number}" for number in range(8)], "test": [f"c{number}" for number in range(5)]}
+PLACED = {"train": [f"r{number}" for number in range(8)], "test": [f"q{number}" for number in range(6)]}
+
+
+def residues(name, length):
+    """A sequence that depends on the name alone."""
+    rng = np.random.default_rng(list(name.encode()))
+    return "".join(rng.choice(list(AMINO_ACIDS), length))
+
+
+def balls(names, key, length=40):
+    """Structures whose residues lie in a ball: about a pair in ten touches."""
+    parts = []
+    for name in names:
+        rng = np.random.default_rng(list(name.encode()))
+        part = pd.DataFrame(rng.normal(scale=7.0, size=(length, 3)), columns=["cb_x", "cb_y", "cb_z"], dtype="float32")
+        part = part.assign(position=np.arange(1, length + 1), residue=list(residues(name, length)))
+        parts.append(part.assign(**{key: name}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_structures(data):
+    kept = balls(KEPT, "id").assign(plddt=np.float32(np.nan), source="PDB")
+    kept[list(tables.KEPT_STRUCTURES.names)].to_parquet(data / "kept_structures.parquet", index=False)
+    genes = balls(GENES, "gene").assign(plddt=np.float32(90))
+    genes = genes.assign(**{f"ca_{axis}": genes[f"cb_{axis}"] for axis in "xyz"})
+    genes[list(tables.STRUCTURES.names)].to_parquet(data / "structures.parquet", index=False)
+
+
+def write_secondary_structure(data):
+    rows = [(name, split, residues(name, 30)) for split, names in CHAINS.items() for name in names]
+    table = pd.DataFrame(rows, columns=["id", "split", "sequence"])
+    states = str.maketrans(AMINO_ACIDS, "H" * 6 + "E" * 7 + "C" * 7)
+    table = table.assign(length=30, dssp3=table["sequence"].str.translate(states), dssp8="", resolved="1" * 30)
+    table = table.assign(counted="0" + "1" * 29, source=table["split"].map({"train": "NetSurfP-2.0", "test": "CB513"}))
+    table.to_parquet(data / "secondary_structure.parquet", index=False)
+
+
+def write_localisation(data):
+    rows = [(name, split, residues(name, 25)) for split, names in PLACED.items() for name in names]
+    table = pd.DataFrame(rows, columns=["id", "split", "sequence"]).assign(length=25)
+    table["localisation"] = np.where(np.arange(len(table)) % 2, "Nucleus", "Cytoplasm")
+    table.to_parquet(data / "localisation.parquet", index=False)
+
+
+def write_relatives(data, *related):
+    """`related`: (table, id); without one, a gene has a relative, which leaves nothing out."""
+    table = pd.DataFrame([*related] or [("genes", "AAA1")], columns=["table", "id"])
+    table.assign(source="general", relatives=2, identity=0.4).to_csv(data / "relatives.tsv", sep="\t", index=False)
 
 
 def test_variant_effects_cover_what_they_say(project, model):
@@ -367,23 +442,196 @@ def test_residue_frequencies_come_with_the_bundled_model(folders):
         results.residue_frequencies()
 
 
-def test_recompute_runs_every_study_and_says_how_long(project, model, monkeypatch):
-    from plmbook import models
+# The tests of unseen families, and those of what states and attention hold.
 
-    monkeypatch.setattr(models, "expand", lambda names: ["fake"])
-    monkeypatch.setattr(models, "load", lambda name, device="auto": model)
+
+def asked(model, study, **options):
+    """The table of a study, and how many sequences the model read for it."""
+    before = model.n_sequences + len(model.attended)
+    return study(model, **options), model.n_sequences + len(model.attended) - before
+
+
+NEW = {
+    "contact-precision": (results.contact_precision, "contacts.fake", "p_at_l"),
+    "secondary-structure": (results.secondary_structure, "secondary_structure.fake", "correct_window"),
+    "localisation-embeddings": (results.localisation, "localisation.fake", "e0001"),
+}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_study_ships_and_is_checked(project, model, name):
+    study, saved, _ = NEW[name]
+    computed, all_of_them = asked(model, study, recompute=True)
+    assert results.records()["table"].tolist() == [name]
+    shipped, some = asked(model, study)
+    pd.testing.assert_frame_equal(shipped, computed)
+    pd.testing.assert_frame_equal(results.read(saved), computed)
+    (record,) = results.records().itertuples()
+    assert record.status == "shipped" and record.sampled > 0 and record.largest_difference == 0
+    assert 0 < some <= all_of_them
+    study(FakeModel(seeded, weights_hash="2" * 64, card=model.card))
+    assert results.records()["reason"].tolist() == ["the shipped table is of another weights"]
+
+
+@pytest.mark.parametrize("mended", [False, True])
+@pytest.mark.parametrize("name", NEW)
+def test_a_changed_number_of_a_study_is_noticed(project, model, name, mended):
+    """By its manifest; and where that was changed as well, by the sample."""
+    study, _, column = NEW[name]
+    study(model, recompute=True)
+    path = project / "data" / "derived" / "fake" / f"{name}.parquet"
+    table = pd.read_parquet(path)
+    table[column] += 2  # over every tolerance, in every row: whichever are drawn
+    table.to_parquet(path, index=False)
+    if mended:
+        manifest = json.loads(path.with_suffix(".json").read_text())
+        path.with_suffix(".json").write_text(json.dumps(manifest | {"content": results.content_hash(table)}))
+    said = f"{column} is shipped as .* and computes to" if mended else "was a number changed by hand"
+    with pytest.raises(results.DerivedMismatch, match=f"{name}.parquet: .*{said}"):
+        study(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("contact-precision", "kept_structures.parquet"),
+        ("contact-precision", "structures.parquet"),
+        ("secondary-structure", "secondary_structure.parquet"),
+        ("localisation-embeddings", "localisation.parquet"),
+    ],
+)
+def test_another_input_is_another_table(project, model, name, file):
+    study, _, _ = NEW[name]
+    study(model, recompute=True)
+    path = project / "data" / file
+    pd.read_parquet(path).assign(further=1).to_parquet(path, index=False)  # carried, not read
+    study(model)
+    assert results.records()["reason"].tolist() == ["the shipped table is of another inputs"]
+
+
+def test_contacts_test_each_protein_once_by_a_regression_of_others(project, model):
+    table = results.contact_precision(model)
+    assert list(table) == ["id", "set", "fold", "length", *contacts.MEASURES, "model"]
+    assert table.groupby("set")["id"].agg(list).to_dict() == {"kept": table["id"].tolist()[:6], "genes": [*GENES]}
+    assert set(table["id"]) == {*KEPT, *GENES} and table["id"].is_unique
+    assert table.groupby(["set", "fold"]).size().to_dict() == {("genes", 0): 2, ("kept", 0): 3, ("kept", 1): 3}
+    assert (table["length"] == 40).all() and (table["n_pairs"] == 16 * 17 / 2).all()
+    fold = table.loc[table["id"] == "k0", "fold"].iloc[0]
+    others = table.loc[(table["set"] == "kept") & (table["fold"] != fold), "id"].tolist()
+    again = contacts.contact_precision(
+        model, balls(KEPT, "id").assign(plddt=np.nan), train_ids=others, test_ids=["k0"], seed=results.SEED
+    )
+    found = table[table["id"] == "k0"][["p_at_l", "background", "separation_only_p_at_l"]]
+    assert found.iloc[0].tolist() == pytest.approx(again[list(found)].iloc[0].tolist())
+
+
+def test_secondary_structure_counts_what_the_mask_leaves(project, model):
+    table = results.secondary_structure(model)
+    assert table["id"].tolist() == CHAINS["test"]
+    assert (table["n_residues"] == 29).all()
+    assert (table["correct_residue"] == 29).all()  # the state is a function of the residue
+    assert probes.q3(table, "majority", n=10).value < 0.6
+
+
+def test_localisation_goes_through_hundredths_of_the_embeddings(project, model):
+    table = results.localisation(model)
+    assert table.groupby("method")["id"].agg(list).to_dict() == dict.fromkeys(
+        ("commonest", "composition", "embedding"), PLACED["test"]
+    )
+    assert set(table.loc[table["method"] != "commonest", "neighbour"]) <= set(PLACED["train"])
+    proteins = tables.load("localisation")
+    of = {name: residues(name, 25) for name in proteins["id"]}
+    means = {name: np.round(model.tokenize(s)[1:-1].mean(), 2) for name, s in of.items()}  # the states of `FakeModel`
+    vectors = [np.repeat([[means[name]] for name in PLACED[split]], 2, axis=1) for split in ("test", "train")]
+    test, train = (proteins[proteins["split"] == split].reset_index(drop=True) for split in ("test", "train"))
+    expected = neighbours.transfer(test, train, *vectors)
+    found = table[table["method"] == "embedding"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.drop(columns="method"), expected, atol=1e-6)
+
+
+def test_large_states_do_not_turn_over(project):
+    large = FakeModel(seeded, hidden=lambda s: np.full((len(s), 2), 400.0), card=SimpleNamespace(bundled=True, dim=2))
+    results.localisation(large, recompute=True)
+    shipped = pd.read_parquet(project / "data" / "derived" / "fake" / "localisation-embeddings.parquet")
+    assert (shipped[["e0000", "e0001"]] == 40_000).all(axis=None)
+
+
+def test_relatives_are_of_one_table(project):
+    write_relatives(project / "data", ("heldout", "p"), ("kept_structures", "k1"), ("genes", "AAA1"))
+    assert results.read_in_training("heldout") == {"p"}
+    assert results.read_in_training("kept_structures") == {"k1"}
+    assert results.read_in_training("secondary_structure") == set()
+
+
+def test_what_has_a_relative_in_training_is_left_out_of_the_tests(project, model, monkeypatch):
     monkeypatch.setattr(results, "residue_frequencies", lambda: [0.05] * 20)
+    related = [("heldout", "p"), ("kept_structures", "k1"), ("secondary_structure", "c2"), ("genes", "AAA1")]
+    write_relatives(project / "data", *related, ("heldout", "k2"))  # an id of another table
+    assert results.heldout_likelihood(model)["id"].tolist() == ["q"]
+    left = results.contact_precision(model)
+    assert set(left["id"]) == {*KEPT, *GENES} - {"k1"}  # the genes stay
+    assert residues("k1", 40) not in model.attended  # nor is a regression fitted on it
+    assert results.secondary_structure(model)["id"].tolist() == ["c0", "c1", "c3", "c4"]
+
+
+def test_other_relatives_mean_other_tables(project, model, monkeypatch):
+    monkeypatch.setattr(results, "residue_frequencies", lambda: [0.05] * 20)
+    studies = (results.heldout_likelihood, results.contact_precision, results.secondary_structure)
+    for study in studies:
+        study(model, recompute=True)
+    write_relatives(project / "data", ("heldout", "p"), ("kept_structures", "k1"), ("secondary_structure", "c2"))
+    for study in studies:
+        study(model)
+    assert set(results.records()["status"]) == {"computed"}
+
+
+# All of it.
+
+
+@pytest.fixture
+def named(project, monkeypatch):
+    """The project with the card of a bundled model `fake`; loading it gives the model that the test put there."""
+    from plmbook import models
+    from tiny import write_bundled
+
+    write_bundled(project / "data", "fake", residue_frequencies=[0.05] * 20)
+    loaded = {}
+    monkeypatch.setattr(models, "expand", lambda names: ["fake"])
+    monkeypatch.setattr(models, "load", lambda name, device="auto": loaded[name])
+    monkeypatch.setattr(evaluation, "MINIMUM", 1)
+    monkeypatch.setattr(evaluation, "OPTIONS", {"n": 20, "seed": 1})
+    return loaded
+
+
+DERIVED = {"masked-marginals", "mutant-marginals", "pseudo-likelihood", "heldout-likelihood", *NEW}
+
+
+def test_recompute_runs_every_study_and_says_how_long(project, model, named):
+    named["fake"] = model
+    card = project / "data" / "models" / "fake.json"
+    before = json.loads(card.read_text())
     said = []
     found = results.recompute(say=said.append)
-    assert set(found["table"]) == {
-        "masked-marginals",
-        "mutant-marginals",
-        "pseudo-likelihood",
-        "heldout-likelihood",
-    }
-    assert set(found["status"]) == {"computed"}
-    assert sorted(p.name for p in (project / "data" / "derived" / "fake").glob("*.parquet")) == sorted(
-        f"{name}.parquet" for name in found["table"]
-    )
-    assert any(line.startswith("variant effects, fake:") and line.endswith(" s") for line in said)
+    assert set(found["table"]) == set(results.VERSIONS) == DERIVED
+    assert set(found["status"]) == {"computed"}  # the card's evaluation does not ask for them once more
+    assert {p.stem for p in (project / "data" / "derived" / "fake").glob("*.parquet")} == DERIVED
+    for title in results.STUDIES:
+        assert any(line.startswith(f"{title}, fake: ") and line.endswith(" s") for line in said)
     assert said[-1].startswith("all result tables of embedded in")
+    after = json.loads(card.read_text())
+    rows = pd.DataFrame(after.pop("evaluation"))
+    assert after == before
+    heldout = metrics.perplexity(results.read("heldout.fake"))
+    assert rows.loc[0, ["statistic", "of", "value"]].tolist() == ["perplexity", "model", round(heldout.value, 4)]
+    # the same as from the shipped tables
+    again = evaluation.evaluate(model)
+    assert set(results.records()["status"]) == {"shipped"}
+    pd.testing.assert_frame_equal(rows, again, atol=5.1e-5, rtol=0, check_dtype=False)
+
+
+def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, named):
+    named["fake"] = FakeModel(seeded, card=SimpleNamespace(bundled=False, dim=2))
+    before = {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()}
+    found = results.recompute("paper", ["fake"], say=lambda line: None)
+    assert set(found["table"]) == DERIVED and set(found["reason"]) == {"not shipped for this model"}
+    assert {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()} == before

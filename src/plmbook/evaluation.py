@@ -5,6 +5,7 @@ here their statistics are put together for the chapter on the embedded models an
 """
 
 import json
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -53,14 +54,34 @@ def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.
         from resampling proteins (genes, for the variants).
     """
     options = {"profile": profile, "progress": progress}
-    parts = [
-        held_out(results.heldout_likelihood(model, **options)),
-        variants(results.variant_effects(model, **options)),
-        contact_maps(results.contact_precision(model, **options)),
-        secondary_structure(results.secondary_structure(model, **options)),
-        localisation(results.localisation(model, **options)),
-    ]
-    return check(pd.concat(parts, ignore_index=True), EVALUATION, where=f"evaluation of {model.name}")
+    studies = {title: study(model, **options) for title, study in results.STUDIES.items()}
+    return from_studies(studies, model.name)
+
+
+def from_studies(studies: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
+    """`evaluate` where the tables are there already.
+
+    Parameters
+    ----------
+    studies : mapping of str to DataFrame
+        What each of `results.STUDIES` gave, by its title there.
+    name : str
+        Of the model, for messages.
+
+    Returns
+    -------
+    DataFrame
+        As `evaluate`.
+    """
+    tests = {
+        "held-out likelihood": held_out,
+        "variant effects": variants,
+        "contacts": contact_maps,
+        "secondary structure": secondary_structure,
+        "localisation": localisation,
+    }
+    parts = [test(studies[title]) for title, test in tests.items()]
+    return check(pd.concat(parts, ignore_index=True), EVALUATION, where=f"evaluation of {name}")
 
 
 def held_out(table: pd.DataFrame) -> pd.DataFrame:
@@ -84,9 +105,10 @@ def variants(effects: pd.DataFrame) -> pd.DataFrame:
         part = part.reset_index(drop=True)
         rows = [("AUROC", "model", *metrics.estimate(part, metrics.auroc, **OPTIONS))]
         if not few:
-            within = metrics.estimate(part, partial(metrics.within_gene_auroc, minimum=MINIMUM), **OPTIONS)
-            genes = len(metrics.gene_aurocs(part, minimum=MINIMUM))
-            rows.append(("AUROC within genes", "model", *within[:3], genes))
+            genes = metrics.gene_aurocs(part, minimum=MINIMUM)["gene"]
+            used = part[part["gene"].isin(genes)].reset_index(drop=True)  # as `metrics.summary`: the same interval
+            within = metrics.estimate(used, partial(metrics.within_gene_auroc, minimum=MINIMUM), **OPTIONS)
+            rows.append(("AUROC within genes", "model", *within[:3], len(genes)))
         parts.append(_rows(f"variant effects, {strategy.replace('-', ' ')}", data, rows))
     return pd.concat(parts, ignore_index=True)
 
@@ -150,7 +172,8 @@ def write_card(name: str, table: pd.DataFrame) -> None:
     path = paths.data() / "models" / f"{cards.card(name).name}.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     card["evaluation"] = table.round({"value": 4, "low": 4, "high": 4}).to_dict("records")
-    path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(card, indent=1) + "\n"
+    results.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _rows(test: str, data: str, rows: list[tuple]) -> pd.DataFrame:

@@ -88,6 +88,32 @@ def test_the_bundled_card_is_data(tmp_path, monkeypatch):
     assert cards.weights_path(found) == tmp_path / "models" / "plmbook_t3_tiny.safetensors"
 
 
+def test_facts_are_the_card_and_what_else_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLMBOOK_DATA", str(tmp_path))
+    told = {"evaluation": [{"test": "t", "value": 0.5, "n": 3}], "limits": ["small"], "config": {"seed": 1}}
+    tiny.write_bundled(tmp_path, **told)
+    found = cards.facts("embedded")
+    assert found == cards.facts("plmbook_t3_tiny")
+    assert {key: found[key] for key in told} == told
+    assert (found["tokens_seen"], found["source"], found["citation"]) == (12, "bundled", "")
+    assert list(found)[:3] == ["name", "family", "layers"]
+    published = cards.facts("esm2_8M")
+    assert set(published) == set(cards.Card.__dataclass_fields__) and published["parameters"] == 7_512_353
+    for each in (found, published):
+        assert json.loads(json.dumps(each))["name"] == each["name"]
+    with pytest.raises(InputError, match="did you mean 'esm2_8M'"):
+        cards.facts("esm2_8m")
+
+
+def test_two_bundled_models_are_listed_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLMBOOK_DATA", str(tmp_path))
+    tiny.write_bundled(tmp_path, "plmbook_a_general", aliases=["embedded_general"])
+    tiny.write_bundled(tmp_path, "plmbook_a")
+    assert list(all_cards())[:2] == ["plmbook_a", "plmbook_a_general"]
+    assert expand(["embedded", "embedded_general"]) == ["plmbook_a", "plmbook_a_general"]
+    assert [cards.weights_path(each).stem for each in cards.bundled_cards()] == ["plmbook_a", "plmbook_a_general"]
+
+
 def test_two_bundled_models_share_no_alias(tmp_path, monkeypatch):
     monkeypatch.setenv("PLMBOOK_DATA", str(tmp_path))
     tiny.write_bundled(tmp_path, "plmbook_a")
