@@ -37,7 +37,7 @@ APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
 # What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py readme.py),$(shell find src/plmbook -name '*.py'))
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py readme.py store.py shards.py foreign.py),$(shell find src/plmbook -name '*.py'))
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
 PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/*) _config.yml
 

@@ -268,6 +268,7 @@ maps = of_test("long-range contacts")
 levels = maps[maps["statistic"].isin(["P@L", "P@L/5"])]
 levels = levels.assign(of=levels["of"].where(levels["of"] != "model", levels["model"]))
 levels = levels.drop_duplicates(["data", "statistic", "of"])[["data", "statistic", "of", "value", "low", "high", "n"]]
+levels = levels.sort_values(["data", "statistic"], ascending=[False, True], kind="stable")
 plots.show_table(levels.rename(columns={"n": "proteins"}), caption="Long-range contacts; 95 % intervals over proteins")
 times = maps[maps["statistic"].str.startswith("P@L /")]
 plots.show_table(
@@ -393,9 +394,8 @@ lines = []
 for name in names:
     masked = ("masked residues", "held-out families")
     against_ngram = intervals.loc[(*masked, "perplexity of the n-gram / the model's", "model", name)]
-    versus = (
-        "better than" if against_ngram["low"] > 1 else "no better than" if against_ngram["high"] < 1 else "level with"
-    )
+    low, high = against_ngram["low"], against_ngram["high"]
+    versus = "better than" if low > 1 else "worse than" if high < 1 else "level with"
     own = variants[(variants["model"] == name)]
     pooled = own[own["statistic"] == "pooled"]
     whole = pooled[pooled["name"] != "pseudo likelihood"]

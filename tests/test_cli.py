@@ -183,27 +183,56 @@ def test_anything_else_exits_with_1_and_one_line_unless_debugged(folder, capsys,
 
 @pytest.mark.parametrize("pool, n_rows", [("mean", 3), ("max", 3), ("bos", 3), ("residue", 20 + 15 + 20)])
 def test_embed_writes_float16_lists_and_a_manifest(folder, pool, n_rows):
-    assert run("embed", "seqs.fasta", "-o", "out.parquet", "--pool", pool) == 0
-    table = pq.read_table("out.parquet")
+    assert run("embed", "seqs.fasta", "-o", "out", "--pool", pool) == 0
+    table = pq.read_table("out/data")
     assert str(table.schema.field("embedding").type) == "fixed_size_list<element: halffloat>[16]"
-    assert table.column_names == ["id", "position" if pool == "residue" else "length", "embedding"]
+    columns = ["position"] if pool == "residue" else ["length", "description"]
+    assert table.column_names == ["id", *columns, "embedding"]
     assert table.num_rows == n_rows
     sequences = ["MKRLVAEDGHMKRLVAEDGH", "GHWYCMKRLVAEDGH", "ACDEFGHIKLMNPQRSTVWY"]
     expected = encode.embed(models.load("embedded"), sequences, pool=pool)
     found = np.array(table["embedding"].to_pylist())
     np.testing.assert_allclose(found, np.vstack(list(expected)), rtol=2e-3, atol=1e-3)
-    facts = json.loads((folder / "out.json").read_text())
-    assert (facts["model"], facts["layer"], facts["pool"], facts["rows"]) == ("plmbook_t3_tiny", 3, pool, n_rows)
-    assert len(facts["weights"]) == len(facts["input"]["sha256"]) == 64
+    facts = json.loads((folder / "out" / "manifest.json").read_text())
+    assert (facts["model"], facts["layer"], facts["pool"]) == ("plmbook_t3_tiny", 3, pool)
+    assert [shard["rows"] for shard in facts["shards"]] == [n_rows]
+    assert facts["source"]["file"] == "seqs.fasta" and len(facts["weights"]) == len(facts["source"]["sha256"]) == 64
+
+
+def test_embed_goes_on_where_it_stopped_and_says_so(folder, capsys, monkeypatch):
+    from plmbook import store
+
+    real = store.write
+    monkeypatch.setattr(store, "write", lambda *a, **k: real(*a, **k, shard_residues=20))  # a protein a shard
+    assert run("embed", "seqs.fasta", "-o", "out") == 0
+    assert capsys.readouterr().out == "out: 3 proteins, 16 numbers each, plmbook_t3_tiny; 3 shards\n"
+    whole = {path: path.read_bytes() for path in folder.glob("out/**/*.*")}
+    assert run("embed", "seqs.fasta", "-o", "out") == 0
+    assert "was complete, nothing to do" in capsys.readouterr().out
+    next(folder.glob("out/data/embeddings-00001-*")).unlink()
+    assert run("embed", "seqs.fasta", "-o", "out") == 0
+    assert "3 shards, 2 of them were there" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in folder.glob("out/**/*.*")} == whole
+    assert run("embed", "seqs.fasta", "-o", "out", "--layer", "1") == 2
+    assert "another job: layer was 3, now 1; name another folder" in capsys.readouterr().err
+    damaged = next(folder.glob("out/data/embeddings-00002-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    assert run("embed", "seqs.fasta", "-o", "out") == 2
+    printed = capsys.readouterr().err
+    assert damaged.name in printed and "cut off" in printed and "Traceback" not in printed
 
 
 @pytest.mark.parametrize(
     "arguments, expected",
     [
-        (["--pool", "median", "-o", "out.parquet"], "--pool median"),
-        (["--layer", "9", "-o", "out.parquet"], "layers 0 to 3"),
-        (["-o", "out.tsv"], ".parquet"),
-        (["-m", "esm1v", "-o", "out.parquet"], "ensemble"),
+        (["--pool", "median", "-o", "out"], "--pool median"),
+        (["--layer", "9", "-o", "out"], "layers 0 to 3"),
+        (["-o", "out.parquet"], "the output is a folder of Parquet files; name one, such as out"),
+        (["-o", "."], "holds files but no embedding store"),
+        (["-o", "seqs.fasta"], "is a file"),
+        (["-o", "missing/out"], "does not exist"),
+        (["-m", "esm1v", "-o", "out"], "ensemble"),
+        (["--dtype", "float8", "-o", "out"], "float8"),
     ],
 )
 def test_embed_refuses(folder, capsys, arguments, expected):
@@ -218,6 +247,41 @@ def test_models_lists_every_card(folder, capsys):
     printed = capsys.readouterr().out
     for name in ("plmbook_t3_tiny", "esm2_t48_15B_UR50D", "esm1v_t33_650M_UR90S_5", "ankh_large", "prott5_xl_u50"):
         assert name in printed
+
+
+def test_models_prints_the_card_of_a_bundled_model_whole(folder, capsys):
+    path = folder.parent / "data" / "models" / "plmbook_t3_tiny.json"
+    card = json.loads(path.read_text()) | {"evaluation": [{"test": "t", "value": 0.5}], "limits": ["none \u00e9"]}
+    path.write_text(json.dumps(card))
+    printed = []
+    for name in ("plmbook_t3_tiny", "embedded"):
+        assert run("models", name) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    found = json.loads(printed[0])
+    assert {key: found[key] for key in card} == card
+    assert found["source"] == "bundled" and found["aliases"] == ["embedded"]
+
+
+def test_models_prints_the_card_of_a_published_model(folder, capsys):
+    assert run("models", "esm2_650M") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["layers"], found["dim"]) == ("esm2_t33_650M_UR50D", 33, 1280)
+    assert found["licence"] == "MIT" and found["source"].startswith("https://")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("ankh_bass", "model 'ankh_bass': unknown; did you mean 'ankh_base'"),
+        ("embeded", "model 'embeded': unknown; did you mean 'embedded'?"),
+        ("esm1v", "model 'esm1v': an ensemble of 5 models, expected one: esm1v_t33_650M_UR90S_1"),
+    ],
+)
+def test_models_names_the_nearest_of_an_unknown_name(folder, capsys, name, said):
+    assert run("models", name) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err and printed.out == "" and "Traceback" not in printed.err
 
 
 def test_verify_notices_a_changed_file(folder, capsys):

@@ -218,7 +218,7 @@ def effects(
 @app.command()
 def embed(
     fasta: Fasta,
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .parquet file.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A folder.", show_default=False)],
     model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = "embedded",
     pool: Annotated[str, typer.Option(help=f"{', '.join(POOLS)}.")] = "mean",
     layer: Annotated[int, typer.Option(help="0 (before the first layer) to the last; -1 is the last.")] = -1,
@@ -227,29 +227,38 @@ def embed(
     dtype: Dtype = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Embed proteins: one Parquet file with id, length and embedding (float16), and a manifest NAME.json beside it.
+    """Embed proteins into a folder: Parquet files in DIR/data (float16), and manifest.json that says what made them.
 
-    With --pool residue there is one row per residue: id, position (from 1), embedding.
+    One row per protein: id, length, description, embedding; with --pool residue one per residue: id, position (from 1),
+    embedding. An interrupted job goes on where it stopped when the same line is run again.
     """
-    from plmbook import encode, models, tables
+    from plmbook import models, store, tables
 
     (card,) = _cards([model], several=False)
     _one_of("pool", pool, POOLS)
     if not -1 <= layer <= card.layers:
         raise InputError(f"--layer {layer}: {card.name} has the layers 0 to {card.layers} (-1 is the last)")
-    manifest = output.with_suffix(".json")
-    _check_output(output, (".parquet",), inputs=[fasta])
-    _check_output(manifest, (".json",), inputs=[fasta])
+    if output.suffix in (".parquet", ".tsv", ".csv", ".pt", ".h5", ".json"):
+        raise InputError(f"{output}: the output is a folder of Parquet files; name one, such as {output.stem}")
+    if not output.parent.is_dir():
+        raise InputError(f"{output}: the folder {output.parent} does not exist; make it first")
+    if not os.access(output if output.is_dir() else output.parent, os.W_OK):
+        raise InputError(f"{output}: cannot be written to")
+    before = store.existing(output)
     proteins = tables.read_fasta(fasta)
     _check_lengths(proteins, card, long)
     loaded = models.load(card.name, device=device, dtype=dtype)
-    vectors = encode.embed(
-        loaded, proteins["sequence"].tolist(), layer=layer, pool=pool, long=long, progress=_bars(quiet)
-    )
-    table = _embedding_table(proteins, vectors, pool)
-    facts = _embedding_facts(loaded, card, fasta, table, pool=pool, layer=layer, long=long)
-    _write_embeddings(table, facts, output, manifest)
-    print(f"{output}: {len(proteins)} proteins, {facts['dimension']} numbers each, {card.name}")
+    options = {"layer": layer, "pool": pool, "long": long, "progress": _bars(quiet)}
+    computed = store.write(output, loaded, proteins, source=fasta, **options)
+    facts = store.manifest(output)
+    n_shards = len(facts["shards"])
+    what = f"{len(proteins)} proteins, {facts['dimension']} numbers each, {card.name}"
+    if computed == n_shards and before is None:
+        print(f"{output}: {what}; {n_shards} shards")
+    elif computed or not before.get("complete"):
+        print(f"{output}: {what}; {n_shards} shards, {n_shards - computed} of them were there")
+    else:
+        print(f"{output}: {what}; was complete, nothing to do")
 
 
 @app.command()
@@ -391,54 +400,6 @@ def _write_table(table, path: Path) -> None:
             table.to_csv(temporary, sep="\t", index=False, float_format="%.6f", lineterminator="\n")
 
     write_atomically(path, write)
-
-
-def _embedding_table(proteins, vectors, pool: str):
-    """Arrow table: id, length, embedding (fixed-size list of float16); per residue: id, position, embedding."""
-    import numpy as np
-    import pyarrow as pa
-
-    stacked = np.concatenate(vectors) if pool == "residue" else np.asarray(vectors)
-    if not np.isfinite(stacked).all() or np.abs(stacked).max() > np.finfo(np.float16).max:
-        raise RuntimeError("an embedding holds values that float16 cannot")
-    flat = pa.array(stacked.astype(np.float16).ravel())
-    embedding = pa.FixedSizeListArray.from_arrays(flat, stacked.shape[1])
-    if pool == "residue":
-        counts = [len(v) for v in vectors]
-        position = np.concatenate([np.arange(1, n + 1) for n in counts])
-        columns = {"id": np.repeat(proteins["id"].to_numpy(dtype=object), counts), "position": position}
-    else:
-        columns = {"id": proteins["id"].to_numpy(dtype=object), "length": proteins["length"].to_numpy()}
-    return pa.table({name: pa.array(values) for name, values in columns.items()} | {"embedding": embedding})
-
-
-def _embedding_facts(loaded, card, fasta: Path, table, *, pool: str, layer: int, long: str) -> dict:
-    """What made an embedding file: enough to make it again, or to see that another is not like it."""
-    import hashlib
-    from importlib.metadata import version
-
-    return {
-        "model": card.name,
-        "weights": loaded.weights_hash,
-        "layer": card.layers if layer == -1 else layer,
-        "pool": pool,
-        "long": long,
-        "computed_in": str(getattr(loaded, "dtype", "float32")),
-        "stored_as": "float16",
-        "dimension": table.schema.field("embedding").type.list_size,
-        "rows": table.num_rows,
-        "input": {"file": fasta.name, "sha256": hashlib.sha256(fasta.read_bytes()).hexdigest()},
-        "versions": {"plmbook": __version__} | {p: version(p) for p in ("torch", "fair-esm", "numpy", "pyarrow")},
-    }
-
-
-def _write_embeddings(table, facts: dict, output: Path, manifest: Path) -> None:
-    import pyarrow.parquet as pq
-
-    from plmbook.results import write_atomically
-
-    write_atomically(output, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
-    write_atomically(manifest, lambda temporary: temporary.write_text(json.dumps(facts, indent=1) + "\n"))
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -557,12 +557,12 @@ def contact_precision(table: pd.DataFrame, *, value: str = "p_at_l", times: floa
     """
     shown = _series(table)
     figure, axes = _canvas(3.2, columns=len(shown), sharex=True, sharey=True)
-    right = 1.05 * table["background"].max()
+    right, top = (1.05 * table[name].max() for name in ("background", value))
     for ax, (name, colour, part) in zip(axes, shown, strict=True):
         ax.plot([0, right], [0, right], color="#999999", linewidth=0.8, linestyle=":")
         ax.plot([0, right], [0, times * right], color="#999999", linewidth=0.8, linestyle="--")
         ax.scatter(part["background"], part[value], s=22, alpha=0.8, linewidths=0, **_mark(colour))
-        ax.set(title=name, xlabel="share of contacts, all pairs", xlim=(0, right), ylim=(-0.02, None))
+        ax.set(title=name, xlabel="share of contacts, all pairs", xlim=(0, right), ylim=(-0.02 * top, top))
         ax.grid()
     axes[0].set_ylabel("share of contacts, best L pairs")
     return figure
