@@ -118,7 +118,7 @@ plots.show(
     sizes,
     "01_sizes",
     profile=profile,
-    caption="Parameters of each model: the embedded model (diamond), ESM-2 (circles), ESM-1v (squares), others (grey).",
+    caption="Parameters of each model: the embedded models (diamond: default, plus: general), ESM-2 (circles), ESM-1v (squares), others (grey).",
 )
 
 # %% [markdown]

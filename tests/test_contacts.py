@@ -211,16 +211,6 @@ def test_ratio_is_of_means_over_proteins():
         contacts.ratio_of_means(table.assign(background=0.0))
 
 
-def test_summary_has_the_means_and_their_ratio(proteins):
-    model = fake_model(proteins, knows=True)
-    table = contacts.contact_precision(model, proteins, train_ids=["p0", "p1"]).assign(model="fake", set="kept")
-    found = contacts.summary(table, n=50).set_index("statistic")
-    assert found["value"]["P@L"] == pytest.approx(table["p_at_l"].mean())
-    assert found["value"]["P@L / background"] == pytest.approx(table["p_at_l"].mean() / table["background"].mean())
-    assert (found["n_proteins"] == 6).all()
-    assert ((found["low"] <= found["value"]) & (found["value"] <= found["high"])).all()
-
-
 # --- the bundled table ---
 
 

@@ -309,6 +309,7 @@ def test_relatives_are_counted_and_are_proteins_of_the_tests():
     relatives = tables.load("relatives")
     counts = relatives.groupby(["table", "source"]).size().to_dict()
     assert counts == {
+        ("genes", "general"): 22,
         ("heldout", "general"): 90,
         ("kept_structures", "general"): 30,
         ("kept_structures", "orthologs"): 2,

@@ -124,7 +124,9 @@ def test_variant_effects_pooled_and_within_genes(monkeypatch):
     assert pooled["n"] == 9  # the VUS is no row of it
     assert within["value"] == pytest.approx((3 / 4 + 3 / 4) / 2)
     assert within["n"] == 2  # genes
-    masked = by_name(found[found["test"].str.endswith("masked marginals")])
+    masked = found[found["test"].str.endswith("masked marginals")]
+    assert masked["data"].unique().tolist() == [evaluation.GENES, evaluation.UNREAD_GENES]
+    masked = by_name(masked[masked["data"] == evaluation.GENES])
     assert (masked[["value", "low", "high"]] == 1).all(axis=None)
 
 
@@ -132,7 +134,26 @@ def test_a_sample_says_so_and_has_no_number_within_genes(monkeypatch):
     monkeypatch.setattr(evaluation, "MINIMUM", 1)
     found = evaluation.variants(variants_table())
     sample = found[found["test"].str.endswith("pseudo likelihood")]
-    assert sample[["data", "statistic", "n"]].values.tolist() == [["a sample of ClinVar, 53 genes", "AUROC", 4]]
+    assert sample[["data", "statistic", "n"]].values.tolist() == [
+        ["a sample of ClinVar, genes of at most 210 residues", "AUROC", 4]
+    ]
+
+
+def test_genes_that_have_a_relative_among_the_general_proteins_are_left_out(monkeypatch):
+    monkeypatch.setattr(evaluation, "MINIMUM", 1)
+    monkeypatch.setattr(evaluation.results, "read_in_training", lambda table: {"A"} if table == "genes" else set())
+    found = evaluation.variants(variants_table())
+    unread = by_name(found[found["data"] == evaluation.UNREAD_GENES])
+    assert unread["n"]["AUROC", "model"] == 5  # four of B and the P/LP of C
+    assert unread["n"]["AUROC within genes", "model"] == 1
+
+
+def test_what_needs_no_model_has_the_published_numbers():
+    found = by_name(evaluation.variants_without_a_model())
+    assert {of for _, of in found.index} == {"alignment column", "share of the gene", *evaluation.PUBLISHED.values()}
+    assert found["value"]["AUROC", "alignment column"] == pytest.approx(0.890, abs=5e-4)
+    assert found["n"]["AUROC", "alignment column"] == 3_376 + 688
+    assert found["value"]["AUROC within genes", "share of the gene"] == 0.5
 
 
 def test_the_chapter_on_variants_has_the_same_numbers(monkeypatch):
@@ -218,7 +239,7 @@ def test_the_whole_has_the_schema_and_every_study(evaluated):
     ]
     inside = (evaluated["low"] <= evaluated["value"]) & (evaluated["value"] <= evaluated["high"])
     assert inside[evaluated["statistic"] != "Matthews correlation"].all()
-    assert (evaluated["of"] == "model").sum() == 3 + 5 + 2 * 4 + 2 + 2
+    assert (evaluated["of"] == "model").sum() == 3 + 7 + 2 * 4 + 2 + 2
 
 
 def test_a_number_that_is_missing_is_refused(monkeypatch):

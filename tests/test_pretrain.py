@@ -100,14 +100,20 @@ def test_the_mask_is_that_of_bert():
     assert torch.equal(corrupted, again)
 
 
-def letters(pieces):
-    return ["".join(ALPHABET.get_tok(int(token)) for token in piece) for piece in pieces]
+def letters(proteins, drawn):
+    """The residues of what `Proteins.draw` gave, as text."""
+    return ["".join(ALPHABET.get_tok(int(token)) for token in proteins.tokens[start:end]) for _, start, end in drawn]
+
+
+def texts(sources, batch):
+    """The same for a whole batch."""
+    return [letters(sources[name], [place])[0] for name, *place in batch]
 
 
 def test_a_piece_lies_inside_its_protein_and_every_residue_is_read():
     proteins = pretrain.Proteins(["ACDEF" * 20, "KLM", "W"], ALPHABET)
     rng = np.random.default_rng(0)
-    drawn = letters(proteins.draw(rng, 40) for _ in range(4000))
+    drawn = letters(proteins, (proteins.draw(rng, 40) for _ in range(4000)))
     assert {len(piece) for piece in drawn} == {40, 3, 1}
     assert all(piece in "ACDEF" * 20 for piece in drawn if len(piece) == 40)
     assert {piece for piece in drawn if len(piece) < 40} == {"KLM", "W"}
@@ -121,8 +127,8 @@ def test_a_piece_lies_inside_its_protein_and_every_residue_is_read():
 def test_only_the_pool_is_drawn_from():
     proteins = pretrain.Proteins(["AAAA", "CCCC", "DDDD"], ALPHABET)
     rng = np.random.default_rng(0)
-    assert set(letters(proteins.draw(rng, 9, pool=2) for _ in range(100))) == {"AAAA", "CCCC"}
-    assert set(letters(proteins.draw(rng, 9, pool=99) for _ in range(100))) == {"AAAA", "CCCC", "DDDD"}
+    assert set(letters(proteins, (proteins.draw(rng, 9, pool=2) for _ in range(100)))) == {"AAAA", "CCCC"}
+    assert set(letters(proteins, (proteins.draw(rng, 9, pool=99) for _ in range(100)))) == {"AAAA", "CCCC", "DDDD"}
 
 
 def test_the_curriculum_grows_the_pool_and_lets_a_source_join_late(tmp_path):
@@ -133,7 +139,7 @@ def test_the_curriculum_grows_the_pool_and_lets_a_source_join_late(tmp_path):
         "general.fasta": pretrain.Proteins(["AAAA", "CCCC"], ALPHABET),
         "orthologs.fasta": pretrain.Proteins(["DDDD", "EEEE", "FFFF"], ALPHABET),
     }
-    seen = [set(letters(pretrain.draw_batch(sources, config, step))) for step in range(5)]
+    seen = [set(texts(sources, pretrain.draw_batch(sources, config, step))) for step in range(5)]
     assert seen[0] == {"DDDD"}
     assert seen[1] == {"DDDD", "EEEE"}
     assert seen[2] == {"DDDD", "EEEE", "FFFF"}
@@ -147,18 +153,31 @@ def test_a_batch_is_a_function_of_the_step_and_gives_each_source_its_share(tmp_p
         "orthologs.fasta": pretrain.Proteins(["C" * 90] * 5, ALPHABET),
     }
     batch = pretrain.draw_batch(sources, config, 3)
-    again = pretrain.draw_batch(sources, config, 3)
-    assert letters(batch) == letters(again) != letters(pretrain.draw_batch(sources, config, 4))
-    assert [len(piece) for piece in batch] == sorted(len(piece) for piece in batch)
-    assert {len(piece) for piece in batch} == {30, 40}  # at most max_length
-    assert np.mean([piece.startswith("C") for piece in letters(batch)]) == pytest.approx(0.75, abs=0.1)
+    assert batch == pretrain.draw_batch(sources, config, 3) != pretrain.draw_batch(sources, config, 4)
+    pieces = texts(sources, batch)
+    assert [len(piece) for piece in pieces] == sorted(len(piece) for piece in pieces)
+    assert {len(piece) for piece in pieces} == {30, 40}  # at most max_length
+    assert np.mean([piece.startswith("C") for piece in pieces]) == pytest.approx(0.75, abs=0.1)
+
+
+def test_what_was_read_is_counted_by_drawing_it_again(tmp_path):
+    config = pretrain.read_config(write_run(tmp_path, tokens_per_step=100))
+    sources = {
+        "general.fasta": pretrain.Proteins(["A" * 30] * 5, ALPHABET),
+        "orthologs.fasta": pretrain.Proteins(["C" * 90] * 5, ALPHABET),
+    }
+    found = pretrain.count_read(sources, config, 50)
+    batches = [piece for step in range(50) for piece in pretrain.draw_batch(sources, config, step)]
+    assert found["orthologs.fasta"]["proteins"] == 5
+    assert sum(each["pieces"] for each in found.values()) == len(batches)
+    assert sum(each["residues"] for each in found.values()) == sum(len(text) for text in texts(sources, batches))
 
 
 def test_pieces_are_short_before_whole_from(tmp_path):
     config = pretrain.read_config(write_run(tmp_path, crop=10, whole_from=6, sources={"general.fasta": 1.0}))
     sources = {"general.fasta": pretrain.Proteins(["A" * 90], ALPHABET)}
-    assert {len(piece) for piece in pretrain.draw_batch(sources, config, 5)} == {10}
-    assert {len(piece) for piece in pretrain.draw_batch(sources, config, 6)} == {40}
+    assert {len(piece) for piece in texts(sources, pretrain.draw_batch(sources, config, 5))} == {10}
+    assert {len(piece) for piece in texts(sources, pretrain.draw_batch(sources, config, 6))} == {40}
 
 
 def test_heads_look_at_the_neighbours_they_are_told_to(tmp_path):
@@ -228,6 +247,13 @@ def test_a_checkpoint_goes_on_with_its_own_settings_only(tmp_path):
     with pytest.raises(InputError, match=r"learning_rate was 0\.005, is 0\.5"):
         pretrain.train(write_run(tmp_path, learning_rate=0.5))
     assert pretrain.train(write_run(tmp_path, steps=14)) is not None  # a longer run is the same run
+
+
+@pytest.mark.parametrize("changes", [{"steps": 6}, {"decay": 10}, {"whole_from": 2, "crop": 20}])
+def test_a_schedule_is_not_changed_for_steps_already_made(tmp_path, changes):
+    pretrain.train(write_run(tmp_path, crop=20), stop_after=5)  # the checkpoint is of step 4
+    with pytest.raises(InputError, match="would change the 4 steps already made"):
+        pretrain.train(write_run(tmp_path, **{"crop": 20, **changes}))
 
 
 def test_what_is_not_yaml_is_refused_with_its_line(tmp_path):

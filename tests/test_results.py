@@ -384,7 +384,7 @@ def test_a_model_that_is_not_bundled_ships_nothing(project):
 
 
 def test_pseudo_sample_is_seeded_stratified_and_of_short_genes():
-    genes = pd.DataFrame({"gene": ["S", "L"], "length": [200, 201]})
+    genes = pd.DataFrame({"gene": ["S", "L"], "length": [210, 211]})
     variants = pd.DataFrame(
         {
             "gene": ["S"] * 100 + ["L"] * 100,

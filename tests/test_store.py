@@ -136,7 +136,8 @@ def test_pandas_and_pyarrow_read_the_folder_as_it_is(tmp_path, proteins, pool):
 
 @pytest.mark.parametrize("pool", ["mean", "residue"])
 def test_polars_reads_the_folder_as_it_is(tmp_path, proteins, pool):
-    polars = pytest.importorskip("polars")
+    import polars
+
     store.write(tmp_path / "s", model(), proteins, pool=pool, **OPTIONS)
     expected = store.read(tmp_path / "s")
     found = polars.read_parquet(tmp_path / "s" / "data")
@@ -147,7 +148,8 @@ def test_polars_reads_the_folder_as_it_is(tmp_path, proteins, pool):
 @pytest.mark.parametrize("pool", ["mean", "residue"])
 def test_datasets_reads_the_folder_as_it_is(tmp_path, proteins, pool, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     store.write(tmp_path / "s", model(), proteins, pool=pool, **OPTIONS)
     expected = store.read(tmp_path / "s")
     (found,) = datasets.load_dataset("parquet", data_dir=str(tmp_path / "s"), cache_dir=str(tmp_path / "c")).values()

@@ -4,8 +4,8 @@ Writes secondary_structure.parquet and localisation.parquet, and prints the coun
 
 Secondary structure: the tests are the CB513 chains with the DSSP states that NetSurfP-2.0 gave them; several CB513
 domains of one chain are one row, and a chain of which no residue counts is none.  The training proteins are a seeded
-draw from NetSurfP-2.0's training set as FLIP holds it, less what MMseqs2 finds related to a CB513 chain (25 % identity
-over half of the shorter one, E < 1e-3: the rule of that split, checked again).
+draw from NetSurfP-2.0's training set as FLIP holds it, less what MMseqs2 finds related to a CB513 chain (25 % identity,
+lengths at most twice apart, E < 1e-3: the rule of that split, checked again).
 Localisation: DeepLoc 1.0.  The tests are a seeded draw from its test set, the same share of each class; the training
 proteins are those of its training set that the authors of Light Attention set aside for validation.  A protein counts
 where the label in its header is the one of DeepLoc's own list, which has one of ten classes for each protein.

@@ -2,7 +2,7 @@
 
 The method is that of Rao et al. (2020, Transformer protein language models are unsupervised structure learners): each
 attention map is made symmetric and corrected for the average product (APC), and one logistic regression for all
-proteins weighs the maps (layers x heads numbers a pair of residues).  It is fitted on 20 proteins with a known
+proteins weighs the maps (layers x heads numbers a pair of residues).  It is fitted on at most 20 proteins with a known
 structure; the model itself never sees a coordinate.
 
 Two residues are in *contact* where their C-beta atoms (C-alpha of glycine) are less than 8 angstrom apart.  Pairs are
@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.errors import InputError
-from plmbook.metrics import Estimate, mean_over_genes
+from plmbook.metrics import Estimate
 
 CUTOFF = 8.0  # angstrom between C-beta atoms
 CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
@@ -594,44 +594,6 @@ def ratio_of_means(
     sums = sums[sums[:, 1] > 0]
     low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
     return Estimate(float(numbers[:, 0].sum() / numbers[:, 1].sum()), float(low), float(high), len(numbers))
-
-
-def summary(table: pd.DataFrame, *, by: Sequence[str] = ("model", "set"), n: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Precision, baselines and their ratios as means over proteins, with 95 % intervals from resampling proteins.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Of `contact_precision`, with the columns `by`.
-    by : sequence of str
-        What one line of the summary is about.
-    n, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `by`, statistic (str), value, low, high (float64), n_proteins (int64).
-    """
-    means = {
-        "P@L": "p_at_l",
-        "P@L/2": "p_at_l2",
-        "P@L/5": "p_at_l5",
-        "background": "background",
-        "separation only, P@L": "separation_only_p_at_l",
-        "separation only, P@L/5": "separation_only_p_at_l5",
-    }
-    ratios = {
-        "P@L / background": ("p_at_l", "background"),
-        "P@L/5 / background": ("p_at_l5", "background"),
-        "P@L / separation only": ("p_at_l", "separation_only_p_at_l"),
-    }
-    rows = []
-    for names, part in table.groupby(list(by), sort=False):
-        found = {label: mean_over_genes(part[column], n=n, seed=seed) for label, column in means.items()}
-        found |= {label: ratio_of_means(part, *columns, n=n, seed=seed) for label, columns in ratios.items()}
-        rows += [(*names, label, *estimate) for label, estimate in found.items()]
-    return pd.DataFrame(rows, columns=[*by, "statistic", "value", "low", "high", "n_proteins"])
 
 
 # --- pieces ----------------------------------------------------------------------------------------------

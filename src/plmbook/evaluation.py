@@ -11,10 +11,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from plmbook import contacts, metrics, neighbours, paths, probes, results
+from plmbook import alignment, contacts, metrics, neighbours, paths, probes, results, tables
 from plmbook.models import cards
 from plmbook.tables import Column, Schema, check
 
+GENES, UNREAD_GENES = "ClinVar, 53 genes", "ClinVar, genes without a relative among the general proteins"
+PUBLISHED = {"esm2_t33_650M_UR50D": "ESM-2 650M, published", "esm1v": "ESM-1v, published"}
 MINIMUM = 5  # variants of each class that a gene needs for an AUROC of its own
 OPTIONS = {"n": 1000, "seed": results.SEED}  # of every bootstrap
 
@@ -97,20 +99,49 @@ def held_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants(effects: pd.DataFrame) -> pd.DataFrame:
-    """AUROC of P/LP against B/LB by strategy, pooled and within genes; `effects` as `results.variant_effects`."""
+    """AUROC of P/LP against B/LB by strategy, pooled and within genes; `effects` as `results.variant_effects`.
+
+    Masked marginals also without the genes that have a relative among the general proteins.
+    """
+    few = f"a sample of ClinVar, genes of at most {results.PSEUDO_LENGTH} residues"
     parts = []
     for strategy, part in metrics.labelled(effects).groupby("strategy", sort=False):
-        few = strategy == "pseudo-likelihood"
-        data = f"{'a sample of ' if few else ''}ClinVar, 53 genes"
-        part = part.reset_index(drop=True)
-        rows = [("AUROC", "model", *metrics.estimate(part, metrics.auroc, **OPTIONS))]
-        if not few:
-            genes = metrics.gene_aurocs(part, minimum=MINIMUM)["gene"]
-            used = part[part["gene"].isin(genes)].reset_index(drop=True)  # as `metrics.summary`: the same interval
-            within = metrics.estimate(used, partial(metrics.within_gene_auroc, minimum=MINIMUM), **OPTIONS)
-            rows.append(("AUROC within genes", "model", *within[:3], len(genes)))
-        parts.append(_rows(f"variant effects, {strategy.replace('-', ' ')}", data, rows))
+        test = f"variant effects, {strategy.replace('-', ' ')}"
+        if strategy == "pseudo-likelihood":
+            pooled = metrics.estimate(part.reset_index(drop=True), metrics.auroc, **OPTIONS)
+            parts.append(_rows(test, few, [("AUROC", "model", *pooled)]))
+            continue
+        parts.append(_rows(test, GENES, _aurocs(part, "model")))
+        if strategy == "masked-marginals":
+            unread = part[~part["gene"].isin(results.read_in_training("genes"))]
+            parts.append(_rows(test, UNREAD_GENES, _aurocs(unread, "model")))
     return pd.concat(parts, ignore_index=True)
+
+
+def variants_without_a_model() -> pd.DataFrame:
+    """The same of what needs no model here: the alignment column, the share of P/LP in the gene, published scores.
+
+    Each on the matching variants that it has.
+    """
+    matching = results.matching_variants()
+    published = tables.load("published_effects")
+    published = published[published["model"].isin(PUBLISHED)].rename(columns={"model": "of"})
+    column = alignment.effects(tables.load("alignment"), matching)[["gene", "mutation", "score"]]
+    share = metrics.labelled(matching.assign(score=0.0))
+    share = share.assign(score=metrics.gene_share(share), of="share of the gene")
+    scores = pd.concat([column.assign(of="alignment column"), share, published])[["gene", "mutation", "of", "score"]]
+    scores = metrics.labelled(matching.merge(scores, on=["gene", "mutation"]))
+    rows = [row for of, part in scores.groupby("of", sort=False) for row in _aurocs(part, PUBLISHED.get(of, of))]
+    return _rows("variant effects, without a model here", GENES, rows)
+
+
+def _aurocs(part: pd.DataFrame, of: str) -> list[tuple]:
+    part = part.reset_index(drop=True)
+    qualifying = metrics.gene_aurocs(part, minimum=MINIMUM)["gene"]
+    inside = part[part["gene"].isin(qualifying)].reset_index(drop=True)  # as `metrics.summary`
+    within = metrics.estimate(inside, partial(metrics.within_gene_auroc, minimum=MINIMUM), **OPTIONS)
+    pooled = metrics.estimate(part, metrics.auroc, **OPTIONS)
+    return [("AUROC", of, *pooled), ("AUROC within genes", of, *within[:3], len(qualifying))]
 
 
 def contact_maps(table: pd.DataFrame) -> pd.DataFrame:

@@ -37,7 +37,7 @@ PAGE_WIDTH = 600  # CSS pixels on a wide page
 CLASS_COLOURS = {PATHOGENIC: "#D55E00", BENIGN: "#0072B2", "VUS": "#999999", "Other": "#BBBBBB"}
 
 BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
-GENERAL = "bundled, general"  # the bundled model that read no family of the 53 genes
+GENERAL = "bundled, general"  # the bundled model that read none of the clusters of the 53 genes
 RUN_HERE = BUNDLED  # beside published scores, whatever model of a profile was run has this colour
 MODEL_COLOURS = {
     BUNDLED: "#CC79A7",

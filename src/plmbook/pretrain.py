@@ -2,8 +2,9 @@
 
 The task is ESM-2's (Lin et al. 2023): of the chosen residues 80 % are shown as <mask>, 10 % as a random residue, 10 %
 unchanged, and the loss is the cross-entropy at the chosen residues.  Sequences are packed end to end (no padding), so
-a step costs what its residues cost.  Everything random is a function of the seed and the step: a run that is killed and
-started again goes on from its last checkpoint with the same batches, masks and weights as one that never stopped.
+a step costs what its residues cost.  Everything random is a function of the configuration, the files and the step: a
+run that is killed and started again goes on from its last checkpoint with the same batches, masks and weights as one
+that never stopped (on the same machine, with as many threads).
 
 Three things make few tokens go far (`data/README.md` has what each was measured to give): attention heads that look at
 their neighbours from the first step on (`look_at_neighbours`), a pool of proteins that starts small and grows
@@ -29,7 +30,7 @@ from plmbook.models import packed
 from plmbook.residues import AMINO_ACIDS
 from plmbook.tables import read_fasta
 
-# What a run may change when it goes on: how long it is, where things lie, and what is written down on the way.
+# What a run may change when it goes on: its schedule from here on, where things lie, what is written down on the way.
 CHANGEABLE = {
     "steps",
     "decay",
@@ -166,8 +167,10 @@ class Proteins:
         self.tokens = table[np.frombuffer("".join(sequences).encode("ascii"), dtype=np.uint8)]
         self.edges = np.concatenate([[0], np.cumsum([len(sequence) for sequence in sequences])]).astype(np.int64)
 
-    def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> np.ndarray:
-        """A piece around a random residue: long proteins are read by their length, and every residue as often.
+    def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> tuple[int, int, int]:
+        """A piece around a random residue, so that a protein is chosen in proportion to its length.
+
+        Residues of proteins shorter than a piece, and the ends of long ones, are read less often.
 
         Parameters
         ----------
@@ -179,18 +182,21 @@ class Proteins:
 
         Returns
         -------
-        uint8 array (at most `length`,)
+        protein : int
+            Its number.
+        start, end : int
+            The piece is `tokens[start:end]`.
         """
         last = int(min(pool, len(self.edges) - 1))
         residue = rng.integers(self.edges[last])
         protein = np.searchsorted(self.edges, residue, side="right") - 1
         first, end = self.edges[protein], self.edges[protein + 1]
         start = max(first, min(residue - rng.integers(length), end - length))
-        return self.tokens[start : min(start + length, end)]
+        return int(protein), int(start), int(min(start + length, end))
 
 
-def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[np.ndarray]:
-    """The pieces of one step: a function of the seed and the step alone.
+def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[tuple[str, int, int, int]]:
+    """The pieces of one step: a function of the configuration, the files and the step alone.
 
     Parameters
     ----------
@@ -202,9 +208,9 @@ def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[
 
     Returns
     -------
-    list of uint8 arrays
-        Together at least `tokens_per_step` tokens (BOS and EOS counted), the shortest first: attention runs over equal
-        lengths at once.
+    list of (source, protein, start, end)
+        As `Proteins.draw`; together at least `tokens_per_step` tokens (BOS and EOS counted), the shortest first:
+        attention runs over equal lengths at once.
     """
     rng = np.random.default_rng([config.seed, 1, step])
     names = list(config.sources)
@@ -215,9 +221,27 @@ def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[
     pieces, n_tokens = [], 0
     while n_tokens < config.tokens_per_step:
         number = rng.choice(len(names), p=shares / shares.sum())
-        pieces.append(sources[names[number]].draw(rng, length, pool=pools[number]))
-        n_tokens += len(pieces[-1]) + 2
-    return sorted(pieces, key=len)
+        protein, start, end = sources[names[number]].draw(rng, length, pool=pools[number])
+        pieces.append((names[number], protein, start, end))
+        n_tokens += end - start + 2
+    return sorted(pieces, key=lambda piece: piece[3] - piece[2])
+
+
+def count_read(sources: dict[str, Proteins], config: Config, steps: int) -> dict[str, dict[str, int]]:
+    """What a run has read after some steps, found by drawing its batches again.
+
+    Returns
+    -------
+    dict of str -> dict
+        By source: pieces, proteins (distinct ones, of which at least a piece was read), residues (with repeats).
+    """
+    proteins, found = {name: set() for name in sources}, {name: {"pieces": 0, "residues": 0} for name in sources}
+    for step in range(steps):
+        for name, protein, start, end in draw_batch(sources, config, step):
+            proteins[name].add(protein)
+            found[name]["pieces"] += 1
+            found[name]["residues"] += end - start
+    return {name: {"proteins": len(proteins[name]), **counts} for name, counts in found.items()}
 
 
 def _pool(curriculum, step: int) -> float:
@@ -386,7 +410,7 @@ def train(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
-        _refuse_another_run(config, saved["config"], checkpoint)
+        _refuse_another_run(config, saved["config"], saved["state"]["step"], checkpoint)
         model.load_state_dict(saved["model"])
         for optimizer, its_state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(its_state)
@@ -397,7 +421,8 @@ def train(
     bar = tqdm(total=config.steps, initial=first_step, unit="step", disable=not progress)
     while state["step"] < config.steps:
         step = state["step"]
-        tokens, lengths = assemble(draw_batch(sources, config, step), model.alphabet)
+        drawn = [sources[name].tokens[start:end] for name, _, start, end in draw_batch(sources, config, step)]
+        tokens, lengths = assemble(drawn, model.alphabet)
         corrupted, chosen = corrupt(tokens, model.alphabet, config.mask_share, [config.seed, step])
         with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
             loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
@@ -484,13 +509,21 @@ def _validation_sequences(path: Path, n: int) -> list[str]:
     return [sequences[place] for place in places]
 
 
-def _refuse_another_run(config: Config, saved: str, checkpoint: Path) -> None:
+def _refuse_another_run(config: Config, saved: str, steps: int, checkpoint: Path) -> None:
     """A checkpoint goes on with the settings that it was made with, or not at all."""
     before, now = json.loads(saved), json.loads(json.dumps(asdict(config)))
     changed = [name for name in now if name not in CHANGEABLE and now[name] != before.get(name)]
     if changed:
         told = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise InputError(f"{checkpoint}: made with other settings ({told}); put them back or name another `out`")
+    past = Config(**before)
+    if min(steps, past.whole_from) != min(steps, config.whole_from) or any(
+        learning_rate(past, step) != learning_rate(config, step) for step in range(steps)
+    ):
+        raise InputError(
+            f"{checkpoint}: steps, decay or whole_from would change the {steps} steps already made; "
+            "put them back or name another `out`"
+        )
 
 
 def _save_atomically(payload: dict, path: Path) -> None:

@@ -454,7 +454,7 @@ def read_in_training(table: str) -> set[str]:
 
     Parameters
     ----------
-    table : {"heldout", "secondary_structure", "kept_structures"}
+    table : {"heldout", "secondary_structure", "kept_structures", "genes"}
 
     Returns
     -------
@@ -471,7 +471,7 @@ def contact_precision(
     """Contacts among the best pairs by attention: structures of families that training never saw, and the 53 genes.
 
     Each protein is tested once, by a regression fitted on at most 20 kept-aside proteins of other families: see
-    `contacts.cross_fit`. `contacts.summary` makes means, baselines and ratios of it.
+    `contacts.cross_fit`.
 
     Returns
     -------
