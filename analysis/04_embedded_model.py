@@ -37,6 +37,7 @@ from plmbook.published import published
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 names = models.expand(model_names)
+short = {default: "default", general: "general"}  # what the tables call them
 seed = evaluation.OPTIONS["seed"]
 
 # %% [markdown]
@@ -55,18 +56,21 @@ def described(card: dict) -> dict:
         "architecture": f"ESM-2: {card['layers']} layers, width {card['dim']}, {card['heads']} heads",
         "parameters": f"{card['parameters']:,}",
         "longest protein": f"{card['max_length']:,} residues",
-        "read": card["training_data"],
         "tokens seen": f"{card['tokens_seen']:,}",
         "steps": f"{card['steps']:,} of about {card['tokens_seen'] / card['steps']:,.0f} tokens",
         "residues in the loss": f"{config['mask_share']:.0%}",
         "pieces": f"{config['crop']} residues, whole proteins from step {config['whole_from']:,} on",
         "training time": f"{card['training_seconds'] / 60:.0f} minutes, one thread",
         "licence": card["licence"],
-        "sha256 of the weights": card["sha256"],
+        "sha256 of the weights": f"{card['sha256'][:12]}...",
     }
 
 
-plots.show_table(pd.DataFrame({name: described(card) for name, card in facts.items()}).rename_axis("").reset_index())
+plots.show_table(
+    pd.DataFrame({f"{short[name]}, {name}": described(card) for name, card in facts.items()})
+    .rename_axis("")
+    .reset_index()
+)
 
 # %% [markdown]
 # ## What they have read
@@ -96,7 +100,7 @@ plots.show_table(
 what_was_read = pd.DataFrame(
     [
         (
-            name,
+            short[name],
             source.removesuffix(".fasta"),
             each["proteins"],
             each["residues"],
@@ -105,9 +109,11 @@ what_was_read = pd.DataFrame(
         for name, card in facts.items()
         for source, each in card["read"].items()
     ],
-    columns=["model", "source", "proteins", "residues, with repeats", "passes over the source"],
+    columns=["model", "source", "proteins", "residues, with repeats", "passes"],
 )
-plots.show_table(what_was_read, caption="What each model has read", digits=1)
+plots.show_table(
+    what_was_read, caption="What each model has read; a pass is as many residues as the source has", digits=1
+)
 relatives = tables.load("relatives")
 sizes = {
     "heldout": ("held-out families", len(tables.load("heldout"))),
@@ -199,6 +205,7 @@ plots.show_table(doublings, caption=f"Held-out loss by doubling of the tokens; {
 # *Residue frequencies* know how common each residue is.
 # The *n-gram* has counted which residues stand together at up to four places in all general training proteins, more
 # than either model has read, and counts the composition of the protein at hand ({ref}`sec-ngram`).
+# Groups of fewer than five proteins are not shown.
 # Only of the embedded models is it known that they have not read these families; ESM-2 and ESM-1v most likely have.
 
 # %% tags=["hide-input"]
@@ -230,7 +237,8 @@ def shown(by: str) -> pd.DataFrame:
     part = wide[wide["by"] == by]
     counts = part.drop_duplicates("group").set_index("group")["n_proteins"]
     found = part.pivot(index="group", columns="model", values="text").reindex(index=counts.index, columns=columns)
-    return found.assign(proteins=counts).rename_axis(by).reset_index()
+    found = found.assign(proteins=counts)[counts >= 5]  # an interval over fewer says nothing
+    return found.rename(columns=short | {"residue frequencies": "frequencies"}).rename_axis(by).reset_index()
 
 
 for by in ("all", "length", "kingdom"):
@@ -263,9 +271,7 @@ forest = whole[["name", "model", "statistic", "value", "low", "high", "n"]].copy
 kinds = {"alignment column": "alignment", "share of the gene": "gene-share"}
 others = without.rename(columns={"of": "name"})
 others["model"] = others["name"].map(kinds | {text: name for name, text in evaluation.PUBLISHED.items()})
-forest["name"] = (
-    forest["model"].map({default: "default", general: "general"}).fillna(forest["model"]) + ", " + forest["name"]
-)
+forest["name"] = forest["model"].replace(short) + ", " + forest["name"]
 forest = pd.concat([forest, others[forest.columns]], ignore_index=True)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC with intervals of the embedded models by strategy, pooled and within genes"}}
@@ -281,10 +287,11 @@ plots.show(
 )
 
 # %% tags=["hide-input"]
-unread = variants[variants["test"] == "variant effects, masked marginals"]
+unread = variants[variants["test"] == "variant effects, masked marginals"].replace({"model": short})
+unread = unread.assign(genes=unread["data"].map({evaluation.GENES: "all", evaluation.UNREAD_GENES: "no relative read"}))
 plots.show_table(
-    unread[["model", "data", "statistic", "value", "low", "high", "n"]],
-    caption="Masked marginals, on all genes and on those without a relative among the general proteins",
+    unread[["model", "genes", "statistic", "value", "low", "high", "n"]],
+    caption="Masked marginals, all genes and those without a relative in the general proteins",
 )
 
 # %% [markdown]
@@ -300,13 +307,15 @@ plots.show_table(
 # %% tags=["hide-input"]
 maps = of_test("long-range contacts")
 levels = maps[maps["statistic"].isin(["P@L", "P@L/5"])]
-levels = levels.assign(of=levels["of"].where(levels["of"] != "model", levels["model"]))
+levels = levels.assign(of=levels["of"].where(levels["of"] != "model", levels["model"].replace(short)))
 levels = levels.drop_duplicates(["data", "statistic", "of"])[["data", "statistic", "of", "value", "low", "high", "n"]]
 levels = levels.sort_values(["data", "statistic"], ascending=[False, True], kind="stable")
 plots.show_table(levels.rename(columns={"n": "proteins"}), caption="Long-range contacts; 95 % intervals over proteins")
 times = maps[maps["statistic"].str.startswith("P@L /")]
 plots.show_table(
-    times[["data", "model", "statistic", "value", "low", "high"]], caption="Ratios of means over proteins", digits=2
+    times.replace({"model": short})[["data", "model", "statistic", "value", "low", "high"]],
+    caption="Ratios of means over proteins",
+    digits=2,
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Precision of predicted long-range contacts against the background of each protein"}}
@@ -352,7 +361,7 @@ plots.show(
 def compared(start: str) -> pd.DataFrame:
     """Model and baselines of a test, the baselines once."""
     part = of_test(start)
-    part = part.assign(of=part["of"].where(part["of"] != "model", part["model"]))
+    part = part.assign(of=part["of"].where(part["of"] != "model", part["model"].replace(short)))
     return part.drop_duplicates(["statistic", "of"])[["statistic", "of", "value", "low", "high", "n"]]
 
 
@@ -462,7 +471,7 @@ best = {
                           & (everything["data"] == evaluation.GENES)]["value"].max()
     for statistic in goals
 } if default in names else {}  # fmt: skip
-passes = what_was_read.set_index(["model", "source"])["passes over the source"].get((default, "orthologs"))
+passes = what_was_read.set_index(["model", "source"])["passes"].get(("default", "orthologs"))
 against = [f"{statistic} {goals[statistic]:.2f}: {best[statistic]:.3f}, {'' if best[statistic] >= goals[statistic] else 'not '}"
            "reached" for statistic in best]  # fmt: skip
 Markdown(
