@@ -111,6 +111,7 @@ column = alignment.effects(tables.load("alignment"), matching).assign(name="alig
 published["name"] = published["model"].map(plots.label) + " (published)"
 live["name"] = live["model"] + " (" + live["strategy"].str.replace("-", " ") + ")"
 published["kind"], live["kind"], column["kind"] = published["model"].map(plots.kind), plots.RUN_HERE, plots.ALIGNMENT
+live.loc[live["model"].str.endswith("_general"), "kind"] = plots.GENERAL
 scores = pd.concat([published, live, column], ignore_index=True)
 names = scores.drop_duplicates("name").set_index(["model", "strategy"])["name"]
 main = (live_model, "wildtype-marginals")
@@ -259,7 +260,9 @@ flat["spread"] = flat["third quartile"] - flat["first quartile"]
 flat = flat.sort_values(["model", "spread"]).groupby("model").head(3).reset_index()
 plots.show_table(flat, caption="Published scores: for each model the three genes in which they vary least", digits=1)
 reference = on_common[on_common["strategy"] == "published"]
-likeness = metrics.spearman(pd.concat([on_common[on_common["kind"] == plots.RUN_HERE], reference]), by="name")
+likeness = metrics.spearman(
+    pd.concat([on_common[on_common["kind"].isin([plots.RUN_HERE, plots.GENERAL])], reference]), by="name"
+)
 likeness = likeness[likeness["second"].str.endswith("(published)")]
 plots.show_table(likeness, caption="Spearman correlation with the published scores, common rows")
 
