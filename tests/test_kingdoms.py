@@ -1,19 +1,15 @@
 """To which part of life the held-out proteins belong: the rules, and what they make of the bundled table."""
 
-import importlib.util
-
 import pytest
 
-from plmbook import paths, tables
+from plmbook import tables
+from scripts import script
 
 
 @pytest.fixture(scope="module")
 def make():
     """The script data/make/kingdoms.py as a module."""
-    spec = importlib.util.spec_from_file_location("make_kingdoms", paths.root() / "data" / "make" / "kingdoms.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("kingdoms")
 
 
 @pytest.mark.parametrize(

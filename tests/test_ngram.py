@@ -1,14 +1,13 @@
 """The n-gram: counts and probabilities worked out by hand, back-off, and what it gains on text with structure."""
 
-import importlib.util
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import ngram, paths, tables
+from plmbook import ngram, tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
+from scripts import script
 
 TOY = ["MKL", "MKL", "MRL", "KMLL"]
 ALL20 = AMINO_ACIDS * 2  # so that no residue has frequency 0
@@ -171,10 +170,7 @@ def test_the_bundled_counts_are_of_the_training_proteins():
 @pytest.fixture(scope="module")
 def make():
     """The script data/make/ngram.py as a module."""
-    spec = importlib.util.spec_from_file_location("make_ngram", paths.root() / "data" / "make" / "ngram.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script("ngram")
 
 
 def test_the_fit_weighs_what_tells_and_drops_what_does_not(make):

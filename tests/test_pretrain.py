@@ -146,12 +146,17 @@ def test_the_curriculum_grows_the_pool_and_lets_a_source_join_late(tmp_path):
     assert seen[3] == {"DDDD", "EEEE", "FFFF", "AAAA", "CCCC"}  # the pool of 2 holds both
 
 
-def test_a_batch_is_a_function_of_the_step_and_gives_each_source_its_share(tmp_path):
-    config = pretrain.read_config(write_run(tmp_path, tokens_per_step=6000))
-    sources = {
+def short_and_long():
+    """Two sources of five proteins: of 30 residues A, and of 90 residues C."""
+    return {
         "general.fasta": pretrain.Proteins(["A" * 30] * 5, ALPHABET),
         "orthologs.fasta": pretrain.Proteins(["C" * 90] * 5, ALPHABET),
     }
+
+
+def test_a_batch_is_a_function_of_the_step_and_gives_each_source_its_share(tmp_path):
+    config = pretrain.read_config(write_run(tmp_path, tokens_per_step=6000))
+    sources = short_and_long()
     batch = pretrain.draw_batch(sources, config, 3)
     assert batch == pretrain.draw_batch(sources, config, 3) != pretrain.draw_batch(sources, config, 4)
     pieces = texts(sources, batch)
@@ -162,10 +167,7 @@ def test_a_batch_is_a_function_of_the_step_and_gives_each_source_its_share(tmp_p
 
 def test_what_was_read_is_counted_by_drawing_it_again(tmp_path):
     config = pretrain.read_config(write_run(tmp_path, tokens_per_step=100))
-    sources = {
-        "general.fasta": pretrain.Proteins(["A" * 30] * 5, ALPHABET),
-        "orthologs.fasta": pretrain.Proteins(["C" * 90] * 5, ALPHABET),
-    }
+    sources = short_and_long()
     found = pretrain.count_read(sources, config, 50)
     batches = [piece for step in range(50) for piece in pretrain.draw_batch(sources, config, step)]
     assert found["orthologs.fasta"]["proteins"] == 5

@@ -1,8 +1,6 @@
 """The published tables: counts, ranges, the script that made them, and the references of the book."""
 
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +12,7 @@ from plmbook import paths
 from plmbook.errors import InputError
 from plmbook.models.cards import CARDS, card
 from plmbook.published import TABLES, published
+from scripts import script
 
 PUBLISHED = paths.root() / "data" / "published"
 
@@ -21,17 +20,7 @@ PUBLISHED = paths.root() / "data" / "published"
 @pytest.fixture(scope="module")
 def make():
     """The script data/make/published.py as a module."""
-    folder = paths.root() / "data" / "make"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("make_published", folder / "published.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(folder))
-        sys.modules.pop("make_published", None)
+    return script("published")
 
 
 @pytest.mark.parametrize(
