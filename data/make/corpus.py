@@ -26,6 +26,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+from alike import search
 from kingdoms import kingdom
 
 from plmbook.residues import AMINO_ACIDS
@@ -113,42 +114,12 @@ def run_mmseqs(sequences: dict[str, str], work: Path, identity: float, command: 
         return {names[int(member)]: names[int(rep)] for rep, member in pairs}
 
 
-def relatives(queries: dict[str, str], targets: dict[str, str], work: Path, threads: int) -> list[tuple[str, str]]:
+def relatives(queries: dict[str, str], targets: dict[str, str], threads: int) -> list[tuple[str, str]]:
     """(query, target) pairs that MMseqs2's search aligns: 30 % identity, E < 1e-3, lengths at most twice apart."""
     asked, names = list(queries), list(targets)
-    write_fasta(work / "queries.fasta", ((str(i), s) for i, s in enumerate(queries.values())))
-    write_fasta(work / "targets.fasta", ((str(i), targets[name]) for i, name in enumerate(names)))
-    subprocess.run(
-        [
-            "mmseqs",
-            "easy-search",
-            work / "queries.fasta",
-            work / "targets.fasta",
-            work / "hits.tsv",
-            work / "tmp",
-            "-s",
-            "5.7",
-            "--min-seq-id",
-            str(IDENTITY),
-            "-c",
-            "0.5",
-            "--cov-mode",
-            "5",
-            "-e",
-            "1e-3",
-            "--max-seqs",
-            "5000",
-            "--format-output",
-            "query,target",
-            "--threads",
-            str(threads),
-            "-v",
-            "1",
-        ],
-        check=True,
-    )
-    rows = (line.split() for line in (work / "hits.tsv").read_text().splitlines())
-    return [(asked[int(query)], names[int(target)]) for query, target in rows]
+    options = ["-c", 0.5, "--cov-mode", 5, "--max-seqs", 5000]
+    hits = search(queries.values(), targets.values(), identity=IDENTITY, options=options, threads=threads)
+    return [(asked[query], names[target]) for query, target in zip(hits["query"], hits["target"], strict=True)]
 
 
 def distinct(names) -> list[str]:
@@ -219,7 +190,7 @@ def main() -> None:
     genes = [k for k in orthologs if k.endswith("_hg38")]
     queries = {k: everything[k] for k in [*chosen, *reserved, *genes]}
     representatives = [key for key in general if near[key] == key]
-    related = {k for _, k in relatives(queries, {k: general[k] for k in representatives}, work, args.threads)}
+    related = {k for _, k in relatives(queries, {k: general[k] for k in representatives}, args.threads)}
     absent = held_out | kept_out | with_orthologs
     members = Counter(cluster[k] for k in representatives)
     training = sorted(
@@ -238,7 +209,7 @@ def main() -> None:
     write_fasta(args.out / "orthologs.fasta", ((k.split("|", 1)[1], orthologs[k]) for k in ordered))
 
     # The orthologs all stay in training: a held-out protein that is related to one of them is none.
-    near_orthologs = {k for k, _ in relatives({k: general[k] for k in chosen}, orthologs, work, args.threads)}
+    near_orthologs = {k for k, _ in relatives({k: general[k] for k in chosen}, orthologs, args.threads)}
     chosen = [k for k in chosen if k not in near_orthologs]
 
     with open("data/heldout.tsv", "w") as handle:

@@ -10,17 +10,14 @@ Usage: python data/make/relatives.py --corpus build/corpus
 """
 
 import argparse
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pandas as pd
+from alike import relatives, search
 
 from plmbook import paths, tables
 
 IDENTITY = 0.3
-COVERAGE = 0.5  # of the shorter sequence
-FIELDS = "query,qlen,tlen,qstart,qend,tstart,tend,fident"
 
 
 def tested() -> pd.DataFrame:
@@ -33,28 +30,6 @@ def tested() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["table", "id", "sequence"]]
 
 
-def search(queries: pd.Series, corpus: Path, threads: int) -> pd.DataFrame:
-    """Alignments of each query (by its place) with the sequences of a FASTA file: the columns of `FIELDS`."""
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        (work / "queries.fasta").write_text("".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(queries)))
-        options = ["-s", "5.7", "--min-seq-id", str(IDENTITY), "-e", "1e-3", "--max-seqs", "5000", "-v", "1"]
-        subprocess.run(
-            ["mmseqs", "easy-search", work / "queries.fasta", corpus, work / "hits.tsv", work / "tmp", *options,
-             "--format-output", FIELDS, "--threads", str(threads)],
-            check=True,
-        )  # fmt: skip
-        return pd.read_csv(work / "hits.tsv", sep="\t", names=FIELDS.split(","))
-
-
-def related(hits: pd.DataFrame) -> pd.DataFrame:
-    """Of each query with a relative: how many, and the highest identity."""
-    shorter = hits[["qlen", "tlen"]].min(axis=1)
-    aligned = pd.concat([hits["qend"] - hits["qstart"], hits["tend"] - hits["tstart"]], axis=1).min(axis=1) + 1
-    found = hits[aligned >= COVERAGE * shorter]
-    return found.groupby("query")["fident"].agg(relatives="size", identity="max")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, required=True, help="folder that data/make/corpus.py wrote")
@@ -64,7 +39,10 @@ def main() -> None:
     parts = []
     for source in ("general", "orthologs"):
         asked = queries if source == "general" else queries[queries["table"] != "genes"].reset_index(drop=True)
-        found = related(search(asked["sequence"], args.corpus / f"{source}.fasta", args.threads))
+        corpus = tables.read_fasta(args.corpus / f"{source}.fasta")["sequence"]
+        options = {"identity": IDENTITY, "options": ["--max-seqs", 5000], "threads": args.threads}
+        hits = relatives(search(asked["sequence"], corpus, **options))
+        found = hits.groupby("query")["fident"].agg(relatives="size", identity="max")
         parts.append(asked[["table", "id"]].join(found, how="inner").assign(source=source))
     table = pd.concat(parts).sort_values(["table", "id", "source"])[["table", "id", "source", "relatives", "identity"]]
     table.round({"identity": 3}).to_csv(paths.data() / "relatives.tsv", sep="\t", index=False, lineterminator="\n")

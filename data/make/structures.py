@@ -16,13 +16,12 @@ Usage: python data/make/structures.py --from DIR
 
 import argparse
 import json
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from alike import relatives, search
 
 from plmbook import paths, tables
 from plmbook.errors import InputError
@@ -36,7 +35,7 @@ FILES = {  # file -> (value of `source`, family of all its proteins or "" where 
 }
 SHORTEST, LONGEST = 50, 1022  # residues
 CONFIDENT = 70  # pLDDT from which a predicted residue counts
-IDENTITY, COVERAGE, E_VALUE = 0.3, 0.5, 1e-3
+IDENTITY = 0.3
 
 
 def read_structures(folder: Path) -> pd.DataFrame:
@@ -79,33 +78,12 @@ def reason_to_leave_out(row) -> str:
     return ""
 
 
-def relatives(sequences: dict[str, str], work: Path, threads: int) -> list[tuple[str, str]]:
-    """Pairs of names that are relatives, in either order.
-
-    The k-mers are short since so are the sets.  MMseqs2 has no mode for the coverage of the shorter one (its mode 5
-    compares lengths), so that is computed here from the ends of the alignment.
-    """
-    names = list(sequences)
-    fasta, hits = work / "all.fasta", work / "hits.tsv"
-    fasta.write_text("".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences.values())))
-    options = {
-        "-k": 5,
-        "-s": 5.7,
-        "--min-seq-id": IDENTITY,
-        "-e": E_VALUE,
-        "--format-output": "query,target,qlen,tlen,qstart,qend,tstart,tend",
-        "--threads": threads,
-        "-v": 1,
-    }
-    settings = [str(part) for option in options.items() for part in option]
-    subprocess.run(["mmseqs", "easy-search", fasta, fasta, hits, work / "tmp", *settings], check=True)
-    found = []
-    for line in hits.read_text().splitlines():
-        query, target, q_length, t_length, q_start, q_end, t_start, t_end = map(int, line.split())
-        covered = (q_end - q_start + 1) / q_length if q_length <= t_length else (t_end - t_start + 1) / t_length
-        if query != target and covered >= COVERAGE:
-            found.append((names[query], names[target]))
-    return found
+def related_pairs(sequences: dict[str, str], threads: int) -> list[tuple[str, str]]:
+    """Pairs of names that are relatives, in either order; the k-mers are short since so are the sets."""
+    names, texts = list(sequences), list(sequences.values())
+    hits = relatives(search(texts, texts, identity=IDENTITY, options=["-k", 5], threads=threads))
+    hits = hits[hits["query"] != hits["target"]]
+    return [(names[query], names[target]) for query, target in zip(hits["query"], hits["target"], strict=True)]
 
 
 def families(ids: list[str], pairs: list[tuple[str, str]]) -> dict[str, str]:
@@ -118,14 +96,14 @@ def families(ids: list[str], pairs: list[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def choose(structures: pd.DataFrame, genes: pd.DataFrame, work: Path, threads: int) -> pd.DataFrame:
+def choose(structures: pd.DataFrame, genes: pd.DataFrame, threads: int) -> pd.DataFrame:
     """`structures` with `counted` and `left_out` (the reason, "" where the protein stays)."""
     lengths = structures["sequence"].str.len()
     structures["counted"] = [count_residues(p, n) for p, n in zip(structures["plddt"], lengths, strict=True)]
     structures["left_out"] = [reason_to_leave_out(row) for row in structures.itertuples()]
     able = structures[structures["left_out"] == ""]
     sequences = {f"gene {row.gene}": row.sequence for row in genes.itertuples()}
-    pairs = relatives(dict(zip(able["id"], able["sequence"], strict=True)) | sequences, work, threads)
+    pairs = related_pairs(dict(zip(able["id"], able["sequence"], strict=True)) | sequences, threads)
     near = {}
     for first, second in sorted(pairs):
         if second.startswith("gene ") and not first.startswith("gene "):
@@ -171,8 +149,7 @@ def main() -> None:
     folder = next((file.parent for file in sorted(args.source.rglob(first))), None)
     if folder is None:
         raise InputError(f"{args.source}: expected {first} in it or below, found none")
-    with tempfile.TemporaryDirectory() as work:
-        structures = choose(read_structures(folder), tables.load("genes"), Path(work), args.threads)
+    structures = choose(read_structures(folder), tables.load("genes"), args.threads)
     for row in structures.sort_values(["left_out", "id"]).itertuples():
         print(f"{row.id} ({row.source}, {len(row.sequence)} residues, {row.counted} count): {row.left_out or 'kept'}")
     kept = structures[structures["left_out"] == ""]
