@@ -50,8 +50,8 @@ plots.show_table(sizes)
 # What a model was trained on and under which licence its weights may be used matter as much as its size.
 # *Weights* says whether they lie on the machine that made this page; those of fair-esm and of the hub are fetched when
 # they are first asked for.
-# The families of this version that can be run are ESM-1b, ESM-1v and ESM-2; the others are described, so that the
-# published tables can be read.
+# All of them can be run. The encoders of Ankh and ProtT5 give embeddings and no probabilities of residues, so that
+# they cannot score variants.
 
 
 # %% tags=["hide-input"]
@@ -64,8 +64,6 @@ def origin(card: models.Card) -> str:
 
 def state(card: models.Card) -> str:
     """Whether the weights are on this machine."""
-    if not card.runnable:
-        return "not runnable yet"
     return "here" if cards.weights_path(card) else "to be fetched"
 
 
@@ -186,7 +184,7 @@ noncommercial = [card.name for card in every if "NC" in card.licence]
 counted_sizes = sizes["parameters"]
 Markdown(f"""
 - The book speaks of {len(every)} models of {counted_sizes.min() / 1e6:,.1f} to {counted_sizes.max() / 1e6:,.0f} million
-  parameters; {sum(card.runnable for card in every)} of them can be run in this version.
+  parameters; {sum(card.scores_variants for card in every)} of them can score variants, all of them give embeddings.
 - The licence of {len(noncommercial)} of them forbids commercial use: {", ".join(noncommercial)}.
 - The embedded model, `{bundled.name}`, has {bundled.parameters:,} parameters,
   {reference / bundled.parameters:,.0f} times fewer than ESM-2 650M.
@@ -195,7 +193,7 @@ Markdown(f"""
 # %% [markdown]
 # ## Limits
 #
-# - The sizes of the T5 encoders are counted from their published configurations, that of `ankh3_xl` rounded; this
-#   version does not run them.
+# - The sizes of the T5 encoders are counted from their published configurations, that of `ankh3_xl` rounded.
+#   No page of this version shows a result that we computed with them.
 # - *Trained on* repeats what the authors say. We have not seen their training sets.
 # - Parameters say little of quality: how long, and on what, a model was trained matters as much.

@@ -1,15 +1,17 @@
 """Batches, windows, the residue slice and pooling, on fake models whose answers can be checked by eye."""
 
 import logging
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import tiny
 from fakes import TOKENS, FakeModel, seeded
 from plmbook import encode
 from plmbook.errors import InputError
-from plmbook.models import Output
+from plmbook.models import Output, packed
 from plmbook.residues import AMINO_ACIDS
 
 RNG = np.random.default_rng(7)
@@ -230,7 +232,7 @@ class SmallModel(FakeModel):
         return super().run(sequences, **options)
 
 
-def test_a_batch_that_does_not_fit_is_halved():
+def test_a_batch_that_does_not_fit_is_halved(caplog):
     proteins = [random_protein(length) for length in [10, 20, 15, 30, 5]]
     model = SmallModel(seeded)
     rows = [np.arange(len(protein) // 2) for protein in proteins]
@@ -238,6 +240,8 @@ def test_a_batch_that_does_not_fit_is_halved():
     for protein, table in zip(proteins, tables, strict=True):
         np.testing.assert_allclose(table, seeded(protein)[: len(protein) // 2], atol=1e-6)
     assert model.n_forwards > 1
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["fake: 90 tokens do not fit into memory; going on with half"]  # 80 residues, BOS and EOS of each
     with pytest.raises(MemoryError, match="a sequence of 41 residues"):
         encode.embed(model, ["A" * 41, "AC"])
 
@@ -264,15 +268,17 @@ STATES = np.array([[1.0, -4.0], [2.0, 0.0], [6.0, 1.0]])  # mean (3, -1), maximu
 
 
 class HandMade(FakeModel):
-    """BOS is (100, 100): a pooled value that has seen it stands out."""
+    """BOS and EOS are (100, 100): a pooled value that has seen one of them stands out."""
 
-    def run(self, sequences, *, layers=(), rows=None, logits=True):
+    def run(self, sequences, *, layers=(), rows=None, logits=True, pool=None):
         assert not logits and rows is None  # an embedding needs no language-model head
         self.batches.append(list(sequences))
-        return [
-            Output(hidden=dict.fromkeys(layers, STATES[: len(text)]), bos=dict.fromkeys(layers, np.full(2, 100.0)))
-            for text in sequences
-        ]
+        edge = np.full((1, 2), 100.0)
+        tokens = torch.from_numpy(np.concatenate([np.vstack([edge, STATES[: len(text)], edge]) for text in sequences]))
+        if pool is None:
+            return [Output(hidden=dict.fromkeys(layers, STATES[: len(text)])) for text in sequences]
+        vectors = packed.pool(tokens, [len(text) + 2 for text in sequences], pool).numpy()
+        return [Output(pooled=dict.fromkeys(layers, vector)) for vector in vectors]
 
 
 @pytest.mark.parametrize(
@@ -345,3 +351,50 @@ def test_windows_of_a_network_are_its_answers_to_the_windows(network):
         mine = np.flatnonzero(owner == number)
         assert len(mine)
         np.testing.assert_allclose(table[mine], answer.log_probabilities[mine - start], atol=1e-5)
+
+
+# the budget -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("free", "dim", "expected"), [(141e9, 1280, 2**16), (80e9, 5120, 2**16), (8e9, 5120, 8192)])
+def test_the_budget_of_a_gpu_follows_its_free_memory(monkeypatch, free, dim, expected):
+    monkeypatch.setattr("plmbook.models.device.free_memory", lambda device: int(free))
+    model = FakeModel(device="cuda:0", card=SimpleNamespace(dim=dim))
+    model.dtype = "bfloat16"
+    assert encode.token_budget(model) == expected
+    assert encode.token_budget(FakeModel(device="cpu")) == encode.TOKEN_BUDGET
+
+
+def test_a_gpu_without_free_memory_gets_the_smallest_budget(monkeypatch):
+    monkeypatch.setattr("plmbook.models.device.free_memory", lambda device: 0)
+    model = FakeModel(device="cuda", card=SimpleNamespace(dim=64))
+    model.dtype = "float32"
+    assert encode.token_budget(model) == encode.TOKEN_BUDGET
+
+
+def test_after_a_batch_that_did_not_fit_all_are_smaller():
+    model = SmallModel(seeded)
+    proteins = [random_protein(10) for _ in range(40)]
+    encode.log_probabilities(model, proteins, token_budget=120)
+    assert [len(batch) for batch in model.batches] == [2] * 20  # 120 -> 60 -> 30 tokens, 12 a protein, found once
+
+
+def test_the_machines_own_memory_is_told_from_other_errors():
+    class Full(FakeModel):
+        def run(self, sequences, **options):
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"
+            )
+
+    with pytest.raises(MemoryError, match="a sequence of 2 residues"):
+        encode.embed(Full(), ["AC"])
+
+
+def test_a_batch_with_windows_in_it_is_pooled_the_same():
+    model = FakeModel(max_length=20)
+    long, short = random_protein(50), random_protein(7)
+    for pool in ("mean", "max"):
+        together = encode.embed(model, [long, short], pool=pool)
+        for protein, vector in zip([long, short], together, strict=True):
+            states = np.repeat(model.tokenize(protein)[1:-1, None], 2, axis=1)
+            np.testing.assert_allclose(vector, encode.pooled(states, pool), rtol=1e-6)

@@ -1,7 +1,9 @@
-"""Tiny ESM checkpoints with random weights, in the very format of Meta's files."""
+"""Tiny checkpoints with random weights: ESM in the very format of Meta's files, T5 in that of the hub's folders."""
 
+import io
 import json
 from argparse import Namespace
+from dataclasses import replace
 
 import esm
 import torch
@@ -125,3 +127,101 @@ def write_bundled(folder, name="plmbook_t3_tiny", **facts):
     for parameter in made.parameters():  # the rotary frequencies, a buffer, are never rounded
         parameter.data = parameter.data.half().float()
     return made
+
+
+# T5: what the three kinds of published encoders look like, small
+T5 = {
+    "ankh": dict(feed_forward_proj="gated-gelu", d_kv=4, relative_attention_num_buckets=8),
+    "ankh3": dict(feed_forward_proj="gated-silu", d_kv=6, relative_attention_num_buckets=8),
+    "prott5": dict(feed_forward_proj="relu", d_kv=8),
+}
+T5_LETTERS = "ALGVSREDTIPKFQNYMHWCXBOUZ"  # in the order of their vocabularies; none has J
+
+
+def t5_card(kind, **changes):
+    """A card that fits the tiny checkpoint of a kind of T5."""
+    own = {"ankh3": {"prefix": "[NLU]"}, "prott5": {"read_as_x": "UZOB"}}.get(kind, {})
+    facts = dict(name=f"{kind}_tiny", family="t5", max_length=None, source=f"lab/{kind}-tiny") | own
+    return replace(card("esm2"), **(facts | changes))
+
+
+def write_t5(folder, kind, *, change=None, change_config=None):
+    """Write a folder of the hub for a kind of T5; the functions may alter the tensors and the configuration first.
+
+    `ankh`: the whole T5 with its decoder in `pytorch_model.bin`, and `tokenizer.json`.  `ankh3`: the whole T5 in two
+    shards of safetensors with their index, and `spiece.model`.  `prott5`: the encoder alone, float16, in
+    `pytorch_model.bin`, and `spiece.model` with residues that are words.
+    """
+    from safetensors.torch import save_file
+    from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = dict(
+        model_type="t5",
+        vocab_size=40,
+        d_model=DIM,
+        d_ff=24,
+        num_layers=LAYERS,
+        num_decoder_layers=2,
+        num_heads=HEADS,
+        layer_norm_epsilon=1e-6,
+        **T5[kind],
+    )
+    torch.manual_seed(0)
+    made = (T5EncoderModel if kind == "prott5" else T5ForConditionalGeneration)(T5Config(**config))
+    for name, parameter in made.named_parameters():
+        centre, spread = (1.0, 0.3) if "norm" in name else (0.0, 1.0 if "bias" in name else 0.15)
+        torch.nn.init.normal_(parameter, centre, spread)
+    if change_config is not None:
+        change_config(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    state = {key: value.clone() for key, value in made.state_dict().items()}
+    if kind == "prott5":
+        state = {key: value.half() for key, value in state.items()}
+    if change is not None:
+        change(state)
+    if kind == "ankh3":
+        shards = {f"model-0000{n}-of-00002.safetensors": sorted(state)[n - 1 :: 2] for n in (1, 2)}
+        for name, keys in shards.items():
+            save_file({key: state[key] for key in keys}, folder / name)
+        index = {"metadata": {}, "weight_map": {key: name for name, keys in shards.items() for key in keys}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    else:
+        torch.save(state, folder / "pytorch_model.bin")
+    _write_t5_tokenizer(folder, kind)
+    return folder
+
+
+def _write_t5_tokenizer(folder, kind):
+    """`<pad>`, `</s>`, `<unk>`, the letters: what every one of the published vocabularies begins with."""
+    if kind == "ankh":
+        from tokenizers import Tokenizer, models, processors
+
+        pieces = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")] + [(letter, -3.0) for letter in T5_LETTERS]
+        tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
+        tokenizer.add_special_tokens(["<extra_id_0>"])
+        tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+        tokenizer.save(str(folder / "tokenizer.json"))
+        return
+    from sentencepiece import SentencePieceTrainer
+
+    # A letter more often than the next, so that their order is kept.
+    counts = {letter: 2 * len(T5_LETTERS) - n for n, letter in enumerate(T5_LETTERS)}
+    word = kind == "prott5"
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter((" " if word else "").join(letter * count) for letter, count in counts.items()),
+        model_writer=model,
+        model_type="word" if word else "char",
+        add_dummy_prefix=word,
+        vocab_size=len(T5_LETTERS) + (3 if word else 6),
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        user_defined_symbols=[] if word else ["[NLU]", "[S2S]"],
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))

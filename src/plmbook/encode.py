@@ -4,8 +4,9 @@ The longest batch runs first, so what does not fit into memory fails at once.  A
 takes is refused, cut, or read in overlapping windows: the caller says which, before the first forward.
 """
 
+import itertools
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from plmbook.errors import InputError
 
 LONG = ("error", "truncate", "window")
 POOLS = ("mean", "max", "bos", "residue")
-TOKEN_BUDGET = 4096  # tokens of a batch; on two cores a larger one is no faster
+TOKEN_BUDGET = 2048  # tokens of a batch on a CPU: what its caches hold; a larger one is no faster
+MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
+BYTES_PER_TOKEN = 32  # times the model's width and the bytes of a number: what the widest layer keeps, with room
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ def log_probabilities(
     *,
     rows: Sequence[np.ndarray] | None = None,
     long: str = "window",
-    token_budget: int = TOKEN_BUDGET,
+    token_budget: int | None = None,
     progress: bool = False,
 ) -> list[np.ndarray]:
     """Natural-log probabilities of the 20 amino acids at residues of many sequences.
@@ -55,8 +58,9 @@ def log_probabilities(
         For each sequence the 0-based residues that are wanted, in any order.  Default: all.
     long : {"window", "truncate", "error"}
         What happens to a sequence of more than `model.max_length` residues; see `long_sequences`.
-    token_budget : int
-        Tokens of a batch; a longer sequence runs alone.
+    token_budget : int, optional
+        Tokens of a batch; a longer sequence runs alone.  Default: what `token_budget` says.  A batch that does not fit
+        into memory is split, and so is every later one; a warning says it.
     progress : bool
         Show a bar.
 
@@ -70,6 +74,8 @@ def log_probabilities(
     ------
     InputError
         Before any forward: if a sequence is too long and `long` is "error", or a row lies outside what is kept.
+    MemoryError
+        If a single sequence does not fit into memory.
     """
     lengths = _kept_lengths(sequences, model.max_length, long)
     wanted = _checked_rows(rows, lengths)
@@ -77,7 +83,12 @@ def log_probabilities(
     pieces = []
     for owner, residues in enumerate(wanted):
         pieces += _pieces(owner, lengths[owner], model.max_length, None if rows is None else residues)
-    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, rows=True):
+
+    def ask(batch):
+        every = all(piece.taken is None for piece in batch)
+        return {"rows": None if every else [_local_rows(piece) for piece in batch]}
+
+    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
         table = output.log_probabilities
         if piece.taken is None:
             results[piece.owner][:] = table
@@ -93,7 +104,7 @@ def embed(
     layer: int = -1,
     pool: str = "mean",
     long: str = "window",
-    token_budget: int = TOKEN_BUDGET,
+    token_budget: int | None = None,
     progress: bool = False,
 ) -> np.ndarray | list[np.ndarray]:
     """Embeddings of many sequences.
@@ -133,10 +144,19 @@ def embed(
         )
     results: list = [None] * len(lengths)
     unfinished = Counter(piece.owner for piece in pieces if piece.taken is not None)
-    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, layer=layer):
-        n, states = piece.owner, output.hidden[layer]  # (L of the piece, d)
+
+    def ask(batch):
+        whole = pool != "residue" and all(piece.taken is None for piece in batch)
+        return {"layers": (layer,), "logits": False} | ({"pool": pool} if whole else {})
+
+    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
+        n = piece.owner
+        if output.pooled:
+            results[n] = output.pooled[layer]
+            continue
+        states = output.hidden[layer]  # (L of the piece, d)
         if piece.taken is None:
-            results[n] = output.bos[layer] if pool == "bos" else pooled(states, pool)
+            results[n] = pooled(states, pool)
             continue
         if results[n] is None:
             results[n] = np.empty((lengths[n], states.shape[1]), dtype=np.float32)
@@ -145,6 +165,28 @@ def embed(
         if not unfinished[n]:
             results[n] = pooled(results[n], pool)
     return results if pool == "residue" else np.stack(results)
+
+
+def token_budget(model) -> int:
+    """Tokens of a batch that suit the machine on which a model lies.
+
+    On a CPU `TOKEN_BUDGET`; on a GPU a power of two of at most `MOST_TOKENS` that takes half of the free memory.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+
+    Returns
+    -------
+    int
+    """
+    if str(model.device).split(":")[0] == "cpu":
+        return TOKEN_BUDGET
+    from plmbook.models.device import DTYPES, free_memory
+
+    per_token = BYTES_PER_TOKEN * model.card.dim * DTYPES[model.dtype].itemsize
+    fitting = (free_memory(model.device) or 0) // 2 // per_token
+    return min(MOST_TOKENS, max(TOKEN_BUDGET, 2 ** (int(fitting).bit_length() - 1) if fitting else 0))
 
 
 def pooled(states: np.ndarray, pool: str) -> np.ndarray:
@@ -374,39 +416,43 @@ def _pieces(owner: int, length: int, max_length: int | None, wanted: np.ndarray 
     return [_Piece(owner, *span, each) for span, each in zip(spans, taken, strict=True) if len(each)]
 
 
-def _forwards(model, sequences, pieces, budget, progress, *, rows=False, layer=None) -> Iterator[tuple]:
-    """Run the pieces, longest first, and yield each with its output."""
+def _forwards(model, sequences, pieces, budget, progress, ask) -> Iterator[tuple]:
+    """Run the pieces, longest first, and yield each with its output; `ask` gives the options of a batch."""
     from tqdm import tqdm
 
     sizes = [piece.n_tokens for piece in pieces]
+    waiting = deque(batches(sizes, token_budget(model) if budget is None else budget))
     with tqdm(total=sum(sizes), unit=" tokens", unit_scale=True, disable=not progress) as bar:
-        for group in batches(sizes, budget):
+        while waiting:
+            group = waiting.popleft()
             batch = [pieces[index] for index in group]
             texts = [sequences[piece.owner][piece.start : piece.stop] for piece in batch]
-            if rows:
-                every = all(piece.taken is None for piece in batch)
-                options = {"rows": None if every else [_local_rows(piece) for piece in batch]}
-            else:
-                options = {"layers": (layer,), "logits": False}
-            yield from zip(batch, _run(model, texts, **options), strict=True)
-            bar.update(sum(piece.n_tokens for piece in batch))
+            n_tokens = sum(sizes[index] for index in group)
+            outputs = _run_if_it_fits(model, texts, ask(batch))
+            if outputs is None:
+                _log.warning("%s: %d tokens do not fit into memory; going on with half", model.name, n_tokens)
+                rest = [*group, *itertools.chain.from_iterable(waiting)]
+                smaller = batches([sizes[index] for index in rest], n_tokens // 2)
+                waiting = deque([rest[index] for index in again] for again in smaller)
+                continue
+            yield from zip(batch, outputs, strict=True)
+            bar.update(n_tokens)
 
 
 def _local_rows(piece: _Piece) -> np.ndarray:
     return np.arange(piece.stop) if piece.taken is None else piece.taken - piece.start
 
 
-def _run(model, texts: list[str], *, rows=None, **options) -> list:
-    """One batch; where the GPU's memory does not hold it, its two halves."""
+def _run_if_it_fits(model, texts: list[str], options: dict) -> list | None:
+    """The outputs of one batch; None where memory does not hold several sequences."""
     try:
-        return model.run(texts, rows=rows, **options)
+        return model.run(texts, **options)
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's; torch is not imported here
+        # A GPU raises OutOfMemoryError (torch is not imported here); of the machine's memory only the text speaks.
+        if type(error).__name__ != "OutOfMemoryError" and "DefaultCPUAllocator" not in str(error):
             raise
         if len(texts) == 1:
             raise MemoryError(
                 f"model {model.name!r}: a sequence of {len(texts[0])} residues does not fit into memory"
             ) from error
-    half = len(texts) // 2
-    parts = (slice(None, half), slice(half, None))
-    return [output for part in parts for output in _run(model, texts[part], rows=rows and rows[part], **options)]
+    return None

@@ -73,7 +73,6 @@ def test_run_agrees_with_fair_esm(tmp_path, family):
         np.testing.assert_allclose(output.log_probabilities, table, atol=1e-5)
         for layer, states in hidden.items():
             np.testing.assert_allclose(output.hidden[layer], states[1:], atol=1e-5)
-            np.testing.assert_allclose(output.bos[layer], states[0], atol=1e-5)
     assert outputs[0].log_probabilities.dtype == outputs[0].hidden[1].dtype == np.float32
     assert np.ptp(outputs[0].log_probabilities) > 1  # the random weights do speak
 
@@ -420,7 +419,10 @@ def test_bundled_model_of_another_size(tmp_path, monkeypatch):
 # cards against the architecture ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("card", [card for card in PUBLISHED if card.runnable], ids=lambda card: card.name)
+ESM = [card for card in PUBLISHED if card.family.startswith("esm")]
+
+
+@pytest.mark.parametrize("card", ESM, ids=lambda card: card.name)
 def test_parameter_counts_are_those_of_the_architecture(card):
     options = dict(layers=card.layers, embed_dim=card.dim, attention_heads=card.heads, token_dropout=True)
     with torch.device("meta"):
@@ -433,3 +435,10 @@ def test_parameter_counts_are_those_of_the_architecture(card):
             )
     counted = {name: each.numel() for name, each in network.named_parameters() if not name.startswith("contact_head.")}
     assert sum(counted.values()) == card.parameters
+
+
+def test_auto_leaves_the_bundled_model_in_float32(monkeypatch):
+    monkeypatch.undo()  # the real card and weights
+    monkeypatch.setattr("plmbook.models.device.bfloat16_gain", lambda dim, heads: 9.0)
+    assert load("embedded", device="cpu").dtype == "float32"
+    assert load("embedded", device="cpu", dtype="bfloat16").dtype == "bfloat16"

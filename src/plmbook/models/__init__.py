@@ -22,22 +22,23 @@ class Output:
     ----------
     log_probabilities : float32 array (n_rows, 20) or None
         Natural-log probabilities over the model's whole vocabulary, the columns of `AMINO_ACIDS` (so a row sums to a
-        little less than 1).  One row per residue asked for.
+        little less than 1).  One row per residue asked for.  None for T5: its encoders give hidden states only.
     hidden : dict of int -> float32 array (L, d)
         Hidden states by layer, residues only.
-    bos : dict of int -> float32 array (d,)
-        The hidden state of the token before the first residue, by layer.
+    pooled : dict of int -> float32 array (d,)
+        Where pooling was asked for: one vector by layer, and `hidden` is empty.
     """
 
     log_probabilities: np.ndarray | None = None
     hidden: dict[int, np.ndarray] = field(default_factory=dict)
-    bos: dict[int, np.ndarray] = field(default_factory=dict)
+    pooled: dict[int, np.ndarray] = field(default_factory=dict)
 
 
 def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Path | None = None):
     """Load a model that is ready to run.
 
-    The weights come from `path`; else the bundled ones, `PLMBOOK_MIRROR`, the torch hub cache; else the network.
+    The weights come from `path`; else the bundled ones, `PLMBOOK_MIRROR`, the cache (of torch hub, for T5 of the
+    Hugging Face hub); else the network.
 
     Parameters
     ----------
@@ -46,13 +47,15 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Pa
     device : str
         `auto` (a CUDA GPU where there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, ...
     dtype : str
-        `float32`, `bfloat16` or `auto` (bfloat16 on CUDA, else float32).  What comes out is float32 in any case.
+        `float32`, `bfloat16` or `auto`: bfloat16 on CUDA and on a CPU that is faster in it, else float32, and float32
+        for narrow models such as the bundled ones (see `plmbook.models.device`).  What comes out is float32.
     path : path, optional
-        The file of the weights, or a folder that holds `NAME.pt`.
+        ESM: the file of the weights, or a folder that holds `NAME.pt`.  T5: the folder of `config.json`, the weights
+        and the tokenizer.
 
     Returns
     -------
-    plmbook.models.esm.EsmModel
+    plmbook.models.esm.EsmModel or plmbook.models.t5.T5Model
 
     Raises
     ------
@@ -62,18 +65,21 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Pa
 
     Examples
     --------
-    >>> load("ankh_large")
+    >>> load("ankh_large", path="nowhere")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: model 'ankh_large': encoder family t5 is described but not runnable yet in this \
-version; expected a model of the families esm1b, esm1v, esm2
+    plmbook.errors.InputError: model 'ankh_large': no folder 'nowhere'
     """
     chosen = card(name)
     if not chosen.runnable:
         raise InputError(
-            f"model {chosen.name!r}: encoder family {chosen.family} is described but not runnable yet in this version; "
-            f"expected a model of the families {', '.join(RUNNABLE)}"
+            f"model {chosen.name!r}: its family {chosen.family!r} cannot be run in this version; "
+            f"expected one of {', '.join(RUNNABLE)}"
         )
+    if chosen.family == "t5":
+        from plmbook.models.t5 import load_t5
+
+        return load_t5(chosen, device=device, dtype=dtype, path=path)
     from plmbook.models.esm import load_esm
 
     return load_esm(chosen, device=device, dtype=dtype, path=path)

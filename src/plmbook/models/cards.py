@@ -16,7 +16,7 @@ from plmbook.errors import InputError, did_you_mean
 
 WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 REGRESSION_URL = "https://dl.fbaipublicfiles.com/fair-esm/regression/{name}-contact-regression.pt"
-RUNNABLE = ("esm1b", "esm1v", "esm2")  # the encoder families that have an adapter in this version
+RUNNABLE = ("esm1b", "esm1v", "esm2", "t5")  # the families that have an adapter in this version
 ENSEMBLES = {"esm1v": tuple(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6))}
 
 
@@ -49,6 +49,12 @@ class Card:
         Of the file of a bundled model, else empty.
     token_dropout : bool
         For a bundled model: whether it was trained with ESM's token dropout.  The others say so in their checkpoint.
+    revision : str
+        The commit of the Hugging Face repository that is fetched; empty: the newest.
+    prefix : str
+        T5: the token that its authors put before the residues, such as `[NLU]`; empty: none.
+    read_as_x : str
+        T5: letters that its authors replace by X although the vocabulary may have them.
     """
 
     name: str
@@ -65,11 +71,24 @@ class Card:
     aliases: tuple[str, ...] = ()
     sha256: str = ""
     token_dropout: bool = True
+    revision: str = ""
+    prefix: str = ""
+    read_as_x: str = ""
 
     @property
     def runnable(self) -> bool:
         """Whether this version has an adapter for its family."""
         return self.family in RUNNABLE
+
+    @property
+    def scores_variants(self) -> bool:
+        """Whether it gives probabilities of residues; an encoder of T5 gives hidden states only."""
+        return self.family != "t5"
+
+    @property
+    def has_bos(self) -> bool:
+        """Whether a token before the first residue stands for the sequence; T5 has none."""
+        return self.family != "t5"
 
     @property
     def bundled(self) -> bool:
@@ -84,12 +103,36 @@ def _esm(name, family, layers, dim, heads, parameters, training_data, citation, 
 
 
 def _ankh(name, hub_name, dim, heads, parameters, citation, aliases=()):
-    source, licence = f"ElnaggarLab/{hub_name}", "CC BY-NC-SA 4.0"
-    return Card(name, "t5", 48, dim, heads, parameters, None, "UniRef50", licence, source, citation, aliases)
+    return Card(
+        name=name,
+        family="t5",
+        layers=48,
+        dim=dim,
+        heads=heads,
+        parameters=parameters,
+        max_length=None,
+        training_data="UniRef50",
+        licence="CC BY-NC-SA 4.0",
+        source=f"ElnaggarLab/{hub_name}",
+        citation=citation,
+        aliases=aliases,
+        revision=_REVISIONS.get(hub_name, ""),
+        # Ankh3 learnt two tasks and is told by a first token which; for embeddings its authors write [NLU].
+        prefix="[NLU]" if name.startswith("ankh3") else "",
+    )
 
 
 _UR50S, _UR90S = "UniRef50 (UR50/S, 2018_03)", "UniRef90 (UR90/S, 2020_03)"
 _UR50D = "UniRef50 clusters, their members drawn from UniRef90 (UR50/D, 2021_04)"
+
+_REVISIONS = {  # of the repositories on the Hugging Face hub
+    "ankh-base": "d99cb6b966530dfc2ae96bc69d9255c2a07308b0",
+    "ankh-large": "74b371dbfa3ee0a05d32ae74df0c2e0b82d6b9a6",
+    "ankh2-ext2": "aa9b9fa72288c47d9f618ce80c011e24b54e17a8",
+    "ankh3-large": "2be091622e8a393f0ef21735070084123c874b6e",
+    "ankh3-xl": "e00113df5c95ef71df7ea3f5a73d56bd00e473a4",
+    "prot_t5_xl_half_uniref50-enc": "94a6abc029ae13029317b140b7424e012bf8dfbf",
+}
 
 _PUBLISHED = (
     _esm("esm1b_t33_650M_UR50S", "esm1b", 33, 1280, 20, 652_358_433, _UR50S, "rives2021biological", ("esm1b",)),
@@ -120,6 +163,8 @@ _PUBLISHED = (
         source="Rostlab/prot_t5_xl_half_uniref50-enc",
         citation="elnaggar2022prottrans",
         aliases=("prot_t5_xl_uniref50", "prot_t5_xl_half_uniref50-enc"),
+        revision=_REVISIONS["prot_t5_xl_half_uniref50-enc"],
+        read_as_x="UZOB",
     ),
 )
 CARDS: dict[str, Card] = {card.name: card for card in _PUBLISHED}
@@ -265,7 +310,8 @@ def facts(name: str) -> dict:
 def weights_path(card: Card) -> Path | None:
     """Where the weights of a model lie on this machine.
 
-    A bundled model: beside its card.  Others: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).
+    A bundled model: beside its card.  ESM: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).  T5: a
+    folder, `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`, then the cache of the Hugging Face hub.
 
     Parameters
     ----------
@@ -274,15 +320,49 @@ def weights_path(card: Card) -> Path | None:
     Returns
     -------
     Path or None
-        None where they are absent (or of a family that this version cannot run).
+        A file; for T5 the folder of `config.json`, the weights and the tokenizer.  None where they are absent or not
+        complete.
     """
     if not card.runnable:
         return None
+    if card.family == "t5":
+        return _hub_folder(card)
     if card.bundled:
         places = [paths.data() / "models" / f"{card.name}.safetensors"]
     else:
         places = [folder / f"{card.name}.pt" for folder in (mirror(), hub_cache()) if folder]
     return next((place for place in places if place.is_file()), None)
+
+
+def hub_weights(folder: Path) -> list[Path]:
+    """The files of the weights in a folder of the Hugging Face hub's layout, safetensors before pickles.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+        One file, or the shards that an index names, sorted, whether they exist or not; empty where the folder names
+        no weights.
+
+    Raises
+    ------
+    InputError
+        If an index is not one.
+    """
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            try:
+                shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+                return [folder / Path(shard).name for shard in shards]
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise InputError(f"{index}: expected the shards of the weights under 'weight_map'") from None
+    return []
 
 
 def mirror() -> Path | None:
@@ -297,6 +377,21 @@ def hub_cache() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
+def _hub_folder(card: Card) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    places = [mirror() / card.source, mirror() / card.source.split("/")[-1]] if mirror() else []
+    cached = try_to_load_from_cache(card.source, "config.json", revision=card.revision or None)
+    if isinstance(cached, str):
+        places.append(Path(cached).parent)
+    return next((place for place in places if _is_complete(place)), None)
+
+
+def _is_complete(folder: Path) -> bool:
+    weights = hub_weights(folder)
+    return bool(weights) and all(file.is_file() for file in [folder / "config.json", *weights])
+
+
 def _read_card(path: Path) -> Card:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -306,7 +401,8 @@ def _read_card(path: Path) -> Card:
         raise InputError(f"{path}: expected a model's card as a JSON object, found a {type(facts).__name__}")
     facts = {"aliases": ["embedded"], "citation": "", **facts, "source": "bundled"}
     fields = {field.name: field for field in dataclasses.fields(Card)}
-    missing = [name for name in fields if name not in facts and name != "token_dropout"]
+    optional = ("token_dropout", "revision", "prefix", "read_as_x")
+    missing = [name for name in fields if name not in facts and name not in optional]
     if missing:
         raise InputError(f"{path}: the card lacks {', '.join(missing)}")
     if facts["name"] != path.stem:

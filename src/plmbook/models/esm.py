@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from plmbook.errors import InputError
 from plmbook.models import Output, packed
 from plmbook.models.cards import REGRESSION_URL, Card, hub_cache, mirror, weights_path
+from plmbook.models.device import DTYPES, choose_device
 from plmbook.residues import AMINO_ACIDS, MASK, UNKNOWN, first_fault
 
 ALPHABET = esm.Alphabet.from_architecture("ESM-1b")  # the 33 tokens of ESM-1b, ESM-1v and ESM-2
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 REGRESSION_KEYS = ("contact_head.regression.weight", "contact_head.regression.bias")
 
 _COLUMNS = [ALPHABET.get_idx(letter) for letter in AMINO_ACIDS]
@@ -62,6 +62,7 @@ class EsmModel:
     ):
         self.network = network.to(device=device, dtype=DTYPES[dtype]).eval().requires_grad_(False)
         self.network.contact_head.float()  # the regression reads float32 attention maps
+        packed.fuse(self.network)
         self.card = card
         self.name = card.name
         self.max_length = card.max_length
@@ -109,6 +110,7 @@ class EsmModel:
         layers: Sequence[int] = (),
         rows: Sequence[np.ndarray] | None = None,
         logits: bool = True,
+        pool: str | None = None,
     ) -> list[Output]:
         """One forward pass over a batch, without padding: a sequence's answer does not depend on its neighbours.
 
@@ -122,11 +124,13 @@ class EsmModel:
             For each sequence the 0-based residues whose log-probabilities are wanted.  Default: all.
         logits : bool
             Whether log-probabilities are wanted at all.
+        pool : {"mean", "max", "bos"}, optional
+            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues.
 
         Returns
         -------
         list of Output
-            In the order of `sequences`; `hidden` and `bos` have the keys of `layers`.
+            In the order of `sequences`; `hidden` (or `pooled`) has the keys of `layers`.
 
         Raises
         ------
@@ -139,20 +143,32 @@ class EsmModel:
         n_layers = len(self.network.layers)
         number_of = {layer: self._layer_number(layer) for layer in layers}
         lengths = [len(each) for each in tokens]
-        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])  # (B,) where each sequence's BOS lies
         wanted = set(number_of.values()) | ({n_layers} if logits else set())
-        if not wanted:
-            return [Output() for _ in sequences]
-        packed_tokens = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
-        states = packed.hidden_states(self.network, packed_tokens, lengths, layers=wanted)
         outputs = [Output() for _ in sequences]
-        for layer, number in number_of.items():
-            table = states[number].float().cpu().numpy()  # (N, d)
-            for output, start, length in zip(outputs, starts, lengths, strict=True):
-                output.bos[layer] = table[start].copy()
-                output.hidden[layer] = table[start + 1 : start + length - 1].copy()  # without BOS and EOS
+        if not wanted:
+            return outputs
+        options = {}
         if logits:
-            self._add_log_probabilities(outputs, states[n_layers], starts, lengths, rows)
+            places, counts = self._places(rows, lengths)
+            if n_layers not in number_of.values() and len(places) < sum(lengths) / 2:
+                options = {"rows": places, "counts": counts}  # the last layer where it is asked for
+        packed_tokens = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
+        states = packed.hidden_states(self.network, packed_tokens, lengths, layers=wanted, **options)
+        for layer, number in number_of.items():
+            if pool is not None:
+                for output, vector in zip(
+                    outputs, packed.pool(states[number], lengths, pool).cpu().numpy(), strict=True
+                ):
+                    output.pooled[layer] = vector
+                continue
+            table = states[number].float().cpu().numpy()  # (N, d)
+            for output, stop, length in zip(outputs, np.cumsum(lengths), lengths, strict=True):
+                output.hidden[layer] = table[stop - length + 1 : stop - 1].copy()  # without BOS and EOS
+        if logits:
+            last = states[n_layers] if options else states[n_layers][places]  # (M, d)
+            table = F.log_softmax(packed.lm_logits(self.network, last), dim=-1)[:, _COLUMNS].cpu().numpy()  # (M, 20)
+            for output, piece in zip(outputs, np.split(table, np.cumsum(counts)[:-1]), strict=True):
+                output.log_probabilities = piece
         return outputs
 
     @torch.inference_mode()
@@ -205,7 +221,8 @@ class EsmModel:
             raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {n_layers} (or -1 for the last)")
         return layer if layer >= 0 else n_layers + 1 + layer
 
-    def _add_log_probabilities(self, outputs, last, starts, lengths, rows):
+    def _places(self, rows: Sequence[np.ndarray] | None, lengths: list[int]) -> tuple[torch.Tensor, list[int]]:
+        """The tokens (M,) at which log-probabilities are wanted, and how many of them each sequence has."""
         if rows is None:
             rows = [np.arange(length - 2) for length in lengths]
         rows = [np.asarray(each, dtype=np.int64) for each in rows]
@@ -214,31 +231,24 @@ class EsmModel:
                 raise InputError(
                     f"rows {each.min()} to {each.max()} asked of a sequence of {length - 2} residues (0-based)"
                 )
-        places = np.concatenate([start + 1 + each for start, each in zip(starts, rows, strict=True)])  # (M,)
-        logits = packed.lm_logits(self.network, last[torch.from_numpy(places).to(self.device)])  # (M, 33)
-        table = F.log_softmax(logits.float(), dim=-1)[:, _COLUMNS].cpu().numpy()  # (M, 20)
-        ends = np.cumsum([len(each) for each in rows])
-        for output, piece in zip(outputs, np.split(table, ends[:-1]), strict=True):
-            output.log_probabilities = piece
+        starts = np.cumsum([0, *lengths[:-1]]) + 1  # where each sequence's first residue lies
+        places = np.concatenate([start + each for start, each in zip(starts, rows, strict=True)])
+        return torch.from_numpy(places).to(self.device), [len(each) for each in rows]
 
     def _attention_maps(self, tokens: torch.Tensor) -> torch.Tensor:
         """float32 (layers, heads, L + 2, L + 2), BOS and EOS included: softmax(q k / sqrt(head_dim))."""
-        network, lengths = self.network, [len(tokens)]
-        x = packed.embed_tokens(network, tokens, lengths)
-        heads = network.layers[0].self_attn.num_heads
-        shape = (len(tokens), heads, x.shape[1] // heads)
-        rotary = getattr(network.layers[0].self_attn, "rot_emb", None) is not None
-        tables = packed.rotary_tables(shape[2], lengths, x.device, x.dtype) if rotary else None
+        network, layout = self.network, packed.Layout([len(tokens)], tokens.device)
+        x = packed.embed_tokens(network, tokens, layout)
+        module = network.layers[0].self_attn
+        head_dim = x.shape[1] // module.num_heads
+        rotary = getattr(module, "rot_emb", None) is not None
+        tables = packed.rotary_tables(head_dim, layout, x.dtype) if rotary else None
         maps = []
         for layer in network.layers:
-            normed = layer.self_attn_layer_norm(x)
-            query, key = (proj(normed).view(shape) for proj in (layer.self_attn.q_proj, layer.self_attn.k_proj))
-            if tables is not None:
-                query, key = packed.rotate(query, *tables), packed.rotate(key, *tables)
-            scores = torch.einsum("ihc,jhc->hij", query.float(), key.float()) / shape[2] ** 0.5
+            query, key, _ = packed.projections(layer, layer.self_attn_layer_norm(x), tables)
+            scores = torch.einsum("ihc,jhc->hij", query.float(), key.float()) / head_dim**0.5
             maps.append(scores.softmax(dim=-1))
-            x = x + packed.attention(layer, normed, lengths, tables)
-            x = x + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
+            x = packed.apply_layer(layer, x, layout, tables)
         return torch.stack(maps)
 
 
@@ -261,7 +271,7 @@ def load_esm(card: Card, *, device: str = "auto", dtype: str = "auto", path: str
     InputError
         As `load`.
     """
-    device, dtype = choose_device(device, dtype)
+    device, dtype = choose_device(device, dtype, dim=card.dim, heads=card.heads)
     path = find_weights(card, path)
     if path.suffix == ".safetensors":
         network, has_contacts = read_safetensors(path, card, dtype=dtype), False
@@ -270,32 +280,6 @@ def load_esm(card: Card, *, device: str = "auto", dtype: str = "auto", path: str
         regression = regression if regression.is_file() else None
         network, has_contacts = read_checkpoint(path, card, regression=regression, dtype=dtype)
     return EsmModel(network, card, path=path, device=device, dtype=dtype, has_contacts=has_contacts)
-
-
-def choose_device(device: str, dtype: str) -> tuple[str, str]:
-    """Resolve `auto`: CUDA where there is one, and bfloat16 only there.
-
-    Examples
-    --------
-    >>> choose_device("cpu", "auto")
-    ('cpu', 'float32')
-    >>> choose_device("cpu", "float16")
-    Traceback (most recent call last):
-        ...
-    plmbook.errors.InputError: dtype 'float16': expected auto, float32 or bfloat16
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r}: not usable here ({str(error).splitlines()[0]})") from None
-    if dtype == "auto":
-        dtype = "bfloat16" if kind == "cuda" else "float32"
-    if dtype not in DTYPES:
-        raise InputError(f"dtype {dtype!r}: expected auto, float32 or bfloat16")
-    return device, dtype
 
 
 def find_weights(card: Card, path: str | Path | None = None) -> Path:

@@ -9,14 +9,53 @@ positions).  Shapes: N tokens in all, d the model's width, H heads.  The tests h
 """
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 
+try:  # torch 2.10 and later: flash attention over sequences of unequal length, on a GPU
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:
+    varlen_attn = None
+
 MASKED_IN_TRAINING = 0.15 * 0.8  # share of tokens shown as <mask> when ESM was trained (token dropout's constant)
 
 
-def embed_tokens(model, tokens, lengths):
+@dataclass(frozen=True)
+class Layout:
+    """Where the sequences of a batch lie in its row of tokens.
+
+    Attributes
+    ----------
+    lengths : sequence of int
+        Tokens of each sequence; they sum to N.
+    device : torch.device
+    """
+
+    lengths: Sequence[int]
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @cached_property
+    def counts(self):
+        """int64 tensor (B,), the lengths."""
+        return torch.as_tensor(self.lengths, device=self.device)
+
+    @cached_property
+    def bounds(self):
+        """int32 tensor (B + 1,): sequence n holds the tokens bounds[n] to bounds[n + 1]."""
+        return F.pad(self.counts.cumsum(0), (1, 0)).int()
+
+    @cached_property
+    def positions(self):
+        """int64 tensor (N,): the place of each token in its sequence, from 0."""
+        starts = torch.repeat_interleave(self.bounds[:-1].long(), self.counts)
+        return torch.arange(len(starts), device=self.device) - starts
+
+
+def embed_tokens(model, tokens, layout):
     """Input embeddings with ESM's token dropout and, for ESM-1, learned positions.
 
     Parameters
@@ -24,8 +63,7 @@ def embed_tokens(model, tokens, lengths):
     model : esm.ESM2 or esm.ProteinBertModel
     tokens : int64 tensor (N,)
         Token ids of all sequences, each with its BOS and EOS, end to end.
-    lengths : sequence of int
-        Tokens of each sequence; they sum to N.
+    layout : Layout
 
     Returns
     -------
@@ -36,84 +74,150 @@ def embed_tokens(model, tokens, lengths):
     Token dropout (as in fair-esm): a masked token's embedding is zero, and the rest of its sequence is scaled by
     (1 - 0.12) / (1 - share of masked tokens), BOS and EOS counted.
     """
-    counts = torch.as_tensor(lengths, device=tokens.device)
     x = getattr(model, "embed_scale", 1) * F.embedding(tokens, model.embed_tokens.weight)  # (N, d)
     if getattr(model, "token_dropout", False) or getattr(getattr(model, "args", None), "token_dropout", False):
         masked = tokens == model.mask_idx
         x = x.masked_fill(masked[:, None], 0.0)
-        owner = torch.repeat_interleave(torch.arange(len(lengths), device=tokens.device), counts)
-        share = torch.zeros(len(lengths), device=tokens.device).index_add_(0, owner, masked.float()) / counts
-        x = x * ((1 - MASKED_IN_TRAINING) / (1 - share)).to(x.dtype)[owner, None]
+        share = torch.segment_reduce(masked.float(), "mean", lengths=layout.counts)
+        scale = ((1 - MASKED_IN_TRAINING) / (1 - share)).to(x.dtype)
+        x = x * torch.repeat_interleave(scale, layout.counts)[:, None]
     if hasattr(model, "embed_positions"):  # ESM-1: positions count from padding_idx + 1 within each sequence
-        positions = torch.cat([torch.arange(n, device=tokens.device) for n in lengths]) + model.padding_idx + 1
-        x = x + F.embedding(positions, model.embed_positions.weight)
+        x = x + F.embedding(layout.positions + model.padding_idx + 1, model.embed_positions.weight)
     if getattr(model, "emb_layer_norm_before", None):
         x = model.emb_layer_norm_before(x)
     return x
 
 
-def rotary_tables(head_dim, lengths, device, dtype):
-    """Cosine and sine of the rotary embedding (RoFormer), each (N, 1, head_dim), positions from 0 within a sequence."""
-    frequency = 1.0 / (10000 ** (torch.arange(0, head_dim, 2, device=device).float() / head_dim))
-    angle = torch.outer(torch.arange(max(lengths), device=device).float(), frequency)  # (T, head_dim / 2)
-    angle = torch.cat([angle, angle], dim=-1)
-    angle = torch.cat([angle[:n] for n in lengths])[:, None]
-    return angle.cos().to(dtype), angle.sin().to(dtype)
+def rotary_tables(head_dim, layout, dtype):
+    """Cosine and signed sine of the rotary embedding (RoFormer), each (N, 1, head_dim), for `rotate`."""
+    frequency = 1.0 / (10000 ** (torch.arange(0, head_dim, 2, device=layout.device).float() / head_dim))
+    angle = torch.outer(torch.arange(max(layout.lengths), device=layout.device).float(), frequency)  # (T, head_dim / 2)
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
+    return tuple(torch.cat(pair, dim=-1)[layout.positions, None] for pair in ((cos, cos), (-sin, sin)))
 
 
-def rotate(x, cos, sin):
-    """Apply rotary positions to x (N, H, head_dim)."""
+def rotate(x, tables):
+    """Apply rotary positions to x (N, ..., head_dim)."""
+    cos, sin = (table.view(len(x), *[1] * (x.dim() - 2), -1) for table in tables)
     first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-second, first], dim=-1) * sin
+    return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
 
 
-def attend(query, key, value):
-    """Scaled dot-product attention of B sequences of n tokens: three (B, H, n, head_dim) -> (B, H, n, head_dim).
+def fuse(model):
+    """Lay the query, key and value weights of each layer end to end, so that one product serves the three.
+
+    The modules keep their parameters, now as parts of the joint tensor: no memory is added, and fair-esm's own forward
+    goes on to work.  To be called when the model is on its device, in its dtype.
+    """
+    for layer in model.layers:
+        module = layer.self_attn
+        module.joint = tuple(each.detach() for each in _joint(module))
+        for kind, joint in zip(("weight", "bias"), module.joint, strict=True):
+            for part, rows in zip((module.q_proj, module.k_proj, module.v_proj), joint.chunk(3), strict=True):
+                getattr(part, kind).data = rows
+
+
+def _joint(module):
+    """Weight (3 d, d) and bias (3 d,) of query, key and value."""
+    parts = (module.q_proj, module.k_proj, module.v_proj)
+    return tuple(torch.cat([getattr(part, kind) for part in parts]) for kind in ("weight", "bias"))
+
+
+def projections(layer, x, tables):
+    """Query, key and value of one layer, each (N, H, head_dim), the first two rotated.
+
+    Parameters
+    ----------
+    layer : esm.modules.TransformerLayer
+        As it is, or fused.
+    x : tensor (N, d)
+        After the layer norm.
+    tables : (cos, sin) or None
+        From `rotary_tables`; None for learned positions.
+    """
+    module = layer.self_attn
+    joint = module.joint if hasattr(module, "joint") else _joint(module)
+    joined = F.linear(x, *joint).view(len(x), 3, module.num_heads, -1)
+    query, key = (joined[:, :2] if tables is None else rotate(joined[:, :2], tables)).unbind(1)
+    return query, key, joined[:, 2]
+
+
+def attend(query, key, value, asked, layout):
+    """Scaled dot-product attention inside each sequence (Vaswani et al. 2017).
+
+    Parameters
+    ----------
+    query : tensor (M, H, head_dim)
+        Of the tokens that ask, sequence after sequence.
+    key, value : tensor (N, H, head_dim)
+        Of all tokens.
+    asked, layout : Layout
+        Of the M and the N tokens.
+
+    Returns
+    -------
+    tensor (M, H * head_dim)
+    """
+    if varlen_attn is not None and query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+        bounds, longest = (asked.bounds, layout.bounds), (max(asked.lengths), max(layout.lengths))
+        return varlen_attn(query.contiguous(), key.contiguous(), value.contiguous(), *bounds, *longest).flatten(1)
+    mixed, start, origin = [], 0, 0
+    for (n_asked, length), run in itertools.groupby(zip(asked.lengths, layout.lengths, strict=True)):
+        count = len(list(run))  # neighbours of one length go through together
+        rows, tokens = slice(start, start + count * n_asked), slice(origin, origin + count * length)
+        start, origin = rows.stop, tokens.stop
+        if not n_asked:
+            continue
+        parts = ((query[rows], n_asked), (key[tokens], length), (value[tokens], length))
+        heads = (part.view(count, n, *part.shape[1:]).transpose(1, 2) for part, n in parts)
+        mixed.append(_attend_equal(*heads).transpose(1, 2).reshape(count * n_asked, -1))
+    return torch.cat(mixed)
+
+
+def _attend_equal(query, key, value):
+    """B sequences of one length: (B, H, m, head_dim) and twice (B, H, n, head_dim) -> (B, H, m, head_dim).
 
     When training on a CPU the two products are written out: torch's fused CPU kernel recomputes the exponentials in its
     backward pass and made a step 1.35 times slower (1.32 to 1.44, interleaved, one thread, 2.7 million parameters).
     """
     if query.requires_grad and query.device.type == "cpu":
-        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, H, n, n)
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, H, m, n)
         return scores.softmax(dim=-1).to(value.dtype) @ value
     return F.scaled_dot_product_attention(query, key, value)
 
 
-def attention(layer, x, lengths, tables):
-    """Multi-head self-attention of one layer (Vaswani et al. 2017), inside each sequence.
+def apply_layer(layer, x, layout, tables):
+    """One transformer layer: (N, d) -> (N, d)."""
+    mixed = attend(*projections(layer, layer.self_attn_layer_norm(x), tables), layout, layout)
+    return _feed_forward(layer, x + layer.self_attn.out_proj(mixed))
+
+
+def apply_layer_at(layer, x, layout, tables, rows, asked):
+    """One transformer layer, computed at some tokens alone: every token is attended to, only these get an answer.
 
     Parameters
     ----------
-    layer : esm.modules.TransformerLayer
-    x : tensor (N, d)
-        After the layer norm.
-    lengths : sequence of int
-        Tokens of each sequence.
-    tables : (cos, sin) or None
-        From `rotary_tables`; None for learned positions.
+    layer, x, layout, tables
+        As in `apply_layer`.
+    rows : int64 tensor (M,)
+        Token numbers, sequence after sequence.
+    asked : Layout
+        How many of them each sequence has.
 
     Returns
     -------
-    tensor (N, d)
+    tensor (M, d)
     """
-    module = layer.self_attn
-    n_tokens, dim = x.shape
-    shape = (n_tokens, module.num_heads, dim // module.num_heads)
-    query, key, value = (proj(x).view(shape) for proj in (module.q_proj, module.k_proj, module.v_proj))
-    if tables is not None:
-        query, key = rotate(query, *tables), rotate(key, *tables)
-    mixed, start = [], 0
-    for length, run in itertools.groupby(lengths):  # neighbours of one length go through together
-        count = len(list(run))
-        rows = slice(start, start + count * length)
-        start = rows.stop
-        heads = (t[rows].view(count, length, *shape[1:]).transpose(1, 2) for t in (query, key, value))
-        mixed.append(attend(*heads).transpose(1, 2).reshape(count * length, dim))
-    return module.out_proj(torch.cat(mixed))
+    query, key, value = projections(layer, layer.self_attn_layer_norm(x), tables)
+    return _feed_forward(layer, x[rows] + layer.self_attn.out_proj(attend(query[rows], key, value, asked, layout)))
 
 
-def hidden_states(model, tokens, lengths, layers=None):
-    """Hidden states of chosen layers.
+def _feed_forward(layer, x):
+    return x + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
+
+
+def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
+    """Hidden states of chosen layers; the layers above them are not computed.
 
     Parameters
     ----------
@@ -124,22 +228,29 @@ def hidden_states(model, tokens, lengths, layers=None):
     layers : iterable of int, optional
         0 is the input embedding, `num_layers` the last layer after its final layer norm (as in fair-esm).
         Default: the last layer only.
+    rows : int64 tensor (M,), optional
+        Tokens, sequence after sequence, where alone the last layer is wanted.
+    counts : sequence of int, optional
+        How many of `rows` each sequence has.
 
     Returns
     -------
-    dict of int -> tensor (N, d)
+    dict of int -> tensor (N, d); for the last layer (M, d) where `rows` are given
     """
     n_layers = len(model.layers)
     wanted = {n_layers} if layers is None else set(layers)
-    x = embed_tokens(model, tokens, lengths)
+    layout = Layout(lengths, tokens.device)
+    x = embed_tokens(model, tokens, layout)
     found = {0: x} if 0 in wanted else {}
     first = model.layers[0].self_attn
     tables = None
     if getattr(first, "rot_emb", None) is not None:
-        tables = rotary_tables(x.shape[1] // first.num_heads, lengths, x.device, x.dtype)
+        tables = rotary_tables(x.shape[1] // first.num_heads, layout, x.dtype)
     for number, layer in enumerate(model.layers[: max(wanted)], start=1):
-        x = x + attention(layer, layer.self_attn_layer_norm(x), lengths, tables)
-        x = x + layer.fc2(F.gelu(layer.fc1(layer.final_layer_norm(x))))
+        if number == n_layers and rows is not None:
+            x = apply_layer_at(layer, x, layout, tables, rows, Layout(counts, tokens.device))
+        else:
+            x = apply_layer(layer, x, layout, tables)
         if number == n_layers and getattr(model, "emb_layer_norm_after", None):
             x = model.emb_layer_norm_after(x)
         if number in wanted:
@@ -147,7 +258,33 @@ def hidden_states(model, tokens, lengths, layers=None):
     return found
 
 
+def pool(states, lengths, how):
+    """One vector for each sequence, in float32: BOS and EOS take no part in mean and maximum.
+
+    Parameters
+    ----------
+    states : tensor (N, d)
+    lengths : sequence of int
+        Tokens of each sequence, BOS and EOS included.
+    how : {"mean", "max", "bos"}
+
+    Returns
+    -------
+    float32 tensor (B, d)
+    """
+    layout = Layout(lengths, states.device)
+    if how == "bos":
+        return states[layout.bounds[:-1]].float()
+    ones = torch.ones_like(layout.counts)
+    parts = torch.stack([ones, layout.counts - 2, ones], dim=1).flatten()  # BOS, residues, EOS of each sequence
+    return torch.segment_reduce(states.float(), how, lengths=parts)[1::3]
+
+
 def lm_logits(model, x):
-    """Language-model head on any rows: (M, d) -> (M, vocabulary)."""
+    """Language-model head on any rows: (M, d) -> float32 (M, vocabulary).
+
+    The last product is in float32 whatever the weights: logits of 8 bits would be 0.03 off at a size of 8.
+    """
     head = model.lm_head
-    return F.linear(head.layer_norm(F.gelu(head.dense(x))), head.weight, head.bias)
+    features = head.layer_norm(F.gelu(head.dense(x)))
+    return F.linear(features.float(), head.weight.float(), head.bias.float())

@@ -1,0 +1,115 @@
+"""Where a model runs and in which numbers: what `auto` means."""
+
+import os
+import time
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+from plmbook.errors import InputError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+NARROW = 256  # models of fewer numbers a residue are always float32: they hardly gain, and the bundled ones are such
+WORTH = 1.25  # bfloat16 is chosen on a CPU that is so many times as fast in it
+
+
+def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str, str]:
+    """Resolve `auto`: CUDA where there is one; bfloat16 there, and on a CPU on which a layer of the model gains by it.
+
+    A model narrower than `NARROW` stays in float32.
+
+    Parameters
+    ----------
+    device : str
+        `auto`, `cpu`, `cuda`, `cuda:1`, ...
+    dtype : str
+        `auto`, `float32` or `bfloat16`.
+    dim, heads : int
+        Width of the model and its attention heads.
+
+    Returns
+    -------
+    (device, dtype)
+
+    Raises
+    ------
+    InputError
+        If the device is not usable here, or the dtype unknown.
+
+    Examples
+    --------
+    >>> choose_device("cpu", "float32", dim=320, heads=20)
+    ('cpu', 'float32')
+    >>> choose_device("cpu", "float16", dim=320, heads=20)
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: dtype 'float16': expected auto, float32 or bfloat16
+    """
+    if dtype not in ("auto", *DTYPES):
+        raise InputError(f"dtype {dtype!r}: expected auto, float32 or bfloat16")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r}: not usable here ({str(error).splitlines()[0]})") from None
+    if dtype == "auto":
+        fast = dim >= NARROW and (kind == "cuda" or (kind == "cpu" and bfloat16_gain(dim, heads) >= WORTH))
+        dtype = "bfloat16" if fast else "float32"
+    return device, dtype
+
+
+@cache
+def bfloat16_gain(dim: int, heads: int) -> float:
+    """How many times as fast this CPU is in bfloat16 as in float32 on one transformer layer: a probe, below a second.
+
+    A flag of the processor would not say it: products gain by it, attention in a narrow model hardly does, and a CPU
+    without such instructions is slower in bfloat16.
+
+    Parameters
+    ----------
+    dim, heads : int
+
+    Returns
+    -------
+    float
+        Ratio of the shortest of five times each, taken in turn.
+    """
+    layers = [_Layer(dim, heads, dtype) for dtype in DTYPES.values()]
+    best = [float("inf"), float("inf")]
+    with torch.inference_mode():
+        for turn in range(6):
+            for number, layer in enumerate(layers):
+                start = time.perf_counter()
+                layer()
+                if turn:  # the first one warms up
+                    best[number] = min(best[number], time.perf_counter() - start)
+    return best[0] / best[1]
+
+
+class _Layer:
+    """The products and the attention of a transformer layer over one protein of 384 tokens."""
+
+    def __init__(self, dim: int, heads: int, dtype: torch.dtype):
+        sizes = ((3 * dim, dim), (dim, dim), (4 * dim, dim), (dim, 4 * dim))
+        self.weights = [torch.full(size, 0.01, dtype=dtype) for size in sizes]
+        self.x = torch.full((384, dim), 0.5, dtype=dtype)
+        self.heads = heads
+
+    def __call__(self) -> torch.Tensor:
+        joint, out, up, down = self.weights
+        query, key, value = F.linear(self.x, joint).view(len(self.x), 3, self.heads, -1).permute(1, 2, 0, 3)[:, None]
+        mixed = F.scaled_dot_product_attention(query, key, value)[0].transpose(0, 1).reshape(self.x.shape)
+        return F.linear(F.gelu(F.linear(F.linear(mixed, out), up)), down)
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that are free on a CUDA device or, for the CPU, in the machine; None where the system does not say."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # macOS and Windows
+        return None
