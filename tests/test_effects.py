@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded, uniform
-from plmbook import effects, ngram
+from plmbook import effects, ngram, scan
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, Mutation, parse_mutations
 
@@ -168,7 +168,7 @@ def test_order_and_company_do_not_matter_nor_does_the_size_of_a_piece(strategy, 
     together = effects.score(FakeModel(seeded), LONG, variants, strategy=strategy)
     backwards = effects.score(FakeModel(seeded), LONG, variants[::-1], strategy=strategy)
     np.testing.assert_array_equal(together, backwards[::-1])
-    monkeypatch.setattr(effects, "PIECE", 25)
+    monkeypatch.setattr(scan, "BLOCK", 25)
     model = FakeModel(seeded)
     np.testing.assert_array_equal(effects.score(model, LONG, variants, strategy=strategy), together)
     assert max(sum(map(len, batch)) for batch in model.batches) <= 25

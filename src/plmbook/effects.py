@@ -6,53 +6,47 @@ type itself. There is no cut-off between damaging and harmless here, and none of
 Notation: S is the wild-type sequence, M the mutant (all substitutions of the variant applied), D the variant's
 mutated positions, x_i the residue of x at i, x_(-i) the sequence x with the mask token at i, x_(-D) with the mask token
 at every position of D, and p(a at i | x) what the model says about position i when it reads x. p is normalised over
-the model's whole vocabulary. Each strategy is a function that lists terms (sign, what the model reads, where, which
-residue); one engine collects the terms of all variants, runs every distinct input once, and adds up.
+the model's whole vocabulary. Four strategies are sums over D and differ only in what the model reads, which each says
+in one line. `plmbook.scan` collects what all variants ask, and runs every distinct input once.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from plmbook import scan
 from plmbook.errors import InputError, did_you_mean
 from plmbook.ngram import Ngram, log_probabilities
-from plmbook.residues import AMINO_ACIDS, MASK, Mutation, MutationError, parse_mutations
+from plmbook.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
+from plmbook.scan import Edits, substituted
 
 DEFAULT = "wildtype-marginals"
-PIECE = 500_000  # residues handed to the encoder at once: bounds what lies in memory, not the batch (that is its own)
 
 KEYS = ("id", "gene")  # the columns that may name a protein, the first one that is there
 
 _COLUMN = {letter: i for i, letter in enumerate(AMINO_ACIDS)}
 
-Edits = tuple[tuple[int, str], ...]  # what the model reads, as changes of the wild type: (0-based position, letter)
+Variant = tuple[Mutation, ...]  # sorted, at distinct positions
+Pairs = Sequence[tuple[str, Variant]]  # wild types and their variants, checked
 
 
-class Term(NamedTuple):
-    """sign * ln p(residue at position | the wild type with `edits`)."""
-
-    sign: int
-    edits: Edits
-    position: int  # 0-based
-    residue: str
-
-
-def wildtype_marginals(sequence: str, mutations: Sequence[Mutation]) -> Iterator[Term]:
+def wildtype_marginals(model, pairs: Pairs, **options) -> np.ndarray:
     """sum over i in D of ln p(M_i at i | S) - ln p(S_i at i | S).
 
     One forward pass of the wild type serves every variant of a protein; the model sees the residue that it judges.
 
     Source: Meier et al. 2021 ("wild type marginal"); Brandes et al. 2023 score all human missense variants with it.
     """
-    for m in mutations:
-        yield Term(+1, (), m.position - 1, m.alt)
-        yield Term(-1, (), m.position - 1, m.ref)
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return ()
+
+    return _marginals(model, pairs, reads, **options)
 
 
-def masked_marginals(sequence: str, mutations: Sequence[Mutation]) -> Iterator[Term]:
+def masked_marginals(model, pairs: Pairs, **options) -> np.ndarray:
     """sum over i in D of ln p(M_i at i | S_(-i)) - ln p(S_i at i | S_(-i)).
 
     One position masked at a time, all others wild type: of several substitutions each is masked alone and the scores
@@ -60,26 +54,28 @@ def masked_marginals(sequence: str, mutations: Sequence[Mutation]) -> Iterator[T
 
     Source: the variant-prediction script of Meier et al. 2021; equal to `comasked` for one substitution.
     """
-    for m in mutations:
-        edits = ((m.position - 1, MASK),)
-        yield Term(+1, edits, m.position - 1, m.alt)
-        yield Term(-1, edits, m.position - 1, m.ref)
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return ((i, MASK),)
+
+    return _marginals(model, pairs, reads, **options)
 
 
-def comasked(sequence: str, mutations: Sequence[Mutation]) -> Iterator[Term]:
+def comasked(model, pairs: Pairs, **options) -> np.ndarray:
     """sum over i in D of ln p(M_i at i | S_(-D)) - ln p(S_i at i | S_(-D)).
 
     All mutated positions are masked together. One forward pass per set of positions.
 
     Source: the equation printed in Meier et al. 2021 ("masked marginal").
     """
-    edits = tuple((m.position - 1, MASK) for m in mutations)
-    for m in mutations:
-        yield Term(+1, edits, m.position - 1, m.alt)
-        yield Term(-1, edits, m.position - 1, m.ref)
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return tuple([(m.position - 1, MASK) for m in variant])
+
+    return _marginals(model, pairs, reads, **options)
 
 
-def mutant_marginals(sequence: str, mutations: Sequence[Mutation]) -> Iterator[Term]:
+def mutant_marginals(model, pairs: Pairs, **options) -> np.ndarray:
     """sum over i in D of ln p(M_i at i | M) - ln p(S_i at i | M).
 
     Read off a forward pass of the **mutant** sequence: the model sees the substitution and says how much it would
@@ -88,13 +84,14 @@ def mutant_marginals(sequence: str, mutations: Sequence[Mutation]) -> Iterator[T
     Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, the scores that the
     rescue-mutation study published.
     """
-    edits = _mutant(mutations)
-    for m in mutations:
-        yield Term(+1, edits, m.position - 1, m.alt)
-        yield Term(-1, edits, m.position - 1, m.ref)
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return substituted(variant)
+
+    return _marginals(model, pairs, reads, **options)
 
 
-def pseudo_likelihood(sequence: str, mutations: Sequence[Mutation]) -> Iterator[Term]:
+def pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
     """PLL(M) - PLL(S), with PLL(x) = sum over all i of ln p(x_i at i | x_(-i)).
 
     Every residue of both sequences is masked once: one forward pass per residue for the wild type, one per residue
@@ -103,16 +100,18 @@ def pseudo_likelihood(sequence: str, mutations: Sequence[Mutation]) -> Iterator[
 
     Source: Salazar et al. 2020 (pseudo-log-likelihood); Brandes et al. 2023 (its ratio, for variants).
     """
-    edits = dict(_mutant(mutations))
-    for i, wild_type in enumerate(sequence):
-        if wild_type not in _COLUMN:
-            continue
-        masked = tuple(sorted({**edits, i: MASK}.items()))
-        yield Term(+1, masked, i, edits.get(i, wild_type))
-        yield Term(-1, ((i, MASK),), i, wild_type)
+    of_protein: dict[str, list[int]] = {}
+    for number, (sequence, variant) in enumerate(pairs):
+        if variant:
+            of_protein.setdefault(sequence, []).append(number)
+    scores = np.zeros(len(pairs))
+    for sequence, numbers in of_protein.items():
+        totals = scan.pseudo_log_likelihood(model, sequence, [(), *(pairs[n][1] for n in numbers)], **options)
+        scores[numbers] = totals[1:] - totals[0]
+    return scores
 
 
-Strategy = Callable[[str, Sequence[Mutation]], Iterable[Term]]
+Strategy = Callable[..., np.ndarray]  # (model, pairs, *, long, progress) -> float64 (n,)
 
 STRATEGIES: dict[str, Strategy] = {
     "wildtype-marginals": wildtype_marginals,
@@ -187,8 +186,10 @@ def score(
     `comasked`; for a model whose answer at i does not depend on the residue at i, `wildtype-marginals`,
     `masked-marginals` and `mutant-marginals` are equal for single substitutions.
     """
-    pairs = [(sequence, tuple(sorted(variant))) for variant in variants]
-    return _score_pairs(model, pairs, strategy=strategy, long=long, progress=progress)
+    function = strategy_function(strategy)
+    for variant in variants:
+        scan.check_variant(sequence, variant)
+    return function(model, [(sequence, tuple(sorted(variant))) for variant in variants], long=long, progress=progress)
 
 
 def score_table(
@@ -225,8 +226,8 @@ def score_table(
         A column is missing, a variant names a protein that is not there, or a wild type does not match: all faults
         are counted and the first ten listed.
     """
-    pairs = pair_up(proteins, variants)
-    scores = _score_pairs(model, pairs, strategy=strategy, long=long, progress=progress)
+    function = strategy_function(strategy)
+    scores = function(model, pair_up(proteins, variants), long=long, progress=progress)
     return variants.assign(model=model.name, strategy=strategy, score=scores)
 
 
@@ -377,7 +378,7 @@ def masked_likelihood(
     masked, rows = [], []
     for name, sequence in zip(proteins["id"], proteins["sequence"], strict=True):
         chosen = _choose_masks(name, sequence, share=share, seed=seed)
-        masked.append(_edit(sequence, tuple((int(i), MASK) for i in chosen)))
+        masked.append(scan.edited(sequence, tuple((int(i), MASK) for i in chosen)))
         rows.append(chosen)
     found = encode.log_probabilities(model, masked, rows=rows, progress=progress)
     answers = []
@@ -394,81 +395,28 @@ def masked_likelihood(
     return pd.DataFrame(answers, columns=names if ngram is None else [*names, "ngram_log_likelihood"])
 
 
-def _score_pairs(
-    model, pairs: list[tuple[str, tuple[Mutation, ...]]], *, strategy: str, long: str, progress: bool
+def _marginals(
+    model, pairs: Pairs, reads: Callable[[Variant, int], Edits], *, long: str = "window", progress: bool = False
 ) -> np.ndarray:
-    """(n,) float64 scores of (wild type, mutations) pairs; equal wild types share their forward passes."""
-    terms_of = strategy_function(strategy)
-    names: dict[str, int] = {}  # wild type -> a small number, so that keys stay small
-    wanted: dict[tuple[int, Edits], dict[int, int]] = {}  # what the model reads -> position -> row of its answer
-    for sequence, mutations in pairs:
-        _check(sequence, mutations)
-        protein = names.setdefault(sequence, len(names))
-        for term in terms_of(sequence, mutations) if mutations else ():
-            rows = wanted.setdefault((protein, term.edits), {})
-            rows.setdefault(term.position, len(rows))
-    answers = _forward(model, list(names), wanted, long=long, progress=progress)
-    scores = np.zeros(len(pairs))
-    for i, (sequence, mutations) in enumerate(pairs):
-        protein = names[sequence]
-        for term in terms_of(sequence, mutations) if mutations else ():
-            reads = (protein, term.edits)
-            scores[i] += term.sign * float(answers[reads][wanted[reads][term.position], _COLUMN[term.residue]])
-    if not np.isfinite(scores).all():
-        raise RuntimeError(f"{model.name} gave {int((~np.isfinite(scores)).sum())} scores that are not finite numbers")
-    return scores
+    """(n,) float64: sum over i in D of ln p(M_i at i | x) - ln p(S_i at i | x), where x is what the model `reads`.
 
-
-def _forward(
-    model, sequences: list[str], wanted: dict[tuple[int, Edits], dict[int, int]], *, long: str, progress: bool
-) -> dict[tuple[int, Edits], np.ndarray]:
-    """Run every distinct input once, a bounded piece of them at a time: key -> (n_rows, 20) float32."""
-    from tqdm import tqdm
-
-    from plmbook import encode
-
-    answers = {}
-    bar = tqdm(total=len(wanted), desc=model.name, unit="sequence", disable=not progress)
-    with bar:
-        for keys in _pieces(wanted, sequences):
-            texts = [_edit(sequences[protein], edits) for protein, edits in keys]
-            rows = [np.fromiter(wanted[key], dtype=np.int64) for key in keys]
-            found = encode.log_probabilities(model, texts, rows=rows, long=long, progress=False)
-            answers.update(zip(keys, found, strict=True))
-            bar.update(len(keys))
-    return answers
-
-
-def _pieces(wanted: Iterable[tuple[int, Edits]], sequences: list[str]) -> Iterator[list[tuple[int, Edits]]]:
-    """Keys in pieces of at most `PIECE` residues (at least one key each)."""
-    piece, residues = [], 0
-    for key in wanted:
-        length = len(sequences[key[0]])
-        if piece and residues + length > PIECE:
-            yield piece
-            piece, residues = [], 0
-        piece.append(key)
-        residues += length
-    if piece:
-        yield piece
-
-
-def _edit(sequence: str, edits: Edits) -> str:
-    letters = list(sequence)
-    for position, letter in edits:
-        letters[position] = letter
-    return "".join(letters)
-
-
-def _mutant(mutations: Sequence[Mutation]) -> Edits:
-    return tuple((m.position - 1, m.alt) for m in sorted(mutations))
-
-
-def _check(sequence: str, mutations: Sequence[Mutation]) -> None:
-    for mutation in mutations:
-        mutation.check(sequence)
-    if len({m.position for m in mutations}) != len(mutations):
-        raise MutationError(f"{':'.join(map(str, mutations))}: a position is changed twice")
+    Equal wild types share their forward passes.
+    """
+    proteins = list(dict.fromkeys(sequence for sequence, _ in pairs))
+    number = {sequence: n for n, sequence in enumerate(proteins)}
+    questions = (
+        scan.Question(number[sequence], reads(variant, m.position - 1), m.position - 1)
+        for sequence, variant in pairs
+        for m in variant
+    )
+    substitutions = [(n, _COLUMN[m.alt], _COLUMN[m.ref]) for n, (_, variant) in enumerate(pairs) for m in variant]
+    owner, alt, ref = np.array(substitutions, dtype=np.int64).reshape(-1, 3).T
+    ratios = np.empty(len(owner))  # one for each substitution, in float64
+    for which, table in scan.answers(model, proteins, questions, long=long, progress=progress):
+        row = np.arange(len(which))
+        ratios[which] = table[row, alt[which]].astype(np.float64) - table[row, ref[which]]
+    # summed in the order of the substitutions: company does not change the last digit
+    return np.bincount(owner, weights=ratios, minlength=len(pairs))
 
 
 def _choose_masks(name: str, sequence: str, *, share: float, seed: int) -> np.ndarray:

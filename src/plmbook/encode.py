@@ -90,8 +90,8 @@ def log_probabilities(
 
     for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
         table = output.log_probabilities
-        if piece.taken is None:
-            results[piece.owner][:] = table
+        if piece.taken is None or len(piece.taken) == len(wanted[piece.owner]):  # one piece answers for all
+            results[piece.owner] = table
         else:
             results[piece.owner][np.isin(wanted[piece.owner], piece.taken)] = table
     return results
