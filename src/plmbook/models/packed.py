@@ -11,15 +11,10 @@ positions).  Shapes: N tokens in all, d the model's width, H heads.  The tests h
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
-
-try:  # torch 2.10 and later: flash attention over sequences of unequal length, on a GPU
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:
-    varlen_attn = None
 
 MASKED_IN_TRAINING = 0.15 * 0.8  # share of tokens shown as <mask> when ESM was trained (token dropout's constant)
 
@@ -158,9 +153,9 @@ def attend(query, key, value, asked, layout):
     -------
     tensor (M, H * head_dim)
     """
-    if varlen_attn is not None and query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+    if query.is_cuda and query.dtype == torch.bfloat16 and (in_one_call := varlen_attention()) is not None:
         bounds, longest = (asked.bounds, layout.bounds), (max(asked.lengths), max(layout.lengths))
-        return varlen_attn(query.contiguous(), key.contiguous(), value.contiguous(), *bounds, *longest).flatten(1)
+        return in_one_call(query.contiguous(), key.contiguous(), value.contiguous(), *bounds, *longest).flatten(1)
     mixed, start, origin = [], 0, 0
     for (n_asked, length), run in itertools.groupby(zip(asked.lengths, layout.lengths, strict=True)):
         count = len(list(run))  # neighbours of one length go through together
@@ -172,6 +167,19 @@ def attend(query, key, value, asked, layout):
         heads = (part.view(count, n, *part.shape[1:]).transpose(1, 2) for part, n in parts)
         mixed.append(_attend_equal(*heads).transpose(1, 2).reshape(count * n_asked, -1))
     return torch.cat(mixed)
+
+
+@cache
+def varlen_attention():
+    """torch's flash attention over sequences of unequal length, for a GPU; None before torch 2.10.
+
+    It is imported only where it is used: the import takes a second.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    return varlen_attn
 
 
 def _attend_equal(query, key, value):
