@@ -75,14 +75,14 @@ model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs
 	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the sources, see data/README.md)
-	@for script in published bundled structures tasks; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+	@for script in published bundled structures tasks landscapes clades cases; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
 	$(BIN)/python data/make/registry.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)
 	@$(BIN)/jupyter lab
 
-bench: $(READY)  ## time the engine against its alternatives
-	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "$$script"; $(BIN)/python "$$script"; done
+bench: $(READY)  ## time the engine against its alternatives (a quarter of an hour; PARTS="scan growth": these alone)
+	@$(BIN)/python benchmarks/engine.py $(PARTS)
 
 lint: $(READY)  ## check the style of the code
 	@$(BIN)/ruff check src tests analysis benchmarks data/make
@@ -138,6 +138,9 @@ INPUTS := analysis/profiles/$(PROFILE).yml .build/profile requirements.lock $(MO
 
 book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY)
 	@$(BIN)/plmbook book --profile $(PROFILE) --notebook $<
+
+# The chapter on speed reads the timings, and takes one itself.
+book/notebooks/05_how_fast.ipynb: $(wildcard benchmarks/results/*.json benchmarks/*.py)
 
 # The appendix reads what the other notebooks left: when it ran, how long they took, on what.
 $(APPENDIX): $(CHAPTERS)

@@ -70,7 +70,7 @@ class FakeModel:
         """int64 (L + 2,): BOS 0, residues 1..20 in the order of AMINO_ACIDS, X 21, mask 22, EOS 99."""
         return np.array([0, *(TOKENS[letter] for letter in sequence), 99], dtype=np.int64)
 
-    def run(self, sequences, *, layers=(), rows=None, logits=True, pool=None):
+    def run(self, sequences, *, layers=(), rows=None, logits=True, pool=None, spans=None):
         """As a model's `run`; what is longer than `max_length` is an AssertionError, so a test sees it."""
         assert all(len(sequence) <= self.max_length for sequence in sequences)
         self.batches.append(list(sequences))
@@ -81,9 +81,10 @@ class FakeModel:
                 table = table[np.asarray(rows[number], dtype=int)]
             hidden = {n: self._hidden(sequence) for n in layers}
             if pool is not None:
+                start, stop = spans[number] if spans else (0, len(sequence))
                 pools = {"mean": lambda states: states.mean(0), "max": lambda states: states.max(0)}
                 vector = pools.get(pool, lambda states: np.zeros(states.shape[1], dtype=np.float32))  # "bos"
-                outputs.append(Output(table, pooled={n: vector(states) for n, states in hidden.items()}))
+                outputs.append(Output(table, pooled={n: vector(states[start:stop]) for n, states in hidden.items()}))
                 continue
             outputs.append(Output(log_probabilities=table, hidden=hidden))
         return outputs

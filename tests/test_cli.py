@@ -1,16 +1,19 @@
 """The command line as a new user types it: what it writes, and what it says when the input is at fault."""
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from plmbook import cli, effects, encode, models, paths
+from plmbook import cli, effects, encode, models, paths, shards
 from plmbook.residues import parse_mutations
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
@@ -75,6 +78,7 @@ def test_every_strategy_runs(folder, strategy):
 
 def test_the_names_in_the_help_are_those_of_the_package():
     assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
+    assert cli.SHARD_RESIDUES == shards.SHARD_RESIDUES
     assert set(cli.POOLS) == set(encode.POOLS) and set(cli.LONG) == set(encode.LONG)
 
 
@@ -126,7 +130,7 @@ def test_a_mistake_in_a_file_is_named_and_nothing_is_written(folder, capsys, mon
     "arguments, expected",
     [
         (["-m", "esm2_t33_650M", "-o", "out.tsv"], ["esm2_t33_650M", "unknown", "esm2_t33_650M_UR50D"]),
-        (["-m", "ankh_base", "-o", "out.tsv"], ["ankh_base", "cannot be run"]),
+        (["-m", "ankh_base", "-o", "out.tsv"], ["ankh_base", "no probabilities of residues"]),
         (["-s", "masked", "-o", "out.tsv"], ["unknown strategy 'masked'", "masked-marginals"]),
         (["-o", "out.xlsx"], ["out.xlsx", ".tsv or .parquet"]),
         (["-o", "missing/out.tsv"], ["missing", "does not exist"]),
@@ -199,25 +203,103 @@ def test_embed_writes_float16_lists_and_a_manifest(folder, pool, n_rows):
     assert facts["source"]["file"] == "seqs.fasta" and len(facts["weights"]) == len(facts["source"]["sha256"]) == 64
 
 
-def test_embed_goes_on_where_it_stopped_and_says_so(folder, capsys, monkeypatch):
+def content(folder):
+    """Every file and its bytes."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_was_chosen_automatically_stays_when_a_job_is_resumed(folder, capsys):
+    line = ("embed", "seqs.fasta", "--shard-residues", 20, "--device", "cpu", "-o")
+    assert run(*line, "out", "--dtype", "bfloat16") == 0  # stands for a machine on which auto means this
+    assert run(*line, "other") == 0
+    capsys.readouterr()
+    whole = content(folder / "out")
+    assert json.loads(whole[Path("manifest.json")])["computed_in"] == "bfloat16"
+    assert json.loads((folder / "other" / "manifest.json").read_text())["computed_in"] == "float32"
+    next(folder.glob("out/data/embeddings-00001-*")).unlink()
+    assert run(*line, "out", "--dtype", "float32") == 2
+    assert "computed_in was 'bfloat16', now 'float32'" in capsys.readouterr().err
+    assert run(*line, "out") == 0
+    assert "in bfloat16; 3 files, 2 of them were there" in capsys.readouterr().out
+    assert content(folder / "out") == whole
+
+
+def test_residues_and_one_file_in_the_summary(folder, capsys):
+    assert run("embed", "seqs.fasta", "-o", "out", "--pool", "residue") == 0
+    said = "out: 3 proteins with 55 residues, 16 numbers each, plmbook_t3_tiny in float32; 1 file\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("name", ["a duplicate id", "lower case", "an empty file", "no header"])
+def test_a_mistake_in_the_proteins_is_named_before_the_model_loads(folder, capsys, monkeypatch, name):
+    monkeypatch.setattr(models, "load", lambda *a, **k: pytest.fail("a model was loaded before the input was checked"))
+    file, text, expected = MISTAKES[name]
+    (folder / file).write_text(text)
+    assert run("embed", "seqs.fasta", "-o", "out") == 2
+    printed = capsys.readouterr().err
+    assert all(part in printed for part in expected) and not (folder / "out").exists()
+
+
+def test_long_proteins_are_named_before_they_are_embedded(folder, capsys):
+    (folder / "seqs.fasta").write_text(FASTA + ">long\n" + "MKRLVAEDGH" * 7 + "\n")  # the tiny model reads 60
+    assert run("embed", "seqs.fasta", "-o", "out", "--long", "error") == 2
+    printed = capsys.readouterr().err
+    assert "1 of 4 proteins are longer than 60 residues: long (70); cut them, or choose long 'window'" in printed
+    assert run("embed", "seqs.fasta", "-o", "out", "--pool", "bos") == 2
+    assert "pool 'bos' needs long 'truncate'" in capsys.readouterr().err and not (folder / "out").exists()
+    assert run("embed", "seqs.fasta", "-o", "out", "--long", "truncate", "--pool", "residue") == 0
+    said = "the most that plmbook_t3_tiny reads; they are cut at the end\n"
+    assert capsys.readouterr().err.endswith(said)  # and nothing after it by number
+    assert pq.read_table("out/data").num_rows == 55 + 60
+
+
+def test_the_engine_for_many_machines_gets_the_same_job(folder, capsys, monkeypatch):
     from plmbook import store
 
-    real = store.write
-    monkeypatch.setattr(store, "write", lambda *a, **k: real(*a, **k, shard_residues=20))  # a protein a shard
-    assert run("embed", "seqs.fasta", "-o", "out") == 0
-    assert capsys.readouterr().out == "out: 3 proteins, 16 numbers each, plmbook_t3_tiny; 3 shards\n"
-    whole = {path: path.read_bytes() for path in folder.glob("out/**/*.*")}
-    assert run("embed", "seqs.fasta", "-o", "out") == 0
-    assert "was complete, nothing to do" in capsys.readouterr().out
+    calls = []
+
+    def write(output, name, proteins, *, address, device, dtype, **options):
+        calls.append((name, len(proteins), address, device, dtype))
+        return store.write(output, models.load(name, device="cpu", dtype="float32"), proteins, **options)
+
+    monkeypatch.setitem(sys.modules, "plmbook.cluster", types.SimpleNamespace(write=write))
+    monkeypatch.setattr("plmbook.cluster", sys.modules["plmbook.cluster"], raising=False)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "ray" or find(name))
+    line = ("embed", "seqs.fasta", "--shard-residues", 20, "--pool", "max", "--layer", 1, "-o")
+    assert run(*line, "there", "--engine", "ray", "--address", "head:6379") == 0
+    assert "3 files" in capsys.readouterr().out
+    assert run(*line, "there", "--engine", "ray") == 0
+    name = "plmbook_t3_tiny"
+    assert calls == [(name, 3, "head:6379", "auto", "auto"), (name, 3, None, "auto", "float32")]
+    assert run(*line, "here") == 0
+    assert content(folder / "there") == content(folder / "here")
+
+
+def test_where_ray_is_not_installed_its_engine_is_refused(folder, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ray" else find(name))
+    assert run("embed", "seqs.fasta", "-o", "out", "--engine", "ray") == 2
+    assert "Ray is not installed; pip install 'plmbook[cluster]'" in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_embed_goes_on_where_it_stopped_and_says_so(folder, capsys, monkeypatch):
+    line = ("embed", "seqs.fasta", "-o", "out", "--shard-residues", 20)  # a protein a file
+    assert run(*line) == 0
+    assert capsys.readouterr().out == "out: 3 proteins, 16 numbers each, plmbook_t3_tiny in float32; 3 files\n"
+    whole = content(folder / "out")
+    assert run(*line) == 0
+    assert "float32; was complete, nothing to do" in capsys.readouterr().out
     next(folder.glob("out/data/embeddings-00001-*")).unlink()
-    assert run("embed", "seqs.fasta", "-o", "out") == 0
-    assert "3 shards, 2 of them were there" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in folder.glob("out/**/*.*")} == whole
-    assert run("embed", "seqs.fasta", "-o", "out", "--layer", "1") == 2
+    assert run(*line) == 0
+    assert "3 files, 2 of them were there" in capsys.readouterr().out
+    assert content(folder / "out") == whole
+    assert run(*line, "--layer", "1") == 2
     assert "another job: layer was 3, now 1; name another folder" in capsys.readouterr().err
     damaged = next(folder.glob("out/data/embeddings-00002-*"))
     damaged.write_bytes(damaged.read_bytes()[:-9])
-    assert run("embed", "seqs.fasta", "-o", "out") == 2
+    assert run(*line) == 2
     printed = capsys.readouterr().err
     assert damaged.name in printed and "cut off" in printed and "Traceback" not in printed
 
@@ -232,6 +314,11 @@ def test_embed_goes_on_where_it_stopped_and_says_so(folder, capsys, monkeypatch)
         (["-o", "seqs.fasta"], "is a file"),
         (["-o", "missing/out"], "does not exist"),
         (["-m", "esm1v", "-o", "out"], "ensemble"),
+        (["-m", "ankh_base", "--pool", "bos", "-o", "out"], "ankh_base has no token before the first residue"),
+        (["--long", "cut", "-o", "out"], "--long cut"),
+        (["--engine", "dask", "-o", "out"], "--engine dask: expected one of local, ray"),
+        (["--address", "head:6379", "-o", "out"], "--address head:6379: is for --engine ray"),
+        (["--shard-residues", "0", "-o", "out"], "--shard-residues"),
         (["--dtype", "float8", "-o", "out"], "float8"),
     ],
 )

@@ -12,6 +12,7 @@ from fakes import TOKENS, FakeModel, seeded
 from plmbook import encode
 from plmbook.errors import InputError
 from plmbook.models import Output, packed
+from plmbook.models.esm import load_esm
 from plmbook.residues import AMINO_ACIDS
 
 RNG = np.random.default_rng(7)
@@ -270,14 +271,17 @@ STATES = np.array([[1.0, -4.0], [2.0, 0.0], [6.0, 1.0]])  # mean (3, -1), maximu
 class HandMade(FakeModel):
     """BOS and EOS are (100, 100): a pooled value that has seen one of them stands out."""
 
-    def run(self, sequences, *, layers=(), rows=None, logits=True, pool=None):
+    def run(self, sequences, *, layers=(), rows=None, logits=True, pool=None, spans=None):
         assert not logits and rows is None  # an embedding needs no language-model head
         self.batches.append(list(sequences))
         edge = np.full((1, 2), 100.0)
         tokens = torch.from_numpy(np.concatenate([np.vstack([edge, STATES[: len(text)], edge]) for text in sequences]))
         if pool is None:
             return [Output(hidden=dict.fromkeys(layers, STATES[: len(text)])) for text in sequences]
-        vectors = packed.pool(tokens, [len(text) + 2 for text in sequences], pool).numpy()
+        if pool == "bos":
+            vectors = np.repeat(edge, len(sequences), axis=0)
+        else:
+            vectors = packed.pool(tokens, [(1, len(text), 1) for text in sequences], pool).numpy()
         return [Output(pooled=dict.fromkeys(layers, vector)) for vector in vectors]
 
 
@@ -356,20 +360,20 @@ def test_windows_of_a_network_are_its_answers_to_the_windows(network):
 # the budget -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("free", "dim", "expected"), [(141e9, 1280, 2**16), (80e9, 5120, 2**16), (8e9, 5120, 8192)])
+@pytest.mark.parametrize(
+    ("free", "dim", "expected"), [(141e9, 1280, 2**16), (80e9, 5120, 2**16), (8e9, 5120, 8192), (0, 64, 2048)]
+)
 def test_the_budget_of_a_gpu_follows_its_free_memory(monkeypatch, free, dim, expected):
     monkeypatch.setattr("plmbook.models.device.free_memory", lambda device: int(free))
     model = FakeModel(device="cuda:0", card=SimpleNamespace(dim=dim))
     model.dtype = "bfloat16"
     assert encode.token_budget(model) == expected
+    model.fitting_tokens = 1000  # it was asked for more, once
+    assert encode.token_budget(model) == 1000
+
+
+def test_a_cpu_has_one_budget():
     assert encode.token_budget(FakeModel(device="cpu")) == encode.TOKEN_BUDGET
-
-
-def test_a_gpu_without_free_memory_gets_the_smallest_budget(monkeypatch):
-    monkeypatch.setattr("plmbook.models.device.free_memory", lambda device: 0)
-    model = FakeModel(device="cuda", card=SimpleNamespace(dim=64))
-    model.dtype = "float32"
-    assert encode.token_budget(model) == encode.TOKEN_BUDGET
 
 
 def test_after_a_batch_that_did_not_fit_all_are_smaller():
@@ -377,6 +381,9 @@ def test_after_a_batch_that_did_not_fit_all_are_smaller():
     proteins = [random_protein(10) for _ in range(40)]
     encode.log_probabilities(model, proteins, token_budget=120)
     assert [len(batch) for batch in model.batches] == [2] * 20  # 120 -> 60 -> 30 tokens, 12 a protein, found once
+    assert encode.token_budget(model) == 30
+    encode.log_probabilities(model, proteins, token_budget=120)
+    assert [len(batch) for batch in model.batches] == [2] * 40  # and not forgotten
 
 
 def test_the_machines_own_memory_is_told_from_other_errors():
@@ -398,3 +405,28 @@ def test_a_batch_with_windows_in_it_is_pooled_the_same():
         for protein, vector in zip([long, short], together, strict=True):
             states = np.repeat(model.tokenize(protein)[1:-1, None], 2, axis=1)
             np.testing.assert_allclose(vector, encode.pooled(states, pool), rtol=1e-6)
+
+
+# whole ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_protein_can_be_read_whole(tmp_path):
+    """What the packed forward gives beyond the length of training is fair-esm's own answer."""
+    model = load_esm(tiny.card("esm2", max_length=20), path=tiny.write(tmp_path, "esm2"), device="cpu", dtype="float32")
+    protein = random_protein(50)
+    (whole,) = encode.embed(model, [protein], pool="residue", long="whole")
+    last = model.card.layers
+    tokens = torch.from_numpy(model.tokenize(protein))[None]
+    with torch.no_grad():
+        expected = model.network(tokens, repr_layers=[last])["representations"][last][0, 1:-1]
+    np.testing.assert_allclose(whole, expected, atol=1e-5)
+    (in_windows,) = encode.embed(model, [protein], pool="residue", long="window")
+    assert np.abs(whole - in_windows).max() > 1e-3
+    (table,) = encode.log_probabilities(model, [protein], long="whole")
+    assert table.shape == (50, 20)
+
+
+def test_learned_positions_cannot_be_read_whole(tmp_path):
+    model = load_esm(tiny.card("esm1v"), path=tiny.write(tmp_path, "esm1v"), device="cpu", dtype="float32")
+    with pytest.raises(InputError, match="long 'whole': esm1v_tiny has no positions beyond"):
+        encode.embed(model, ["ACD"], long="whole")

@@ -180,3 +180,46 @@ def test_a_contact_map_of_nothing_right_still_draws():
     table = pd.DataFrame({"position": [1], "partner": [30], "probability": [0.9], "contact": [False]})
     axis = plots.contact_map(table, length=50, best=50, model="plmbook_t6_3M").axes[0]
     assert [len(each.get_offsets()) for each in axis.collections] == [0, 0, 1]
+
+
+def test_ways_are_lines_over_ticks_that_name_the_sizes():
+    rows = [(way, 8e6, 10.0, 8.0, 12.0) for way in ("fair-esm", "plmbook")] + [("plmbook", 35e6, 5.0, 4.0, 6.0)]
+    table = pd.DataFrame(rows, columns=["way", "parameters", "rate", "low", "high"]).assign(dtype="float32")
+    limit = table[1:].assign(way=plots.LIMIT, rate=[30.0, 20.0], low=np.nan, high=np.nan)
+    figure = plots.by_way(
+        pd.concat([table, limit]), across="parameters", value="rate", x_axis="parameters", axis="residues a second"
+    )
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["8M", "35M"]
+    ends = {bar.get_label(): bar.lines[0].get_ydata().tolist() for bar in ax.containers}
+    assert sorted(ends.values()) == [[10.0], [10.0, 5.0]]
+    segments = ax.containers[1].lines[2][0].get_segments()
+    assert np.allclose([segment[:, 1] for segment in segments], [[8, 12], [4, 6]])
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["fair-esm, float32", "plmbook, float32", "limit, float32"]
+
+
+def test_panels_of_ways_have_their_own_axis_and_may_begin_at_zero():
+    table = pd.DataFrame({"against": ["length", "number"], "n": [64, 4], "cost": 1.0, "low": 1.0, "high": 1.0})
+    table = table.assign(way="plmbook", dtype="bfloat16")
+    titles = {"length": "residues", "number": "proteins"}
+    figure = plots.by_way(table, across="n", value="cost", panel="against", x_axis=titles, axis="us", y_scale="linear")
+    assert [ax.get_xlabel() for ax in figure.axes] == ["residues", "proteins"]
+    assert figure.axes[0].get_ylim()[0] == 0
+
+
+def test_steps_stand_end_to_end():
+    table = pd.DataFrame({"line": ["a", "a", "b", "b"], "step": ["forward", "file"] * 2, "ms": [3.0, 1.0, 2.0, 0.5]})
+    figure = plots.steps(
+        table.assign(way=["published"] * 2 + ["plmbook"] * 2), rows="line", step="step", value="ms", axis="ms"
+    )
+    (ax,) = figure.axes
+    bars = [(bar.get_x(), bar.get_width()) for bar in ax.patches if bar.get_width()]
+    assert bars == [(0, 3.0), (3.0, 1.0), (0, 2.0), (2.0, 0.5)]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["forward", "file"]
+
+
+def test_memory_begins_at_zero_and_shows_the_kill():
+    (ax,) = plots.memory(pd.DataFrame({"minutes": [0.0, 1.0], "mib": [200.0, 210.0]}), stop=0.4).axes
+    assert ax.get_ylim()[0] == 0
+    assert ax.lines[1].get_xdata()[0] == 0.4

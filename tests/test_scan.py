@@ -436,3 +436,14 @@ def test_other_faults():
     ):
         with pytest.raises(RuntimeError, match="fake gave answers that are not finite"):
             call()
+
+
+def test_a_long_protein_can_be_read_whole(tmp_path):
+    model = load_esm(tiny.card("esm2", max_length=20), path=tiny.write(tmp_path, "esm2"), device="cpu", dtype="float32")
+    longer = load_esm(tiny.card("esm2"), path=tiny.write(tmp_path, "esm2"), device="cpu", dtype="float32")
+    sequence = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEV"
+    expected = scan.substitutions(longer, sequence)
+    np.testing.assert_allclose(scan.substitutions(model, sequence, long="whole"), expected, atol=1e-5)
+    ((_, tables),) = scan.backgrounds(model, sequence, [parse_mutations("K2A")], long="whole")
+    ((_, whole),) = scan.backgrounds(longer, sequence, [parse_mutations("K2A")])
+    np.testing.assert_allclose(tables, whole, atol=1e-5)

@@ -1,9 +1,12 @@
 """The embedding store: the same bytes however often it is interrupted, and every damage found and named."""
 
+import dataclasses
+import importlib
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,7 @@ import tiny
 from fakes import TOKENS, FakeModel
 from plmbook import encode, paths, shards, store
 from plmbook.errors import InputError
+from plmbook.tables import FastaFile, read_fasta
 
 DIM = 4
 LENGTHS = (20, 7, 31, 12, 25, 3, 40, 18, 9, 22, 14, 60)  # 50 residues a shard: 7 shards
@@ -115,9 +119,116 @@ def test_a_long_protein_has_its_windows_or_its_beginning(tmp_path):
     assert store.read(tmp_path / "t")["id"].value_counts().to_dict() == {"long": 60, "short": 2}
 
 
-@pytest.mark.parametrize(("lengths", "expected"), [([5], [(0, 1)]), ([9, 1, 9], [(0, 1), (1, 2), (2, 3)]), ([], [])])
+@pytest.mark.parametrize(("lengths", "expected"), [([5], [1]), ([9, 1, 9], [1, 1, 1]), ([7, 3, 4, 1], [1, 2, 1])])
 def test_the_plan(lengths, expected):
-    assert shards.plan(lengths, 7) == expected
+    table = pd.DataFrame({"id": [f"p{n}" for n in range(len(lengths))], "sequence": ["M" * n for n in lengths]})
+    planned = shards.census(table, max_length=None, shard_residues=7).shards
+    assert [shard["proteins"] for shard in planned] == expected
+    assert [shard["last"] for shard in planned] == table["id"].iloc[np.cumsum(expected) - 1].tolist()
+
+
+# streamed -------------------------------------------------------------------------------------------------------------
+
+
+class Blocks(FastaFile):
+    """A FASTA file in blocks so small that shards reach over several; counts those that were read."""
+
+    read = 0
+
+    def blocks(self):
+        for block in super().blocks(45):
+            self.read += 1
+            yield block
+
+
+def write_fasta(path, proteins):
+    rows = zip(proteins["id"], proteins["description"], proteins["sequence"], strict=True)
+    path.write_text("".join(f">{name} {about}\n{text}\n" for name, about, text in rows))
+    return path
+
+
+@pytest.mark.parametrize("pool", ["mean", "residue"])
+def test_a_fasta_file_gives_the_bytes_that_its_table_gives(tmp_path, proteins, pool):
+    fasta = write_fasta(tmp_path / "in.fasta", proteins)
+    store.write(tmp_path / "table", model(), read_fasta(fasta), pool=pool, source=fasta, **OPTIONS)
+    streamed = Blocks(fasta)
+    counted = shards.census(streamed, max_length=60, pool=pool, **OPTIONS)
+    assert (len(counted), counted.residues, counted.n_long) == (12, sum(LENGTHS), 0) and streamed.read > 7
+    stopping = Stops(**vars(model()))
+    stopping.left = 3
+    with pytest.raises(KeyboardInterrupt):
+        store.write(tmp_path / "s", stopping, counted, pool=pool, source=fasta, **OPTIONS)
+    assert store.write(tmp_path / "s", model(), Blocks(fasta), pool=pool, source=fasta, **OPTIONS) == 4
+    assert content(tmp_path / "s") == content(tmp_path / "table")
+
+
+def test_the_pieces_are_the_missing_shards_and_nothing_is_read_beyond_them(tmp_path, proteins):
+    fasta = write_fasta(tmp_path / "in.fasta", proteins)
+    facts = shards.describe(model(), proteins, token_budget=100, **OPTIONS)
+    starts = np.cumsum([0] + [shard["proteins"] for shard in facts["shards"]])
+    for source in (proteins, Blocks(fasta), shards.census(Blocks(fasta), max_length=60, **OPTIONS)):
+        found = dict(shards.pieces(facts, [1, 4], source))
+        assert list(found) == [1, 4]
+        for number, chosen in found.items():
+            assert chosen["id"].tolist() == proteins["id"].iloc[starts[number] : starts[number + 1]].tolist()
+    whole, part = Blocks(fasta), Blocks(fasta)
+    assert len(list(whole.blocks())) == whole.read == 12
+    assert [number for number, _ in shards.pieces(facts, [0, 2], part)] == [0, 2] and part.read == 6
+    assert list(shards.pieces(facts, [], part)) == []
+
+
+def test_the_memory_of_plan_and_pieces_does_not_grow_with_the_proteins(tmp_path):
+    asked = model()
+    asked.max_length = 100
+
+    def peak(n):
+        fasta = tmp_path / f"{n}.fasta"
+        fasta.write_text("".join(f">protein_{i} about it\n{'MKRLV' * 20}\n" for i in range(n)))
+
+        class Parts(FastaFile):
+            def blocks(self):
+                return super().blocks(20_000)
+
+        tracemalloc.start()
+        try:
+            facts = shards.describe(asked, Parts(fasta), token_budget=100, shard_residues=10_000)
+            every = range(len(facts["shards"]))
+            n_found = sum(len(chosen) for _, chosen in shards.pieces(facts, every, Parts(fasta)))
+            return tracemalloc.get_traced_memory()[1], n_found
+        finally:
+            tracemalloc.stop()
+
+    peak(500)  # what is loaded once
+    few, many = peak(1_000), peak(12_000)
+    assert (few[1], many[1]) == (1_000, 12_000)
+    assert many[0] - few[0] < 11_000 * 40  # eight bytes an id, a few for its part of a shard; its text has 200
+
+
+def test_long_proteins_are_counted_and_the_first_named(proteins):
+    counted = shards.census(proteins, max_length=19)
+    assert counted.long_ones() == "6 of 12 proteins are longer than 19 residues: " + ", ".join(
+        f"{row.id} ({len(row.sequence)})" for row in proteins.itertuples() if len(row.sequence) > 19
+    )
+    many = shards.census(pd.DataFrame({"id": [str(n) for n in range(15)], "sequence": "MKRL"}), max_length=3)
+    assert many.long_ones().endswith("8 (4), 9 (4) and 5 more")
+    assert shards.census(proteins, max_length=None).n_long == 0
+
+
+def test_a_file_that_changes_after_the_census_is_refused_and_nothing_is_written(tmp_path, proteins):
+    fasta = write_fasta(tmp_path / "in.fasta", proteins)
+    counted = shards.census(FastaFile(fasta), max_length=60, **OPTIONS)
+    write_fasta(fasta, proteins.assign(sequence=proteins["sequence"] + "M"))
+    asked = model()
+    with pytest.raises(InputError, match="in.fasta: was changed while it was in use"):
+        store.write(tmp_path / "s", asked, counted, **OPTIONS)
+    assert asked.n_forwards == 0 and list(content(tmp_path / "s")) == ["manifest.json"]
+
+
+def test_proteins_that_were_counted_for_another_job_are_no_plan_for_this_one(tmp_path, proteins):
+    counted = shards.census(proteins, max_length=60, pool="max", **OPTIONS)
+    with pytest.raises(ValueError, match="counted with .*'max'.*expected .*'mean'"):
+        store.write(tmp_path / "s", model(), counted, **OPTIONS)
+    assert not (tmp_path / "s").exists()
 
 
 # read by others -------------------------------------------------------------------------------------------------------
@@ -267,6 +378,72 @@ def test_kill_9_at_50_random_moments_and_each_time_the_same_store(tmp_path, prot
     assert killed >= 25 and states_left >= 4  # the kills fell into the job, at its beginning, middle and end
 
 
+@pytest.fixture
+def benchmark(tmp_path, monkeypatch):
+    """Runs a script of `benchmarks/` to its end and returns what it recorded."""
+    monkeypatch.syspath_prepend(str(paths.root() / "benchmarks"))
+    monkeypatch.setenv("PLMBOOK_DATA", str(paths.data()))  # restored after a script has changed it
+
+    def run(name, *arguments):
+        options = ["--folder", tmp_path, "--out", tmp_path, *arguments]
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, options)])
+        importlib.import_module(name).main()
+        return json.loads((tmp_path / f"{name}.json").read_text())
+
+    return run
+
+
+def test_the_benchmark_of_kills_finds_the_store_identical(benchmark):
+    found = benchmark("kill", "--moments", 1, "--proteins", 24)
+    (run,) = found["runs"]
+    assert (found["proteins"], found["identical"], found["kept"]) == (24, 1, 1)
+    assert found["shards"] > 1 and 0 < run["moment"] < found["seconds_undisturbed"]
+
+
+def test_the_benchmark_of_a_million_finds_every_protein(benchmark):
+    found = benchmark("million", "--sequences", 3000)
+    assert found["found"]["proteins_in_order"] == found["proteins"] == 3000
+    assert 0 < found["shards_at_the_kill"] < found["shards"]
+    assert found["curve"][-1][2] == 1 and len(found["curve"]) <= 300
+    assert 0 < found["mib_at_10_percent"] <= found["peak_mib"]
+
+
+def test_a_batch_size_that_was_chosen_automatically_stays(tmp_path, proteins, monkeypatch):
+    stopping = Stops(**vars(model()))
+    stopping.left = 2
+    with monkeypatch.context() as small:
+        small.setattr(encode, "token_budget", lambda model: 55)  # the machine on which it began
+        store.write(tmp_path / "whole", model(), proteins, **OPTIONS)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(tmp_path / "s", stopping, proteins, **OPTIONS)
+    assert encode.token_budget(model()) != 55
+    with pytest.raises(InputError, match="token_budget was 55, now 100"):
+        store.write(tmp_path / "s", model(), proteins, token_budget=100, **OPTIONS)
+    assert store.write(tmp_path / "s", model(), proteins, **OPTIONS) == 5
+    assert content(tmp_path / "s") == content(tmp_path / "whole")
+
+
+def test_two_workers_may_write_one_shard_at_the_same_time(tmp_path, proteins, monkeypatch):
+    """As on a cluster that gave up a worker which then goes on: the inner call ends while the outer one writes."""
+    store.write(tmp_path / "whole", model(), proteins, **OPTIONS)
+    (tmp_path / "s").mkdir()
+    facts, _ = store.begin(tmp_path / "s", shards.describe(model(), proteins, token_budget=4096, **OPTIONS))
+    ((number, chosen),) = shards.pieces(facts, [2], proteins)
+    arguments = (tmp_path / "s", facts, number, chosen, encode.embed(model(), chosen["sequence"].tolist()))
+    real, inner = os.fsync, []
+
+    def sync(handle):
+        if not inner:
+            inner.append(1)
+            inner.append(store.write_shard(*arguments))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert store.write_shard(*arguments) == inner[1]
+    assert store.verify(tmp_path / "s").query("state == 'ok'")["shard"].tolist() == [2]
+    assert len(content(tmp_path / "s")) == 2
+
+
 def test_two_processes_do_not_write_to_one_folder(tmp_path, proteins):
     class Nosy(FakeModel):
         def run(self, *arguments, **options):
@@ -336,8 +513,8 @@ def test_newer_packages_find_a_complete_store_and_refuse_a_half_made_one(tmp_pat
         (lambda t: t, {"pool": "median"}, "pool 'median'"),
         (lambda t: t, {"long": "cut"}, "long 'cut'"),
         (lambda t: t, {"layer": 4}, "layers 0 to 3"),
-        (lambda t: t.assign(sequence="M" * 61), {"long": "error"}, r"12 proteins are longer than 60 .*\(61\)"),
-        (lambda t: t.assign(sequence="M" * 61), {"pool": "bos"}, "needs long='truncate'"),
+        (lambda t: t.assign(sequence="M" * 61), {"long": "error"}, r"12 of 12 proteins are longer than 60 .*\(61\)"),
+        (lambda t: t.assign(sequence="M" * 61), {"pool": "bos"}, "needs long 'truncate'"),
     ],
 )
 def test_bad_input_is_refused_before_a_forward_and_nothing_is_made(tmp_path, proteins, change, options, expected):
@@ -356,6 +533,15 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path, proteins):
     assert content(tmp_path) == {"thesis.txt": b"x"}
     with pytest.raises(InputError, match="no embedding store here"):
         store.read(tmp_path / "nothing")
+
+
+def test_a_model_without_bos_has_none_to_pool(tmp_path, proteins):
+    asked = model()
+    asked.card = dataclasses.replace(asked.card, family="t5")
+    with pytest.raises(InputError, match="fake has no token before the first residue"):
+        store.write(tmp_path / "s", asked, proteins, pool="bos", long="truncate", **OPTIONS)
+    facts = shards.describe(asked, proteins, token_budget=100, **OPTIONS)
+    assert set(facts["versions"]) == {"plmbook", "torch", "transformers", "numpy", "pyarrow"}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 7e4])

@@ -1,6 +1,8 @@
 """Schemas, readers, and a user's mistakes at the door."""
 
 import gzip
+import os
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from plmbook import tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
-from plmbook.tables import Column, Schema, TableError, check, load, read_fasta, read_table, read_variants
+from plmbook.tables import Column, FastaFile, Schema, TableError, check, load, read_fasta, read_table, read_variants
 
 TOY = Schema(
     "toy",
@@ -199,7 +201,8 @@ def test_variants_schema_refuses(columns, said):
 def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
     assert list(tables.BUNDLED) == [
         "genes", "variants", "published_effects", "alignment", "cpd", "structures", "heldout", "ngram",
-        "kept_structures", "secondary_structure", "localisation", "relatives",
+        "kept_structures", "secondary_structure", "localisation", "relatives", "landscapes", "landscape_proteins",
+        "clades", "suppressors", "same_codon",
     ]  # fmt: skip
     for _, schema in tables.BUNDLED.values():
         assert schema.key and set(schema.key) <= set(schema.names)
@@ -323,6 +326,97 @@ def test_a_missing_file_names_the_near_one(write, tmp_path):
     assert "no such file; did you mean 'proteins.fasta'?" in message
     assert "found a folder" in refusal(read_fasta, tmp_path)
     assert "no such file" in refusal(read_fasta, tmp_path / "absent" / "a.fasta")
+
+
+@pytest.mark.parametrize("characters", [1, 30, 10_000])
+def test_a_fasta_file_is_read_in_blocks_as_often_as_wanted(write, characters):
+    file = FastaFile(write("a.fasta", FASTA + ">c\n" + "MKRLV\n" * 40))
+    for _ in range(3):
+        blocks = list(file.blocks(characters))
+        assert len(blocks) == {1: 3, 30: 3, 10_000: 1}[characters]
+        assert all(list(block.index) == list(range(len(block))) for block in blocks)
+        assert_frame_equal(pd.concat(blocks, ignore_index=True), read_fasta(file.path))
+        next(file.blocks(characters))  # given up before its end
+
+
+def test_ids_that_repeat_in_other_blocks_are_named_with_both_lines(write):
+    records = [f">p{n % 40}\nMKRLV\n" for n in range(52)]  # p0 to p11 come twice
+    blocks = FastaFile(write("a.fasta", "".join(records))).blocks(20)
+    message = refusal(list, blocks)
+    lines = message.split("\n")
+    assert "12 faults" in lines[0] and len(lines) == 1 + tables.LISTED + 1 and "... and 2 more" in lines[-1]
+    assert "line 81: record 'p0' repeats the id of line 1;" in lines[1]
+    assert "line 99: record 'p9' repeats the id of line 19;" in lines[10]
+
+
+def test_two_ids_of_one_hash_are_two_ids(write, monkeypatch):
+    monkeypatch.setattr(tables, "hash", lambda name: 7, raising=False)
+    path = write("a.fasta", ">a\nMK\n>b\nMK\n>c\nMK\n")
+    assert read_fasta(path)["id"].tolist() == ["a", "b", "c"]
+    message = refusal(read_fasta, write("b.fasta", path.read_text() + ">b\nMK\n"))
+    assert "1 fault" in message and "line 7: record 'b' repeats the id of line 3" in message
+
+
+def test_all_faults_of_a_long_file_are_counted_and_the_first_listed(write):
+    records = [f">p{n}\n{'MKR' if n % 2 else 'mkr'}\n" for n in range(6000)]
+    file = FastaFile(write("a.fasta", "".join(records) + ">p1\nMK\n"))
+    with pytest.raises(InputError) as refused:
+        for block in file.blocks(1000):
+            assert "mkr" not in set(block["sequence"])  # after a fault no block is given out
+    lines = str(refused.value).split("\n")
+    assert "3001 faults" in lines[0] and "... and 2991 more" in lines[-1]
+    assert [line.split(":")[0].strip() for line in lines[1:-1]] == [f"line {4 * n + 2}" for n in range(10)]
+
+
+def test_the_memory_of_a_reading_does_not_grow_with_the_file(write):
+    def peak(n):
+        file = FastaFile(write(f"{n}.fasta", "".join(f">protein_{i}\n{'MKRLV' * 20}\n" for i in range(n))))
+        next(file.blocks(20_000))  # what is loaded once
+        tracemalloc.start()
+        for _ in file.blocks(20_000):
+            pass
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak(1_000), peak(15_000)
+    assert many - few < 14_000 * 20  # eight bytes an id, and room for an array to grow; an id as text has 60
+
+
+def test_a_file_that_changes_between_two_readings_is_refused(write):
+    path = write("a.fasta", FASTA)
+    file = FastaFile(path)
+    assert len(list(file.blocks())) == 1
+    path.write_text(FASTA + ">c\nMK\n")
+    assert "changed while it was in use" in refusal(list, file.blocks())
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(write):
+    path = write("a.fasta", FASTA + ">c\nMK\n")
+    blocks = FastaFile(path).blocks(10)
+    next(blocks)
+    path.write_text(FASTA)
+    assert "changed while it was in use" in refusal(list, blocks)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.fasta")
+    assert "found a pipe or a device" in refusal(read_fasta, tmp_path / "pipe.fasta")
+
+
+def test_a_byte_that_is_no_text_is_named_with_its_line_far_into_a_file(write):
+    content = FASTA.encode() + b"".join(b">p%d\nMKR\n" % n for n in range(20_000)) + b">x\nMK\xffR\n"
+    assert "line 40008: expected UTF-8 text, found byte 0xff" in refusal(read_fasta, write("a.fasta", content))
+    assert "line 40008: " in refusal(read_fasta, write("b.fasta", gzip.compress(content)))
+    cut = FASTA.encode("utf-16")[:-1]
+    assert "expected UTF-8 text" in refusal(read_fasta, write("c.fasta", cut))
+
+
+def test_a_damaged_gzip_file_is_named(write):
+    packed = bytearray(gzip.compress(FASTA.encode() + b"".join(b">p%d\nMKR\n" % n for n in range(3000))))
+    packed[len(packed) // 2] ^= 255
+    assert "cannot be read" in refusal(read_fasta, write("a.fasta", bytes(packed)))
 
 
 # --- variants ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ is at fault, the message says what to change, nothing is written. Exit 1: anythi
 commands: `plmbook --help` answers without torch.
 """
 
+import importlib.util
 import json
 import logging
 import os
@@ -19,8 +20,10 @@ import typer
 from plmbook import __version__
 from plmbook.errors import InputError
 
+ENGINES = ("local", "ray")
 POOLS = ("mean", "max", "bos", "residue")
-LONG = ("window", "truncate", "error")
+LONG = ("window", "truncate", "error", "whole")
+SHARD_RESIDUES = 2**18
 STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
 
 app = typer.Typer(
@@ -38,7 +41,9 @@ app.add_typer(data_app, name="data")
 
 Fasta = Annotated[Path, typer.Argument(metavar="SEQS.fasta", help="Protein sequences.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Dtype = Annotated[str, typer.Option(help="auto (bfloat16 on a GPU, else float32), float32 or bfloat16.")]
+Dtype = Annotated[
+    str, typer.Option(help="auto (bfloat16 where the model gains by it, else float32), float32 or bfloat16.")
+]
 Long = Annotated[str, typer.Option(help=f"Proteins longer than the model takes: {', '.join(LONG)}.")]
 Profile = Annotated[str, typer.Option(help="A file of analysis/profiles, without .yml.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -119,7 +124,7 @@ def list_models(
     rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "WEIGHTS")]
     for card in all_cards().values():
         if not card.runnable:
-            here = "not runnable yet"
+            here = "no adapter"
         else:
             here = "bundled" if card.bundled else "here" if weights_path(card) else "to be fetched"
         size = f"{card.parameters / 1e6:,.0f} M" if card.parameters >= 1e7 else f"{card.parameters / 1e6:.1f} M"
@@ -181,7 +186,9 @@ def effects(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help=", ".join(STRATEGIES))] = STRATEGIES[0],
     long: Long = "window",
     device: Device = "auto",
-    dtype: Dtype = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="float32, or bfloat16: faster, but it blurs small differences; auto chooses.")
+    ] = "float32",
     quiet: Quiet = False,
 ) -> None:
     """Score missense variants: a natural-log likelihood ratio per variant, negative = damaging.
@@ -194,6 +201,11 @@ def effects(
     from plmbook import models, tables
 
     cards = _cards(model or ["embedded"])
+    for card in cards:
+        if not card.scores_variants:
+            raise InputError(
+                f"{card.name}: gives embeddings, no probabilities of residues; name a model of the ESM family"
+            )
     scoring.strategy_function(strategy)
     _check_output(output, (".tsv", ".parquet"), inputs=[fasta, variants])
     proteins = tables.read_fasta(fasta)
@@ -206,13 +218,15 @@ def effects(
     parts = []
     for card in cards:
         loaded = models.load(card.name, device=device, dtype=dtype)
+        computed_in = loaded.dtype
         parts.append(scoring.score_table(loaded, used, rows, strategy=strategy, long=long, progress=_bars(quiet)))
         del loaded  # one model in memory at a time
     found = pd.concat(parts, ignore_index=True)
     if len(cards) > 1:
         found = scoring.add_mean(found)
     _write_table(found, output)
-    print(f"{output}: {len(rows)} variants of {len(used)} proteins, {strategy}, {', '.join(c.name for c in cards)}")
+    named = ", ".join(card.name for card in cards)
+    print(f"{output}: {len(rows)} variants of {len(used)} proteins, {strategy}, {named} in {computed_in}")
 
 
 @app.command()
@@ -225,17 +239,31 @@ def embed(
     long: Long = "window",
     device: Device = "auto",
     dtype: Dtype = "auto",
+    engine: Annotated[
+        str, typer.Option(help="local (this process) or ray (Ray Data: all devices of a machine or a cluster).")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="With --engine ray: a running cluster, such as auto or HOST:6379.", show_default=False),
+    ] = None,
+    shard_residues: Annotated[
+        int,
+        typer.Option(min=1, help="Residues of a file: less for a wide model and --pool residue, more for billions."),
+    ] = SHARD_RESIDUES,
     quiet: Quiet = False,
 ) -> None:
     """Embed proteins into a folder: Parquet files in DIR/data (float16), and manifest.json that says what made them.
 
     One row per protein: id, length, description, embedding; with --pool residue one per residue: id, position (from 1),
-    embedding. An interrupted job goes on where it stopped when the same line is run again.
+    embedding. An interrupted job goes on where it stopped when the same line is run again; what was chosen
+    automatically stays as it was chosen first. The sequences are read in blocks: memory does not grow with the file.
     """
-    from plmbook import models, store, tables
-
     (card,) = _cards([model], several=False)
     _one_of("pool", pool, POOLS)
+    _one_of("long", long, LONG)
+    _check_engine(engine, address)
+    if pool == "bos" and not card.has_bos:
+        raise InputError(f"--pool bos: {card.name} has no token before the first residue; choose another pool")
     if not -1 <= layer <= card.layers:
         raise InputError(f"--layer {layer}: {card.name} has the layers 0 to {card.layers} (-1 is the last)")
     if output.suffix in (".parquet", ".tsv", ".csv", ".pt", ".h5", ".json"):
@@ -244,21 +272,27 @@ def embed(
         raise InputError(f"{output}: the folder {output.parent} does not exist; make it first")
     if not os.access(output if output.is_dir() else output.parent, os.W_OK):
         raise InputError(f"{output}: cannot be written to")
+    from plmbook import encode, shards, store, tables
+
     before = store.existing(output)
-    proteins = tables.read_fasta(fasta)
-    _check_lengths(proteins, card, long)
-    loaded = models.load(card.name, device=device, dtype=dtype)
-    options = {"layer": layer, "pool": pool, "long": long, "progress": _bars(quiet)}
-    computed = store.write(output, loaded, proteins, source=fasta, **options)
-    facts = store.manifest(output)
-    n_shards = len(facts["shards"])
-    what = f"{len(proteins)} proteins, {facts['dimension']} numbers each, {card.name}"
-    if computed == n_shards and before is None:
-        print(f"{output}: {what}; {n_shards} shards")
-    elif computed or not before.get("complete"):
-        print(f"{output}: {what}; {n_shards} shards, {n_shards - computed} of them were there")
+    plan = {"long": long, "pool": pool, "shard_residues": shard_residues}
+    proteins = shards.census(tables.FastaFile(fasta), max_length=encode.longest(card, long), **plan)
+    if proteins.n_long:
+        _say_long(f"{proteins.long_ones()}, the most that {card.name} reads", long)
+    if before is not None and dtype == "auto":
+        dtype = before["computed_in"]
+    options = plan | {"source": fasta, "layer": layer, "progress": _bars(quiet)}
+    if engine == "ray":
+        from plmbook import cluster
+
+        placed = {"device": device, "dtype": dtype, "address": address}
+        computed = cluster.write(output, card.name, proteins, **placed, **options)
     else:
-        print(f"{output}: {what}; was complete, nothing to do")
+        from plmbook import models
+
+        loaded = models.load(card.name, device=device, dtype=dtype)
+        computed = store.write(output, loaded, proteins, **options)
+    print(f"{output}: {_summary(store.manifest(output), computed, before)}")
 
 
 @app.command()
@@ -330,7 +364,7 @@ def _cards(names: Sequence[str], *, several: bool = True) -> list:
         raise InputError(f"{names[0]} is an ensemble of {len(cards)} models; name one: {members}")
     for each in cards:
         if not each.runnable:
-            raise InputError(f"{each.name}: models of the family {each.family} cannot be run yet in this version")
+            raise InputError(f"{each.name}: models of the family {each.family} cannot be run in this version")
     return cards
 
 
@@ -356,10 +390,41 @@ def _check_output(path: Path, suffixes: Sequence[str], *, inputs: Sequence[Path]
             raise InputError(f"{path}: the output would replace an input; name another file")
 
 
+def _check_engine(engine: str, address: str | None) -> None:
+    _one_of("engine", engine, ENGINES)
+    if engine == "ray" and importlib.util.find_spec("ray") is None:
+        raise InputError("--engine ray: Ray is not installed; pip install 'plmbook[cluster]' brings it")
+    if address is not None and engine != "ray":
+        raise InputError(f"--address {address}: is for --engine ray; the engine is {engine}")
+
+
+def _summary(facts: dict, computed: int, before: dict | None) -> str:
+    """What lies in a store that a command completed; `before` is the manifest that it found."""
+    n_shards = len(facts["shards"])
+    residues = f" with {facts['proteins']['residues']:,} residues" if facts["pool"] == "residue" else ""
+    what = f"{facts['proteins']['count']:,} proteins{residues}, {facts['dimension']:,} numbers each"
+    made = f"{facts['model']} in {facts['computed_in']}"
+    files = f"{n_shards:,} file{'' if n_shards == 1 else 's'}"
+    if before is not None and before.get("complete") and not computed:
+        return f"{what}, {made}; was complete, nothing to do"
+    if before is not None:
+        files += f", {n_shards - computed:,} of them were there"
+    return f"{what}, {made}; {files}"
+
+
+def _say_long(what: str, long: str) -> None:
+    done = "read in overlapping windows" if long == "window" else "cut at the end"
+    print(f"plmbook: {what}; they are {done}", file=sys.stderr)
+    logging.getLogger("plmbook.encode").setLevel(logging.ERROR)  # it would say the same again, by number
+
+
 def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = False) -> None:
     """What happens to proteins longer than the model takes is decided, and said, before it loads."""
+    from plmbook import encode
+
     _one_of("long", long, LONG)
-    over = proteins[proteins["length"] > card.max_length] if card.max_length else proteins.head(0)
+    limit = encode.longest(card, long)
+    over = proteins[proteins["length"] > limit] if limit else proteins.head(0)
     if not len(over):
         return
     named = ", ".join(f"{row.id} ({row.length})" for row in over.head(10).itertuples())
@@ -373,9 +438,7 @@ def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = Fa
         raise InputError(f"{what}: {named}{more}; pseudo-likelihood needs every residue, use --long window")
     if long == "truncate" and variants is not None:
         _check_not_cut(variants, card)
-    done = "read in overlapping windows" if long == "window" else "cut at the end"
-    print(f"plmbook: {what}: {named}{more}; they are {done}", file=sys.stderr)
-    logging.getLogger("plmbook.encode").setLevel(logging.ERROR)  # it would say the same again, by number
+    _say_long(f"{what}: {named}{more}", long)
 
 
 def _check_not_cut(variants, card) -> None:

@@ -164,7 +164,7 @@ def score(
         the wild type and scores 0.
     strategy : str
         A key of `STRATEGIES`.
-    long : {"window", "truncate", "error"}
+    long : {"window", "truncate", "error", "whole"}
         What to do where the protein is longer than the model takes; see `plmbook.encode`.
     progress : bool
         Show a bar.

@@ -6,7 +6,7 @@ takes is refused, cut, or read in overlapping windows: the caller says which, be
 
 import itertools
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from plmbook.errors import InputError
 
-LONG = ("error", "truncate", "window")
+LONG = ("error", "truncate", "window", "whole")
 POOLS = ("mean", "max", "bos", "residue")
 TOKEN_BUDGET = 2048  # tokens of a batch on a CPU: what its caches hold; a larger one is no faster
 MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
@@ -37,6 +37,13 @@ class _Piece:
     def n_tokens(self) -> int:
         return self.stop - self.start + 2  # BOS and EOS
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Start and stop, within the piece, of the residues taken: a window answers for a run of them."""
+        if self.taken is None:
+            return 0, self.stop - self.start
+        return int(self.taken[0]) - self.start, int(self.taken[-1]) + 1 - self.start
+
 
 def log_probabilities(
     model,
@@ -56,8 +63,8 @@ def log_probabilities(
         Residues; `_` is a masked one.
     rows : sequence of int arrays, optional
         For each sequence the 0-based residues that are wanted, in any order.  Default: all.
-    long : {"window", "truncate", "error"}
-        What happens to a sequence of more than `model.max_length` residues; see `long_sequences`.
+    long : {"window", "truncate", "error", "whole"}
+        What happens to a sequence of more than `model.max_length` residues; see `long_sequences` and `longest`.
     token_budget : int, optional
         Tokens of a batch; a longer sequence runs alone.  Default: what `token_budget` says.  A batch that does not fit
         into memory is split, and so is every later one; a warning says it.
@@ -77,12 +84,13 @@ def log_probabilities(
     MemoryError
         If a single sequence does not fit into memory.
     """
-    lengths = _kept_lengths(sequences, model.max_length, long)
+    limit = longest(model, long)
+    lengths = _kept_lengths(sequences, limit, long)
     wanted = _checked_rows(rows, lengths)
     results = [np.empty((len(each), 20), dtype=np.float32) for each in wanted]
     pieces = []
     for owner, residues in enumerate(wanted):
-        pieces += _pieces(owner, lengths[owner], model.max_length, None if rows is None else residues)
+        pieces += _pieces(owner, lengths[owner], limit, None if rows is None else residues)
 
     def ask(batch):
         every = all(piece.taken is None for piece in batch)
@@ -135,36 +143,40 @@ def embed(
         raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")
     if not sequences:
         raise InputError("no sequence to embed")
-    lengths = _kept_lengths(sequences, model.max_length, long)
-    pieces = [piece for n, length in enumerate(lengths) for piece in _pieces(n, length, model.max_length, None)]
+    limit = longest(model, long)
+    lengths = _kept_lengths(sequences, limit, long)
+    pieces = [piece for n, length in enumerate(lengths) for piece in _pieces(n, length, limit, None)]
     if pool == "bos" and any(piece.taken is not None for piece in pieces):
         raise InputError(
-            f"pool 'bos': a sequence of more than {model.max_length} residues is read in windows and has no one BOS; "
+            f"pool 'bos': a sequence of more than {limit} residues is read in windows and has no one BOS; "
             "expected long='truncate' or another pool"
         )
     results: list = [None] * len(lengths)
-    unfinished = Counter(piece.owner for piece in pieces if piece.taken is not None)
 
     def ask(batch):
-        whole = pool != "residue" and all(piece.taken is None for piece in batch)
-        return {"layers": (layer,), "logits": False} | ({"pool": pool} if whole else {})
+        options = {"layers": (layer,), "logits": False}
+        if pool == "residue":
+            return options
+        if any(piece.taken is not None for piece in batch):
+            options["spans"] = [piece.span for piece in batch]
+        return options | {"pool": pool}
 
     for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
-        n = piece.owner
-        if output.pooled:
-            results[n] = output.pooled[layer]
-            continue
-        states = output.hidden[layer]  # (L of the piece, d)
+        n, (start, stop) = piece.owner, piece.span
         if piece.taken is None:
-            results[n] = pooled(states, pool)
-            continue
-        if results[n] is None:
-            results[n] = np.empty((lengths[n], states.shape[1]), dtype=np.float32)
-        results[n][piece.taken] = states[piece.taken - piece.start]
-        unfinished[n] -= 1
-        if not unfinished[n]:
-            results[n] = pooled(results[n], pool)
-    return results if pool == "residue" else np.stack(results)
+            found = output.hidden if pool == "residue" else output.pooled
+            results[n] = found[layer].astype(np.float32, copy=False)
+        elif pool == "residue":
+            states = output.hidden[layer]  # (L of the piece, d)
+            results[n] = np.empty((lengths[n], states.shape[1]), np.float32) if results[n] is None else results[n]
+            results[n][piece.taken] = states[start:stop]
+        elif pool == "max":
+            vector = output.pooled[layer]
+            results[n] = vector if results[n] is None else np.maximum(results[n], vector)
+        else:  # the mean over the protein is that of its windows, each with the residues for which it answers
+            share = output.pooled[layer].astype(np.float64) * (stop - start) / lengths[n]
+            results[n] = share if results[n] is None else results[n] + share
+    return results if pool == "residue" else np.stack(results).astype(np.float32)
 
 
 def token_budget(model) -> int:
@@ -180,13 +192,14 @@ def token_budget(model) -> int:
     -------
     int
     """
+    found = getattr(model, "fitting_tokens", MOST_TOKENS)  # what a batch that did not fit has taught
     if str(model.device).split(":")[0] == "cpu":
-        return TOKEN_BUDGET
+        return min(found, TOKEN_BUDGET)
     from plmbook.models.device import DTYPES, free_memory
 
     per_token = BYTES_PER_TOKEN * model.card.dim * DTYPES[model.dtype].itemsize
     fitting = (free_memory(model.device) or 0) // 2 // per_token
-    return min(MOST_TOKENS, max(TOKEN_BUDGET, 2 ** (int(fitting).bit_length() - 1) if fitting else 0))
+    return min(found, max(TOKEN_BUDGET, 2 ** (int(fitting).bit_length() - 1) if fitting else 0))
 
 
 def pooled(states: np.ndarray, pool: str) -> np.ndarray:
@@ -216,6 +229,44 @@ def pooled(states: np.ndarray, pool: str) -> np.ndarray:
     if pool == "mean":
         return states.mean(axis=0, dtype=np.float64).astype(np.float32)
     return (states.max(axis=0) if pool == "max" else states).astype(np.float32)
+
+
+def longest(model, long: str) -> int | None:
+    """Residues of the longest sequence that a model reads at once.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`, or its card
+    long : {"error", "truncate", "window", "whole"}
+        "whole" reads sequences of any length in one piece, also beyond the lengths of the model's training; time and
+        memory are the only limit.  ESM-1b and ESM-1v cannot: they have learned a vector for each of 1,022 positions.
+
+    Returns
+    -------
+    int, or None where there is no limit
+
+    Raises
+    ------
+    InputError
+        If `long` is "whole" and the model cannot.
+
+    Examples
+    --------
+    >>> from plmbook.models import card
+    >>> longest(card("esm2_650M"), "window"), longest(card("esm2_650M"), "whole"), longest(card("ankh_base"), "window")
+    (1022, None, None)
+    >>> longest(card("esm1b"), "whole")
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: long 'whole': esm1b_t33_650M_UR50S has no positions beyond 1022 residues; use 'window'
+    """
+    if long != "whole":
+        return model.max_length
+    if not getattr(model, "card", model).any_length:
+        raise InputError(
+            f"long 'whole': {model.name} has no positions beyond {model.max_length} residues; use 'window'"
+        )
+    return None
 
 
 def windows(length: int, max_length: int, overlap: int | None = None) -> list[tuple[int, int]]:
@@ -304,8 +355,8 @@ def long_sequences(
     lengths : sequence of int
         Residues.
     max_length : int or None
-        Of the model, in residues; None where there is no limit.
-    long : {"error", "truncate", "window"}
+        Of the model, in residues (`longest`); None where there is no limit.
+    long : {"error", "truncate", "window", "whole"}
     ids : sequence of str, optional
         Names of the sequences.  Default: their numbers, from 0.
 
@@ -328,7 +379,7 @@ def long_sequences(
     >>> long_sequences([5], 1022, "cut")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: long 'cut': expected one of error, truncate, window
+    plmbook.errors.InputError: long 'cut': expected one of error, truncate, window, whole
     """
     if long not in LONG:
         raise InputError(f"long {long!r}: expected one of {', '.join(LONG)}")
@@ -337,8 +388,8 @@ def long_sequences(
     for name, length in zip(ids, lengths, strict=True):
         if max_length is not None and length > max_length:
             n_windows = len(windows(length, max_length))
-            kept = {"error": (0, 0), "truncate": (max_length, 1), "window": (length, n_windows)}[long]
-            rows.append((name, length, *kept))
+            kept = {"error": (0, 0), "truncate": (max_length, 1), "window": (length, n_windows), "whole": (length, 1)}
+            rows.append((name, length, *kept[long]))
     return pd.DataFrame(rows, columns=["id", "length", "kept", "windows"])
 
 
@@ -421,7 +472,8 @@ def _forwards(model, sequences, pieces, budget, progress, ask) -> Iterator[tuple
     from tqdm import tqdm
 
     sizes = [piece.n_tokens for piece in pieces]
-    waiting = deque(batches(sizes, token_budget(model) if budget is None else budget))
+    budget = token_budget(model) if budget is None else min(budget, getattr(model, "fitting_tokens", budget))
+    waiting = deque(batches(sizes, budget))
     with tqdm(total=sum(sizes), unit=" tokens", unit_scale=True, disable=not progress) as bar:
         while waiting:
             group = waiting.popleft()
@@ -432,7 +484,8 @@ def _forwards(model, sequences, pieces, budget, progress, ask) -> Iterator[tuple
             if outputs is None:
                 _log.warning("%s: %d tokens do not fit into memory; going on with half", model.name, n_tokens)
                 rest = [*group, *itertools.chain.from_iterable(waiting)]
-                smaller = batches([sizes[index] for index in rest], n_tokens // 2)
+                model.fitting_tokens = n_tokens // 2  # also for the next call
+                smaller = batches([sizes[index] for index in rest], model.fitting_tokens)
                 waiting = deque([rest[index] for index in again] for again in smaller)
                 continue
             yield from zip(batch, outputs, strict=True)
@@ -448,8 +501,9 @@ def _run_if_it_fits(model, texts: list[str], options: dict) -> list | None:
     try:
         return model.run(texts, **options)
     except RuntimeError as error:
-        # A GPU raises OutOfMemoryError (torch is not imported here); of the machine's memory only the text speaks.
-        if type(error).__name__ != "OutOfMemoryError" and "DefaultCPUAllocator" not in str(error):
+        # A GPU raises OutOfMemoryError (torch is not imported here); of other memory only the text speaks.
+        told = any(word in str(error) for word in ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED"))
+        if type(error).__name__ != "OutOfMemoryError" and not told:
             raise
         if len(texts) == 1:
             raise MemoryError(

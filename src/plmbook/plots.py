@@ -49,6 +49,12 @@ MODEL_COLOURS = {
 }
 MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x"}
 
+# Ways of doing the same work, for the chapter on speed: ours has the colour of the bundled model, fair-esm ESM-2's.
+WAY_COLOURS = {"plmbook": "#CC79A7", "fair-esm": "#009E73", "transformers": "#8C510A", "published": "#009E73"}
+WAY_MARKS = {"plmbook": "D", "fair-esm": "o", "transformers": "s", "published": "o"}
+LIMIT = "limit"  # of the machine: black and dotted, without marks
+DTYPE_LINES = {"float32": "-", "bfloat16": "--"}
+
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -536,6 +542,119 @@ def ensemble_curve(table: pd.DataFrame, *, single: Mapping[str, float], panel: s
     return figure
 
 
+def by_way(
+    table: pd.DataFrame,
+    *,
+    across: str,
+    value: str,
+    x_axis: str | Mapping[str, str],
+    axis: str,
+    panel: str | None = None,
+    y_scale: str = "log",
+) -> "Figure":
+    """A measure of several ways of doing the same work, against a size: a line a way and dtype, whiskers the range.
+
+    Parameters
+    ----------
+    table : DataFrame
+        way (a key of `WAY_COLOURS`, or `LIMIT`), dtype (a key of `DTYPE_LINES`), `across` (positive numbers), `value`,
+        low, high (missing: no whisker).
+    across, value : str
+        Names of columns; `across` is drawn on a logarithmic scale.
+    x_axis : str or mapping of panel -> str
+        Title of the horizontal axis.
+    axis : str
+        Title of the vertical one.
+    panel : str, optional
+        Column whose values are the panels, side by side, on one vertical scale.
+    y_scale : {"log", "linear"}
+        A linear one begins at 0.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = [None] if panel is None else list(dict.fromkeys(table[panel]))
+    figure, axes = _canvas(3.8, columns=len(panels), sharey=True)
+    drawn = {}
+    for ax, title in zip(axes, panels, strict=True):
+        part = table if title is None else table[table[panel] == title]
+        for (way, dtype), line in part.groupby(["way", "dtype"], sort=False):
+            line = line.sort_values(across)
+            drawn.setdefault(
+                (way, dtype), _way_line(ax, way, dtype, line[across], line[value], line["low"], line["high"])
+            )
+        ax.set(xlabel=x_axis if isinstance(x_axis, str) else x_axis[title], xscale="log", yscale=y_scale)
+        ticks = _apart(sorted(set(part[across])))
+        ax.set_xticks(ticks, [_short(tick) for tick in ticks], minor=False)
+        ax.set_xticks([], minor=True)
+        if y_scale == "linear":
+            ax.set_ylim(bottom=0)
+        ax.grid(axis="y")
+    axes[0].set_ylabel(axis)
+    names = [f"{way}, {dtype}" for way, dtype in drawn]
+    figure.legend(
+        handles=list(drawn.values()), labels=names, loc="outside upper left", ncols=2, fontsize=9, frameon=False
+    )
+    return figure
+
+
+def steps(table: pd.DataFrame, *, rows: str, step: str, value: str, axis: str) -> "Figure":
+    """What a job is made of: a bar a row, its steps one after the other.
+
+    Parameters
+    ----------
+    table : DataFrame
+        way (a key of `WAY_COLOURS`), `rows` (text of the bar), `step` (in the order of the work), `value`.
+    rows, step, value : str
+        Names of columns.
+    axis : str
+        What the numbers are.
+
+    Returns
+    -------
+    Figure
+    """
+    names, kinds = list(dict.fromkeys(table[rows])), list(dict.fromkeys(table[step]))
+    figure, (ax,) = _canvas(1.4 + 0.46 * len(names))
+    shades = np.linspace(1.0, 0.25, len(kinds))
+    for place, name in enumerate(names):
+        part, left = table[table[rows] == name].set_index(step), 0.0
+        for kind_of_step, shade in zip(kinds, shades, strict=True):
+            width = part[value][kind_of_step]
+            ax.barh(place, width, left=left, color=WAY_COLOURS[part["way"].iloc[0]], alpha=shade, height=0.7)
+            left += width
+    for kind_of_step, shade in zip(kinds, shades, strict=True):
+        ax.barh([0], [0], color="#555555", alpha=shade, label=kind_of_step)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel=axis, ylim=(len(names) - 0.4, -0.6))
+    ax.grid(axis="x")
+    figure.legend(loc="outside upper left", ncols=len(kinds), fontsize=9, frameon=False)
+    return figure
+
+
+def memory(table: pd.DataFrame, *, stop: float | None = None) -> "Figure":
+    """Resident memory of a job over time, from 0.
+
+    Parameters
+    ----------
+    table : DataFrame
+        minutes, mib.
+    stop : float, optional
+        When the job was killed, in minutes: a vertical line.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (ax,) = _canvas(2.8)
+    ax.plot(table["minutes"], table["mib"], color=WAY_COLOURS["plmbook"], linewidth=1.4)
+    ax.set(xlabel="minutes", ylabel="resident memory (MiB)", ylim=(0, 1.15 * table["mib"].max()))
+    ax.grid(axis="y")
+    _reference(ax, stop, vertical=True)
+    return figure
+
+
 # --- pieces ----------------------------------------------------------------------------------------------
 
 
@@ -637,6 +756,45 @@ def _whisker(ax: "Axes", colour: str, value: float, place: float, *, low: float,
         ax.errorbar(value, place, xerr=error, **style)
     else:
         ax.errorbar(place, value, yerr=error, **style)
+
+
+def _way_line(ax: "Axes", way: str, dtype: str, x, y, low, high):
+    """A line of `by_way`; returns what stands for it in the legend."""
+    if way == LIMIT:
+        style = {"color": "#000000", "linestyle": {"float32": ":", "bfloat16": (0, (1, 3))}[dtype]}
+        return ax.plot(x, y, linewidth=1.4, **style)[0]
+    style = {"color": WAY_COLOURS[way], "marker": WAY_MARKS[way], "linestyle": DTYPE_LINES[dtype]}
+    error = [(y - low).fillna(0), (high - y).fillna(0)]
+    return ax.errorbar(x, y, yerr=error, markersize=5, linewidth=1.4, elinewidth=1.0, **style)
+
+
+def _apart(values: Sequence[float], factor: float = 1.6) -> list[float]:
+    """Of ascending numbers those that leave room for their text on a logarithmic scale.
+
+    Examples
+    --------
+    >>> _apart([1, 2, 3, 10])
+    [1, 2, 10]
+    """
+    kept = list(values[:1])
+    for value in values[1:]:
+        if value >= factor * kept[-1]:
+            kept.append(value)
+    return kept
+
+
+def _short(number: float) -> str:
+    """A size in few letters.
+
+    Examples
+    --------
+    >>> [_short(n) for n in (64, 1022, 2_709_921, 651_042_593, 15_129_098_273)]
+    ['64', '1,022', '2.71M', '651M', '15.1B']
+    """
+    for unit, name in ((1e9, "B"), (1e6, "M")):
+        if number >= unit:
+            return f"{number / unit:.3g}{name}"
+    return f"{number:,.0f}"
 
 
 def _reference(ax: "Axes", at: float | None, *, vertical: bool) -> None:

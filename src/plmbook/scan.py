@@ -61,7 +61,7 @@ def substitutions(
         The wild type, L residues.
     strategy : {"wildtype-marginals", "masked-marginals"}
         One forward pass, or one for each position; the equations are in `plmbook.effects`.
-    long : {"window", "truncate", "error"}
+    long : {"window", "truncate", "error", "whole"}
         What to do where the protein is longer than the model takes; see `plmbook.encode`.
     progress : bool
         Show a bar.
@@ -111,7 +111,7 @@ def backgrounds(
     variants : sequence of n sequences of Mutation
         The substitutions of each background B, at distinct positions; every wild type is checked, at once.  A variant
         without any is the wild type.
-    long : {"window", "truncate", "error"}
+    long : {"window", "truncate", "error", "whole"}
         As in `substitutions`.
     block : int
         Residues of a block, at least one background: bounds the memory, not the batch (that is the encoder's).
@@ -420,7 +420,7 @@ def _readings(model, sequences: Sequence[str], long: str) -> list[_Reading]:
     """The windows of each protein, after the policy for long ones."""
     # No row of any sequence: the encoder checks the policy and says what becomes of long sequences, and runs nothing.
     encode.log_probabilities(model, sequences, rows=[()] * len(sequences), long=long)
-    limit = model.max_length
+    limit = encode.longest(model, long)
     readings = []
     for length in map(len, sequences):
         spans = [(0, length)]
@@ -518,7 +518,9 @@ def _text(sequence: str, span: tuple[int, int], edits: Edits) -> str:
 
 
 def _run(model, texts: list[str], *, rows) -> list[np.ndarray]:
-    found = encode.log_probabilities(model, texts, rows=rows, long="error")
+    # No input is longer than its reading: a window, or the whole protein where that was asked for.
+    beyond = model.max_length is not None and any(len(text) > model.max_length for text in texts)
+    found = encode.log_probabilities(model, texts, rows=rows, long="whole" if beyond else "error")
     faults = sum(not np.isfinite(table).all() for table in found)
     if faults:
         raise RuntimeError(f"{model.name} gave answers that are not finite numbers to {faults} of {len(texts)} inputs")

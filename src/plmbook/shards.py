@@ -1,12 +1,14 @@
 """What an embedding store holds, before a file of it exists: the facts of the job, the plan of the shards, their rows.
 
 Which proteins a shard holds depends on the proteins alone; the key of a store is a checksum of everything that decides
-its numbers.  `plmbook.store` puts this into files.
+its numbers.  Proteins are read in blocks, once for the plan (`census`) and once for what is computed (`pieces`): memory
+does not grow with their number.  `plmbook.store` puts this into files.
 """
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pyarrow as pa
 
 from plmbook import __version__, encode
 from plmbook.errors import InputError
+from plmbook.tables import LISTED, FastaFile
 
 FORMAT = "plmbook embeddings 1"
 SHARD_RESIDUES = 2**18  # 700 proteins: what an interruption can cost, and 1.3 GB of residues at 1,280 numbers each
@@ -24,23 +27,139 @@ MAX_SHARDS = 99_999  # five digits in a file's name, which readers of the hub's 
 _FOUND_LATER = ("file", "sha256")  # of a shard: known once it is written
 
 
+@dataclasses.dataclass(frozen=True)
+class Census:
+    """What one reading of the proteins tells, before a model is loaded; `census` makes it.
+
+    Attributes
+    ----------
+    proteins : DataFrame or FastaFile
+        What was read.
+    options : dict
+        With which `max_length`, `long`, `pool` and `shard_residues`.
+    count, residues : int
+    sha256 : str
+        Over the names of the columns and every row.
+    columns : dict of str to str
+        Arrow types of the columns of a shard.
+    shards : list of dict
+        For each the number of `proteins` and `rows`, the `first` and `last` id.
+    n_long : int
+        Proteins of more than `max_length` residues.
+    longer : list of (str, int)
+        Id and length of the first of these, ten at most.
+    """
+
+    proteins: pd.DataFrame | FastaFile
+    options: dict
+    count: int
+    residues: int
+    sha256: str
+    columns: dict[str, str]
+    shards: list[dict]
+    n_long: int
+    longer: list[tuple[str, int]]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def long_ones(self) -> str:
+        """How many proteins are longer than the model reads, and the first of them; for a message."""
+        named = ", ".join(f"{name} ({length})" for name, length in self.longer)
+        more = f" and {self.n_long - len(self.longer)} more" if self.n_long > len(self.longer) else ""
+        limit = self.options["max_length"]
+        return f"{self.n_long} of {self.count} proteins are longer than {limit} residues: {named}{more}"
+
+
+def census(
+    proteins: pd.DataFrame | FastaFile,
+    *,
+    max_length: int | None,
+    long: str = "window",
+    pool: str = "mean",
+    shard_residues: int = SHARD_RESIDUES,
+) -> Census:
+    """Read all proteins once: check them, plan the shards, and hash the content.
+
+    Parameters
+    ----------
+    proteins : DataFrame or FastaFile
+        `id` (distinct), `sequence`; further columns of text or numbers.
+    max_length : int or None
+        The longest protein that the model reads, in residues; None where there is no limit.
+    long, pool, shard_residues
+        As in `plmbook.store.write`.
+
+    Returns
+    -------
+    Census
+
+    Raises
+    ------
+    InputError
+        If the proteins lack a column, an id repeats, a protein is empty or longer than `long` and `pool` allow, or an
+        option is unknown.
+
+    Examples
+    --------
+    >>> proteins = pd.DataFrame({"id": list("abcdef"), "sequence": ["M" * n for n in (3, 4, 9, 2, 2, 1)]})
+    >>> [shard["proteins"] for shard in census(proteins, max_length=None, shard_residues=7).shards]
+    [2, 1, 3]
+    """
+    _one_of("pool", pool, encode.POOLS)
+    _one_of("long", long, encode.LONG)
+    limit = np.inf if max_length is None else max_length
+    digest, columns, shards, longer = None, {}, [], []
+    count = residues = n_long = filled = 0
+    for block in _blocks(proteins):
+        if digest is None:
+            _check_proteins(block)
+            columns = _columns(block, pool)
+            digest = hashlib.sha256(repr(list(block)).encode())
+        digest.update("".join(map(repr, block.itertuples(index=False, name=None))).encode())
+        for name, length in zip(block["id"].tolist(), block["sequence"].str.len().tolist(), strict=True):
+            if length > limit:
+                n_long += 1
+                longer += [(name, length)] if n_long <= LISTED else []
+            if not shards or filled + length > shard_residues:  # a protein is never empty: the last shard is not
+                shards.append({"proteins": 0, "rows": 0, "first": name})
+                filled = 0
+            kept = min(length, limit) if long == "truncate" else length
+            shards[-1]["proteins"] += 1
+            shards[-1]["rows"] += kept if pool == "residue" else 1
+            shards[-1]["last"] = name
+            filled += length
+            residues += length
+        count += len(block)
+    if len(shards) > MAX_SHARDS:
+        raise InputError(f"{len(shards):,} shards, expected at most {MAX_SHARDS:,}; raise shard_residues")
+    options = {"max_length": max_length, "long": long, "pool": pool, "shard_residues": shard_residues}
+    found = Census(proteins, options, count, residues, digest.hexdigest(), columns, shards, n_long, longer)
+    if n_long and (long == "error" or (long == "window" and pool == "bos")):
+        hint = "pool 'bos' needs long 'truncate'" if long == "window" else "cut them, or choose long 'window'"
+        raise InputError(f"{found.long_ones()}; {hint}")
+    return found
+
+
 def describe(
     model,
-    proteins: pd.DataFrame,
+    proteins: pd.DataFrame | FastaFile | Census,
     *,
+    token_budget: int,
     source: str | Path | None = None,
     layer: int = -1,
     pool: str = "mean",
     long: str = "window",
     shard_residues: int = SHARD_RESIDUES,
-    token_budget: int = encode.TOKEN_BUDGET,
 ) -> dict:
     """The manifest of a job that has not begun: what makes the embeddings, and the plan of the shards.
 
     Parameters
     ----------
-    model, proteins, source, layer, pool, long, shard_residues, token_budget
+    model, proteins, source, layer, pool, long, shard_residues
         As in `plmbook.store.write`.
+    token_budget : int
+        As in `plmbook.encode.embed`.
 
     Returns
     -------
@@ -51,22 +170,19 @@ def describe(
     Raises
     ------
     InputError
-        If the proteins lack a column, an id repeats, a protein is empty or longer than `long` and `pool` allow, or an
-        option is unknown.
+        As `census`, and if the model has no such layer or no BOS to pool.
+    ValueError
+        If the proteins were counted for another job.
     """
-    if pool not in encode.POOLS:
-        raise InputError(f"pool {pool!r}: expected one of {', '.join(encode.POOLS)}")
+    options = {"max_length": encode.longest(model, long), "long": long, "pool": pool, "shard_residues": shard_residues}
     if not -1 <= layer <= model.card.layers:
         raise InputError(f"layer {layer}: {model.name} has the layers 0 to {model.card.layers} (-1 is the last)")
-    _check_proteins(proteins)
-    lengths = proteins["sequence"].str.len().tolist()
-    over = encode.long_sequences(lengths, model.max_length, long, ids=proteins["id"])
-    if len(over) and (long == "error" or (long == "window" and pool == "bos")):
-        named = ", ".join(f"{row.id} ({row.length})" for row in over.head(10).itertuples())
-        hint = "pool 'bos' needs long='truncate'" if long == "window" else "use long='window' or cut them"
-        raise InputError(f"{len(over)} proteins are longer than {model.max_length} residues, {named}; {hint}")
-    kept = [min(n, model.max_length) if long == "truncate" and model.max_length else n for n in lengths]
-    ids = proteins["id"].tolist()
+    if pool == "bos" and not model.card.has_bos:
+        raise InputError(f"pool 'bos': {model.name} has no token before the first residue; expected another pool")
+    counted = proteins if isinstance(proteins, Census) else census(proteins, **options)
+    if counted.options != options:
+        raise ValueError(f"the proteins were counted with {counted.options}, expected {options}")
+    library = "transformers" if model.card.family == "t5" else "fair-esm"
     facts = {
         "format": FORMAT,
         "model": model.name,
@@ -80,45 +196,57 @@ def describe(
         "stored_as": "float16",
         "token_budget": token_budget,
         "shard_residues": shard_residues,
-        "columns": _columns(proteins, pool),
+        "columns": counted.columns,
         "source": {"file": Path(source).name, "sha256": file_sha256(source)} if source else None,
-        "proteins": {"count": len(ids), "residues": sum(lengths), "sha256": _content_hash(proteins)},
-        "versions": {"plmbook": __version__}
-        | {name: version(name) for name in ("torch", "fair-esm", "numpy", "pyarrow")},
-        "shards": [
-            {
-                "proteins": stop - start,
-                "rows": sum(kept[start:stop]) if pool == "residue" else stop - start,
-                "first": ids[start],
-                "last": ids[stop - 1],
-            }
-            for start, stop in plan(lengths, shard_residues)
-        ],
+        "proteins": {"count": counted.count, "residues": counted.residues, "sha256": counted.sha256},
+        "versions": {"plmbook": __version__} | {name: version(name) for name in ("torch", library, "numpy", "pyarrow")},
+        "shards": [dict(shard) for shard in counted.shards],
     }
-    if len(facts["shards"]) > MAX_SHARDS:
-        raise InputError(f"{len(facts['shards']):,} shards, expected at most {MAX_SHARDS:,}; raise shard_residues")
     return facts | {"store": key(facts)}
 
 
-def plan(lengths: Sequence[int], residues: int = SHARD_RESIDUES) -> list[tuple[int, int]]:
-    """Cut proteins, in their order, into shards of at most so many residues; a longer protein is alone.
+def pieces(
+    facts: dict, missing: Collection[int], proteins: pd.DataFrame | FastaFile | Census
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Read the proteins once more and cut them into shards; what lies in memory is a block and a shard.
 
-    Returns
-    -------
-    list of (start, stop)
+    Parameters
+    ----------
+    facts : dict
+        From `plmbook.store.begin`.
+    missing : collection of int
+        The shards that are wanted.
+    proteins : DataFrame, FastaFile or Census
+        Those of the job.
 
-    Examples
-    --------
-    >>> plan([3, 4, 9, 2, 2, 1], 7)
-    [(0, 2), (2, 3), (3, 6)]
+    Yields
+    ------
+    (int, DataFrame)
+        Number of a missing shard, ascending, and its proteins.
+
+    Raises
+    ------
+    InputError
+        If the file changed since it was first read.
     """
-    spans, start, filled = [], 0, 0
-    for number, length in enumerate(lengths):
-        if number > start and filled + length > residues:
-            spans.append((start, number))
-            start, filled = number, 0
-        filled += length
-    return [*spans, (start, len(lengths))] if len(lengths) else []
+    asked, blocks = set(missing), _blocks(proteins)
+    block = next(blocks)
+    for number in range(max(asked, default=-1) + 1):
+        parts, lacking = [], facts["shards"][number]["proteins"]
+        while lacking:
+            if block.empty:
+                block = next(blocks)
+            parts.append(block.iloc[:lacking])
+            block = block.iloc[lacking:]
+            lacking -= len(parts[-1])
+        if number in asked:
+            yield number, parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def _blocks(proteins: pd.DataFrame | FastaFile | Census) -> Iterator[pd.DataFrame]:
+    if isinstance(proteins, Census):
+        proteins = proteins.proteins
+    return iter([proteins]) if isinstance(proteins, pd.DataFrame) else proteins.blocks()
 
 
 def rows(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> pa.Table:
@@ -143,10 +271,12 @@ def rows(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> 
         If an embedding has another width, is not finite, or too large for float16.
     """
     residues = facts["pool"] == "residue"
-    stacked = np.concatenate(vectors) if residues else np.asarray(vectors)  # (rows, d)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        halves = [np.asarray(each, dtype=np.float16) for each in (vectors if residues else [vectors])]
+    stacked = np.concatenate(halves)  # (rows, d)
     if stacked.shape[1] != facts["dimension"]:
         raise RuntimeError(f"embeddings of {stacked.shape[1]} numbers, expected {facts['dimension']}")
-    bad = ~(np.abs(stacked) <= np.finfo(np.float16).max).all(axis=1)  # a NaN is not <= either
+    bad = ~np.isfinite(stacked).all(axis=1)
     if bad.any():
         owners = np.repeat(proteins["id"].to_numpy(object), [len(v) for v in vectors] if residues else 1)
         raise RuntimeError(f"protein {owners[bad][0]!r}: its embedding holds values that float16 cannot")
@@ -162,7 +292,7 @@ def rows(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> 
         for name, kind in facts["columns"].items()
         if name != "embedding"
     }
-    flat = pa.array(stacked.astype(np.float16).ravel())
+    flat = pa.array(stacked.ravel())
     return pa.table(arrays | {"embedding": pa.FixedSizeListArray.from_arrays(flat, facts["dimension"])})
 
 
@@ -220,11 +350,9 @@ def _columns(proteins: pd.DataFrame, pool: str) -> dict[str, str]:
     return types | {"embedding": "list of float16"}
 
 
-def _content_hash(proteins: pd.DataFrame) -> str:
-    digest = hashlib.sha256(repr(list(proteins)).encode())
-    for row in proteins.itertuples(index=False, name=None):
-        digest.update(repr(row).encode())
-    return digest.hexdigest()
+def _one_of(what: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{what} {value!r}: expected one of {', '.join(choices)}")
 
 
 def file_sha256(path: str | Path) -> str:

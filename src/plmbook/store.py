@@ -14,10 +14,10 @@ key of its store (sha256 of what made it), so that a shard of another store is t
 
 import contextlib
 import hashlib
-import itertools
 import json
 import os
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from plmbook import encode, shards
 from plmbook.errors import InputError
+from plmbook.tables import FastaFile
 
 ROW_GROUP_BYTES = 2**25  # what a reader that streams holds at a time
 
@@ -39,14 +40,14 @@ _NAME = re.compile(r"embeddings-(\d{5})-of-(\d{5})-([0-9a-f]{16})\.parquet")
 def write(
     folder: str | Path,
     model,
-    proteins: pd.DataFrame,
+    proteins: pd.DataFrame | FastaFile | shards.Census,
     *,
     source: str | Path | None = None,
     layer: int = -1,
     pool: str = "mean",
     long: str = "window",
     shard_residues: int = shards.SHARD_RESIDUES,
-    token_budget: int = encode.TOKEN_BUDGET,
+    token_budget: int | None = None,
     progress: bool = False,
 ) -> int:
     """Embed proteins into a store, or go on where an interrupted call stopped.
@@ -56,14 +57,18 @@ def write(
     folder : path
         New, empty, or a store of the very same job.
     model : a model of `plmbook.models`
-    proteins : DataFrame
-        `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.
+    proteins : DataFrame, FastaFile or Census
+        `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A
+        `plmbook.tables.FastaFile` is never in memory as a whole.  `plmbook.shards.census` checks either before a model
+        is loaded.
     source : path, optional
         The file that the proteins come from, for the manifest.
-    layer, pool, long, token_budget, progress
+    layer, pool, long, progress
         As in `plmbook.encode.embed`.
     shard_residues : int
         A shard is closed before it would exceed this; a longer protein is alone in its shard.
+    token_budget : int, optional
+        Tokens of a batch.  Default: as `token_budget` chooses.
 
     Returns
     -------
@@ -77,24 +82,38 @@ def write(
         differs), a damaged or foreign shard, or another process that is writing here.  Nothing is removed.
     """
     folder = Path(folder)
+    if token_budget is None:
+        token_budget = choose_token_budget(folder, model)
     options = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
     mine = shards.describe(model, proteins, source=source, shard_residues=shard_residues, **options)
     existing(folder)  # refuses before anything is made
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         facts, missing = begin(folder, mine)
-        sizes = [shard["proteins"] for shard in facts["shards"]]
-        stops = list(itertools.accumulate(sizes))
-        done = len(proteins) - sum(sizes[number] for number in missing)
-        with tqdm(total=len(proteins), initial=done, unit=" proteins", disable=not progress) as bar:
-            for number in missing:
-                chosen = proteins.iloc[stops[number] - sizes[number] : stops[number]]
+        total = facts["proteins"]["count"]
+        done = total - sum(facts["shards"][number]["proteins"] for number in missing)
+        with tqdm(total=total, initial=done, unit=" proteins", disable=not progress) as bar:
+            for number, chosen in shards.pieces(facts, missing, proteins):
                 vectors = encode.embed(model, chosen["sequence"].tolist(), **options)
                 write_shard(folder, facts, number, chosen, vectors)
                 bar.update(len(chosen))
         if missing or not facts.get("complete"):
             finish(folder, facts)
     return len(missing)
+
+
+def choose_token_budget(folder: str | Path, model) -> int:
+    """Tokens of a batch where nobody asks for a number: what the store in the folder records, else the machine's.
+
+    The size of a batch may change the last bits of an embedding, so a job that is resumed keeps the one it began with.
+
+    Raises
+    ------
+    InputError
+        As `existing`.
+    """
+    before = existing(folder)
+    return encode.token_budget(model) if before is None else before["token_budget"]
 
 
 def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
@@ -105,7 +124,7 @@ def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
     folder : Path
         It exists, and no other process writes to it.
     mine : dict
-        From `describe`.
+        From `plmbook.shards.describe`.
 
     Returns
     -------
@@ -343,10 +362,11 @@ def _manifest_text(facts: dict) -> str:
 def _place(folder: Path, path: Path, content) -> Path:
     """Write beside the shards, not among them, and move into place what has reached the disk.
 
-    The temporary file has a name that `begin` knows: after a kill it is removed, whatever was being written.
+    The temporary file has a name that `begin` knows: after a kill it is removed, whatever was being written.  The name
+    is used once, so that two workers of a cluster that were given one shard do not write into one file.
     """
     path.parent.mkdir(exist_ok=True)
-    temporary = folder / f".writing-{path.name}"
+    temporary = folder / f".writing-{secrets.token_hex(8)}-{path.name}"
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -360,8 +380,21 @@ def _place(folder: Path, path: Path, content) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system lets go when the process ends, however it ends."""
+def alone(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system lets go when the process ends, however it ends.
+
+    Who holds it may call `begin` and `finish`; shards may be written meanwhile by workers that it started.
+
+    Parameters
+    ----------
+    folder : path
+        It exists.
+
+    Raises
+    ------
+    InputError
+        If another process holds it.
+    """
     try:
         import fcntl
     except ImportError:  # Windows has no such lock on a folder

@@ -3,10 +3,14 @@
 Every reader collects the faults of a file and names up to ten of them with their lines, so that one run shows them all.
 """
 
+import contextlib
 import csv
 import functools
 import gzip
 import io
+import zlib
+from array import array
+from codecs import getincrementaldecoder
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +24,7 @@ from plmbook.errors import InputError, did_you_mean
 from plmbook.residues import AMINO_ACIDS, MutationError, first_fault, join_mutations, parse_mutations
 
 LISTED = 10  # faults that a message lists before it only counts
+BLOCK_CHARACTERS = 2**20  # of headers and sequences: what a reader that streams holds at a time
 SIGNIFICANCES = ("P/LP", "B/LB", "VUS", "Other")
 
 _ONE_OF_20 = tuple(AMINO_ACIDS)
@@ -312,6 +317,121 @@ RELATIVES = Schema(
     key=("table", "id", "source"),
 )
 
+LANDSCAPES = Schema(
+    "landscapes",
+    (
+        Column("landscape", "str", meaning="a row of landscape_proteins"),
+        _MUTATION,
+        Column("fitness", "float32", meaning="as measured, in the unit of the landscape"),
+        Column("error", "float32", minimum=0, meaning="one standard error of it, in the same unit"),
+    ),
+    key=("landscape", "mutation"),
+)
+LANDSCAPE_PROTEINS = Schema(
+    "landscape_proteins",
+    (
+        Column("landscape", "str", meaning="one assay of one protein"),
+        Column("protein", "str", meaning="what was mutated"),
+        Column("uniprot", "str", meaning="UniProt accession"),
+        _LENGTH,
+        _SEQUENCE,
+        Column("first", "int64", minimum=1, meaning="first residue of the assayed region, 1-based in sequence"),
+        Column("last", "int64", minimum=1, meaning="last residue of the assayed region, 1-based in sequence"),
+        Column("offset", "int64", meaning="UniProt's position minus that in sequence"),
+        Column("file_offset", "int64", meaning="position in sequence minus that in the source's file"),
+        Column("assay", "str", meaning="what was measured"),
+        Column("fitness_unit", "str", meaning="of fitness"),
+        Column("scale", "str", allowed=("linear", "ln", "log2", "log10"), meaning="linear = ratio to the wild type"),
+        Column("wild_type_fitness", "float64", meaning="on that scale"),
+        Column("floor", "float64", meaning="what the assay gives for a protein that does not work, on that scale"),
+        Column("floor_from", "str", meaning="which variants the floor is the median of"),
+        Column(
+            "null_above_half",
+            "float64",
+            minimum=0,
+            maximum=1,
+            meaning="share of those that measure above half of the way from floor to wild type, in logarithms",
+        ),
+        Column("error_from", "str", meaning="where the errors are from"),
+        Column("source", "str", meaning="repository and commit"),
+        Column("licence", "str", meaning="of the repository"),
+        Column("doi", "str", meaning="of the measurement"),
+    ),
+    key=("landscape",),
+    rules=(_LENGTH_RULE,),
+)
+CLADE_NAMES = (  # from the nearest to the farthest
+    "Primates",
+    "other Euarchontoglires",
+    "Laurasiatheria",
+    "Afrotheria",
+    "Xenarthra",
+    "Marsupialia",
+    "Monotremata",
+    "Birds",
+    "Reptiles",
+    "Amphibians",
+    "Coelacanths",
+    "Ray-finned fish",
+    "Lampreys",
+)
+CLADES = Schema(
+    "clades",
+    (
+        Column("assembly", "str", meaning="UCSC's name of the genome"),
+        Column("species", "str", meaning="scientific name"),
+        Column("common_name", "str", meaning="UCSC's common name"),
+        Column("clade", "str", allowed=CLADE_NAMES, meaning="part of the vertebrates"),
+        _COUNT("split", maximum=18, meaning="where its lineage leaves the human one, counted from us; 0 = human"),
+        _COUNT("n_genes", maximum=47, meaning="genes of which the genome has a residue in the alignment"),
+        Column("aligned", "float64", minimum=0, maximum=1, meaning="share of human residues with a residue, gene mean"),
+        Column("identity", "float64", minimum=0, maximum=1, meaning="share of those that are ours, gene mean"),
+    ),
+    key=("assembly",),
+)
+SUPPRESSORS = Schema(
+    "suppressors",
+    (
+        _GENE,
+        Column("variant", "str", meaning="the damaging mutation, 1-based"),
+        Column("suppressor", "str", meaning="what rescues it; several joined by :"),
+        Column("status", "str", allowed=("verified", "second-hand", "lead"), meaning="how the pair is known"),
+        Column("evidence", "str", meaning="what was read"),
+        Column("doi", "str", meaning="of the works, or their PMC number; several joined by ;"),
+        Column("construct", "str", nullable=True, meaning="on which background it was shown"),
+    ),
+    key=("gene", "variant", "suppressor"),
+)
+SAME_CODON = Schema(
+    "same_codon",
+    (
+        _GENE,
+        _MUTATION,
+        _POSITION,
+        _REF,
+        _ALT,
+        Column(
+            "category",
+            "str",
+            allowed=("Changed missense", "Partially changed missense", "Rescued nonsense"),
+            meaning="gnomAD's name of what both changes together make of each",
+        ),
+        Column("change1", "str", meaning="what the first nucleotide change does alone; * = stop"),
+        Column("change2", "str", meaning="what the second one does alone"),
+        Column("class1", "str", nullable=True, meaning="ClinVar class of change1, as the study wrote it"),
+        Column("class2", "str", nullable=True, meaning="ClinVar class of change2"),
+        Column("class_combined", "str", nullable=True, meaning="ClinVar class of both together"),
+        Column("allele_frequency1", "float64", nullable=True, minimum=0, maximum=1, meaning="gnomAD; NaN = none"),
+        Column("allele_frequency2", "float64", nullable=True, minimum=0, maximum=1, meaning="gnomAD; NaN = none"),
+        Column("genomic", "str", meaning="both changes in GRCh37"),
+        Column("transcript", "str", meaning="Ensembl transcript in whose numbering they are named"),
+        Column("matches", "bool", meaning="whether `ref` is the residue of the gene's sequence"),
+        Column("aligned_position", "int64", minimum=0, meaning="its place in the gene's sequence; 0: nowhere"),
+    ),
+    key=("gene", "genomic"),
+    rules=(("mutation is ref, position and alt", _mutation_is_its_parts),),
+)
+
 BUNDLED: dict[str, tuple[str, Schema]] = {
     "genes": ("genes.tsv", GENES),
     "variants": ("variants.parquet", VARIANTS),
@@ -325,6 +445,11 @@ BUNDLED: dict[str, tuple[str, Schema]] = {
     "secondary_structure": ("secondary_structure.parquet", SECONDARY_STRUCTURE),
     "localisation": ("localisation.parquet", LOCALISATION),
     "relatives": ("relatives.tsv", RELATIVES),
+    "landscapes": ("landscapes.parquet", LANDSCAPES),
+    "landscape_proteins": ("landscape_proteins.tsv", LANDSCAPE_PROTEINS),
+    "clades": ("clades.tsv", CLADES),
+    "suppressors": ("suppressors.tsv", SUPPRESSORS),
+    "same_codon": ("same_codon.tsv", SAME_CODON),
 }
 
 
@@ -334,8 +459,7 @@ def load(name: str) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        A key of `BUNDLED`: genes, variants, published_effects, alignment, cpd, structures, heldout, ngram,
-        kept_structures, secondary_structure or localisation.
+        A key of `BUNDLED`, such as genes or variants.
 
     Returns
     -------
@@ -356,7 +480,7 @@ def load(name: str) -> pd.DataFrame:
         ...
     plmbook.errors.InputError: no bundled table 'genome'; expected one of genes, variants, published_effects, \
 alignment, cpd, structures, heldout, ngram, kept_structures, secondary_structure, localisation, \
-relatives; did you mean 'genes'?
+relatives, landscapes, landscape_proteins, clades, suppressors, same_codon; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
@@ -495,31 +619,111 @@ def read_fasta(path: str | Path) -> pd.DataFrame:
       line 3: record 'a' repeats the id of line 1; ids are the first word of each header and must be distinct
     >>> folder.cleanup()
     """
-    path = Path(path)
-    faults = _Faults(path, None)
-    rows = []
-    first_lines: dict[str, int] = {}
-    for header, line, parts in _records(path):
-        words = header.split(maxsplit=1)
-        name = words[0] if words else ""
-        if not name:
-            faults.add_line(line, "the header has no id; expected '>' and a first word that names the protein")
-        elif name in first_lines:
-            faults.add_line(
-                line,
-                f"record {name!r} repeats the id of line {first_lines[name]}; "
-                "ids are the first word of each header and must be distinct",
+    return pd.concat(FastaFile(path).blocks(), ignore_index=True)
+
+
+class FastaFile:
+    """The proteins of a FASTA file, read a block at a time and as often as wanted: memory does not grow with the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file on disk, plain or gzip, as for `read_fasta`; a pipe could be read only once.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._checked: tuple | None = None  # the stamp of the file that was read to its end without a fault
+
+    def __repr__(self) -> str:
+        return f"FastaFile({str(self.path)!r})"
+
+    def blocks(self, characters: int = BLOCK_CHARACTERS) -> Iterator[pd.DataFrame]:
+        """Read the file from its beginning.
+
+        Parameters
+        ----------
+        characters : int
+            A block is closed when its headers and sequences have so many; a longer protein is alone in its block.
+
+        Yields
+        ------
+        DataFrame
+            As `read_fasta` gives them, one or more records each, index from 0.
+
+        Raises
+        ------
+        InputError
+            As `read_fasta`, at the end of the first reading: no block counts before it.  Also if the file changed
+            since then.
+
+        Notes
+        -----
+        Ids are remembered as eight bytes each, in the first reading alone; the file is read again to name those that
+        repeat.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "toy.fasta"
+        ...     _ = path.write_text(">a\\nMKR\\n>b\\nMKL\\n>c\\nMKV\\n")
+        ...     [block["id"].tolist() for block in FastaFile(path).blocks(8)]
+        [['a', 'b'], ['c']]
+        """
+        stamp = self._stamp()
+        faults = _Faults(self.path, None)
+        hashes = array("q")
+        rows: list[tuple[str, str, str]] = []
+        filled = 0
+        for header, line, parts in _records(self.path):
+            name, description, sequence = _fields(header, parts)
+            _check_record(name, sequence, line, parts, faults)
+            size = len(header) + len(sequence)
+            if rows and filled + size > characters:
+                if not faults:  # else nothing will come of it: the rest is read to count the faults
+                    self._refuse_if_changed(stamp)
+                    yield _protein_table(rows)
+                rows, filled = [], 0
+            rows.append((name, description, sequence))
+            filled += size
+            if name and self._checked is None:
+                hashes.append(hash(name))
+        self._note_repeated_ids(np.asarray(hashes), faults)
+        self._refuse_if_changed(stamp)
+        faults.refuse(InputError, "in the FASTA file")
+        self._checked = stamp
+        yield _protein_table(rows)
+
+    def _stamp(self) -> tuple:
+        """What changes when the file does."""
+        _refuse_unless_file(self.path)
+        if not self.path.is_file():
+            raise InputError(
+                f"{self.path}: expected a file on disk, found a pipe or a device, which can be read only once; "
+                "save it as a file first"
             )
-        first_lines.setdefault(name, line)
-        sequence = "".join(part for _, part in parts)
-        if not sequence:
-            faults.add_line(line, f"record {name!r} has no sequence; expected residues below the header")
-        else:
-            _check_residues(name, parts, sequence, line, faults)
-        rows.append((name, words[1].strip() if len(words) > 1 else "", sequence))
-    faults.refuse(InputError, "in the FASTA file")
-    table = pd.DataFrame(rows, columns=["id", "description", "sequence"], dtype="str")
-    return table.assign(length=table["sequence"].str.len().astype("int64"))
+        found = self.path.stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _refuse_if_changed(self, stamp: tuple) -> None:
+        if self._checked not in (None, stamp) or self._stamp() != stamp:
+            raise InputError(f"{self.path}: was changed while it was in use; leave it as it is and start again")
+
+    def _note_repeated_ids(self, hashes: np.ndarray, faults: "_Faults") -> None:
+        hashes.sort()
+        repeated = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        if not repeated:
+            return
+        first_lines: dict[str, int] = {}
+        for header, line, parts in _records(self.path):
+            name = _fields(header, parts)[0]
+            if name and hash(name) in repeated and first_lines.setdefault(name, line) != line:
+                faults.add_line(
+                    line,
+                    f"record {name!r} repeats the id of line {first_lines[name]}; "
+                    "ids are the first word of each header and must be distinct",
+                )
 
 
 def read_variants(
@@ -601,11 +805,12 @@ class _Faults:
     def __init__(self, where: str | Path, lines: Sequence[int] | None) -> None:
         self.where = where
         self.lines = lines
-        self._found: list[tuple[int, str]] = []  # (line or row as shown, message)
+        self._count = 0
+        self._found: list[tuple[int, str]] = []  # (line or row as shown, message); at least those that are listed
         self._rows: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._found)
+        return self._count
 
     def rows(self) -> np.ndarray:
         """The 0-based rows that have a fault so far."""
@@ -617,19 +822,28 @@ class _Faults:
 
     def add(self, row: int, message: str) -> None:
         self._rows.add(row)
-        self._found.append((row, f"{self.label(row)}: {message}"))
+        self._note(row, f"{self.label(row)}: {message}")
 
     def add_line(self, line: int, message: str) -> None:
-        self._found.append((line, f"line {line}: {message}"))
+        self._note(line, f"line {line}: {message}")
+
+    def _note(self, place: int, message: str) -> None:
+        self._count += 1
+        self._found.append((place, message))
+        if len(self._found) > 100 * LISTED:  # a file may be wrong in every line
+            self._found = self._first()
+
+    def _first(self) -> list[tuple[int, str]]:
+        return sorted(self._found, key=lambda fault: fault[0])[:LISTED]
 
     def refuse(self, error: type[InputError], what: str) -> None:
         """Raise where there are faults."""
-        if not self._found:
+        if not self._count:
             return
-        messages = [message for _, message in sorted(self._found, key=lambda fault: fault[0])]
-        plural = "" if len(messages) == 1 else "s"
-        more = [f"... and {len(messages) - LISTED} more"] if len(messages) > LISTED else []
-        raise error("\n  ".join([f"{self.where}: {len(messages)} fault{plural} {what}", *messages[:LISTED], *more]))
+        messages = [message for _, message in self._first()]
+        plural = "" if self._count == 1 else "s"
+        more = [f"... and {self._count - LISTED} more"] if self._count > LISTED else []
+        raise error("\n  ".join([f"{self.where}: {self._count} fault{plural} {what}", *messages, *more]))
 
 
 def _refuse_missing_columns(
@@ -781,33 +995,54 @@ def _fitting_mutations(ids: Sequence[str], texts: Sequence[str], proteins: pd.Da
     return normalised
 
 
-def _check_residues(name: str, parts: Sequence[tuple[int, str]], sequence: str, line: int, faults: _Faults) -> None:
-    for part_line, part in parts:
-        fault = first_fault(part)
-        if fault is not None:
-            offset, why = fault
-            faults.add_line(part_line, f"record {name!r}: {why.format(place=f'column {offset + 1}')}")
-            return  # one fault a record: the rest of a lower-case sequence says the same
-    if len(sequence) >= 30 and set(sequence) <= set("ACGTUN") and len(set(sequence) & set("ACGTU")) >= 4:
+def _fields(header: str, parts: Sequence[tuple[int, str]]) -> tuple[str, str, str]:
+    """Id, description and sequence of a FASTA record."""
+    words = header.split(maxsplit=1)
+    sequence = "".join([part for _, part in parts])
+    return words[0] if words else "", words[1].strip() if len(words) > 1 else "", sequence
+
+
+def _protein_table(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["id", "description", "sequence"], dtype="str")
+    return table.assign(length=table["sequence"].str.len().astype("int64"))
+
+
+def _check_record(name: str, sequence: str, line: int, parts: Sequence[tuple[int, str]], faults: _Faults) -> None:
+    if not name:
+        faults.add_line(line, "the header has no id; expected '>' and a first word that names the protein")
+    if not sequence:
+        faults.add_line(line, f"record {name!r} has no sequence; expected residues below the header")
+    elif first_fault(sequence) is not None:
+        _name_residue(name, parts, faults)
+    elif len(sequence) >= 30 and not sequence.strip("ACGTUN") and len(set(sequence) - {"N"}) >= 4:
         faults.add_line(
             line, f"record {name!r}: expected a protein, found only the letters of DNA or RNA; translate it first"
         )
 
 
+def _name_residue(name: str, parts: Sequence[tuple[int, str]], faults: _Faults) -> None:
+    """One fault a record: the rest of a lower-case sequence says the same."""
+    for line, part in parts:
+        fault = first_fault(part)
+        if fault is not None:
+            offset, why = fault
+            faults.add_line(line, f"record {name!r}: {why.format(place=f'column {offset + 1}')}")
+            return
+
+
 def _records(path: Path) -> Iterator[tuple[str, int, list[tuple[int, str]]]]:
     """Yield each FASTA record as header, line of the header, and its lines of sequence with their numbers."""
     header, start, parts = None, 0, []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         if line.startswith(">"):
             if header is not None:
                 yield header, start, parts
             header, start, parts = line[1:].strip(), number, []
-        elif line.strip():
+        elif words := line.split():
             if header is None:
-                raise InputError(
-                    f"{path}: line {number}: expected a FASTA header that starts with '>', found {_shown(line)}"
-                )
-            parts.append((number, "".join(line.split())))
+                shown = _shown(line.removesuffix("\n"))
+                raise InputError(f"{path}: line {number}: expected a FASTA header that starts with '>', found {shown}")
+            parts.append((number, "".join(words)))
     yield header, start, parts  # the file is not blank, so that there was a header
 
 
@@ -864,26 +1099,47 @@ def _refuse_unless_file(path: Path) -> None:
 
 
 def _read_text(path: Path) -> str:
-    """Read a text file, plain or gzip, without byte-order mark and with `\\n` line ends; never blank."""
+    """Read a text file as `_lines` does."""
+    return "".join(_lines(path))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, plain or gzip, without byte-order mark and with `\\n` line ends; never blank."""
     _refuse_unless_file(path)
+    number, blank = 0, True
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":  # gzip's magic number: the name of the file may say otherwise
-            content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror if getattr(error, 'strerror', None) else error})"
-        ) from None
-    try:
-        # Excel's "Unicode text" is UTF-16 with a byte-order mark.
-        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        with _opened(path) as file:
+            # Excel's "Unicode text" is UTF-16 with a byte-order mark.
+            encoding = "utf-16" if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+            for number, line in enumerate(io.TextIOWrapper(file, encoding=encoding), start=1):
+                if "\x00" in line or (number == 1 and line.startswith("PK\x03\x04")):
+                    raise InputError(f"{path}: expected a text file, found a binary one (a spreadsheet or an archive?)")
+                blank = blank and not line.strip()
+                yield line
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}: line {line}: expected UTF-8 text, found byte 0x{content[error.start]:02x}; is it a text file?"
-        ) from None
-    if "\x00" in text or text.startswith("PK\x03\x04"):
-        raise InputError(f"{path}: expected a text file, found a binary one (a spreadsheet or an archive?)")
-    if not text.strip():
+        place = f"line {_undecodable_line(path, encoding)}"
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise InputError(f"{path}: {place}: expected UTF-8 text, found {found}; is it a text file?") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if blank:
         raise InputError(f"{path}: the file is empty")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
+    """A file for reading bytes, through gzip where its content says so: its name may say otherwise."""
+    with path.open("rb") as file:
+        yield gzip.open(file) if file.peek(2)[:2] == b"\x1f\x8b" else file
+
+
+def _undecodable_line(path: Path, encoding: str) -> int:
+    """The number of the first line that cannot be decoded: the decoder that failed does not know it."""
+    decoder, number = getincrementaldecoder(encoding)(), 0
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                decoder.decode(line)
+            except UnicodeDecodeError:
+                return number
+    return number  # the file ends within a character

@@ -78,9 +78,25 @@ def test_pooling_on_the_device_is_pooling_of_what_comes_out(model, how):
 
 def test_pooling_by_hand():
     states = torch.tensor([[100.0], [1], [3], [100], [100], [7], [100]])  # BOS, two residues, EOS; BOS, one, EOS
-    assert packed.pool(states, [4, 3], "mean").tolist() == [[2], [7]]
-    assert packed.pool(states, [4, 3], "max").tolist() == [[3], [7]]
-    assert packed.pool(states, [4, 3], "bos").tolist() == [[100], [100]]
+    parts = [(1, 2, 1), (1, 1, 1)]
+    assert packed.pool(states, parts, "mean").tolist() == [[2], [7]]
+    assert packed.pool(states, parts, "max").tolist() == [[3], [7]]
+    assert packed.pool(states, [(2, 1, 1), (1, 1, 1)], "mean").tolist() == [[3], [7]]
+
+
+def test_a_part_of_each_sequence_is_pooled(model):
+    spans = [(2, 5), (0, 7), (4, 5), (1, 2), (0, 1)]
+    every = model.run(SEQUENCES, layers=[-1], logits=False)
+    for how in ("mean", "max"):
+        found = model.run(SEQUENCES, layers=[-1], logits=False, pool=how, spans=spans)
+        for output, states, (start, stop) in zip(found, every, spans, strict=True):
+            expected = getattr(states.hidden[-1][start:stop], how)(axis=0)
+            np.testing.assert_allclose(output.pooled[-1], expected, atol=1e-5)
+
+
+def test_a_batch_of_which_no_residue_is_asked(model):
+    output = model.run(["MKT"], rows=[np.array([], dtype=int)])[0]
+    assert output.log_probabilities.shape == (0, 20)
 
 
 def test_bfloat16_is_close_and_pools_in_float32(tmp_path):
@@ -91,6 +107,14 @@ def test_bfloat16_is_close_and_pools_in_float32(tmp_path):
         assert cosine.min() > 0.999
         assert 0 < np.abs(a.log_probabilities - b.log_probabilities).max() < 0.1
         assert a.log_probabilities.dtype == b.log_probabilities.dtype == np.float32
+
+
+def test_the_contact_regression_keeps_its_precision(tmp_path):
+    path = tiny.write(tmp_path, "esm2")
+    exact, coarse = (load_esm(tiny.card("esm2"), path=path, device="cpu", dtype=d) for d in ("float32", "bfloat16"))
+    weights = (each.network.contact_head.regression.weight for each in (exact, coarse))
+    torch.testing.assert_close(*weights, atol=0, rtol=0)
+    assert np.ptp(exact.contacts(SEQUENCES[0])) > 0
 
 
 def test_layout():

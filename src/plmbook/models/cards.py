@@ -91,6 +91,11 @@ class Card:
         return self.family != "t5"
 
     @property
+    def any_length(self) -> bool:
+        """Whether it can read a protein of any length at once: positions are relative, not learned one by one."""
+        return self.family in ("esm2", "t5")
+
+    @property
     def bundled(self) -> bool:
         """Whether the weights ship with the repository."""
         return self.source == "bundled"

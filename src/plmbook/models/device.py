@@ -1,6 +1,5 @@
 """Where a model runs and in which numbers: what `auto` means."""
 
-import os
 import time
 from functools import cache
 
@@ -11,13 +10,16 @@ from plmbook.errors import InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NARROW = 256  # models of fewer numbers a residue are always float32: they hardly gain, and the bundled ones are such
+AMPERE = (8, 0)  # the first generation of GPUs that computes in bfloat16
+PROBED = (1280, 20)  # width and heads of the probe for wider models, which only gain more
 WORTH = 1.25  # bfloat16 is chosen on a CPU that is so many times as fast in it
 
 
 def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str, str]:
     """Resolve `auto`: CUDA where there is one; bfloat16 there, and on a CPU on which a layer of the model gains by it.
 
-    A model narrower than `NARROW` stays in float32.
+    A model narrower than `NARROW` stays in float32.  Near the threshold a noisy machine may answer otherwise the next
+    time; a store of embeddings records what was chosen and keeps to it.
 
     Parameters
     ----------
@@ -56,7 +58,12 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device!r}: not usable here ({str(error).splitlines()[0]})") from None
     if dtype == "auto":
-        fast = dim >= NARROW and (kind == "cuda" or (kind == "cpu" and bfloat16_gain(dim, heads) >= WORTH))
+        if dim < NARROW:
+            fast = False
+        elif kind == "cuda":  # older ones emulate it, and flash attention refuses them
+            fast = torch.cuda.get_device_capability(device) >= AMPERE
+        else:
+            fast = kind == "cpu" and bfloat16_gain(*PROBED if dim > PROBED[0] else (dim, heads)) >= WORTH
         dtype = "bfloat16" if fast else "float32"
     return device, dtype
 
@@ -105,11 +112,7 @@ class _Layer:
         return F.linear(F.gelu(F.linear(F.linear(mixed, out), up)), down)
 
 
-def free_memory(device: str) -> int | None:
-    """Bytes that are free on a CUDA device or, for the CPU, in the machine; None where the system does not say."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # macOS and Windows
-        return None
+def free_memory(device: str) -> int:
+    """Bytes that a CUDA device can still give to this process: those that are free, and those that torch keeps."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept

@@ -6,6 +6,7 @@ finite is an error.
 """
 
 import argparse
+import copy
 import hashlib
 import pickle
 import re
@@ -60,8 +61,9 @@ class EsmModel:
         dtype: str = "float32",
         has_contacts: bool = False,
     ):
+        regression = copy.deepcopy(network.contact_head)  # in float32, whatever the rest is
         self.network = network.to(device=device, dtype=DTYPES[dtype]).eval().requires_grad_(False)
-        self.network.contact_head.float()  # the regression reads float32 attention maps
+        self.network.contact_head = regression.to(device=device, dtype=torch.float32).requires_grad_(False)
         packed.fuse(self.network)
         self.card = card
         self.name = card.name
@@ -111,13 +113,14 @@ class EsmModel:
         rows: Sequence[np.ndarray] | None = None,
         logits: bool = True,
         pool: str | None = None,
+        spans: Sequence[tuple[int, int]] | None = None,
     ) -> list[Output]:
         """One forward pass over a batch, without padding: a sequence's answer does not depend on its neighbours.
 
         Parameters
         ----------
         sequences : sequence of str
-            Each at most `max_length` residues.
+            Of ESM-1b and ESM-1v at most `max_length` residues each; how ESM-2 meets a longer one `plmbook.encode` says.
         layers : sequence of int
             Hidden states wanted: 0 is the input embedding, `card.layers` (or -1) the last, after its layer norm.
         rows : sequence of int arrays, optional
@@ -126,6 +129,8 @@ class EsmModel:
             Whether log-probabilities are wanted at all.
         pool : {"mean", "max", "bos"}, optional
             One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues.
+        spans : sequence of (int, int), optional
+            Start and stop (0-based, stop excluded) of the residues of each sequence that are pooled.  Default: all.
 
         Returns
         -------
@@ -150,15 +155,14 @@ class EsmModel:
         options = {}
         if logits:
             places, counts = self._places(rows, lengths)
-            if n_layers not in number_of.values() and len(places) < sum(lengths) / 2:
+            if n_layers not in number_of.values() and 0 < len(places) < sum(lengths) / 2:
                 options = {"rows": places, "counts": counts}  # the last layer where it is asked for
         packed_tokens = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
         states = packed.hidden_states(self.network, packed_tokens, lengths, layers=wanted, **options)
         for layer, number in number_of.items():
             if pool is not None:
-                for output, vector in zip(
-                    outputs, packed.pool(states[number], lengths, pool).cpu().numpy(), strict=True
-                ):
+                vectors = self._pooled(states[number], lengths, pool, spans).cpu().numpy()
+                for output, vector in zip(outputs, vectors, strict=True):
                     output.pooled[layer] = vector
                 continue
             table = states[number].float().cpu().numpy()  # (N, d)
@@ -208,7 +212,7 @@ class EsmModel:
 
     def _checked_tokens(self, sequence: str) -> np.ndarray:
         tokens = self.tokenize(sequence)
-        if len(tokens) - 2 > self.max_length:
+        if len(tokens) - 2 > self.max_length and not self.card.any_length:
             raise InputError(
                 f"model {self.name!r}: a sequence of {len(tokens) - 2} residues, expected at most {self.max_length}; "
                 "plmbook.encode reads longer ones in windows"
@@ -220,6 +224,14 @@ class EsmModel:
         if not -n_layers - 1 <= layer <= n_layers:
             raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {n_layers} (or -1 for the last)")
         return layer if layer >= 0 else n_layers + 1 + layer
+
+    def _pooled(self, states, lengths, pool, spans) -> torch.Tensor:
+        """float32 (B, d)."""
+        if pool == "bos":
+            return states[np.cumsum([0, *lengths[:-1]])].float()
+        spans = spans or [(0, length - 2) for length in lengths]
+        parts = [(1 + a, b - a, length - 1 - b) for (a, b), length in zip(spans, lengths, strict=True)]
+        return packed.pool(states, parts, pool)
 
     def _places(self, rows: Sequence[np.ndarray] | None, lengths: list[int]) -> tuple[torch.Tensor, list[int]]:
         """The tokens (M,) at which log-probabilities are wanted, and how many of them each sequence has."""
@@ -559,7 +571,9 @@ def _fill(network, state: dict, path: Path, *, dtype: str, may_lack: Sequence[st
         raise InputError(f"{path}: lm_head.weight is not embed_tokens.weight, to which ESM ties it")
     for key in REGRESSION_KEYS:  # unused where absent: `contacts` refuses
         state.setdefault(key, torch.zeros(expected[key].shape))
-    network.load_state_dict({key: value.to(DTYPES[dtype]) for key, value in state.items()}, strict=False, assign=True)
+    # The regression reads float32 attention maps, and keeps its own precision.
+    kept = {key: value.to(torch.float32 if key in REGRESSION_KEYS else DTYPES[dtype]) for key, value in state.items()}
+    network.load_state_dict(kept, strict=False, assign=True)
     network.lm_head.weight = network.embed_tokens.weight
 
 

@@ -46,8 +46,12 @@ class Layout:
     @cached_property
     def positions(self):
         """int64 tensor (N,): the place of each token in its sequence, from 0."""
-        starts = torch.repeat_interleave(self.bounds[:-1].long(), self.counts)
+        starts = self.spread(self.bounds[:-1].long())
         return torch.arange(len(starts), device=self.device) - starts
+
+    def spread(self, values):
+        """A value a sequence (B, ...) -> a value a token (N, ...)."""
+        return torch.repeat_interleave(values, self.counts, dim=0, output_size=sum(self.lengths))
 
 
 def embed_tokens(model, tokens, layout):
@@ -74,8 +78,7 @@ def embed_tokens(model, tokens, layout):
         masked = tokens == model.mask_idx
         x = x.masked_fill(masked[:, None], 0.0)
         share = torch.segment_reduce(masked.float(), "mean", lengths=layout.counts)
-        scale = ((1 - MASKED_IN_TRAINING) / (1 - share)).to(x.dtype)
-        x = x * torch.repeat_interleave(scale, layout.counts)[:, None]
+        x = (x * layout.spread((1 - MASKED_IN_TRAINING) / (1 - share))[:, None]).to(x.dtype)
     if hasattr(model, "embed_positions"):  # ESM-1: positions count from padding_idx + 1 within each sequence
         x = x + F.embedding(layout.positions + model.padding_idx + 1, model.embed_positions.weight)
     if getattr(model, "emb_layer_norm_before", None):
@@ -266,26 +269,22 @@ def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
     return found
 
 
-def pool(states, lengths, how):
-    """One vector for each sequence, in float32: BOS and EOS take no part in mean and maximum.
+def pool(states, parts, how):
+    """One vector for each sequence, in float32, from some of its tokens.
 
     Parameters
     ----------
     states : tensor (N, d)
-    lengths : sequence of int
-        Tokens of each sequence, BOS and EOS included.
-    how : {"mean", "max", "bos"}
+    parts : sequence of (int, int, int)
+        For each sequence the tokens before those that take part, those, and the ones after; they sum to N.
+    how : {"mean", "max"}
 
     Returns
     -------
     float32 tensor (B, d)
     """
-    layout = Layout(lengths, states.device)
-    if how == "bos":
-        return states[layout.bounds[:-1]].float()
-    ones = torch.ones_like(layout.counts)
-    parts = torch.stack([ones, layout.counts - 2, ones], dim=1).flatten()  # BOS, residues, EOS of each sequence
-    return torch.segment_reduce(states.float(), how, lengths=parts)[1::3]
+    sizes = torch.tensor(parts, device=states.device).flatten()
+    return torch.segment_reduce(states.float(), how, lengths=sizes)[1::3]
 
 
 def lm_logits(model, x):

@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 
 from plmbook.errors import InputError
-from plmbook.models import Output
+from plmbook.models import Output, packed
 from plmbook.models.cards import RUNNABLE, Card, hub_weights, weights_path
 from plmbook.models.device import DTYPES, choose_device
 from plmbook.models.esm import file_sha256
@@ -343,19 +343,19 @@ class T5Model:
             return outputs
         tokens = [self.tokenize(sequence) for sequence in sequences]
         lengths = [len(each) for each in tokens]
-        packed = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
-        states = hidden_states(self.encoder, packed, lengths, number_of.values())
+        row = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
+        states = hidden_states(self.encoder, row, lengths, number_of.values())
         # Each sequence has three parts: the prefix, where there is one, the residues, and the end.
-        parts = [size for text in sequences for size in (len(self._tokens.prefix), len(text), 1)]
+        parts = [(len(self._tokens.prefix), len(text), 1) for text in sequences]
         for layer, number in number_of.items():
             if pool is not None:
-                sizes = torch.tensor(parts, device=self.device)
-                vectors = torch.segment_reduce(states[number], pool, lengths=sizes)[1::3]  # (B, d)
-                for output, vector in zip(outputs, vectors.cpu().numpy(), strict=True):
+                vectors = packed.pool(states[number], parts, pool).cpu().numpy()  # (B, d)
+                for output, vector in zip(outputs, vectors, strict=True):
                     output.pooled[layer] = vector
                 continue
-            for output, residues in zip(outputs, states[number].cpu().split(parts)[1::3], strict=True):
-                output.hidden[layer] = residues.numpy().copy()
+            residues = states[number].cpu().split(list(itertools.chain.from_iterable(parts)))[1::3]
+            for output, each in zip(outputs, residues, strict=True):
+                output.hidden[layer] = each.numpy().copy()
         return outputs
 
     @torch.inference_mode()
