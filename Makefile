@@ -37,7 +37,7 @@ APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
 # What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py readme.py store.py shards.py foreign.py),$(shell find src/plmbook -name '*.py'))
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py readme.py store.py shards.py foreign.py rescue_store.py),$(shell find src/plmbook -name '*.py'))
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
 PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/*) _config.yml
 
@@ -75,7 +75,7 @@ model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs
 	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the sources, see data/README.md)
-	@for script in published bundled structures tasks landscapes clades cases; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+	@for script in published bundled structures tasks landscapes clades cases orthologs; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
 	$(BIN)/python data/make/registry.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from plmbook import cli, effects, encode, models, paths, shards
+from plmbook import cli, effects, encode, models, paths, rescue, shards
 from plmbook.residues import parse_mutations
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
@@ -76,7 +76,73 @@ def test_every_strategy_runs(folder, strategy):
     assert set(found["strategy"]) == {strategy} and np.isfinite(found["score"]).all()
 
 
+def test_rescue_writes_the_best_second_sites_of_each_variant(folder, capsys):
+    arguments = ("rescue", "seqs.fasta", "variants.tsv", "-o", "out.parquet", "--top", "3")
+    assert run(*arguments) == 0
+    found = pd.read_parquet("out.parquet")
+    assert list(found.columns) == [*rescue.RESCUE.names, "note"]
+    assert found.groupby(["id", "mutation"]).ngroups == 10 and (found["rank"] <= 3).sum() == 30
+    expected = rescue.scan_protein(models.load("embedded"), "GHWYCMKRLVAEDGH", [parse_mutations("W3C")], top=3)
+    mine = found[found["mutation"] == "W3C"]
+    np.testing.assert_allclose(mine["epistasis"], expected.candidates["epistasis"], atol=1e-5)
+    assert "10 variants of 3 proteins, the 3 best by each score" in capsys.readouterr().out
+    assert run(*arguments) == 0
+    assert "was complete, nothing to do" in capsys.readouterr().out
+
+
+def test_rescue_goes_on_where_it_stopped(folder, capsys, monkeypatch):
+    arguments = ("rescue", "seqs.fasta", "variants.tsv", "-o", "out.parquet")
+    assert run(*arguments) == 0
+    whole = Path("out.parquet").read_bytes()
+    Path("out.parquet").unlink()
+    scan_job = rescue.scan_job
+
+    def killed(model, job, **options):
+        if job.id == "toy2":
+            raise KeyboardInterrupt
+        return scan_job(model, job, **options)
+
+    monkeypatch.setattr(rescue, "scan_job", killed)
+    assert run(*arguments) not in (0, 2)
+    assert sorted(os.listdir()) == ["out.parquet.parts", "seqs.fasta", "variants.tsv"]
+    monkeypatch.setattr(rescue, "scan_job", scan_job)
+    capsys.readouterr()
+    assert run(*arguments) == 0
+    assert "2 of them now" in capsys.readouterr().out
+    assert Path("out.parquet").read_bytes() == whole
+
+
+def test_rescue_knows_distances_from_a_folder(folder, capsys):
+    line = "ATOM  {n:5d}  {atom:<3} ALA A{i:4d}    {x:8.3f}{y:8.3f}{y:8.3f}  1.00 90.00           C  \n"
+    atoms = [(i, atom) for i in range(1, 4) for atom in ("CA", "CB")]
+    rows = [line.format(n=n, atom=atom, i=i, x=4.0 * i, y=0.0) for n, (i, atom) in enumerate(atoms, 1)]
+    Path("models").mkdir()
+    Path("models/toy.pdb").write_text("".join(rows) + "END\n")
+    Path("one.fasta").write_text(">toy\nAAA\n")
+    Path("one.tsv").write_text("id\tmutation\ntoy\tA1C\n")
+    assert run("rescue", "one.fasta", "one.tsv", "-o", "out.parquet", "--structures", "models") == 0
+    found = pd.read_parquet("out.parquet")
+    assert found.groupby("position")["distance_angstrom"].first().to_dict() == {2: 4.0, 3: 8.0}
+    assert run("rescue", "one.fasta", "one.tsv", "-o", "other.parquet", "--structures", "nowhere") == 2
+    assert "no such folder" in capsys.readouterr().err and not Path("other.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("-o", "out.tsv"), "ends in .parquet"),
+        (("-o", "out.parquet", "--top", "0"), "greater than or equal to 1"),
+        (("-o", "out.parquet", "-m", "ankh_base"), "gives embeddings"),
+    ],
+)
+def test_rescue_refuses(folder, capsys, arguments, expected):
+    assert run("rescue", "seqs.fasta", "variants.tsv", *arguments) == 2
+    assert expected in capsys.readouterr().err
+    assert sorted(os.listdir()) == ["seqs.fasta", "variants.tsv"]
+
+
 def test_the_names_in_the_help_are_those_of_the_package():
+    assert cli.TOP == rescue.TOP
     assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
     assert cli.SHARD_RESIDUES == shards.SHARD_RESIDUES
     assert set(cli.POOLS) == set(encode.POOLS) and set(cli.LONG) == set(encode.LONG)

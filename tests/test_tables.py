@@ -200,7 +200,7 @@ def test_variants_schema_refuses(columns, said):
 
 def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
     assert list(tables.BUNDLED) == [
-        "genes", "variants", "published_effects", "alignment", "cpd", "structures", "heldout", "ngram",
+        "genes", "variants", "published_effects", "alignment", "cpd", "orthologs", "structures", "heldout", "ngram",
         "kept_structures", "secondary_structure", "localisation", "relatives", "landscapes", "landscape_proteins",
         "clades", "suppressors", "same_codon",
     ]  # fmt: skip

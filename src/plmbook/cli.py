@@ -24,6 +24,7 @@ ENGINES = ("local", "ray")
 POOLS = ("mean", "max", "bos", "residue")
 LONG = ("window", "truncate", "error", "whole")
 SHARD_RESIDUES = 2**18
+TOP = 50  # candidates by each score, as `plmbook.rescue.TOP`
 STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
 
 app = typer.Typer(
@@ -201,11 +202,7 @@ def effects(
     from plmbook import models, tables
 
     cards = _cards(model or ["embedded"])
-    for card in cards:
-        if not card.scores_variants:
-            raise InputError(
-                f"{card.name}: gives embeddings, no probabilities of residues; name a model of the ESM family"
-            )
+    _check_scores(cards)
     scoring.strategy_function(strategy)
     _check_output(output, (".tsv", ".parquet"), inputs=[fasta, variants])
     proteins = tables.read_fasta(fasta)
@@ -227,6 +224,61 @@ def effects(
     _write_table(found, output)
     named = ", ".join(card.name for card in cards)
     print(f"{output}: {len(rows)} variants of {len(used)} proteins, {strategy}, {named} in {computed_in}")
+
+
+@app.command()
+def rescue(
+    fasta: Fasta,
+    variants: Annotated[
+        Path,
+        typer.Argument(
+            metavar="VARIANTS.tsv", help="Tab-separated: id (or gene), mutation, further columns.", show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.parquet", help="A .parquet file.", show_default=False)
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Once or more; several make an ensemble. Default: embedded."),
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Candidates of a variant by each of the two scores.")] = TOP,
+    structures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Holds ID.pdb as AlphaFold DB writes it, for distances.", show_default=False),
+    ] = None,
+    long: Long = "window",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Search second mutations that may make good a first one: every substitution on the background of each variant.
+
+    The output holds the best second sites of each variant by epistasis (how much more the model likes a substitution on
+    the background than on the wild type) and by score_background (the published score; below 0 the wild type's residue
+    is still preferred there), with both ranks. Distances and cpd (orthologs with both residues) are known for the 53
+    bundled genes. An interrupted job goes on where it stopped when the same line is run again. Not for clinical use.
+    """
+    from plmbook import models, rescue_store, tables
+
+    cards = _cards(model or ["embedded"])
+    _check_scores(cards)
+    _check_output(output, (".parquet",), inputs=[fasta, variants])
+    proteins = tables.read_fasta(fasta)
+    rows = tables.read_variants(variants, proteins, reserved=rescue_store.RESERVED)
+    used = proteins[proteins["id"].isin(rows["id"])]
+    for card in cards:
+        _check_lengths(used, card, long, variants=rows)
+    folded, orthologs = _known(used, structures)
+    chosen = rescue_store.precisions(output) if dtype == "auto" else {}
+    loaded = [models.load(card.name, device=device, dtype=chosen.get(card.name, dtype)) for card in cards]
+    options = {"structures": folded, "orthologs": orthologs, "top": top, "long": long, "progress": _bars(quiet)}
+    computed = rescue_store.write(output, loaded, used, rows, **options)
+    done = {0: "was complete, nothing to do", rows["id"].nunique(): ""}.get(computed, f"{computed} of them now")
+    print(
+        f"{output}: {len(rows)} variants of {rows['id'].nunique()} proteins, the {top} best by each score, "
+        f"{', '.join(card.name for card in cards)}{'; ' * bool(done)}{done}"
+    )
 
 
 @app.command()
@@ -366,6 +418,34 @@ def _cards(names: Sequence[str], *, several: bool = True) -> list:
         if not each.runnable:
             raise InputError(f"{each.name}: models of the family {each.family} cannot be run in this version")
     return cards
+
+
+def _check_scores(cards: Sequence) -> None:
+    for card in cards:
+        if not card.scores_variants:
+            raise InputError(
+                f"{card.name}: gives embeddings, no probabilities of residues; name a model of the ESM family"
+            )
+
+
+def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
+    """Structures and alignments by id: the bundled ones where a sequence is a gene's, and those of a folder."""
+    from plmbook import contacts, paths, rescue_store, tables
+    from plmbook.sources import alphafold
+
+    structures, orthologs = {}, {}
+    if (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
+        bundled = (tables.load(name) for name in ("genes", "structures", "orthologs"))
+        structures, orthologs = rescue_store.known(proteins, *bundled)
+    if folder is None:
+        return structures, orthologs
+    if not folder.is_dir():
+        raise InputError(f"--structures {folder}: no such folder")
+    for name in proteins["id"]:
+        path = folder / f"{name}.pdb"
+        if path.is_file():
+            structures |= contacts.structures_of(alphafold.read_structure(path).assign(id=name))
+    return structures, orthologs
 
 
 def _one_of(what: str, value: str, choices: Sequence[str]) -> None:

@@ -198,6 +198,19 @@ CPD = Schema(
     ),
     key=("gene", "mutation", "assembly"),
 )
+ORTHOLOGS = Schema(
+    "orthologs",
+    (
+        _GENE,
+        Column("assembly", "str", meaning="UCSC's name of the genome, such as mm10"),
+        Column(
+            "aligned",
+            "str",
+            meaning="a letter a human residue: `.` the same, `-` a gap, `X` unknown, `Z` a stop, else the residue",
+        ),
+    ),
+    key=("gene", "assembly"),
+)
 STRUCTURES = Schema(
     "structures",
     (
@@ -438,6 +451,7 @@ BUNDLED: dict[str, tuple[str, Schema]] = {
     "published_effects": ("published_effects.parquet", PUBLISHED_EFFECTS),
     "alignment": ("alignment.parquet", ALIGNMENT),
     "cpd": ("cpd.parquet", CPD),
+    "orthologs": ("orthologs.parquet", ORTHOLOGS),
     "structures": ("structures.parquet", STRUCTURES),
     "heldout": ("heldout.tsv", HELDOUT),
     "ngram": ("ngram.parquet", NGRAM),
@@ -479,7 +493,7 @@ def load(name: str) -> pd.DataFrame:
     Traceback (most recent call last):
         ...
     plmbook.errors.InputError: no bundled table 'genome'; expected one of genes, variants, published_effects, \
-alignment, cpd, structures, heldout, ngram, kept_structures, secondary_structure, localisation, \
+alignment, cpd, orthologs, structures, heldout, ngram, kept_structures, secondary_structure, localisation, \
 relatives, landscapes, landscape_proteins, clades, suppressors, same_codon; did you mean 'genes'?
     """
     if name not in BUNDLED:
