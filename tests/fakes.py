@@ -52,6 +52,7 @@ class FakeModel:
     max_length: int = 1022
     weights_hash: str = "0" * 64
     device: str = "cpu"
+    dtype: str = "float32"
     card: object = None
     batches: list = field(default_factory=list)
     attended: list = field(default_factory=list)

@@ -365,8 +365,7 @@ def test_windows_of_a_network_are_its_answers_to_the_windows(network):
 )
 def test_the_budget_of_a_gpu_follows_its_free_memory(monkeypatch, free, dim, expected):
     monkeypatch.setattr("plmbook.models.device.free_memory", lambda device: int(free))
-    model = FakeModel(device="cuda:0", card=SimpleNamespace(dim=dim))
-    model.dtype = "bfloat16"
+    model = FakeModel(device="cuda:0", dtype="bfloat16", card=SimpleNamespace(dim=dim))
     assert encode.token_budget(model) == expected
     model.fitting_tokens = 1000  # it was asked for more, once
     assert encode.token_budget(model) == 1000

@@ -45,6 +45,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Dtype = Annotated[
     str, typer.Option(help="auto (bfloat16 where the model gains by it, else float32), float32 or bfloat16.")
 ]
+ScoreDtype = Annotated[
+    str, typer.Option(help="float32, or bfloat16: faster, but it blurs small differences; auto chooses.")
+]
 Long = Annotated[str, typer.Option(help=f"Proteins longer than the model takes: {', '.join(LONG)}.")]
 Profile = Annotated[str, typer.Option(help="A file of analysis/profiles, without .yml.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -187,9 +190,7 @@ def effects(
     strategy: Annotated[str, typer.Option("--strategy", "-s", help=", ".join(STRATEGIES))] = STRATEGIES[0],
     long: Long = "window",
     device: Device = "auto",
-    dtype: Annotated[
-        str, typer.Option(help="float32, or bfloat16: faster, but it blurs small differences; auto chooses.")
-    ] = "float32",
+    dtype: ScoreDtype = "float32",
     quiet: Quiet = False,
 ) -> None:
     """Score missense variants: a natural-log likelihood ratio per variant, negative = damaging.
@@ -249,7 +250,7 @@ def rescue(
     ] = None,
     long: Long = "window",
     device: Device = "auto",
-    dtype: Dtype = "auto",
+    dtype: ScoreDtype = "float32",
     quiet: Quiet = False,
 ) -> None:
     """Search second mutations that may make good a first one: every substitution on the background of each variant.
