@@ -406,15 +406,15 @@ results.save(whole, "how_fast_projection", profile)
 shown = pd.DataFrame(
     {
         "model": whole["model"].map(plots.label),
-        "GFLOP a token": (whole["flop_per_token"] / 1e9).round(2),
+        "GFLOP a token": [f"{each / 1e9:.2f}" for each in whole["flop_per_token"]],
         **{
-            f"GPU hours, {name.removeprefix('bound_hours_')} at its peak": whole[name].round(1)
+            f"GPU hours, {name.removeprefix('bound_hours_')} at its peak": [f"{each:,.1f}" for each in whole[name]]
             for name in whole
             if name.startswith("bound_hours_")
         },
-        **({"GPU hours, measured rate": whole["measured_hours"].round(1)} if rates else {}),
+        **({"GPU hours, measured rate": [f"{each:,.1f}" for each in whole["measured_hours"]]} if rates else {}),
         "pooled (GB)": whole["pooled_gigabytes"].round().astype(int),
-        "by residue (TB)": whole["residue_terabytes"].round(1),
+        "by residue (TB)": [f"{each:.1f}" for each in whole["residue_terabytes"]],
     }
 )
 plots.show_table(

@@ -5,6 +5,9 @@ cut at 10 and 2,000), every residue is drawn alike.  The model is an ESM-2 of on
 that the work around the model is what is seen.  The job is killed (SIGKILL to its process group) when 40 % of the
 shards are there, and the same line is run again.
 
+What memory still gains on the way is oneDNN's: it keeps the last 1,024 matrix products that it prepared, one for each
+layer and size of a batch.  With ONEDNN_PRIMITIVE_CACHE_CAPACITY=0 it keeps none.
+
 Then the store is held against the FASTA file: every protein once and in order, and some embeddings against the model
 that reads these proteins one by one.
 

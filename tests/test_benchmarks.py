@@ -220,9 +220,30 @@ def test_results_hold_every_timing_and_the_machine():
     assert {"embedding", "scan", "growth", "precision"} <= set(found)
     for name, record in found.items():
         assert record["machine"]["processor"] and record["versions"]["torch"] and record["date"], name
+        assert not record.get("quick"), f"{name} is a rehearsal"
+    assert [run["model"] for run in found["embedding"]["runs"]] == [size.name for size in engine.SIZES]
     for run in found["embedding"]["runs"]:
         n_turns = {len(way["seconds"]) for way in run["ways"]}
         assert len(n_turns) == 1 and n_turns.pop() >= 2
         for way in run["ways"]:
             rate = sorted(run["residues"] / seconds for seconds in way["seconds"])
             assert way["residues_per_second"]["low"] == pytest.approx(rate[0], rel=1e-3)
+
+
+def test_results_agree_with_fair_esm_as_closely_as_is_promised():
+    record = json.loads((common.RESULTS / "embedding.json").read_text())
+    for run in record["runs"]:
+        for way in run["ways"]:
+            exact = way["dtype"] == "float32"
+            assert way["smallest_cosine"] > (0.99999 if exact else 0.9999), (run["model"], way["way"])
+            assert way["smallest_centred_cosine"] > (0.99999 if exact else 0.995), (run["model"], way["way"])
+
+
+def test_nothing_was_lost_in_the_committed_proofs():
+    kill, million, cluster = (
+        json.loads((common.RESULTS / f"{n}.json").read_text()) for n in ("kill", "million", "cluster")
+    )
+    assert kill["identical"] == kill["kept"] == len(kill["runs"]) >= 50
+    assert million["found"]["proteins_in_order"] == million["proteins"] == 1_000_000
+    assert million["mib_at_100_percent"] < 1.1 * million["mib_at_10_percent"]
+    assert cluster["identical"] and 0 < cluster["shards_at_the_kill"] < cluster["shards"]

@@ -52,7 +52,6 @@ def local(tmp_path_factory, fasta):
 @pytest.fixture(scope="module")
 def nodes():
     """Two nodes of a core each; the driver is on the first."""
-    pytest.importorskip("ray", reason="Ray is the extra `cluster`")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         import ray

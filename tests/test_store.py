@@ -340,42 +340,52 @@ from plmbook import store
 def job(folder):
     store.write(folder, test_store.model(), pd.read_csv("in.csv"), shard_residues=50)
 
-def forked(folder, seconds=None):
-    started = time.monotonic()
+def files(folder):
+    return sum(len(names) for _, _, names in os.walk(folder))
+
+def forked(folder):
     child = os.fork()
     if not child:
         job(folder)
         os._exit(0)
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(child, signal.SIGKILL)
-    status = os.waitpid(child, 0)[1]
-    assert seconds is not None or status == 0
-    return time.monotonic() - started, status
+    return child
 
-duration = min(forked("whole" + str(n))[0] for n in range(3))
-whole = test_store.content(store.Path("whole0"))
-chance, killed, left = random.Random(9), 0, []
-for n in range({n_kills}):
+def whole(folder):
+    started = time.monotonic()
+    assert os.waitpid(forked(folder), 0)[1] == 0
+    return time.monotonic() - started
+
+def killed(folder, n_files, seconds):
+    child = forked(folder)
+    while files(folder) < n_files:
+        time.sleep(0.0002)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+step = min(whole("whole" + str(n)) for n in range(3)) / 8  # of a manifest and 7 shards
+expected = test_store.content(store.Path("whole0"))
+chance, left = random.Random(9), []
+while len(left) < {n_kills}:
     shutil.rmtree("s", ignore_errors=True)
-    killed += forked("s", chance.uniform(0, 1.1 * duration))[1] != 0
-    left.append(len(test_store.content(store.Path("s"))))
-    forked("s")
-    assert test_store.content(store.Path("s")) == whole, n
-print(killed, len(set(left)))
+    if not killed("s", chance.randrange(9), chance.uniform(0, step)):
+        continue  # it had ended
+    left.append(files("s"))
+    whole("s")
+    assert test_store.content(store.Path("s")) == expected, len(left)
+print(len(set(left)))
 """
 
 
-def test_kill_9_at_50_random_moments_and_each_time_the_same_store(tmp_path, proteins):
+def test_kill_9_at_20_random_moments_and_each_time_the_same_store(tmp_path, proteins):
     """Forked children of one process, so that a kill costs milliseconds; what was there at each kill differs."""
     proteins.to_csv(tmp_path / "in.csv", index=False)
-    code = KILLS.format(src=str(paths.root() / "src"), tests=str(paths.root() / "tests"), n_kills=50)
+    code = KILLS.format(src=str(paths.root() / "src"), tests=str(paths.root() / "tests"), n_kills=20)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    killed, states_left = map(int, done.stdout.split())
-    assert killed >= 25 and states_left >= 4  # the kills fell into the job, at its beginning, middle and end
+    assert int(done.stdout) >= 5  # the kills fell before, between and after the shards
 
 
 @pytest.fixture

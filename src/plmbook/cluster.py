@@ -117,8 +117,8 @@ def write(
     if cpus < 1 or (actors is not None and actors < 1):
         raise InputError(f"{actors} actors of {cpus} cores: expected at least one of each")
     if not isinstance(proteins, shards.Census):
-        limits = {"max_length": encode.longest(card, long), "long": long, "pool": pool, "shard_residues": shard_residues}
-        proteins = shards.census(proteins, **limits)
+        limits = {"max_length": encode.longest(card, long), "long": long, "pool": pool}
+        proteins = shards.census(proteins, shard_residues=shard_residues, **limits)
     before = store.existing(folder)  # refuses before anything is started
     if before and dtype == "auto":
         dtype = before["computed_in"]  # what the first call chose
