@@ -268,7 +268,7 @@ def test_the_readme_names_models_and_strategies_that_exist():
     from plmbook.models import expand
 
     assert expand(re.findall(r"`--model (\S+)`", README))
-    assert set(re.findall(r"`plmbook ([a-z]+)", README)) <= {"models", "effects", "book", "data", "embed"}
+    assert set(re.findall(r"`plmbook ([a-z]+)", README)) <= {"models", "effects", "book", "data", "embed", "rescue"}
 
 
 # --- the numbers of the README ---------------------------------------------------------------------------
