@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import deviations, tables
+from fakes import FakeModel, seeded
+from plmbook import deviations, rescue, tables
 from plmbook.contacts import Structure
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, Mutation, parse_mutations
@@ -69,6 +70,68 @@ def test_a_variant_without_a_carrier_is_refused():
     _, residues = deviations.aligned(ROWS, "TOY", HUMAN)
     with pytest.raises(InputError, match="TOY K2C: no ortholog has this residue"):
         deviations.substitutions(HUMAN, parse_mutations("K2C"), flat(), flat(), residues, gene="TOY")
+
+
+def carried(*rows):
+    return pd.DataFrame(rows, columns=["gene", "mutation", "assembly"])
+
+
+def scanned(*mutations):
+    """A fake scan of variants of the toy gene."""
+    genes = pd.DataFrame({"gene": ["TOY"], "sequence": [HUMAN]})
+    variants = pd.DataFrame({"gene": "TOY", "mutation": list(mutations)})
+    return deviations.scan_genes(FakeModel(seeded), variants, genes, ROWS)
+
+
+def test_genes_are_scanned_as_one_variant_alone_is():
+    (found,) = scanned("K2A", "L4V")
+    assert (found.gene, found.assemblies) == ("TOY", ROWS["assembly"].tolist()) and found.structure is None
+    for number, text in enumerate(["K2A", "L4V"]):
+        (block,) = rescue.scores(FakeModel(seeded), HUMAN, [parse_mutations(text)])
+        np.testing.assert_array_equal(found.epistasis[number], block.epistasis[0])
+        np.testing.assert_array_equal(found.score_wild_type, block.score_wild_type)
+
+
+def test_tried_puts_together_what_each_variant_has():
+    scan = scanned("K2A", "L4V")
+    (one,) = scan
+    both = carried(("TOY", "K2A", "fish1"), ("TOY", "L4V", "fish1"), ("TOY", "L4V", "frog1"))
+    found = deviations.tried(scan, both)
+    parts = [
+        deviations.substitutions(
+            HUMAN, variant, one.epistasis[n], one.score_wild_type, one.residues, gene="TOY", of=rows
+        )
+        for n, (variant, rows) in enumerate(zip(one.variants, ([0], [0, 1]), strict=True))
+    ]
+    pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
+    only = deviations.tried(scan, carried(("TOY", "K2A", "frog1")))
+    assert set(only["mutation"]) == {"K2A"}
+    assert only.loc[only["case"], "alt"].tolist() == ["V"]  # the frog's L4V; the fish's A6C is neither
+
+
+def test_carriers_that_do_not_carry_are_refused():
+    with pytest.raises(InputError, match="TOY K2A: not all of fish1, mm10 have this residue"):
+        deviations.tried(scanned("K2A"), carried(("TOY", "K2A", "fish1"), ("TOY", "K2A", "mm10")))
+    with pytest.raises(InputError, match="none of the scanned variants"):
+        deviations.tried(scanned("K2A"), carried(("TOY", "L4V", "fish1")))
+    with pytest.raises(InputError, match="gene 'OTHER': not among the 1 genes"):
+        variants = pd.DataFrame({"gene": ["OTHER"], "mutation": ["K2A"]})
+        deviations.scan_genes(FakeModel(), variants, pd.DataFrame({"gene": ["TOY"], "sequence": [HUMAN]}), ROWS)
+
+
+def test_divergences_of_all_genes():
+    genes = pd.DataFrame({"gene": ["TOY"], "sequence": [HUMAN]})
+    found = deviations.divergences(ROWS, genes)
+    assert found["assembly"].tolist() == ROWS["assembly"].tolist() and set(found["gene"]) == {"TOY"}
+    np.testing.assert_allclose(found["divergence"], [3 / 7, 2 / 7, 1 / 8, 0, 2 / 7])
+
+
+def test_residues_are_counted_by_position():
+    _, residues = deviations.aligned(ROWS, "TOY", HUMAN)
+    counts = deviations._counts(residues)
+    assert counts.shape == (len(HUMAN), 20) and counts.sum() == (residues >= 0).sum()
+    assert counts[3, AMINO_ACIDS.index("V")] == 2 and counts[4, AMINO_ACIDS.index("A")] == 1
+    assert not deviations._counts(residues[:0]).any()
 
 
 def simulated(compensation, seed=0, genes=5, length=120, species=40):

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import landscapes, tables
+from fakes import FakeModel, seeded
+from plmbook import landscapes, rescue, tables
 from plmbook.errors import InputError
-from plmbook.residues import parse_mutations
+from plmbook.residues import AMINO_ACIDS, parse_mutations
 from scripts import script
 
 
@@ -160,6 +161,163 @@ def test_rescues_need_errors():
         landscapes.rescues(table, toy())
     with pytest.raises(InputError, match="z >= 0"):
         landscapes.rescues(table, toy(), z=-1)
+
+
+# --- a model beside the measurements ---
+
+SEQUENCE = "MKRLVAEDGH"
+
+
+def pairs_of(*rows):
+    return pd.DataFrame(rows, columns=["mutation", "second"])
+
+
+def test_pairs_are_scored_as_the_rescue_scan_scores_them():
+    pairs = pairs_of(("K2A", "D8N"), ("H10Y", "K2A"), ("K2A", "R3G"), ("D8N", "K2A")).set_index(pd.Index([5, 2, 9, 7]))
+    model = FakeModel(seeded)
+    found = landscapes.pair_scores(model, SEQUENCE, pairs)
+    assert model.n_sequences == 4  # three backgrounds and the wild type
+    assert found.index.tolist() == [5, 2, 9, 7] and found[["mutation", "second"]].equals(pairs)
+    for row in found.itertuples():
+        (first,), (second,) = parse_mutations(row.mutation), parse_mutations(row.second)
+        (block,) = rescue.scores(FakeModel(seeded), SEQUENCE, [(first,)])
+        place, own = ((m.position - 1, AMINO_ACIDS.index(m.alt)) for m in (second, first))
+        assert row.score_background == block.score_background[0][place]
+        assert row.score_wild_type == block.score_wild_type[place]
+        assert row.model_epistasis == block.epistasis[0][place]
+        assert row.score_first == block.score_wild_type[own]
+
+
+@pytest.mark.parametrize(
+    ("pair", "said"),
+    [
+        (("K2A", "K2C"), "K2C on the background K2A: expected another position"),
+        (("K2A", "R3G:L4V"), "R3G:L4V: expected one mutation, found 2"),
+        (("A2K", "R3G"), "A2K"),
+    ],
+)
+def test_pairs_at_fault_are_refused(pair, said):
+    with pytest.raises(InputError, match=said):
+        landscapes.pair_scores(FakeModel(), SEQUENCE, pairs_of(pair))
+
+
+def test_a_double_is_the_mean_of_its_sides():
+    doubles = pd.DataFrame({"mutation1": ["K2A", "K2A", "R3G"], "mutation2": ["D8N", "H10Y", "H10Y"]})
+    every = landscapes.sides(doubles)
+    assert len(every) == 6
+    found = landscapes.symmetric(doubles, landscapes.pair_scores(FakeModel(seeded), SEQUENCE, every))
+    assert (found["on1"] != found["on2"]).all()
+    np.testing.assert_allclose(found["mean"], (found["on1"] + found["on2"]) / 2)
+    some = landscapes.sides(doubles, landscapes.most_doubled(doubles, 1))  # H10Y and K2A have two doubles each
+    assert set(some["mutation"]) == {"H10Y"}
+    half = landscapes.symmetric(doubles, landscapes.pair_scores(FakeModel(seeded), SEQUENCE, some))
+    assert half["mean"].isna().tolist() == [True, False, False]
+    np.testing.assert_array_equal(half["mean"][1:], found["on2"][1:])
+
+
+def noisy(n=400, slope=1.0, positions=20, seed=0):
+    """Doubles whose measured epistasis follows `model` by `slope`."""
+    rng = np.random.default_rng(seed)
+    places = np.array([rng.choice(positions, 2, replace=False) for _ in range(n)])
+    model = rng.normal(size=n).round(1)  # with ties
+    return pd.DataFrame(
+        {
+            "position1": places.min(axis=1),
+            "position2": places.max(axis=1),
+            "model": model,
+            "nothing": rng.normal(size=n),
+            "epistasis": slope * model + rng.normal(size=n),
+        }
+    )
+
+
+def test_correlations_are_spearmans():
+    from scipy.stats import spearmanr
+
+    table = noisy()
+    found = landscapes.correlations(table, measured="epistasis", predictors=["model", "nothing"], n=200)
+    for row in found.itertuples():
+        assert row.value == pytest.approx(spearmanr(table[row.predictor], table["epistasis"])[0])
+        assert row.low < row.value < row.high and row.n == len(table)
+    found = found.set_index("predictor")
+    assert found.loc["model", "low"] > 0.5 and found.loc["nothing", "low"] < 0 < found.loc["nothing", "high"]
+    table = noisy(positions=4)
+    within = landscapes.pair_correlations(table, measured="epistasis", predictors=["model"])
+    part = table[(table["position1"] == within["position1"][0]) & (table["position2"] == within["position2"][0])]
+    assert within["value"][0] == pytest.approx(spearmanr(part["model"], part["epistasis"])[0])
+    assert len(within) == 6 and within["n"].sum() == len(table)
+
+
+def test_weighted_ranks_are_those_of_repeated_rows():
+    rng = np.random.default_rng(1)
+    values, weight = rng.integers(6, size=30).astype(float), rng.integers(4, size=30)
+    repeated = pd.Series(np.repeat(values, weight)).rank() - 0.5
+    found = np.repeat(landscapes._Ranks(values).weighted(weight.astype(float)), weight)
+    np.testing.assert_allclose(found, repeated)
+
+
+def test_resampling_positions_is_wider_than_resampling_rows():
+    """Whole positions that are high on both sides: few positions, however many rows."""
+    rng = np.random.default_rng(0)
+    table = noisy(n=2_000, slope=0.0, positions=8)
+    level = rng.normal(size=(2, 8))
+    for column, effect in zip(("model", "epistasis"), level, strict=True):
+        table[column] += 3 * (effect[table["position1"]] + effect[table["position2"]])
+    options = {"measured": "epistasis", "predictors": ["model"], "n": 200}
+    by_position = landscapes.correlations(table, **options)
+    by_row = landscapes.correlations(table.assign(row=range(len(table))), units=["row"], **options)
+    width = [float((found["high"] - found["low"]).iloc[0]) for found in (by_position, by_row)]
+    assert width[0] > 4 * width[1]
+
+
+def test_precision_by_hand():
+    """Scores 3, 2, 2, 1 with hits at the first and one of the tied two: k = 2 holds half of a hit more."""
+    table = pd.DataFrame(
+        {"mutation": list("abab"), "second": list("ccdd"), "score": [2.0, 3.0, 2.0, 1.0],
+         "rescued": [True, True, False, False]}
+    )  # fmt: skip
+    found = landscapes.precision(table, predictors=["score"], ks=[1, 2, 3, 4], n=50)
+    assert found["value"].tolist() == [1.0, 0.75, 2 / 3, 0.5]
+    assert (found["chance"] == 0.5).all() and (found["n_hits"] == 2).all() and found["k"].tolist() == [1, 2, 3, 4]
+    assert (found["low"].dropna() >= 0).all() and (found["high"].dropna() <= 1).all()
+    with pytest.raises(InputError, match="expected k from 1 to 4, the rows, found 5"):
+        landscapes.precision(table, predictors=["score"], ks=[5])
+
+
+def test_the_lift_of_others_does_not_rank_the_rows_of_one_second():
+    """Every second lifts by a level of its own: the other half finds it, and a row's own noise is not in its number."""
+    rng = np.random.default_rng(0)
+    level = pd.Series(rng.normal(size=20), index=[f"E2{k}" for k in range(20)])
+    pairs = pd.DataFrame([(f"A1{i:02}", second) for i in range(40) for second in level.index])
+    pairs = pairs.set_axis(["mutation", "second"], axis=1)
+    pairs["lift"] = pairs["second"].map(level) + rng.normal(size=len(pairs))
+    found = landscapes.mean_lift(pairs)
+    assert found.corr(pairs["second"].map(level)) > 0.9
+    for _, rows in pairs.groupby("second"):
+        assert found[rows.index].nunique() == 2  # one number a half
+    shuffled = pairs.assign(lift=rng.permutation(pairs["lift"]))
+    assert abs(landscapes.mean_lift(shuffled).corr(shuffled["lift"])) < 0.1
+
+
+@pytest.mark.filterwarnings("error")
+def test_resamples_without_a_row_are_left_out():
+    """Two positions in one pair: every other resample draws one of them twice, and then no double."""
+    table = noisy(positions=2)
+    found = landscapes.correlations(table, measured="epistasis", predictors=["model"], n=40)
+    np.testing.assert_allclose(found[["low", "high"]], np.repeat(found[["value"]].to_numpy(), 2, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (noisy().drop(columns="model"), "lacks model"),
+        (noisy().assign(model=np.nan), "400 of 400 values of model are missing"),
+        (noisy()[:0], "no rows"),
+    ],
+)
+def test_correlations_need_numbers(table, said):
+    with pytest.raises(InputError, match=said):
+        landscapes.correlations(table, measured="epistasis", predictors=["model"])
 
 
 # --- the bundled landscapes ---

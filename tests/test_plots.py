@@ -223,3 +223,64 @@ def test_memory_begins_at_zero_and_shows_the_kill():
     (ax,) = plots.memory(pd.DataFrame({"minutes": [0.0, 1.0], "mib": [200.0, 210.0]}), stop=0.4).axes
     assert ax.get_ylim()[0] == 0
     assert ax.lines[1].get_xdata()[0] == 0.4
+
+
+def one_gene():
+    """Two variants of a protein of three residues, each missing at its own position."""
+    return pd.DataFrame(
+        {
+            "gene": "TOY",
+            "mutation": ["K2A"] * 3 + ["M1V"] * 3,
+            "significance": ["P/LP"] * 3 + ["B/LB"] * 3,
+            "position": [1, 2, 3] * 2,
+            "z": [1.0, np.nan, -2.0, np.nan, 0.5, 0.0],
+            "contact": [True, True, False, True, True, False],
+        }
+    )
+
+
+def test_variant_maps_have_a_row_a_variant_in_the_order_given():
+    figure = plots.variant_maps(one_gene(), {"z": "published z", "contact": "contact"})
+    z, contact = (ax for ax in figure.axes if ax.get_title("left"))
+    assert [ax.get_title("left") for ax in (z, contact)] == ["TOY: published z", "TOY: contact"]
+    shown = np.ma.filled(z.images[0].get_array(), np.nan)
+    assert np.array_equal(shown, [[1.0, np.nan, -2.0], [np.nan, 0.5, 0.0]], equal_nan=True)
+    assert z.images[0].norm.vmin == -z.images[0].norm.vmax  # 0 is in the middle of the colours
+    assert contact.images[0].get_array().tolist() == [[1, 1, 0], [1, 1, 0]]
+    strip = [to_hex(bar.get_facecolor()).upper() for bar in z.patches]
+    assert strip == [plots.CLASS_COLOURS["P/LP"], plots.CLASS_COLOURS["B/LB"]]
+    assert z.get_ylim()[0] > z.get_ylim()[1]  # the first variant is at the top
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["P/LP", "B/LB"]
+
+
+def test_boxen_has_a_row_a_gene_and_a_column_a_value():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"gene": ["A", "B"] * 50, "pair": ["in contact"] * 40 + ["apart"] * 60, "z": rng.random(100)})
+    figure = plots.boxen(table.assign(e=table["z"] * 2), {"z": "|z|", "e": "|epistasis|"})
+    assert [(ax.get_title(), ax.get_ylabel()) for ax in figure.axes] == [
+        (gene, title) for gene in ("A", "B") for title in ("|z|", "|epistasis|")
+    ]
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["apart", "in contact"]
+
+
+def test_forests_fill_a_grid_and_mark_chance_in_each_panel():
+    table = pd.DataFrame(
+        {
+            "panel": ["one", "one", "two", "three"],
+            "name": ["model", "rule", "rule", "model"],
+            "kind": ["bundled", "baseline", "baseline", "bundled"],
+            "value": [0.3, 0.1, 0.2, 0.4],
+            "low": [0.2, 0.0, 0.1, 0.3],
+            "high": [0.4, 0.2, 0.3, 0.5],
+        }
+    )
+    chance = {"one": 0.05, "two": 0.1, "three": 0.2}
+    figure = plots.forests(table, axis="precision", reference=chance)
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert [ax.get_title() for ax in shown] == ["one", "two", "three"] and len(figure.axes) == 4
+    assert [tick.get_text() for tick in shown[0].get_yticklabels()] == ["model", "rule"]
+    marks = [[(bar.lines[0].get_xdata()[0], bar.lines[0].get_ydata()[0]) for bar in ax.containers] for ax in shown]
+    assert marks == [[(0.3, 0), (0.1, 1)], [(0.2, 1)], [(0.4, 0)]]
+    lines = [[line for line in ax.lines if line.get_linestyle() == ":"] for ax in shown]
+    assert [line.get_xdata()[0] for (line,) in lines] == list(chance.values())
+    assert to_hex(shown[1].containers[0].lines[0].get_color()).upper() == plots.MODEL_COLOURS["baseline"]

@@ -10,16 +10,16 @@ Scores for this test come from a model that has not read the gene's orthologs: o
 together from having seen them together.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from plmbook import matched, scan
+from plmbook import matched, rescue, scan
 from plmbook.contacts import Structure
 from plmbook.errors import InputError
-from plmbook.rescue import second_sites
-from plmbook.residues import AMINO_ACIDS, Mutation, join_mutations
+from plmbook.residues import AMINO_ACIDS, Mutation, join_mutations, parse_mutations
 
 SAME = "."  # in `orthologs.parquet`: the residue that the human protein has
 FREQUENCY_EDGES = (2, 4, 8, 16, 32, 64)  # orthologs that have the residue; lower edge included
@@ -158,10 +158,8 @@ def substitutions(
     chosen = carry.copy()
     if of is not None:
         chosen &= np.isin(np.arange(len(residues)), list(of))
-    letters = np.arange(20)
-    frequency = (residues[:, :, None] == letters).sum(axis=0)  # (L, 20)
-    by_all, by_chosen = ((residues[rows][:, :, None] == letters).sum(axis=0) for rows in (carry, chosen))
-    seen = second_sites(sequence, variant) & (frequency > 0) & ~np.isnan(epistasis)
+    frequency, by_all, by_chosen = (_counts(rows) for rows in (residues, residues[carry], residues[chosen]))
+    seen = rescue.second_sites(sequence, variant) & (frequency > 0) & ~np.isnan(epistasis)
     seen &= (by_chosen > 0) | (by_all == 0)
     j, column = np.nonzero(seen)
     own = [mutation.position - 1 for mutation in variant]
@@ -188,6 +186,150 @@ def substitutions(
         }
     )
     return table.astype({name: "str" for name in ("gene", "mutation", "ref", "alt")})
+
+
+class Scanned(NamedTuple):
+    """The variants of one gene that an ortholog carries, with what a model says of every second site.
+
+    Attributes
+    ----------
+    gene, sequence : str
+        L residues.
+    variants : list of tuple of Mutation
+        n of one substitution each.
+    epistasis : float32 array (n, L, 20)
+    score_wild_type : float32 array (L, 20)
+    assemblies : list of str
+        The orthologs, n_species.
+    residues : int8 array (n_species, L)
+        As `aligned`.
+    structure : Structure or None
+    """
+
+    gene: str
+    sequence: str
+    variants: list[tuple[Mutation, ...]]
+    epistasis: np.ndarray
+    score_wild_type: np.ndarray
+    assemblies: list[str]
+    residues: np.ndarray
+    structure: Structure | None
+
+
+def scan_genes(
+    model,
+    variants: pd.DataFrame,
+    genes: pd.DataFrame,
+    orthologs: pd.DataFrame,
+    *,
+    structures: Mapping[str, Structure] | None = None,
+) -> list[Scanned]:
+    """Score every second site on the background of each variant, gene by gene.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`, or several: an ensemble (`plmbook.rescue.scores`).
+    variants : DataFrame
+        gene, mutation (str), each once; all of them fit the sequence of their gene.
+    genes, orthologs : DataFrame
+        The bundled tables.
+    structures : mapping, optional
+        By gene.
+
+    Returns
+    -------
+    list of Scanned
+        A gene each, in order of appearance.
+
+    Raises
+    ------
+    InputError
+        A gene that `genes` lacks, or as `plmbook.rescue.scores`.
+    """
+    sequences = genes.set_index("gene")["sequence"]
+    found = []
+    for gene, mutations in variants.groupby("gene", sort=False)["mutation"]:
+        if gene not in sequences.index:
+            raise InputError(f"gene {gene!r}: not among the {len(sequences)} genes of the table")
+        sequence, parsed = sequences[gene], [tuple(parse_mutations(text)) for text in mutations]
+        blocks = list(rescue.scores(model, sequence, parsed))
+        epistasis = np.concatenate([block.epistasis for block in blocks])
+        known = aligned(orthologs, gene, sequence)
+        found.append(
+            Scanned(gene, sequence, parsed, epistasis, blocks[0].score_wild_type, *known, (structures or {}).get(gene))
+        )
+    return found
+
+
+def tried(scanned: Sequence[Scanned], carried: pd.DataFrame) -> pd.DataFrame:
+    """The second sites that evolution has tried, of all variants that some orthologs carry.
+
+    Parameters
+    ----------
+    scanned : sequence of Scanned
+    carried : DataFrame
+        gene, mutation, assembly: which carriers make cases, such as those of a clade.  A variant without a row here is
+        left out.
+
+    Returns
+    -------
+    DataFrame
+        The tables of `substitutions`, one after another.
+
+    Raises
+    ------
+    InputError
+        Where a named ortholog does not carry its variant, or no variant is left.
+    """
+    chosen = carried.groupby(["gene", "mutation"])["assembly"].agg(list).to_dict()
+    parts = []
+    for each in scanned:
+        for variant, epistasis in zip(each.variants, each.epistasis, strict=True):
+            text = join_mutations(variant)
+            named = chosen.get((each.gene, text))
+            if named is None:
+                continue
+            rows = [each.assemblies.index(name) for name in named if name in each.assemblies]
+            if len(rows) < len(named) or not carriers(each.residues, variant)[rows].all():
+                raise InputError(f"{each.gene} {text}: not all of {', '.join(named)} have this residue")
+            parts.append(
+                substitutions(
+                    each.sequence,
+                    variant,
+                    epistasis,
+                    each.score_wild_type,
+                    each.residues,
+                    gene=each.gene,
+                    structure=each.structure,
+                    of=rows,
+                )
+            )
+    if not parts:
+        raise InputError(f"none of the scanned variants is among the {len(chosen)} with carriers")
+    return pd.concat(parts, ignore_index=True)
+
+
+def divergences(orthologs: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
+    """How far each ortholog of each gene is from human.
+
+    Parameters
+    ----------
+    orthologs, genes : DataFrame
+        The bundled tables.
+
+    Returns
+    -------
+    DataFrame
+        gene, assembly (str), divergence (float64, `divergence`; NaN where nothing is aligned).
+    """
+    sequences = genes.set_index("gene")["sequence"]
+    parts = []
+    for gene in orthologs["gene"].unique():
+        assemblies, residues = aligned(orthologs, gene, sequences[gene])
+        apart = divergence(residues, sequences[gene])
+        parts.append(pd.DataFrame({"gene": gene, "assembly": assemblies, "divergence": apart}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def enrichment(
@@ -248,6 +390,13 @@ def gene_enrichment(
     """The same of each gene: gene, auroc, n_cases, n_controls, n_pairs, as `plmbook.matched.gene_aurocs`."""
     binned = _binned(table, max_separation, max_distance)
     return matched.gene_aurocs(binned, value=value, case="case", strata=STRATA, minimum=minimum)
+
+
+def _counts(residues: np.ndarray) -> np.ndarray:
+    """How many of some orthologs have each residue at each position: int64 (L, 20)."""
+    length = residues.shape[1]
+    places = residues + 20 * np.arange(length, dtype=np.int64)
+    return np.bincount(places[residues >= 0], minlength=20 * length).reshape(length, 20)
 
 
 def _binned(table: pd.DataFrame, max_separation: int | None, max_distance: float | None) -> pd.DataFrame:

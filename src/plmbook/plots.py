@@ -37,6 +37,7 @@ PAGE_WIDTH = 600  # CSS pixels on a wide page
 CLASS_COLOURS = {PATHOGENIC: "#D55E00", BENIGN: "#0072B2", "VUS": "#999999", "Other": "#BBBBBB"}
 
 BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
+BASELINE = "baseline"  # any other rule that runs no model
 GENERAL = "bundled, general"  # the bundled model that read none of the clusters of the 53 genes
 RUN_HERE = BUNDLED  # beside published scores, whatever model of a profile was run has this colour
 MODEL_COLOURS = {
@@ -46,8 +47,9 @@ MODEL_COLOURS = {
     ESM1V: "#E69F00",
     ALIGNMENT: "#000000",
     GENE_SHARE: "#999999",
+    BASELINE: "#666666",
 }
-MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x"}
+MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x", BASELINE: "v"}
 
 # Ways of doing the same work, for the chapter on speed: ours has the colour of the bundled model, fair-esm ESM-2's.
 WAY_COLOURS = {"plmbook": "#CC79A7", "fair-esm": "#009E73", "transformers": "#8C510A", "published": "#009E73"}
@@ -808,3 +810,143 @@ def _legend(figure: "Figure", shown: Sequence[tuple[str, str, pd.DataFrame]]) ->
 
     marks = [Line2D([], [], linestyle="", markersize=6, label=name, **_mark(colour)) for name, colour, _ in shown]
     figure.legend(handles=marks, loc="outside upper left", ncols=2, fontsize=9, frameon=False)
+
+
+# --- the rescue of one gene ------------------------------------------------------------------------------
+
+
+def variant_maps(table: pd.DataFrame, values: Mapping[str, str]) -> "Figure":
+    """Variants by positions, a map for each gene and value, one under the other; at the left the variants' classes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene, mutation, significance, position (1-based), a row a cell, and the columns of `values`: numbers, in colours
+        that are symmetric about 0, or bool, dark where true. Variants stand in the order in which they come.
+    values : mapping of column -> title
+        The maps of a gene, from the top.
+
+    Returns
+    -------
+    Figure
+    """
+    genes = list(dict.fromkeys(table["gene"]))
+    figure, axes = _canvas(0.5 + 1.45 * len(genes) * len(values), rows=len(genes) * len(values))
+    panels = iter(axes)
+    for gene in genes:
+        part = table[table["gene"] == gene]
+        classes = part.drop_duplicates("mutation").set_index("mutation")["significance"]
+        for column, title in values.items():
+            ax = next(panels)
+            wide = part.pivot(index="mutation", columns="position", values=column).loc[classes.index]
+            _variant_map(figure, ax, wide.to_numpy(dtype=np.float64), yes_no=pd.api.types.is_bool_dtype(part[column]))
+            length = wide.shape[1]
+            colours = [CLASS_COLOURS[each] for each in classes]
+            ax.barh(range(len(classes)), 0.025 * length, left=-0.03 * length, height=1, color=colours)
+            ax.set(xlim=(-0.04 * length, length + 0.5), ylim=(len(classes) - 0.5, -0.5), yticks=[])
+            ax.set_title(f"{gene}: {title}", loc="left")
+            ax.set_ylabel(f"{len(classes)} variants")
+        ax.set_xlabel("position")
+    _class_legend(figure, [each for each in CLASS_COLOURS if each in set(table["significance"])])
+    return figure
+
+
+def boxen(table: pd.DataFrame, values: Mapping[str, str], *, panel: str = "gene", by: str = "pair") -> "Figure":
+    """Letter-value plots of two groups, a row of panels a gene, a column a value.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `panel`, `by` (text of the group; in order of appearance if sorted, so "apart" is left of "in contact") and the
+        columns of `values`.
+    values : mapping of column -> title of the axis
+    panel, by : str
+        Names of columns.
+
+    Returns
+    -------
+    Figure
+    """
+    import seaborn
+
+    panels, groups = list(dict.fromkeys(table[panel])), sorted(set(table[by]))
+    greys = dict(zip(groups, ("#CCCCCC", "#8C8C8C"), strict=False))
+    figure, axes = _canvas(0.4 + 2.3 * len(panels), rows=len(panels), columns=len(values))
+    places = iter(axes)
+    for name in panels:
+        part = table[table[panel] == name]
+        for column, title in values.items():
+            ax = next(places)
+            seaborn.boxenplot(
+                data=part, x=by, y=column, hue=by, order=groups, hue_order=groups, palette=greys, legend=False, ax=ax
+            )
+            ax.set(title=name, xlabel="", ylabel=title)
+            ax.grid(axis="y")
+    return figure
+
+
+def _variant_map(figure: "Figure", ax: "Axes", numbers: np.ndarray, *, yes_no: bool) -> None:
+    """A map of rows by positions with its scale."""
+    from matplotlib import colormaps
+
+    largest = 1.0 if yes_no else float(np.nanquantile(np.abs(numbers), 0.99)) if np.isfinite(numbers).any() else 1.0
+    colours = colormaps["Greys" if yes_no else "PuOr"].with_extremes(bad="#E3E3E3")
+    extent = (0.5, numbers.shape[1] + 0.5, len(numbers) - 0.5, -0.5)
+    ends = {"vmin": 0 if yes_no else -largest, "vmax": largest}
+    image = ax.imshow(numbers, aspect="auto", interpolation="nearest", cmap=colours, extent=extent, **ends)
+    scale = figure.colorbar(image, ax=ax, pad=0.01, fraction=0.04)
+    if yes_no:
+        scale.set_ticks([0, 1], labels=["no", "yes"])
+
+
+def _class_legend(figure: "Figure", classes: Sequence[str]) -> None:
+    from matplotlib.patches import Patch
+
+    marks = [Patch(color=CLASS_COLOURS[each], label=each) for each in classes]
+    figure.legend(handles=marks, loc="outside upper left", ncols=len(marks), fontsize=9, frameon=False)
+
+
+# --- the chapters on compensated deviations and on measured landscapes ------------------------------------
+
+
+def forests(
+    table: pd.DataFrame,
+    *,
+    rows: str = "name",
+    panel: str = "panel",
+    axis: str,
+    reference: float | Mapping[str, float] | None = None,
+    columns: int = 2,
+) -> "Figure":
+    """`forest` for more panels than fit side by side: they stand in a grid, all on one scale.
+
+    Parameters
+    ----------
+    table, rows, panel, axis
+        As in `forest`; panels from left to right, then down.
+    reference : float or mapping of panel -> float, optional
+        A vertical line, the same in all panels or one each.
+    columns : int
+        Panels side by side.
+
+    Returns
+    -------
+    Figure
+    """
+    names, panels = list(dict.fromkeys(table[rows])), list(dict.fromkeys(table[panel]))
+    deep = -(-len(panels) // columns)
+    height = 0.6 + deep * (0.55 + 0.24 * len(names))
+    figure, axes = _canvas(height, rows=deep, columns=columns, sharex=True, sharey=True)
+    for ax, title in zip(axes, panels, strict=False):
+        part = table[table[panel] == title]
+        for (name, colour), row in zip(_named(part, rows), part.itertuples(), strict=True):
+            _whisker(ax, colour, row.value, names.index(name), low=row.low, high=row.high, horizontal=True)
+        ax.set(title=title, ylim=(len(names) - 0.4, -0.6))
+        ax.grid(axis="x")
+        ax.tick_params(axis="y", length=0)
+        _reference(ax, reference[title] if isinstance(reference, Mapping) else reference, vertical=True)
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    axes[0].set_yticks(range(len(names)), names)
+    figure.supxlabel(axis, fontsize=10)
+    return figure
