@@ -32,6 +32,7 @@ def nowhere(monkeypatch, tmp_path):
         raise LocalEntryNotFoundError("no network in tests")
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     monkeypatch.delenv("PLMBOOK_MIRROR", raising=False)
     for kind in KINDS:

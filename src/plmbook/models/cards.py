@@ -383,12 +383,16 @@ def hub_cache() -> Path:
 
 
 def _hub_folder(card: Card) -> Path | None:
-    from huggingface_hub import try_to_load_from_cache
-
     places = [mirror() / card.source, mirror() / card.source.split("/")[-1]] if mirror() else []
-    cached = try_to_load_from_cache(card.source, "config.json", revision=card.revision or None)
-    if isinstance(cached, str):
-        places.append(Path(cached).parent)
+    # Where huggingface_hub keeps a model; importing it takes a while, and warns in a notebook without widgets.
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
+    model = cache / f"models--{card.source.replace('/', '--')}"
+    revision, reference = card.revision, model / "refs" / "main"
+    if not revision and reference.is_file():
+        revision = reference.read_text(encoding="utf-8").strip()
+    if revision:
+        places.append(model / "snapshots" / revision)
     return next((place for place in places if _is_complete(place)), None)
 
 
