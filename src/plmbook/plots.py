@@ -587,7 +587,7 @@ def by_way(
                 (way, dtype), _way_line(ax, way, dtype, line[across], line[value], line["low"], line["high"])
             )
         ax.set(xlabel=x_axis if isinstance(x_axis, str) else x_axis[title], xscale="log", yscale=y_scale)
-        ticks = _apart(sorted(set(part[across])))
+        ticks = _apart(sorted(set(part[across])), 1.6 if panel is None else 2.1)  # a panel is narrower
         ax.set_xticks(ticks, [_short(tick) for tick in ticks], minor=False)
         ax.set_xticks([], minor=True)
         if y_scale == "linear":
