@@ -32,7 +32,9 @@ VENDOR := book/_static/vendor/.ready
 SITE := book/_build/html/index.html
 
 SOURCES := $(sort $(wildcard analysis/[0-9]*.py))
-NOTEBOOKS := $(SOURCES:analysis/%.py=book/notebooks/%.ipynb)
+# The longest first, so that the others run beside it and not before.
+LONGEST := book/notebooks/07_rescue_contacts.ipynb
+NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(SOURCES:analysis/%.py=book/notebooks/%.ipynb))
 APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
@@ -81,7 +83,7 @@ data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)
 	@$(BIN)/jupyter lab
 
-bench: $(READY)  ## time the engine against its alternatives (a quarter of an hour; PARTS="scan growth": these alone)
+bench: $(READY)  ## time the engine against its alternatives (on a quiet machine, twenty minutes; PARTS="scan growth": these alone)
 	@$(BIN)/python benchmarks/engine.py $(PARTS)
 
 lint: $(READY)  ## check the style of the code
