@@ -32,9 +32,10 @@ VENDOR := book/_static/vendor/.ready
 SITE := book/_build/html/index.html
 
 SOURCES := $(sort $(wildcard analysis/[0-9]*.py))
+NOTEBOOKS := $(SOURCES:analysis/%.py=book/notebooks/%.ipynb)
 # The longest first, so that the others run beside it and not before.
-LONGEST := book/notebooks/07_rescue_contacts.ipynb
-NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(SOURCES:analysis/%.py=book/notebooks/%.ipynb))
+LONGEST := $(filter %/07_rescue_contacts.ipynb,$(NOTEBOOKS))
+NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(NOTEBOOKS))
 APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
