@@ -84,7 +84,7 @@ def write_model(folder: Path) -> None:
         "max_length": common.LONGEST,
         "training_data": "none: random weights",
         "licence": "CC0",
-        "sha256": shards.file_sha256(path),
+        "sha256": paths.file_sha256(path),
     }
     path.with_suffix(".json").write_text(json.dumps(card))
 

@@ -7,9 +7,9 @@ and what one way keeps in memory is not counted to another.
 import os
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
+from unittest.mock import patch
 
 # glibc gives large blocks back to the system after each use, and every layer pays for fresh pages; these thresholds
 # keep them.
@@ -36,7 +36,7 @@ class Worker:
         context = get_context("spawn")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, make, arguments), daemon=True)
-        with _environment(environment or {}):
+        with patch.dict(os.environ, environment or {}):
             self._process.start()
         other.close()
         self.peak_mib = 0.0
@@ -139,17 +139,3 @@ def _serve(pipe, make, arguments) -> None:
         pass  # the other end is closed: no more turns
     except Exception as error:  # told to the one who asked, whatever it is
         pipe.send((0.0, None, 0.0, f"{type(error).__name__}: {error}"))
-
-
-@contextmanager
-def _environment(values: dict[str, str]):
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

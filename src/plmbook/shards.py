@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from plmbook import __version__, encode
 from plmbook.errors import InputError
+from plmbook.paths import file_sha256
 from plmbook.tables import LISTED, FastaFile
 
 FORMAT = "plmbook embeddings 1"
@@ -353,9 +354,3 @@ def _columns(proteins: pd.DataFrame, pool: str) -> dict[str, str]:
 def _one_of(what: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         raise InputError(f"{what} {value!r}: expected one of {', '.join(choices)}")
-
-
-def file_sha256(path: str | Path) -> str:
-    """sha256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

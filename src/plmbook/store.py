@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from plmbook import encode, shards
 from plmbook.errors import InputError
+from plmbook.paths import file_sha256
 from plmbook.tables import FastaFile
 
 ROW_GROUP_BYTES = 2**25  # what a reader that streams holds at a time
@@ -211,8 +212,8 @@ def finish(folder: Path, facts: dict) -> None:
     found = _survey(folder, facts)
     _refuse_faults(folder, found[found["state"] != "ok"])
     written = [
-        planned | {"file": name, "sha256": shards.file_sha256(folder / "data" / name)}
-        for planned, name in zip(facts["shards"], found["file"], strict=True)
+        planned | {"file": row.file, "sha256": row.sha256}
+        for planned, row in zip(facts["shards"], found.itertuples(), strict=True)
     ]
     _place(folder, folder / "manifest.json", _manifest_text(facts | {"shards": written, "complete": True}).encode())
 
@@ -264,7 +265,7 @@ def verify(folder: str | Path) -> pd.DataFrame:
     -------
     DataFrame
         A row per shard of the plan and per other file: `shard` (number, -1 for what is none), `file`, `state` (`ok`,
-        `missing`, `corrupt`, `foreign`), `why`.
+        `missing`, `corrupt`, `foreign`), `why`, `sha256` (hex; empty where there is no file).
 
     Raises
     ------
@@ -311,22 +312,25 @@ def _survey(folder: Path, facts: dict) -> pd.DataFrame:
     others = []
     data = folder / "data"
     for path in sorted(data.iterdir()) if data.is_dir() else []:
-        number, state, why = _judged(path, facts)
+        digest = file_sha256(path) if path.is_file() else ""
+        number, state, why = _judged(path, digest, facts)
         if number is None or number in rows:
-            others.append((-1, path.name, state if number is None else "foreign", why or f"a second shard {number}"))
+            state, why = (state, why) if number is None else ("foreign", why or f"a second shard {number}")
+            others.append((-1, path.name, state, why, digest))
         else:
-            rows[number] = (number, path.name, state, why)
+            rows[number] = (number, path.name, state, why, digest)
     for number in range(len(facts["shards"])):
-        rows.setdefault(number, (number, "", "missing", "not computed yet, or removed"))
-    return pd.DataFrame([*(rows[n] for n in sorted(rows)), *others], columns=["shard", "file", "state", "why"])
+        rows.setdefault(number, (number, "", "missing", "not computed yet, or removed", ""))
+    found = [*(rows[n] for n in sorted(rows)), *others]
+    return pd.DataFrame(found, columns=["shard", "file", "state", "why", "sha256"])
 
 
-def _judged(path: Path, facts: dict) -> tuple[int | None, str, str]:
+def _judged(path: Path, digest: str, facts: dict) -> tuple[int | None, str, str]:
     """Number, state and reason of a file among the shards."""
     named = _NAME.fullmatch(path.name)
     if not named or int(named[2]) != len(facts["shards"]) or int(named[1]) >= int(named[2]) or not path.is_file():
         return None, "foreign", "its name is none of this store's shards"
-    number, digest = int(named[1]), shards.file_sha256(path)
+    number = int(named[1])
     if not digest.startswith(named[3]):
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4))

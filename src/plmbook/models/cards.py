@@ -95,6 +95,18 @@ class Card:
         """Whether it can read a protein of any length at once: positions are relative, not learned one by one."""
         return self.family in ("esm2", "t5")
 
+    def layer_number(self, layer: int) -> int:
+        """A layer as a number from 0 (before the first) to `layers`; negative ones count from the end.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer.
+        """
+        if not -self.layers - 1 <= layer <= self.layers:
+            raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {self.layers} (or -1 for the last)")
+        return layer if layer >= 0 else self.layers + 1 + layer
+
     @property
     def bundled(self) -> bool:
         """Whether the weights ship with the repository."""

@@ -7,9 +7,6 @@ finite is an error.
 
 import argparse
 import copy
-import hashlib
-import pickle
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +20,12 @@ from plmbook.errors import InputError
 from plmbook.models import Output, packed
 from plmbook.models.cards import REGRESSION_URL, Card, hub_cache, mirror, weights_path
 from plmbook.models.device import DTYPES, choose_device
+from plmbook.models.files import check_tensor, read_pickle, some
+from plmbook.paths import file_sha256
 from plmbook.residues import AMINO_ACIDS, MASK, UNKNOWN, first_fault
 
 ALPHABET = esm.Alphabet.from_architecture("ESM-1b")  # the 33 tokens of ESM-1b, ESM-1v and ESM-2
+NAMESPACE = [argparse.Namespace]  # the one class beyond tensors: Meta's files keep the training options in it
 REGRESSION_KEYS = ("contact_head.regression.weight", "contact_head.regression.bias")
 
 _COLUMNS = [ALPHABET.get_idx(letter) for letter in AMINO_ACIDS]
@@ -146,7 +146,7 @@ class EsmModel:
             return []
         tokens = [self._checked_tokens(sequence) for sequence in sequences]
         n_layers = len(self.network.layers)
-        number_of = {layer: self._layer_number(layer) for layer in layers}
+        number_of = {layer: self.card.layer_number(layer) for layer in layers}
         lengths = [len(each) for each in tokens]
         wanted = set(number_of.values()) | ({n_layers} if logits else set())
         outputs = [Output() for _ in sequences]
@@ -218,12 +218,6 @@ class EsmModel:
                 "plmbook.encode reads longer ones in windows"
             )
         return tokens
-
-    def _layer_number(self, layer: int) -> int:
-        n_layers = len(self.network.layers)
-        if not -n_layers - 1 <= layer <= n_layers:
-            raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {n_layers} (or -1 for the last)")
-        return layer if layer >= 0 else n_layers + 1 + layer
 
     def _pooled(self, states, lengths, pool, spans) -> torch.Tensor:
         """float32 (B, d)."""
@@ -357,14 +351,14 @@ def read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, d
         If a file cannot be read, is of another architecture than the card says, lacks weights, holds further ones, or
         holds numbers that are not finite.
     """
-    content = _read_pickle(path)
+    content = read_pickle(path, NAMESPACE)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise InputError(
             f"{path}: expected a checkpoint of ESM with the weights under 'model', found {_outline(content)}"
         )
     state = {_without_prefix(key): value for key, value in content["model"].items()}
     if regression is not None:
-        extra = _read_pickle(regression)
+        extra = read_pickle(regression, NAMESPACE)
         if not isinstance(extra, dict) or not isinstance(extra.get("model"), dict):
             raise InputError(
                 f"{regression}: expected contact regression weights under 'model', found {_outline(extra)}"
@@ -426,12 +420,6 @@ def read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
     return network
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _fault(sequence: str) -> str:
     if not sequence:
         return "an empty sequence; expected at least one residue"
@@ -470,24 +458,6 @@ def _download(url: str, file_name: str, card: Card) -> Path:
             f"model {card.name!r}: its weights are not here and could not be fetched ({type(error).__name__}); "
             f"fetch {url} and put it into {folder}, name its folder in PLMBOOK_MIRROR, or give its path"
         ) from None
-
-
-def _read_pickle(path: Path):
-    try:
-        # One class beyond tensors: Meta's files keep the training options in a Namespace.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        why = (
-            f"it holds {refused[1]}, which is not allowed in a file of weights"
-            if refused
-            else "it is no file of weights"
-        )
-        raise InputError(f"{path}: refused, {why}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: cannot be read as PyTorch weights ({first_line}); truncated?") from None
 
 
 def _outline(content) -> str:
@@ -557,15 +527,11 @@ def _fill(network, state: dict, path: Path, *, dtype: str, may_lack: Sequence[st
     unexpected = [key for key in state if key not in expected]
     if missing or unexpected:
         faults = [
-            f"{word} {_some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys
+            f"{word} {some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys
         ]
         raise InputError(f"{path}: the weights do not fit the architecture; {'; '.join(faults)}")
     for key, value in state.items():
-        if not isinstance(value, torch.Tensor) or value.shape != expected[key].shape:
-            found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise InputError(f"{path}: {key} is {found}, expected {tuple(expected[key].shape)}")
-        if not torch.isfinite(value).all():
-            raise InputError(f"{path}: {key} holds numbers that are not finite; the file is damaged")
+        check_tensor(path, key, value, expected[key].shape)
     tied = state.get("lm_head.weight", state["embed_tokens.weight"])
     if not torch.equal(tied, state["embed_tokens.weight"]):
         raise InputError(f"{path}: lm_head.weight is not embed_tokens.weight, to which ESM ties it")
@@ -575,7 +541,3 @@ def _fill(network, state: dict, path: Path, *, dtype: str, may_lack: Sequence[st
     kept = {key: value.to(torch.float32 if key in REGRESSION_KEYS else DTYPES[dtype]) for key, value in state.items()}
     network.load_state_dict(kept, strict=False, assign=True)
     network.lm_head.weight = network.embed_tokens.weight
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")

@@ -15,8 +15,6 @@ import hashlib
 import itertools
 import json
 import math
-import pickle
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,7 +28,8 @@ from plmbook.errors import InputError
 from plmbook.models import Output, packed
 from plmbook.models.cards import RUNNABLE, Card, hub_weights, weights_path
 from plmbook.models.device import DTYPES, choose_device
-from plmbook.models.esm import file_sha256
+from plmbook.models.files import check_tensor, read_pickle, some
+from plmbook.paths import file_sha256
 from plmbook.residues import AMINO_ACIDS, UNKNOWN, first_fault
 
 ACTIVATIONS = {"relu": F.relu, "gated-gelu": partial(F.gelu, approximate="tanh"), "gated-silu": F.silu}
@@ -337,7 +336,7 @@ class T5Model:
             )
         if pool == "bos":
             raise InputError(f"model {self.name!r}: a T5 has no BOS token; expected another pool")
-        number_of = {layer: self._layer_number(layer) for layer in layers}
+        number_of = {layer: self.card.layer_number(layer) for layer in layers}
         outputs = [Output() for _ in sequences]
         if not outputs or not number_of:
             return outputs
@@ -379,12 +378,6 @@ class T5Model:
             x = x + feed_forward(encoder, block, x)
         first = len(self._tokens.prefix)
         return torch.stack(maps)[:, :, first:-1, first:-1].cpu().numpy()
-
-    def _layer_number(self, layer: int) -> int:
-        n_layers = len(self.encoder.blocks)
-        if not -n_layers - 1 <= layer <= n_layers:
-            raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {n_layers} (or -1 for the last)")
-        return layer if layer >= 0 else n_layers + 1 + layer
 
 
 # reading files --------------------------------------------------------------------------------------------------------
@@ -529,7 +522,7 @@ def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
     needed = [mark + letter for letter in AMINO_ACIDS + "X"] + ["</s>"] + ([card.prefix] if card.prefix else [])
     missing = [token for token in needed if token not in vocabulary]
     if missing:
-        raise InputError(f"{path}: the vocabulary lacks {_some(missing)}; expected the tokenizer of {card.name}")
+        raise InputError(f"{path}: the vocabulary lacks {some(missing)}; expected the tokenizer of {card.name}")
     highest = max(vocabulary[token] for token in needed)
     if highest >= vocab_size:
         raise InputError(f"{path}: token {highest}, but the embedding has {vocab_size} rows; of another model?")
@@ -680,7 +673,7 @@ def _read_state(folder: Path, expected: dict[str, torch.Size]) -> dict[str, torc
     for file in files:
         for key, value in _read_weights(file).items():
             if key in expected:
-                _check(file, key, value, expected[key])
+                check_tensor(file, key, value, expected[key])
                 state[key] = value
             elif not key.startswith(IGNORED):
                 unexpected.append(key)
@@ -689,18 +682,10 @@ def _read_state(folder: Path, expected: dict[str, torch.Size]) -> dict[str, torc
         raise InputError(f"{folder}: {SHARED[0]} is not {SHARED[1]}, to which T5 ties it")
     state |= {key: embeddings[0] for key in SHARED if embeddings}
     missing = [key for key in expected if key not in state]
-    faults = [f"{word} {_some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys]
+    faults = [f"{word} {some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys]
     if faults:
         raise InputError(f"{folder}: the weights do not fit the architecture; {'; '.join(faults)}")
     return state
-
-
-def _check(file: Path, key: str, value, shape: torch.Size) -> None:
-    if not isinstance(value, torch.Tensor) or value.shape != shape:
-        found = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-        raise InputError(f"{file}: {key} is {found}, expected {tuple(shape)}")
-    if not torch.isfinite(value).all():
-        raise InputError(f"{file}: {key} holds numbers that are not finite; the file is damaged")
 
 
 def _read_weights(file: Path) -> dict[str, torch.Tensor]:
@@ -716,13 +701,7 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
                 return {key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(IGNORED)}
         except (SafetensorError, OSError) as error:
             raise InputError(f"{file}: cannot be read as safetensors ({error}); truncated?") from None
-    try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{file}: cannot be read as PyTorch weights ({first_line}); truncated, or no weights?"
-        ) from None
+    content = read_pickle(file)
     if not isinstance(content, dict):
         raise InputError(f"{file}: expected tensors by name, found a {type(content).__name__}")
     return content
@@ -734,7 +713,3 @@ def _refuse_pointer(file: Path) -> None:
             raise InputError(
                 f"{file}: a pointer of Git LFS, not the file itself; fetch it (git lfs pull, or the hub's own download)"
             )
-
-
-def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
