@@ -9,7 +9,8 @@
 # Is it?
 #
 # **Inputs**: `data/cpd.parquet`, `data/orthologs.parquet`, `data/clades.tsv`, `data/variants.parquet`,
-# `data/genes.tsv`, `data/structures.parquet`, `data/relatives.tsv`; the weights of the models.
+# `data/genes.tsv`, `data/structures.parquet`, `data/relatives.tsv`, `data/published/rescue_cpd.csv`; the weights of the
+# models.
 #
 # **Outputs**: `results/<profile>/deviations_*.parquet`, and the table behind each figure in `figures/`.
 #
@@ -33,6 +34,7 @@ from scipy.stats import false_discovery_control
 
 from plmbook import contacts, deviations, matched, metrics, models, plots, results, tables
 from plmbook.errors import InputError
+from plmbook.published import published
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 genes, variants, clades = (tables.load(name) for name in ("genes", "variants", "clades"))
@@ -92,9 +94,10 @@ Markdown(
 # A count is one variant in one genome.
 
 # %% tags=["hide-input"]
-# Counted from the study's table, for the 47 genes with an alignment: `data/make/bundled.py` prints these, and
-# `data/README.md` says where ours differ.
-published_cpd = {0: 19_693, 1: 12_130, 2: 8_822, 3: 6_702, 4: 5_240, 5: 4_419}
+# Counted from the study's table; `data/README.md` says where ours differ.
+study = published("rescue_cpd")
+study = study[study["gene"].isin(orthologs["gene"])]
+published_cpd = {k: int(study[f"cpd_{k}"].sum()) for k in range(6)}
 placental = ["Primates", "other Euarchontoglires", "Laurasiatheria", "Afrotheria", "Xenarthra"]
 mammals = set(clades["assembly"][clades["clade"].isin(placental)])
 by_flank = pd.DataFrame(

@@ -410,4 +410,6 @@ Markdown("\n".join(lines))
 #   The residual takes away what is common to all pairs of a landscape, no more.
 # - Where not all backgrounds were run, a double has one of its two numbers; the table of coverage says how many.
 # - Ube4b is noise to a large part, and its numbers should be read so.
+# - The general proteins that the models have read hold relatives of PDZ3, Pab1 and Ube4b, none of GB1 and avGFP
+#   (`data/relatives.tsv`).
 # - A rescue here is a fitness won back in an assay, and not a patient's protein made good.

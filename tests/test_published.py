@@ -1,5 +1,6 @@
 """The published tables: counts, ranges, the script that made them, and the references of the book."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from pybtex.database import parse_file
 from pybtex.plugin import find_plugin
 
-from plmbook import paths
+from plmbook import paths, tables
 from plmbook.errors import InputError
 from plmbook.models.cards import CARDS, card
 from plmbook.published import TABLES, published
+from plmbook.sources import rescue
 from scripts import script
 
 PUBLISHED = paths.root() / "data" / "published"
@@ -31,6 +33,7 @@ def make():
         ("ankh_models", 2),
         ("ankh_datasets", 9),
         ("rescue_models", 2),
+        ("rescue_cpd", 53),
         ("rescue_data", 4),
         ("acmg_v31", 78),
         ("control_genes", 53),
@@ -232,6 +235,31 @@ def test_control_genes():
     assert table.set_index("gene").loc["ACTA2", "control_gene"] == "PCPB1"  # as printed
 
 
+def test_cpd_counts_fall_with_k_and_are_those_of_the_bundled_tables():
+    table = published("rescue_cpd")
+    columns = [f"cpd_{k}" for k in range(6)]
+    assert (table[columns].diff(axis=1).dropna(axis=1) <= 0).all(axis=None)
+    variants = tables.load("variants")["gene"].value_counts()
+    assert table.set_index("gene")["variants"].to_dict() == variants.to_dict()
+    aligned = set(tables.load("genes").query("transcript != ''")["gene"])
+    sums = table[table["gene"].isin(aligned)][columns].sum()
+    assert sums.tolist() == [19_693, 12_130, 8_822, 6_702, 5_240, 4_419]
+    readme = (PUBLISHED / "README.md").read_text()
+    assert ", ".join(f"{each:,}" for each in sums[:-1]) + f" and {sums.iloc[-1]:,}" in readme
+    # Ours are of all vertebrates, theirs of the placental mammals among these.
+    ours = tables.load("cpd")["gene"].value_counts()
+    assert (ours.reindex(sorted(aligned), fill_value=0) >= table.set_index("gene")["cpd_0"].loc[sorted(aligned)]).all()
+
+
+def test_cpd_counts_refuse_another_file(make, tmp_path):
+    header = "GENE\tMUTATION\tAA_CHANGE\tGROUP\tgnomAD_AF\t" + "\t".join([*rescue.MODELS, *rescue.FLANKS])
+    row = "A\tp.Met1Val\tM1V\tVUS\t0\t" + "\t".join(["0"] * len(rescue.MODELS) + ["No"] * len(rescue.FLANKS))
+    with gzip.open(tmp_path / "clinvar_dm_esm_scores.tsv.gz", "wt") as handle:
+        handle.write(f"{header}\n{row}\n")
+    with pytest.raises(ValueError, match="expected 53 genes"):
+        make.rescue_cpd(tmp_path)
+
+
 def test_markdown_reader(make):
     one = "# One\n\n| a | b |\n|:-:|---|\n| 1 | [x](u(2)) |\n\ntext | more\n\n"
     page = one + " * <b>&nbsp; Two:</b><br/>\n \n|c|\n|-|\n|2|\n|3|\n"
@@ -256,7 +284,7 @@ def test_script_refuses_a_page_with_a_row_missing(make):
 def test_script_names_the_missing_pages_and_writes_nothing(make, tmp_path):
     (tmp_path / "page.md").write_text("# ESM2_15B\n")
     with pytest.raises(FileNotFoundError, match="no .md or .txt page found for: Ankh"):
-        make.main(["--from", str(tmp_path), "--to", str(tmp_path / "out")])
+        make.main(["--from", str(tmp_path), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
 
 
@@ -305,5 +333,5 @@ def test_rescue_study_has_no_invented_doi():
 def test_script_reads_its_folder_from_the_environment(make, tmp_path, monkeypatch):
     monkeypatch.setenv("PLMBOOK_MIRROR", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path))):
-        make.main(["--to", str(tmp_path / "out")])
+        make.main(["--out", str(tmp_path / "out")])
     assert not Path(tmp_path / "out").exists()

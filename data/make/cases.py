@@ -9,14 +9,13 @@ Usage: python data/make/cases.py --from DIR [--out data]
 DIR holds the folders rescue and rescue_literature; data/README.md names the files.
 """
 
-import argparse
-import os
 from pathlib import Path
 
+import common
 import pandas as pd
 from bundled import place_variants, write
 
-from plmbook import paths, tables
+from plmbook import tables
 from plmbook.errors import InputError
 from plmbook.residues import THREE_LETTER, join_mutations, parse_mutations
 from plmbook.sources import fetch, multiz
@@ -146,26 +145,18 @@ def placed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the raw files (default: PLMBOOK_MIRROR)")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the tables (default: data)")
-    args = parser.parse_args()
-    if args.source:
-        os.environ["PLMBOOK_MIRROR"] = str(args.source)
-    source = Path(os.environ["PLMBOOK_MIRROR"])
-    source = next((f.parent for f in sorted(source.rglob("rescue_literature")) if f.is_dir()), source)
-    out = args.out or paths.data()
-    rescue = source / "rescue"
+    args = common.parse(common.parser(__doc__), holding="rescue_literature")
+    rescue = args.source / "rescue"
     made = {
-        "suppressors": make_suppressors(source / "rescue_literature" / "tp53_second_site_suppressors.tsv"),
+        "suppressors": make_suppressors(args.source / "rescue_literature" / "tp53_second_site_suppressors.tsv"),
         "same_codon": make_same_codon(
             rescue / "clinvar_gnomad_subset_same_codon.txt", rescue / "gnomad_mvn_coding.clinvar.tsv"
         ),
     }
     for name, table in made.items():
         file, schema = tables.BUNDLED[name]
-        write(table, schema, out / file)
-        print(f"{file}: {len(table)} rows, {(out / file).stat().st_size} bytes")
+        write(table, schema, args.out / file)
+        print(f"{file}: {len(table)} rows, {(args.out / file).stat().st_size} bytes")
     report(made["suppressors"], made["same_codon"])
 
 

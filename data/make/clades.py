@@ -7,15 +7,13 @@ Usage: python data/make/clades.py --from DIR [--out data]
 DIR, or PLMBOOK_MIRROR, is the folder that holds the files; data/README.md names them.
 """
 
-import argparse
-import os
-from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 from bundled import write
 
-from plmbook import paths, tables
+from plmbook import tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources import fetch, multiz
@@ -204,14 +202,9 @@ def make_clades() -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the raw files (default: PLMBOOK_MIRROR)")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the tables (default: data)")
-    args = parser.parse_args()
-    if args.source:
-        os.environ["PLMBOOK_MIRROR"] = str(args.source)
+    args = common.parse(common.parser(__doc__))
     file, schema = tables.BUNDLED["clades"]
-    path = (args.out or paths.data()) / file
+    path = args.out / file
     table = make_clades().round({"aligned": 4, "identity": 4})
     write(table, schema, path)
     print(f"{file}: {len(table)} rows, {path.stat().st_size} bytes")

@@ -11,17 +11,16 @@ Usage: python data/make/landscapes.py --from DIR [--out data]
 DIR holds the folders dms and fluorescence; data/README.md names the files.
 """
 
-import argparse
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 from bundled import write
 
-from plmbook import landscapes, paths, tables
+from plmbook import landscapes, tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, Mutation, join_mutations
 
@@ -348,18 +347,12 @@ def report(table: pd.DataFrame, proteins: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the raw files (default: PLMBOOK_MIRROR)")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the tables (default: data)")
-    args = parser.parse_args()
-    source = args.source or Path(os.environ["PLMBOOK_MIRROR"])
-    source = next((f.parent for f in sorted(source.rglob("dms")) if f.is_dir()), source)
-    out = args.out or paths.data()
-    table, proteins = make(source)
+    args = common.parse(common.parser(__doc__), holding="dms")
+    table, proteins = make(args.source)
     for name, made in (("landscapes", table), ("landscape_proteins", proteins)):
         file, schema = tables.BUNDLED[name]
-        write(made, schema, out / file)
-        print(f"{file}: {len(made)} rows, {(out / file).stat().st_size} bytes")
+        write(made, schema, args.out / file)
+        print(f"{file}: {len(made)} rows, {(args.out / file).stat().st_size} bytes")
     report(table, proteins)
 
 

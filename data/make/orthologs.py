@@ -8,15 +8,13 @@ Usage: python data/make/orthologs.py --from DIR [--out data]
 DIR, or PLMBOOK_MIRROR, is the folder that holds multiz100way-msa.tar.gz.
 """
 
-import argparse
-import os
 from collections import Counter
-from pathlib import Path
 
+import common
 import pandas as pd
 from bundled import write
 
-from plmbook import paths, tables
+from plmbook import tables
 from plmbook.deviations import SAME
 from plmbook.errors import InputError
 from plmbook.sources import fetch, multiz
@@ -64,20 +62,13 @@ def make_orthologs(alignments: dict[str, dict[str, multiz.Rows]], genes: pd.Data
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the raw files (default: PLMBOOK_MIRROR)")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the table (default: data)")
-    args = parser.parse_args()
-    if args.source:
-        os.environ["PLMBOOK_MIRROR"] = str(args.source)
-    out = args.out or paths.data()
-    out.mkdir(parents=True, exist_ok=True)
+    args = common.parse(common.parser(__doc__))
 
     alignments = {gene: multiz.read_alignments(handle) for gene, handle in tar_members(fetch("multiz"))}
     table = make_orthologs(alignments, tables.load("genes"))
-    write(table, tables.ORTHOLOGS, out / "orthologs.parquet")
+    write(table, tables.ORTHOLOGS, args.out / "orthologs.parquet")
     letters = Counter("".join(table["aligned"]))
-    print(f"orthologs.parquet: {len(table)} rows, {(out / 'orthologs.parquet').stat().st_size} bytes")
+    print(f"orthologs.parquet: {len(table)} rows, {(args.out / 'orthologs.parquet').stat().st_size} bytes")
     print(f"{table['gene'].nunique()} genes, {table['assembly'].nunique()} assemblies")
     same, gaps, unknown = (sum(letters.pop(letter, 0) for letter in kind) for kind in (SAME, "-", "XZ"))
     print(f"residues as in human {same}, other residues {sum(letters.values())}, gaps {gaps}, unknown {unknown}")

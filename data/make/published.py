@@ -1,24 +1,27 @@
-"""Make data/published/*.csv: every table of the three earlier works, and figures of ESM-2, as printed.
+"""Make data/published/*.csv: every table of the three earlier works and figures of ESM-2 as printed, and one count.
 
     python data/make/published.py --from DIR
 
 DIR (or the environment variable PLMBOOK_MIRROR) is a folder that holds, at any depth: the three README pages as
 `.md` or `.txt` (recognised by their titles), the files of the rescue-mutation study `acmg.filtered.genes.list`,
-`acmg.filtered.genes.fa` and `control_group.txt`, and human sequences `human.part*.fasta.gz` (headers
-`>ACCESSION ... GN=GENE ...`) against which the lengths typed below are checked. The figures of ESM-2 are typed below.
+`acmg.filtered.genes.fa`, `control_group.txt` and `clinvar_dm_esm_scores.tsv.gz`, and human sequences
+`human.part*.fasta.gz` (headers `>ACCESSION ... GN=GENE ...`) against which the lengths typed below are checked. The
+figures of ESM-2 are typed below.
 Figures are copied, never corrected: what looks like a slip of the source goes into a `note` column.
 """
 
-import argparse
 import csv
 import gzip
-import os
 import re
 import sys
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
+import common
+
+from plmbook import paths
+from plmbook.sources import rescue
 from plmbook.sources.record import read_records
 
 TITLES = {
@@ -31,6 +34,7 @@ SOURCES = {
     "ankh": "Ankh, README, https://github.com/agemagician/Ankh",
     "rescue": "the rescue-mutation study, README, https://github.com/cx0/llm-for-clinical-variants",
     "controls": "the rescue-mutation study, control_group.txt, https://github.com/cx0/llm-for-clinical-variants",
+    "cpd": "the rescue-mutation study, clinvar_dm_esm_scores.tsv, https://github.com/cx0/llm-for-clinical-variants",
     "acmg": "ACMG SF v3.1, https://doi.org/10.1016/j.gim.2022.04.006",
     "fair_esm": "fair-esm, README, Comparison to related works, https://github.com/facebookresearch/esm",
     "speedrun": "Synthyra, SpeedrunningPLMs, README, ESM Model Evaluation, UniRef50 Dataset, "
@@ -508,6 +512,21 @@ def control_genes(folder: Path) -> list[dict]:
     return rows
 
 
+def rescue_cpd(folder: Path) -> list[dict]:
+    """53 rows: gene, its variants in the study's table, and how many genomes its columns CPD_0 to CPD_5 name there."""
+    table = rescue.read_scores(find_file(folder, "clinvar_dm_esm_scores.tsv.gz"))
+    named = table[list(rescue.FLANKS)].map(len)
+    counts = named.groupby(table["gene"]).sum().assign(variants=table["gene"].value_counts())
+    if len(counts) != 53 or (counts[list(rescue.FLANKS)].diff(axis=1) > 0).any(axis=None):
+        raise ValueError("expected 53 genes, and of each no more genomes with a larger k")
+    return [
+        {"gene": gene, "variants": int(row["variants"])}
+        | {name.lower(): int(row[name]) for name in rescue.FLANKS}
+        | {"source": SOURCES["cpd"]}
+        for gene, row in counts.sort_index().iterrows()
+    ]
+
+
 def esm2_models() -> list[dict]:
     """28 rows: figures of ESM-2 for the tests that the embedded model takes, one a row."""
     rows = []
@@ -525,6 +544,7 @@ def esm2_models() -> list[dict]:
 
 def write(path: Path, rows: list[dict]) -> None:
     """Write rows as CSV with `\\n` line ends; booleans as `true` and `false`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -534,13 +554,8 @@ def write(path: Path, rows: list[dict]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Read all, then write all, so that a fault in the source leaves the tables as they were."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="folder", type=Path, default=os.environ.get("PLMBOOK_MIRROR"))
-    parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[1] / "published")
-    options = parser.parse_args(arguments)
-    if options.folder is None:
-        parser.error("name the folder of the sources with --from DIR or PLMBOOK_MIRROR")
-    folder = Path(options.folder)
+    args = common.parse(common.parser(__doc__), holding="", out=paths.data() / "published", arguments=arguments)
+    folder = args.source
     pages = find_pages(folder)
     tables = {
         "go_terms": go_terms(pages["esm2_15b"]),
@@ -551,11 +566,11 @@ def main(arguments: list[str] | None = None) -> int:
         "rescue_data": rescue_data(pages["rescue"]),
         "acmg_v31": acmg_v31(folder),
         "control_genes": control_genes(folder),
+        "rescue_cpd": rescue_cpd(folder),
         "esm2_models": esm2_models(),
     }
-    options.to.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
-        write(options.to / f"{name}.csv", rows)
+        write(args.out / f"{name}.csv", rows)
         print(f"{name}.csv: {len(rows)} rows")
     return 0
 

@@ -4,7 +4,8 @@ data/make/corpus.py takes whole families out of training, but its clustering mis
 share a domain.  So each protein of a test that is meant for unseen families is searched against the finished corpus
 (MMseqs2, sensitivity 5.7); a *relative* is aligned at 30 % identity or more, over at least half of the shorter of the
 two, with E below 1e-3.  The tests leave these proteins out (`plmbook.results.read_in_training`).
-The 53 genes are searched too, against the general proteins: what the general model has read that is like them.
+The 53 genes are searched too, against the general proteins: what the general model has read that is like them; and so
+are the constructs of the measured landscapes, against both, to say which of them a model may know.
 
 Usage: python data/make/relatives.py --corpus build/corpus
 """
@@ -26,7 +27,9 @@ def tested() -> pd.DataFrame:
     structure = tables.load("secondary_structure").query("split == 'test'")[["id", "sequence"]]
     kept = tables.load("kept_structures").groupby("id")["residue"].agg("".join).rename("sequence").reset_index()
     genes = tables.load("genes")[["gene", "sequence"]].rename(columns={"gene": "id"}).assign(table="genes")
-    parts = [genes, heldout, structure.assign(table="secondary_structure"), kept.assign(table="kept_structures")]
+    landscapes = tables.load("landscape_proteins")[["landscape", "sequence"]].rename(columns={"landscape": "id"})
+    structure, kept = structure.assign(table="secondary_structure"), kept.assign(table="kept_structures")
+    parts = [genes, landscapes.assign(table="landscapes"), heldout, structure, kept]
     return pd.concat(parts, ignore_index=True)[["table", "id", "sequence"]]
 
 

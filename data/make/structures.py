@@ -14,16 +14,16 @@ Families are the connected groups of relatives; the globins are one family by SC
 Usage: python data/make/structures.py --from DIR
 """
 
-import argparse
 import json
 from pathlib import Path
 
+import common
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from alike import relatives, search
 
-from plmbook import paths, tables
+from plmbook import tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources.record import opened
@@ -135,25 +135,20 @@ def make_table(chosen: pd.DataFrame) -> pd.DataFrame:
 def write(table: pd.DataFrame, path: Path) -> None:
     """Check and write; no index, no metadata that names versions of the libraries."""
     table = tables.check(table, tables.KEPT_STRUCTURES, where=path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(arrow, path, compression="zstd", compression_level=19)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, required=True, help="folder of the raw files")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the table (default: data)")
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args()
-    first = next(iter(FILES))
-    folder = next((file.parent for file in sorted(args.source.rglob(first))), None)
-    if folder is None:
-        raise InputError(f"{args.source}: expected {first} in it or below, found none")
-    structures = choose(read_structures(folder), tables.load("genes"), args.threads)
+    options = common.parser(__doc__)
+    options.add_argument("--threads", type=int, default=2)
+    args = common.parse(options, holding=next(iter(FILES)))
+    structures = choose(read_structures(args.source), tables.load("genes"), args.threads)
     for row in structures.sort_values(["left_out", "id"]).itertuples():
         print(f"{row.id} ({row.source}, {len(row.sequence)} residues, {row.counted} count): {row.left_out or 'kept'}")
     kept = structures[structures["left_out"] == ""]
-    path = (args.out or paths.data()) / tables.BUNDLED["kept_structures"][0]
+    path = args.out / tables.BUNDLED["kept_structures"][0]
     write(make_table(kept), path)
     reasons = structures["left_out"].str.replace(r"^(related|of the family).*", r"\1", regex=True)
     print(reasons.replace("", "kept").value_counts().to_string())

@@ -14,19 +14,18 @@ Usage: python data/make/tasks.py --from DIR [--out data]
 DIR holds the folders secondary_structure and localization; data/README.md names the files.
 """
 
-import argparse
 import csv
 import gzip
-import os
 import random
 from collections import Counter
 from pathlib import Path
 
+import common
 import pandas as pd
 from alike import relatives, search
 from bundled import write
 
-from plmbook import paths, tables
+from plmbook import tables
 from plmbook.errors import InputError
 from plmbook.sources.record import read_records
 
@@ -168,22 +167,16 @@ def report(name: str, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the raw files (default: PLMBOOK_MIRROR)")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the tables (default: data)")
-    args = parser.parse_args()
-    source = args.source or Path(os.environ["PLMBOOK_MIRROR"])
-    source = next((f.parent for f in sorted(source.rglob("secondary_structure")) if f.is_dir()), source)
-    out = args.out or paths.data()
+    args = common.parse(common.parser(__doc__), holding="secondary_structure")
     made = {
-        "secondary_structure": make_secondary_structure(source / "secondary_structure"),
-        "localisation": make_localisation(source / "localization"),
+        "secondary_structure": make_secondary_structure(args.source / "secondary_structure"),
+        "localisation": make_localisation(args.source / "localization"),
     }
     for name, table in made.items():
         file, schema = tables.BUNDLED[name]
-        write(table, schema, out / file)
+        write(table, schema, args.out / file)
         report(name, table)
-        print(f"{file}: {len(table)} rows, {(out / file).stat().st_size} bytes")
+        print(f"{file}: {len(table)} rows, {(args.out / file).stat().st_size} bytes")
 
 
 if __name__ == "__main__":

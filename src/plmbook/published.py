@@ -1,4 +1,4 @@
-"""The tables of the three earlier works and figures of ESM-2, as printed: what chapters show beside their own."""
+"""The tables of the three earlier works and figures of ESM-2, as printed, and a count of one of their files."""
 
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ TABLES = (
     "control_genes",
     "esm2_models",
     "go_terms",
+    "rescue_cpd",
     "rescue_data",
     "rescue_models",
 )
