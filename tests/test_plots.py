@@ -284,3 +284,25 @@ def test_forests_fill_a_grid_and_mark_chance_in_each_panel():
     lines = [[line for line in ax.lines if line.get_linestyle() == ":"] for ax in shown]
     assert [line.get_xdata()[0] for (line,) in lines] == list(chance.values())
     assert to_hex(shown[1].containers[0].lines[0].get_color()).upper() == plots.MODEL_COLOURS["baseline"]
+
+
+def test_trends_have_a_line_a_class_through_the_medians():
+    table = pd.DataFrame({"significance": ["B/LB"] * 4 + ["P/LP"] * 2, "s": [4.0, 3, 2, 1, 0, -1], "r": range(6)})
+    figure = plots.trends_by_class(table, x="s", y="r", x_axis="score", y_axis="rescuability", parts=2)
+    pathogenic, benign = figure.axes[0].lines
+    assert pathogenic.get_xydata().tolist() == [[-1, 5], [0, 4]]
+    assert benign.get_xydata().tolist() == [[1.5, 2.5], [3.5, 0.5]]
+    assert to_hex(benign.get_color()).upper() == plots.CLASS_COLOURS["B/LB"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["P/LP", "B/LB"]
+
+
+def test_single_changes_span_a_line_and_the_combination_stands_on_it():
+    table = pd.DataFrame({"name": ["A K2W", "B R3Q"] * 2, "panel": ["one", "one", "two", "two"],
+                          "model": ["plmbook_t6_3M"] * 2 + ["alignment"] * 2, "score1": [-1.0, -2, -3, -4],
+                          "score2": [0.0, -5, -6, -7], "combined": [-8.0, -9, -10, -11]})  # fmt: skip
+    figure = plots.single_and_combined(table, axis="score")
+    first, second = figure.axes
+    assert [tick.get_text() for tick in first.get_yticklabels()] == ["A K2W", "B R3Q"] and first.get_ylim()[0] > 0
+    assert [each.tolist() for each in first.collections[0].get_segments()[1]] == [[-5, 1], [-2, 1]]
+    assert second.collections[-1].get_offsets().tolist() == [[-10, 0], [-11, 1]]
+    assert to_hex(second.collections[-1].get_facecolor()[0]).upper() == plots.MODEL_COLOURS["alignment"]

@@ -950,3 +950,76 @@ def forests(
     axes[0].set_yticks(range(len(names)), names)
     figure.supxlabel(axis, fontsize=10)
     return figure
+
+
+# --- the chapter on the population ------------------------------------------------------------------------
+
+
+def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis: str, parts: int = 8) -> "Figure":
+    """One number against another, a dot a variant, and of each class a line through the medians of equal parts.
+
+    The vertical axis is linear near 0 and logarithmic above.
+
+    Parameters
+    ----------
+    table : DataFrame
+        significance (a key of `CLASS_COLOURS`), `x`, `y` (from 0 up).
+    x, y : str
+        Names of columns.
+    x_axis, y_axis : str
+        Titles of the axes.
+    parts : int
+        Parts of equally many variants of a class, by `x`.
+
+    Returns
+    -------
+    Figure
+    """
+    figure, (ax,) = _canvas(3.8)
+    for group in [each for each in CLASS_COLOURS if each in set(table["significance"])]:
+        part = table[table["significance"] == group].sort_values(x)
+        ax.scatter(part[x], part[y], s=5, color=CLASS_COLOURS[group], alpha=0.3, linewidths=0)
+        pieces = [part.iloc[rows] for rows in np.array_split(np.arange(len(part)), parts) if len(rows)]
+        middle = [(piece[x].median(), piece[y].median()) for piece in pieces]
+        line = {"color": CLASS_COLOURS[group], "marker": "o", "markersize": 4, "markeredgecolor": "white"}
+        ax.plot(*zip(*middle, strict=True), linewidth=1.8, **line)
+    ax.set_yscale("asinh", linear_width=0.1)  # most are small, and 0 is a value
+    ticks = [tick for tick in (0, 0.1, 0.3, 1, 3, 10, 30) if tick <= table[y].max()]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_yticks([], minor=True)
+    ax.set(xlabel=x_axis, ylabel=y_axis, ylim=(-0.005, None))
+    ax.grid()
+    _class_legend(figure, [each for each in CLASS_COLOURS if each in set(table["significance"])])
+    return figure
+
+
+def single_and_combined(table: pd.DataFrame, *, axis: str) -> "Figure":
+    """Scores of two single changes and of both together, a line a case, panels side by side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        name (text of the line, in order of appearance), panel, model (name, kind), score1, score2, combined.
+    axis : str
+        What the numbers are.
+
+    Returns
+    -------
+    Figure
+    """
+    names, panels = list(dict.fromkeys(table["name"])), list(dict.fromkeys(table["panel"]))
+    figure, axes = _canvas(1.0 + 0.18 * len(names), columns=len(panels), sharex=True, sharey=True)
+    for ax, title in zip(axes, panels, strict=True):
+        part = table[table["panel"] == title]
+        place = part["name"].map(names.index)
+        low, high = part[["score1", "score2"]].min(axis=1), part[["score1", "score2"]].max(axis=1)
+        ax.hlines(place, low, high, color="#BBBBBB", linewidth=1.4, zorder=1)
+        for column in ("score1", "score2"):
+            ax.scatter(part[column], place, s=16, facecolors="white", edgecolors="#777777", linewidths=1, zorder=2)
+        ax.scatter(part["combined"], place, s=24, **_mark(kind(part["model"].iloc[0])), zorder=3)
+        ax.set(title=title, ylim=(len(names) - 0.4, -0.6))
+        ax.grid(axis="x")
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_yticks(range(len(names)), names, fontsize=8)
+    figure.supxlabel(axis, fontsize=10)
+    return figure
