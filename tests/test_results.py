@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
-from plmbook import contacts, effects, evaluation, metrics, neighbours, ngram, paths, probes, results, tables
+from plmbook import contacts, effects, evaluation, metrics, neighbours, ngram, paths, probes, rescored, results, tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
@@ -261,7 +261,7 @@ def test_saved_tables_come_back_whole(folders):
 
 
 @pytest.fixture
-def project(folders):
+def project(folders, monkeypatch):
     data = folders / "data"
     genes = pd.DataFrame({"gene": list(GENES), "sequence": list(GENES.values())})
     genes = genes.assign(uniprot="P1", entry_name="E", transcript="", n_species=100, length=genes["sequence"].str.len())
@@ -294,6 +294,10 @@ def project(folders):
     write_secondary_structure(data)
     write_localisation(data)
     write_relatives(data)
+    write_go_proteins(data)
+    monkeypatch.setattr(results, "NAMED_VARIANTS", {"AAA1": ("R3W",), "BBB2": ("G1W", "H2W")})
+    monkeypatch.setattr(results, "RESCORED_TOP", 3)
+    monkeypatch.setattr(results, "RESCORED_VARIANTS", 4)
     return folders
 
 
@@ -341,6 +345,12 @@ def write_localisation(data):
     table = pd.DataFrame(rows, columns=["id", "split", "sequence"]).assign(length=25)
     table["localisation"] = np.where(np.arange(len(table)) % 2, "Nucleus", "Cytoplasm")
     table.to_parquet(data / "localisation.parquet", index=False)
+
+
+def write_go_proteins(data):
+    table = pd.DataFrame({"id": ["A", "B", "C"], "species": "human", "gene": "", "cluster": "A", "ortholog": ""})
+    table = table.assign(sequence=[residues(name, 12) for name in table["id"]], length=12)
+    table.to_parquet(data / "go_proteins.parquet", index=False)
 
 
 def write_relatives(data, *related):
@@ -455,6 +465,7 @@ NEW = {
     "contact-precision": (results.contact_precision, "contacts.fake", "p_at_l"),
     "secondary-structure": (results.secondary_structure, "secondary_structure.fake", "correct_window"),
     "localisation-embeddings": (results.localisation, "localisation.fake", "e0001"),
+    "go-embeddings": (results.go_embeddings, "go_embeddings.fake", "e0001"),
 }
 
 
@@ -498,6 +509,7 @@ def test_a_changed_number_of_a_study_is_noticed(project, model, name, mended):
         ("contact-precision", "structures.parquet"),
         ("secondary-structure", "secondary_structure.parquet"),
         ("localisation-embeddings", "localisation.parquet"),
+        ("go-embeddings", "go_proteins.parquet"),
     ],
 )
 def test_another_input_is_another_table(project, model, name, file):
@@ -603,7 +615,29 @@ def named(project, monkeypatch):
     return loaded
 
 
-DERIVED = {"masked-marginals", "mutant-marginals", "pseudo-likelihood", "heldout-likelihood", *NEW}
+RESCORED = {"rescue-comasked", "rescue-pseudo-likelihood"}
+DERIVED = {"masked-marginals", "mutant-marginals", "pseudo-likelihood", "heldout-likelihood", *RESCORED, *NEW}
+
+
+def test_rescores_ship_the_expensive_scores_and_scan_live(project, model):
+    computed = results.rescores(model, recompute=True)
+    ways = computed.groupby("way", sort=False)
+    assert ways["kind"].value_counts().to_dict() == {
+        ("comasked", "candidate"): 12,
+        ("comasked", "random"): 12,
+        ("pseudo-likelihood", "candidate"): 15,
+        ("pseudo-likelihood", "random"): 15,
+    }
+    assert computed.loc[computed["way"] == "comasked", list(rescored.COMASKED)].notna().all(axis=None)
+    assert computed.loc[computed["way"] == "comasked", list(rescored.PSEUDO)].isna().all(axis=None)
+    drawn = computed.loc[computed["way"] == "comasked", ["gene", "mutation"]].drop_duplicates()
+    labelled = results.matching_variants().query("significance == 'P/LP'")
+    assert len(drawn) == 4 and len(drawn.merge(labelled, on=["gene", "mutation"])) == 4
+    pd.testing.assert_frame_equal(results.read("rescored.fake"), computed)
+    again = type(model)(model.function, card=model.card)
+    pd.testing.assert_frame_equal(results.rescores(again), computed)
+    records = results.records().set_index("table")["status"]
+    assert records.to_dict() == dict.fromkeys(RESCORED, "shipped") and again.n_sequences < model.n_sequences
 
 
 def test_recompute_runs_every_study_and_says_how_long(project, model, named):
@@ -625,7 +659,9 @@ def test_recompute_runs_every_study_and_says_how_long(project, model, named):
     assert rows.loc[0, ["statistic", "of", "value"]].tolist() == ["perplexity", "model", round(heldout.value, 4)]
     # the same as from the shipped tables
     again = evaluation.evaluate(model)
-    assert set(results.records()["status"]) == {"shipped"}
+    status = results.records().set_index("table")["status"]
+    unasked = [*RESCORED, "go-embeddings"]  # nobody's test
+    assert set(status.drop(unasked)) == {"shipped"} and set(status[unasked]) == {"computed"}
     pd.testing.assert_frame_equal(rows, again, atol=5.1e-5, rtol=0, check_dtype=False)
 
 

@@ -56,7 +56,7 @@ def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.
         from resampling proteins (genes, for the variants).
     """
     options = {"profile": profile, "progress": progress}
-    studies = {title: study(model, **options) for title, study in results.STUDIES.items()}
+    studies = {title: results.STUDIES[title](model, **options) for title in TESTS}
     return from_studies(studies, model.name)
 
 
@@ -66,7 +66,7 @@ def from_studies(studies: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame
     Parameters
     ----------
     studies : mapping of str to DataFrame
-        What each of `results.STUDIES` gave, by its title there.
+        What each study of `TESTS` gave, by its title in `results.STUDIES`.
     name : str
         Of the model, for messages.
 
@@ -75,14 +75,7 @@ def from_studies(studies: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame
     DataFrame
         As `evaluate`.
     """
-    tests = {
-        "held-out likelihood": held_out,
-        "variant effects": variants,
-        "contacts": contact_maps,
-        "secondary structure": secondary_structure,
-        "localisation": localisation,
-    }
-    parts = [test(studies[title]) for title, test in tests.items()]
+    parts = [test(studies[title]) for title, test in TESTS.items()]
     return check(pd.concat(parts, ignore_index=True), EVALUATION, where=f"evaluation of {name}")
 
 
@@ -212,3 +205,13 @@ def _rows(test: str, data: str, rows: list[tuple]) -> pd.DataFrame:
     table.insert(0, "data", data)
     table.insert(0, "test", test)
     return table.astype({"value": np.float64, "low": np.float64, "high": np.float64, "n": np.int64})
+
+
+TESTS = {
+    "held-out likelihood": held_out,
+    "variant effects": variants,
+    "contacts": contact_maps,
+    "secondary structure": secondary_structure,
+    "localisation": localisation,
+}
+"""What is read off each study, by its title in `results.STUDIES`."""

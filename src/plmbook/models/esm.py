@@ -526,9 +526,7 @@ def _fill(network, state: dict, path: Path, *, dtype: str, may_lack: Sequence[st
     missing = [key for key in expected if key not in state and key not in may_lack]
     unexpected = [key for key in state if key not in expected]
     if missing or unexpected:
-        faults = [
-            f"{word} {some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys
-        ]
+        faults = [f"{word} {some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys]
         raise InputError(f"{path}: the weights do not fit the architecture; {'; '.join(faults)}")
     for key, value in state.items():
         check_tensor(path, key, value, expected[key].shape)
