@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from plmbook import paths, results, sources, tables
-from plmbook.residues import AMINO_ACIDS
+from plmbook.published import published as published_table
+from plmbook.residues import AMINO_ACIDS, UNKNOWN
 
 ESM2, ESM1V = "esm2_t33_650M_UR50D", "esm1v"
 CLASSES = ["P/LP", "B/LB"]
@@ -268,6 +269,22 @@ def test_neighbouring_c_alphas_are_a_peptide_bond_apart():
     assert bond[~glycine].min() > 1.4 and bond[~glycine].max() < 1.7
 
 
+def test_the_backbone_is_that_of_the_structures():
+    """Bonds of a peptide: N to C-alpha 1.46 angstrom, C-alpha to C 1.52, C to O 1.23, C to the next N 1.33."""
+    structures, backbone = tables.load("structures"), tables.load("backbone")
+    pd.testing.assert_frame_equal(structures[["gene", "position"]], backbone[["gene", "position"]])
+    places = structures.join(backbone.drop(columns=["gene", "position"]))
+    atoms = {name: places[[f"{name}_{axis}" for axis in "xyz"]].to_numpy() for name in ("n", "ca", "c", "o")}
+    for a, b, length in (("n", "ca", 1.46), ("ca", "c", 1.52), ("c", "o", 1.23)):
+        bond = np.linalg.norm(atoms[a] - atoms[b], axis=1)
+        assert np.abs(bond - length).max() < 0.12, (a, b)
+    peptide = np.linalg.norm(atoms["n"][1:] - atoms["c"][:-1], axis=1)[places["position"].to_numpy()[1:] > 1]
+    assert np.abs(np.median(peptide) - 1.33) < 0.02 and peptide.max() < 1.6
+    for atom in "nco":
+        hundredths = 100 * atoms[atom].astype(float)
+        assert np.abs(hundredths - hundredths.round()).max() < 0.01
+
+
 # --- the tests of the embedded models ---
 
 
@@ -313,6 +330,7 @@ def test_relatives_are_counted_and_are_proteins_of_the_tests():
         ("heldout", "general"): 91,
         ("kept_structures", "general"): 30,
         ("kept_structures", "orthologs"): 2,
+        ("landscapes", "general"): 4,
         ("secondary_structure", "general"): 205,
         ("secondary_structure", "orthologs"): 9,
     }
@@ -325,7 +343,94 @@ def test_relatives_are_counted_and_are_proteins_of_the_tests():
     for name, (ids, left) in tested.items():
         related = results.read_in_training(name)
         assert related <= ids and len(ids - related) == left
+    assert results.read_in_training("landscapes") == {"pdz3_abundance", "pdz3_binding", "pab1", "ube4b"}
     assert relatives["identity"].between(0.3, 1).all()
+
+
+# --- function ---
+
+
+@pytest.fixture(scope="module")
+def go():
+    """The five tables of function, by name without go_."""
+    return {name: tables.load(f"go_{name}") for name in ("species", "proteins", "annotations", "terms", "relations")}
+
+
+def test_the_go_tables_know_each_other(go):
+    proteins, annotations, terms = go["proteins"], go["annotations"], go["terms"]
+    assert set(annotations["id"]) == set(proteins["id"])
+    assert set(annotations["go_id"]) <= set(terms["go_id"])
+    known = set(terms.loc[terms["in_2013"], "go_id"])
+    assert set(go["relations"]["child"]) | set(go["relations"]["parent"]) <= known
+    assert set(proteins["species"]) == set(go["species"]["species"])
+
+
+def test_the_go_proteins_are_counted_and_their_sequences_are_residues(go):
+    proteins = go["proteins"]
+    counts = proteins.groupby("species")["length"].agg(["size", "sum"])
+    assert counts.to_dict("index") == {"human": {"size": 3300, "sum": 976_436}, "mouse": {"size": 1647, "sum": 523_488}}
+    assert proteins["length"].between(30, 500).all()
+    assert proteins["sequence"].str.fullmatch(f"[{AMINO_ACIDS}{UNKNOWN}]+").all() and proteins["sequence"].is_unique
+    assert (proteins["gene"] == "").sum() == 1_323
+    sizes = proteins["cluster"].value_counts()
+    assert (len(sizes), sizes.max()) == (2_066, 57)
+
+
+def test_orthologs_name_each_other_and_share_a_cluster(go):
+    proteins = go["proteins"].set_index("id")
+    paired = proteins[proteins["ortholog"] != ""]
+    assert paired["species"].value_counts().to_dict() == {"human": 1_427, "mouse": 1_427}
+    others = proteins.loc[paired["ortholog"]]
+    assert others["ortholog"].tolist() == paired.index.tolist()
+    assert (others["cluster"].to_numpy() == paired["cluster"].to_numpy()).all()
+    assert (others["species"].to_numpy() != paired["species"].to_numpy()).all()
+    named = proteins[proteins["gene"] != ""]
+    clusters = named.groupby(named["gene"].str.upper())["cluster"].nunique()
+    assert (clusters == 1).all() and len(clusters) > 2_000
+
+
+def test_go_annotations_are_counted_by_column(go):
+    species = go["proteins"].set_index("id")["species"]
+    of = go["annotations"].assign(species=species[go["annotations"]["id"]].to_numpy()).groupby("column")
+    assert of.size().to_dict() == {"cafa5": 50_721, "entrez_all": 19_809, "symbol_experimental": 12_352}
+    assert of["go_id"].nunique().to_dict() == {"cafa5": 1_494, "entrez_all": 1_396, "symbol_experimental": 1_306}
+    proteins = {name: rows.groupby("species")["id"].nunique().to_dict() for name, rows in of}
+    assert proteins == {
+        "cafa5": {"human": 3_300, "mouse": 1_647},
+        "entrez_all": {"human": 1_781},
+        "symbol_experimental": {"human": 1_483, "mouse": 1_107},
+    }
+
+
+def test_17_of_the_20_published_terms_are_among_the_20_most_common(go):
+    terms, printed = go["terms"], published_table("go_terms")
+    assert set(terms.loc[terms["published"], "go_id"]) == set(printed["go"])
+    assert (terms["published"].sum(), terms["top20"].sum(), (terms["published"] & terms["top20"]).sum()) == (20, 20, 17)
+    counts = terms.set_index("go_id")[["n_human", "n_mouse"]].sum(axis=1)
+    assert counts[terms.loc[terms["top20"], "go_id"]].min() >= counts[terms.loc[~terms["top20"], "go_id"]].max()
+    names = terms.set_index("go_id")["name"]
+    assert names[printed["go"]].tolist() == printed["description"].tolist()
+
+
+def test_the_sample_keeps_the_shares_of_the_20_terms(go):
+    terms = go["terms"][go["terms"]["published"] | go["terms"]["top20"]].set_index("go_id")
+    assert len(terms) == 23
+    cafa5 = go["annotations"][go["annotations"]["column"] == "cafa5"]
+    for species, whole in (("human", 9_477), ("mouse", 4_629)):
+        ids = set(go["proteins"].loc[go["proteins"]["species"] == species, "id"])
+        counts = cafa5[cafa5["id"].isin(ids)]["go_id"].value_counts()
+        assert (counts[terms.index] == terms[f"n_{species}_sample"]).all()
+        assert (terms[f"n_{species}_sample"] / len(ids) - terms[f"n_{species}"] / whole).abs().max() < 0.02
+
+
+def test_the_terms_that_the_relations_do_not_know_are_counted_and_named(go):
+    terms = go["terms"]
+    lost = terms[~terms["in_2013"]]
+    assert (len(terms), ((terms["n_human"] + terms["n_mouse"]) == 0).sum(), len(lost)) == (3_110, 1_578, 54)
+    assert lost[["n_human", "n_mouse"]].sum().tolist() == [2_837, 2_277]
+    assert (terms["information_accretion"].isna().sum(), set(terms["release"])) == (185, {"2025-09-26"})
+    page = (paths.data() / "README.md").read_text(encoding="utf-8")
+    assert all(f"{name} ({term})" in page for term, name in lost[["go_id", "name"]].to_numpy())
 
 
 # --- the page and the registry ---

@@ -313,6 +313,25 @@ def test_alphafold_refuses_what_is_missing(drop, said):
         alphafold.read_structure(text(*MODEL[:drop], *MODEL[drop + 1 :]))
 
 
+BACKBONE = [atom(3 * i + k, name, "GLY", i, i + k / 3) for i in (1, 2) for k, name in enumerate(("N", "C", "O"))]
+
+
+def test_alphafold_backbone_to_a_hundredth():
+    table = alphafold.read_backbone(text("MODEL        1", *BACKBONE, "ENDMDL"))
+    assert table["position"].tolist() == [1, 2]
+    assert table["n_x"].tolist() == [1, 2]
+    assert table["c_x"].tolist() == [np.float32(1.33), np.float32(2.33)]
+    assert table["o_x"].tolist() == [np.float32(1.67), np.float32(2.67)]
+    assert (table[["n_y", "c_y", "o_z"]].nunique() == 1).all()
+
+
+@pytest.mark.parametrize("name", ["N", "C", "O"])
+def test_alphafold_backbone_refuses_a_missing_atom(name):
+    lines = [line for line in BACKBONE if not (line[12:16].strip() == name and line[22:26].strip() == "1")]
+    with pytest.raises(InputError, match=f"residues 1, 2, 3, ... each with {name}, found 1"):
+        alphafold.read_backbone(text("MODEL        1", *lines, "ENDMDL"))
+
+
 # --- the published scores ---
 
 SCORES = ["GENE", "MUTATION", "AA_CHANGE", "GROUP", "gnomAD_AF", *rescue.FLANKS, *rescue.MODELS]

@@ -198,11 +198,20 @@ def test_variants_schema_refuses(columns, said):
     assert said in refusal(check, variants(**columns), tables.VARIANTS, where="here")
 
 
+def test_bytes_are_a_kind():
+    schema = tables.Schema("maps", (tables.Column("map", "bytes"),))
+    assert check(pd.DataFrame({"map": [b"\x00", b""]}), schema, where="here")["map"].tolist() == [b"\x00", b""]
+    said = refusal(check, pd.DataFrame({"map": [b"\x00", "text", None]}), schema, where="here")
+    assert "row 2: column map: expected bytes, found 'text'" in said and "row 3: column map: expected bytes" in said
+
+
 def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
     assert list(tables.BUNDLED) == [
-        "genes", "variants", "published_effects", "alignment", "cpd", "orthologs", "structures", "heldout", "ngram",
-        "kept_structures", "secondary_structure", "localisation", "relatives", "landscapes", "landscape_proteins",
-        "clades", "suppressors", "same_codon",
+        "genes", "variants", "published_effects", "alignment", "cpd", "orthologs", "structures", "backbone",
+        "heldout", "ngram", "kept_structures", "secondary_structure", "localisation", "relatives", "landscapes",
+        "landscape_proteins",
+        "clades", "suppressors", "same_codon", "go_species", "go_proteins", "go_annotations", "go_terms",
+        "go_relations",
     ]  # fmt: skip
     for _, schema in tables.BUNDLED.values():
         assert schema.key and set(schema.key) <= set(schema.names)

@@ -1,24 +1,24 @@
 """Compile the bundled tables of the 53 genes from the sources' own files, and print the counts of data/README.md.
 
-Writes genes.tsv, variants.parquet, published_effects.parquet, alignment.parquet, cpd.parquet and structures.parquet.
+Writes genes.tsv, variants.parquet, published_effects.parquet, alignment.parquet, cpd.parquet, structures.parquet
+and backbone.parquet.
 Equal input and equal versions of pandas and pyarrow give equal bytes.
 
 Usage: python data/make/bundled.py --from DIR [--out data]
 DIR, or PLMBOOK_MIRROR, is the folder that holds the files; data/README.md names them.
 """
 
-import argparse
-import os
 from collections import Counter
 from io import StringIO
 from pathlib import Path
 
+import common
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plmbook import paths, tables
+from plmbook import tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources import alphafold, clinvar, fetch, gnomad, multiz, rescue, uniprot
@@ -170,9 +170,9 @@ def make_cpd(variants: pd.DataFrame, genes: pd.DataFrame, alignments: Alignments
     return pd.DataFrame(rows, columns=list(tables.CPD.names))
 
 
-def make_structures(genes: pd.DataFrame) -> pd.DataFrame:
-    """Coordinates and pLDDT; the model must be of the gene's accession and sequence."""
-    found = []
+def make_structures(genes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Coordinates and pLDDT, and the rest of the backbone; the model must be of the gene's accession and sequence."""
+    found, backbones = [], []
     expected = genes.set_index("gene")
     for gene, handle in tar_members(fetch("alphafold")):
         text = handle.read()  # a member of a tar archive is read once
@@ -183,12 +183,31 @@ def make_structures(genes: pd.DataFrame) -> pd.DataFrame:
                 f"found {accession}"
             )
         found.append(model.assign(gene=gene))
-    return pd.concat(found, ignore_index=True)[list(tables.STRUCTURES.names)]
+        backbones.append(alphafold.read_backbone(StringIO(text)).assign(gene=gene))
+    structures = pd.concat(found, ignore_index=True)[list(tables.STRUCTURES.names)]
+    backbone = pd.concat(backbones, ignore_index=True)[list(tables.BACKBONE.names)]
+    check_backbone(structures, backbone)
+    return structures, backbone
+
+
+def check_backbone(structures: pd.DataFrame, backbone: pd.DataFrame) -> None:
+    """Make sure that both tables are of the same residues, and that N and C are a bond away from each C-alpha."""
+    if not structures[["gene", "position"]].equals(backbone[["gene", "position"]]):
+        raise InputError("backbone: expected the residues of the structures, in the same order")
+    alpha = structures[["ca_x", "ca_y", "ca_z"]].to_numpy()
+    for atom in "nc":  # 1.46 and 1.52 angstrom
+        bond = np.linalg.norm(backbone[[f"{atom}_{axis}" for axis in "xyz"]].to_numpy() - alpha, axis=1)
+        if bond.min() < 1.3 or bond.max() > 1.7:
+            raise InputError(
+                f"backbone: expected {atom.upper()} at 1.3 to 1.7 angstrom from the C-alpha, "
+                f"found {bond.min():.2f} to {bond.max():.2f}"
+            )
 
 
 def write(table: pd.DataFrame, schema: tables.Schema, path: Path) -> None:
     """Check and write; no index, no metadata that names versions of the libraries."""
     table = tables.check(table, schema, where=path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".tsv":
         table.to_csv(path, sep="\t", index=False, lineterminator="\n")
         return
@@ -283,33 +302,29 @@ def report_cpd(scores: pd.DataFrame, cpd: pd.DataFrame, genes: pd.DataFrame) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--from", dest="source", type=Path, help="folder of the raw files (default: PLMBOOK_MIRROR)")
-    parser.add_argument("--out", type=Path, default=None, help="folder of the tables (default: data)")
-    parser.add_argument("--quiet", action="store_true", help="do not print the counts")
-    args = parser.parse_args()
-    if args.source:
-        os.environ["PLMBOOK_MIRROR"] = str(args.source)
-    out = args.out or paths.data()
-    out.mkdir(parents=True, exist_ok=True)
+    options = common.parser(__doc__)
+    options.add_argument("--quiet", action="store_true", help="do not print the counts")
+    args = common.parse(options)
 
     alignments = {gene: multiz.read_alignments(handle) for gene, handle in tar_members(fetch("multiz"))}
     scores = rescue.read_scores(fetch("rescue-scores"))
     genes = make_genes(alignments)
     variants = make_variants(scores, genes, alignments)
     cpd = make_cpd(variants, genes, alignments)
+    structures, backbone = make_structures(genes)
     made = {
         "genes": genes,
         "variants": variants,
         "published_effects": make_effects(scores),
         "alignment": make_alignment(genes, alignments),
         "cpd": cpd,
-        "structures": make_structures(genes),
+        "structures": structures,
+        "backbone": backbone,
     }
     for name, table in made.items():
         file, schema = tables.BUNDLED[name]
-        write(table, schema, out / file)
-        print(f"{file}: {len(table)} rows, {(out / file).stat().st_size} bytes")
+        write(table, schema, args.out / file)
+        print(f"{file}: {len(table)} rows, {(args.out / file).stat().st_size} bytes")
     if not args.quiet:
         report(scores, variants, cpd, alignments, genes)
 

@@ -50,16 +50,41 @@ def read_hub(folder: str | Path, *, metadata: str | Path | None = None) -> pd.Da
         are not finite, or `metadata` knows none of the proteins.
     """
     folder = Path(folder)
-    table = _tables(folder)
-    name = _id_column(table, folder)
-    vectors, used = _embeddings(table, folder)
-    found = table.drop(columns=[name, *used])
-    found.insert(0, "id", table[name].astype("str"))
+    found, vectors = separated(_tables(folder), folder)
     if (repeated := found["id"].duplicated()).any():
-        raise InputError(f"{folder}: {name} {found.loc[repeated, 'id'].iloc[0]!r} repeats; expected each protein once")
+        raise InputError(f"{folder}: id {found.loc[repeated, 'id'].iloc[0]!r} repeats; expected each protein once")
     if metadata is not None:
         found = _joined(found, Path(metadata))
-    return found.assign(embedding=list(_checked(vectors, found["id"], folder)))
+    return found.assign(embedding=list(vectors))
+
+
+def separated(table: pd.DataFrame, place: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Tell the embedding of a table in the hub's layout from the other columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Some or all rows of such a data set; see `read_hub`.
+    place : path
+        What messages call it.
+
+    Returns
+    -------
+    DataFrame
+        `id`, then the other columns under their own names.
+    float32 array (n, d)
+
+    Raises
+    ------
+    InputError
+        As `read_hub`.
+    """
+    place = Path(place)
+    name = _id_column(table, place)
+    vectors, used = _embeddings(table, place)
+    found = table.drop(columns=[name, *used])
+    found.insert(0, "id", table[name].astype("str"))
+    return found, _checked(vectors, found["id"], place)
 
 
 def read_fair_esm(folder: str | Path, *, layer: int | None = None, pool: str = "mean") -> pd.DataFrame:

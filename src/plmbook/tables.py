@@ -43,7 +43,7 @@ class Column:
     ----------
     name : str
     kind : str
-        The dtype that `check` gives it: `str`, `int64`, `float64`, `float32` or `bool`.
+        The dtype that `check` gives it: `str`, `int64`, `float64`, `float32`, `bool` or `bytes` (an object column).
     nullable : bool
         Whether a value may be missing: NaN for a float, `""` for a text.
     allowed : tuple of str
@@ -65,7 +65,7 @@ class Column:
     def __post_init__(self) -> None:
         if self.kind not in _EXPECTED:
             raise ValueError(f"column {self.name}: unknown kind {self.kind!r}; expected one of {', '.join(_EXPECTED)}")
-        if self.nullable and self.kind in ("int64", "bool"):
+        if self.nullable and self.kind in ("int64", "bool", "bytes"):
             raise ValueError(f"column {self.name}: {self.kind} has no missing value")
 
 
@@ -101,6 +101,7 @@ _EXPECTED = {
     "float64": "a finite number",
     "float32": "a finite number",
     "bool": "True or False",
+    "bytes": "bytes",
 }
 
 
@@ -222,6 +223,15 @@ STRUCTURES = Schema(
     ),
     key=("gene", "position"),
 )
+BACKBONE = Schema(
+    "backbone",
+    (
+        _GENE,
+        _POSITION,
+        *(Column(f"{atom}_{axis}", "float32", meaning="angstrom, to 0.01") for atom in "nco" for axis in "xyz"),
+    ),
+    key=("gene", "position"),
+)
 KEPT_STRUCTURES = Schema(
     "kept_structures",
     (
@@ -320,7 +330,10 @@ RELATIVES = Schema(
     "relatives",
     (
         Column(
-            "table", "str", allowed=("genes", "heldout", "kept_structures", "secondary_structure"), meaning="the test"
+            "table",
+            "str",
+            allowed=("genes", "heldout", "kept_structures", "landscapes", "secondary_structure"),
+            meaning="the test",
         ),
         Column("id", "str", meaning="protein of that table"),
         Column("source", "str", allowed=("general", "orthologs"), meaning="which part of the training corpus"),
@@ -445,6 +458,72 @@ SAME_CODON = Schema(
     rules=(("mutation is ref, position and alt", _mutation_is_its_parts),),
 )
 
+NAMESPACES = ("molecular_function", "biological_process", "cellular_component")
+GO_COLUMNS = ("cafa5", "symbol_experimental", "entrez_all")  # where annotations are from; never mixed
+_GO_ID = Column("go_id", "str", meaning="term of the Gene Ontology, such as GO:0005634")
+_RELATION = Column("relation", "str", allowed=("is_a", "part_of"), meaning="of the child to the parent")
+GO_SPECIES = Schema(
+    "go_species",
+    (
+        Column("species", "str", meaning="short name, as in go_proteins"),
+        Column("taxon", "int64", minimum=1, meaning="NCBI"),
+        Column("name", "str", meaning="scientific name"),
+        Column("proteome", "str", meaning="UniProt reference proteome, what the source uniprot-go takes"),
+        Column("annotations", "str", meaning="file of GOA, what the source goa takes"),
+    ),
+    key=("species",),
+)
+GO_PROTEINS = Schema(
+    "go_proteins",
+    (
+        Column("id", "str", meaning="UniProt accession"),
+        Column("species", "str", meaning="a row of go_species"),
+        Column("gene", "str", nullable=True, meaning="gene symbol; empty where the source has none"),
+        Column("cluster", "str", meaning="homology cluster, named after its first protein; never splits orthologs"),
+        Column("ortholog", "str", nullable=True, meaning="reciprocal best hit in the other species"),
+        _LENGTH,
+        _SEQUENCE,
+    ),
+    key=("id",),
+    rules=(_LENGTH_RULE,),
+)
+GO_ANNOTATIONS = Schema(
+    "go_annotations",
+    (
+        Column("id", "str", meaning="UniProt accession, a row of go_proteins"),
+        _GO_ID,
+        Column("column", "str", allowed=GO_COLUMNS, meaning="collection that the annotation is from"),
+    ),
+    key=("id", "go_id", "column"),
+)
+GO_TERMS = Schema(
+    "go_terms",
+    (
+        _GO_ID,
+        Column("name", "str", meaning="as of `release`"),
+        Column("namespace", "str", allowed=NAMESPACES, meaning="aspect of the ontology"),
+        Column("release", "str", meaning="of the Gene Ontology from which the name is"),
+        Column("in_2013", "bool", meaning="whether the relations of 2013 know the term"),
+        _COUNT("n_human", meaning="human proteins with the term in column cafa5, of the whole set"),
+        _COUNT("n_mouse", meaning="mouse proteins, likewise"),
+        _COUNT("n_human_sample", meaning="human proteins with the term in column cafa5, of go_proteins"),
+        _COUNT("n_mouse_sample", meaning="mouse proteins, likewise"),
+        Column("information_accretion", "float64", nullable=True, minimum=0, meaning="bits, by CAFA5; NaN = not given"),
+        Column("published", "bool", meaning="one of the 20 terms of the ESM2-15B embeddings study"),
+        Column("top20", "bool", meaning="one of the 20 most common of column cafa5 in the whole set"),
+    ),
+    key=("go_id",),
+)
+GO_RELATIONS = Schema(
+    "go_relations",
+    (
+        Column("child", "str", meaning="term"),
+        Column("parent", "str", meaning="term"),
+        _RELATION,
+    ),
+    key=("child", "parent", "relation"),
+)
+
 BUNDLED: dict[str, tuple[str, Schema]] = {
     "genes": ("genes.tsv", GENES),
     "variants": ("variants.parquet", VARIANTS),
@@ -453,6 +532,7 @@ BUNDLED: dict[str, tuple[str, Schema]] = {
     "cpd": ("cpd.parquet", CPD),
     "orthologs": ("orthologs.parquet", ORTHOLOGS),
     "structures": ("structures.parquet", STRUCTURES),
+    "backbone": ("backbone.parquet", BACKBONE),
     "heldout": ("heldout.tsv", HELDOUT),
     "ngram": ("ngram.parquet", NGRAM),
     "kept_structures": ("kept_structures.parquet", KEPT_STRUCTURES),
@@ -464,6 +544,11 @@ BUNDLED: dict[str, tuple[str, Schema]] = {
     "clades": ("clades.tsv", CLADES),
     "suppressors": ("suppressors.tsv", SUPPRESSORS),
     "same_codon": ("same_codon.tsv", SAME_CODON),
+    "go_species": ("go_species.tsv", GO_SPECIES),
+    "go_proteins": ("go_proteins.parquet", GO_PROTEINS),
+    "go_annotations": ("go_annotations.parquet", GO_ANNOTATIONS),
+    "go_terms": ("go_terms.tsv", GO_TERMS),
+    "go_relations": ("go_relations.tsv", GO_RELATIONS),
 }
 
 
@@ -493,8 +578,9 @@ def load(name: str) -> pd.DataFrame:
     Traceback (most recent call last):
         ...
     plmbook.errors.InputError: no bundled table 'genome'; expected one of genes, variants, published_effects, \
-alignment, cpd, orthologs, structures, heldout, ngram, kept_structures, secondary_structure, localisation, \
-relatives, landscapes, landscape_proteins, clades, suppressors, same_codon; did you mean 'genes'?
+alignment, cpd, orthologs, structures, backbone, heldout, ngram, kept_structures, secondary_structure, localisation, \
+relatives, landscapes, landscape_proteins, clades, suppressors, same_codon, go_species, go_proteins, go_annotations, \
+go_terms, go_relations; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
@@ -896,7 +982,7 @@ def _check_column(values: pd.Series, column: Column, faults: _Faults) -> pd.Seri
     if not column.nullable:
         for row in np.flatnonzero(missing):
             faults.add(row, f"column {column.name}: expected {_expected(column)}, found {_MISSING_SHOWN}")
-    convert = {"str": _as_text, "bool": _as_bool}.get(column.kind, _as_number)
+    convert = {"str": _as_text, "bool": _as_bool, "bytes": _as_bytes}.get(column.kind, _as_number)
     converted, wrong = convert(values, texts, missing, column)
     for row in np.flatnonzero(wrong & ~missing):
         faults.add(row, f"column {column.name}: expected {_expected(column)}, found {values[row]!r}")
@@ -924,6 +1010,13 @@ def _as_bool(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: 
         return values.copy(), np.zeros(len(values), bool)
     known = values.map({True: 1, False: 0, "True": 1, "False": 0}).astype("float64").to_numpy()
     return pd.Series(known == 1), np.isnan(known)
+
+
+def _as_bytes(
+    values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column
+) -> tuple[pd.Series, np.ndarray]:
+    wrong = ~values.map(lambda value: isinstance(value, bytes)).to_numpy(bool)
+    return values.astype(object).where(~wrong, b""), wrong
 
 
 def _as_number(

@@ -13,13 +13,25 @@ import pandas as pd
 
 from plmbook import paths
 from plmbook.errors import InputError, did_you_mean
-from plmbook.sources import alphafold, clinvar, gnomad, multiz, rescue, uniprot
+from plmbook.sources import alphafold, clinvar, embeddings, geneontology, gnomad, goa, multiz, rescue, uniprot
 from plmbook.sources.record import Source
 
 __all__ = ["SOURCES", "Source", "bundled", "fetch", "listing", "verify"]
 
 SOURCES: dict[str, Source] = {
-    module.SOURCE.name: module.SOURCE for module in (uniprot, clinvar, gnomad, multiz, alphafold, rescue)
+    source.name: source
+    for source in (
+        uniprot.SOURCE,
+        clinvar.SOURCE,
+        gnomad.SOURCE,
+        multiz.SOURCE,
+        alphafold.SOURCE,
+        rescue.SOURCE,
+        uniprot.PROTEOMES,
+        goa.SOURCE,
+        geneontology.SOURCE,
+        embeddings.SOURCE,
+    )
 }
 REGISTRY = "registry.txt"  # in data/: `file sha256` a line, the format of pooch
 
@@ -78,7 +90,8 @@ def fetch(name: str, accession: str | None = None) -> Path:
     name : str
         A name of `SOURCES`.
     accession : str, optional
-        UniProt accession; needed by the sources that have one file a protein.
+        UniProt accession, or what the source's `item` says; needed by the sources that have one file a protein or
+        species.
 
     Returns
     -------
@@ -98,13 +111,15 @@ def fetch(name: str, accession: str | None = None) -> Path:
     Traceback (most recent call last):
         ...
     plmbook.errors.InputError: unknown source 'clinvr'; expected one of uniprot, clinvar, gnomad, multiz, alphafold, \
-rescue-scores; did you mean 'clinvar'?
+rescue-scores, uniprot-go, goa, go, esm2-15b-embeddings; did you mean 'clinvar'?
     """
     if name not in SOURCES:
         raise InputError(f"unknown source {name!r}; expected one of {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")
     source = SOURCES[name]
+    if source.reader:
+        raise InputError(f"source {name!r} is no file: {source.reader}")
     if source.per_protein and accession is None and not os.environ.get("PLMBOOK_MIRROR"):
-        raise InputError(f"source {name!r} has one file a protein: expected a UniProt accession, such as P04637")
+        raise InputError(f"source {name!r} has more than one file: expected a {source.item}")
     if accession is not None and not source.per_protein:
         raise InputError(f"source {name!r} is one file: expected no accession, found {accession!r}")
     mirror = os.environ.get("PLMBOOK_MIRROR")

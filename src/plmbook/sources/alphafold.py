@@ -58,17 +58,9 @@ def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
     InputError
         Where positions do not run 1, 2, 3, ..., a residue is not one of the 20, or an atom is missing.
     """
-    from biotite.structure.io.pdb import PDBFile
-
-    with opened(source) as handle:
-        atoms = PDBFile.read(handle).get_structure(model=1, extra_fields=["b_factor"])
-    alpha = atoms[atoms.atom_name == "CA"]
+    atoms = _atoms(source)
+    alpha = _each_residue(atoms, "CA")
     n_residues = len(alpha)
-    if n_residues == 0 or not np.array_equal(alpha.res_id, np.arange(1, n_residues + 1)):
-        raise InputError(
-            "AlphaFold PDB: expected residues 1, 2, 3, ... each with a C-alpha, "
-            f"found {n_residues}: {alpha.res_id[:5].tolist()} ..."
-        )
     one_letter = {three.upper(): one for one, three in THREE_LETTER.items()}
     unknown = sorted(set(alpha.res_name) - set(one_letter))
     if unknown:
@@ -90,3 +82,50 @@ def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
         table[f"cb_{letter}"] = beta[:, axis].astype(np.float32)
     table["plddt"] = alpha.b_factor.astype(np.float32)
     return table
+
+
+def read_backbone(source: str | Path | TextIO) -> pd.DataFrame:
+    """Read what a cartoon needs beside the C-alpha: a row a residue.
+
+    Parameters
+    ----------
+    source : path or text handle
+        As for `read_structure`.
+
+    Returns
+    -------
+    DataFrame
+        `position` (int64, 1-based), `n_x`, `n_y`, `n_z`, `c_x`, `c_y`, `c_z`, `o_x`, `o_y`, `o_z` (float32, angstrom,
+        to the nearest 0.01).
+
+    Raises
+    ------
+    InputError
+        Where positions do not run 1, 2, 3, ... for each of the atoms N, C and O.
+    """
+    atoms = _atoms(source)
+    table = pd.DataFrame({"position": _each_residue(atoms, "N").res_id.astype(np.int64)})
+    for atom in "nco":
+        places = _each_residue(atoms, atom.upper()).coord.astype(np.float64)
+        for axis, letter in enumerate("xyz"):
+            table[f"{atom}_{letter}"] = places[:, axis].round(2).astype(np.float32)
+    return table
+
+
+def _atoms(source: str | Path | TextIO):
+    """The biotite array of the first model, with `b_factor`."""
+    from biotite.structure.io.pdb import PDBFile
+
+    with opened(source) as handle:
+        return PDBFile.read(handle).get_structure(model=1, extra_fields=["b_factor"])
+
+
+def _each_residue(atoms, name: str):
+    """The atoms of one name, one a residue, of residues 1, 2, 3, ..."""
+    found = atoms[atoms.atom_name == name]
+    if len(found) == 0 or not np.array_equal(found.res_id, np.arange(1, len(found) + 1)):
+        raise InputError(
+            f"AlphaFold PDB: expected residues 1, 2, 3, ... each with {'a C-alpha' if name == 'CA' else name}, "
+            f"found {len(found)}: {found.res_id[:5].tolist()} ..."
+        )
+    return found

@@ -34,6 +34,12 @@ class Source:
         Names of files in the source's own format that hold a part of it; accepted in a mirror instead of the whole.
     note : str
         What a person should know before using it.
+    file : str
+        Name of the downloaded file, with `{accession}`, where the last part of the URL is none.
+    item : str
+        What `{accession}` is, with an example.
+    reader : str
+        For a source that is no file: what reads it.
     """
 
     name: str
@@ -45,15 +51,18 @@ class Source:
     sha256: str | None = None
     extracts: tuple[str, ...] = ()
     note: str = ""
+    file: str = ""
+    item: str = "UniProt accession, such as P04637"
+    reader: str = ""
 
     @property
     def per_protein(self) -> bool:
-        """Whether the source has one file a protein."""
+        """Whether the source has one file a protein (or a proteome, by `item`)."""
         return "{accession}" in self.url
 
     def file_name(self, accession: str | None = None) -> str:
-        """The name of the downloaded file, which is the last part of the URL."""
-        return self.url.format(accession=accession).rsplit("/", 1)[-1]
+        """The name of the downloaded file: `file`, else the last part of the URL."""
+        return (self.file or self.url).format(accession=accession).rsplit("/", 1)[-1]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""UniProtKB: protein sequences and what their FASTA headers say."""
+"""UniProtKB: protein sequences and what their FASTA headers say; tables of proteins with their GO terms."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -20,10 +21,116 @@ SOURCE = Source(
     note="The address serves the current release; a sequence is the same while its version (SV) is the same.",
 )
 
+PROTEOMES = Source(
+    name="uniprot-go",
+    title="UniProtKB/Swiss-Prot, the reviewed entries of a reference proteome with their GO terms",
+    url="https://rest.uniprot.org/uniprotkb/stream?compressed=true&format=tsv"
+    "&fields=accession,id,gene_names,organism_id,length,sequence,go_id"
+    "&query=%28proteome%3A{accession}%29%20AND%20%28reviewed%3Atrue%29",
+    release="the current one at the time of the download",
+    licence="CC BY 4.0",
+    citation=SOURCE.citation,
+    file="uniprot-go-{accession}.tsv.gz",
+    item="UniProt proteome, such as UP000005640 (column proteome of go_species)",
+    note="No release is pinned: UniProt serves the current one under this address.",
+)
+
 HEADER = re.compile(
     r"(?P<database>sp|tr)\|(?P<accession>[A-Z0-9]+(?:-\d+)?)\|(?P<entry_name>\w+) (?P<description>.*?) "
     r"OS=(?P<organism>.*?) OX=(?P<taxon>\d+)(?: GN=(?P<gene>\S+))?(?: PE=(?P<existence>\d))?(?: SV=(?P<version>\d+))?"
 )
+
+TSV = {  # our column -> how UniProt and others call it, without case and punctuation
+    "id": ("entry", "accession", "uniprot", "uniprotid", "uniprotac", "uniprotaccession", "primaryaccession", "id"),
+    "entry_name": ("entryname", "entry_name", "uniprotkbid"),
+    "gene": ("genenames", "genenamesprimary", "gene", "genename", "genesymbol", "genes"),
+    "taxon": ("organismid", "taxon", "taxonid", "taxid", "ncbitaxonid", "taxonomyid", "organismtaxid"),
+    "length": ("length", "sequencelength"),
+    "sequence": ("sequence", "proteinsequence", "aasequence"),
+    "go_ids": ("geneontologyids", "goids", "goid", "go", "geneontology", "geneontologygo", "goterms", "goannotations",
+               "goterm", "goannotation", "geneontologyterms"),
+}  # fmt: skip
+GO_ID = re.compile(r"GO:\d{7}")
+
+
+def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
+    """Read a table of proteins that UniProt's website or its REST service exported (tab-separated).
+
+    Parameters
+    ----------
+    source : path or text handle
+        With columns such as Entry, Entry Name, Gene Names, Organism (ID), Length, Sequence, Gene Ontology IDs: as the
+        website or the service call them, case and punctuation aside.
+
+    Returns
+    -------
+    DataFrame
+        `id` (accession), `entry_name`, `gene` (the first of the names, or ""), `taxon` (int64, NCBI; 0 where absent),
+        `length` (int64, residues), `sequence`, `go_ids` (tuple of str, sorted, each once; () where none).
+
+    Raises
+    ------
+    InputError
+        If there is no column of accessions, sequences or GO ids, an accession repeats or is empty, or a length is not
+        that of its sequence.
+
+    Examples
+    --------
+    >>> import io
+    >>> text = "Entry\\tGene Names\\tOrganism (ID)\\tSequence\\tGene Ontology IDs\\n"
+    >>> text += "P04637\\tTP53 P53\\t9606\\tMEEP\\tGO:0005829; GO:0000785\\n"
+    >>> read_tsv(io.StringIO(text)).drop(columns=["taxon", "length"]).values.tolist()
+    [['P04637', '', 'TP53', 'MEEP', ('GO:0000785', 'GO:0005829')]]
+    """
+    where = getattr(source, "name", "UniProt table") if hasattr(source, "read") else source
+    with opened(source) as handle:
+        raw = pd.read_csv(handle, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+    columns = named(raw.columns)
+    for needed in ("id", "sequence", "go_ids"):
+        if needed not in columns:
+            raise InputError(f"{where}: no column for {needed}; expected {TSV[needed][0]!r} or the like, found "
+                             f"{', '.join(raw.columns[:10])}")  # fmt: skip
+    raw = pd.DataFrame({ours: raw[theirs] for ours, theirs in columns.items()})  # `id` may be theirs for another
+    ids, sequences = raw["id"], raw["sequence"]
+    if (repeated := ids.duplicated() | (ids == "")).any():
+        row = int(repeated.idxmax())
+        raise InputError(f"{where}: row {row + 1}: accession {ids[row]!r}; expected each once and none empty")
+    table = pd.DataFrame({"id": ids, "entry_name": raw.get("entry_name", "")})
+    table["gene"] = raw["gene"].str.split(r"[ ;]", regex=True).str[0] if "gene" in raw else ""
+    table["taxon"] = pd.to_numeric(raw["taxon"]).astype("int64") if "taxon" in raw else 0
+    table["length"] = sequences.str.len().astype("int64")
+    if "length" in raw and (wrong := raw["length"] != table["length"].astype(str)).any():
+        row = int(wrong.idxmax())
+        raise InputError(f"{where}: {ids[row]}: length {raw['length'][row]}, its sequence has {table['length'][row]}")
+    return table.assign(sequence=sequences, go_ids=[go_ids(cell) for cell in raw["go_ids"]])
+
+
+def named(columns: Iterable[str]) -> dict[str, str]:
+    """Our names of the columns that are there -> theirs; the first spelling of `TSV` that fits.
+
+    Examples
+    --------
+    >>> named(["Entry", "Gene Ontology (GO)", "Organism (ID)"])
+    {'id': 'Entry', 'taxon': 'Organism (ID)', 'go_ids': 'Gene Ontology (GO)'}
+    """
+    folded = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(list(columns))}
+    found = {ours: [folded[name] for name in spellings if name in folded] for ours, spellings in TSV.items()}
+    return {ours: names[0] for ours, names in found.items() if names}
+
+
+def go_ids(cell: object) -> tuple[str, ...]:
+    """The GO ids in a cell, sorted, each once: `GO:1; GO:2`, `name [GO:0005829]`, a list or a missing value.
+
+    Examples
+    --------
+    >>> go_ids("nucleus [GO:0005634]; cytosol [GO:0005829]"), go_ids(["GO:0005634"]), go_ids(None)
+    (('GO:0005634', 'GO:0005829'), ('GO:0005634',), ())
+    """
+    return tuple(sorted(set(GO_ID.findall(str(cell) if isinstance(cell, str) else " ".join(_texts(cell))))))
+
+
+def _texts(cell: object) -> list[str]:
+    return [str(each) for each in cell] if isinstance(cell, Iterable) else []
 
 
 def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:

@@ -1,0 +1,212 @@
+"""The ESM2-15B embeddings of the human and mouse proteomes, streamed: a data set that is larger than memory.
+
+Any data set in that layout is read: on the hub at a pinned commit, or a local folder of Parquet, CSV or TSV files.
+`plmbook.foreign.read_hub` reads a small one at once; both find the columns by the same rules.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from plmbook import foreign
+from plmbook.errors import InputError
+from plmbook.sources import uniprot
+from plmbook.sources.record import Source
+
+REPOSITORY = "Darkadin/ESM2_embeddings_Human_Mouse"
+SOURCE = Source(
+    name="esm2-15b-embeddings",
+    title="ESM2-15B embeddings of the human and mouse proteomes (5,120 numbers a protein)",
+    url=f"https://huggingface.co/datasets/{REPOSITORY}",
+    release="no revision is pinned: the data set was never fetched when this was written",
+    licence="see its page",
+    citation="the ESM2-15B embeddings study",
+    note="Name the commit to read: the page's history of commits lists them.",
+    reader="plmbook.sources.embeddings.batches reads it, at a revision that you name, or a local folder",
+)
+
+BATCH = 256  # proteins: 5 MB of float32 at 5,120 columns
+VECTORS, PROTEINS = "embeddings.npy", "proteins.parquet"
+
+
+def batches(
+    place: str | Path = REPOSITORY, *, revision: str | None = None, batch_size: int = BATCH
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Stream a data set of embeddings, a batch of proteins at a time.
+
+    Parameters
+    ----------
+    place : path or str
+        A local folder (or file) of `.parquet`, `.csv` or `.tsv` files, or the name of a data set on the hub
+        (`owner/name`).  An embedding is a column of lists or a column per number; see `plmbook.foreign.read_hub`.
+    revision : str, optional
+        The commit, 40 hexadecimal digits.  Needed for the hub, where a branch may change; a local folder has none.
+    batch_size : int
+        Proteins held at a time.
+
+    Yields
+    ------
+    DataFrame
+        `id` (str); `go_ids` (tuple of str) where a column of GO terms is found under any of its usual names; the
+        other columns under their own names.
+    float32 array (n, d)
+
+    Raises
+    ------
+    InputError
+        If there is nothing to read, the revision is missing, needless or no commit, an id repeats, a batch's numbers
+        are as wide as no other's or not finite, or no column names the protein or holds the embedding.
+
+    Notes
+    -----
+    Invariant: every protein comes once, in the order of the files.  Memory holds a batch and the ids.
+    """
+    files, kind = _files(place, revision)
+    seen: set[str] = set()
+    width = None
+    for table in _stream(files, kind, batch_size):
+        found, vectors = foreign.separated(table, place)
+        width = width or vectors.shape[1]
+        if vectors.shape[1] != width:
+            raise InputError(f"{place}: {found['id'].iloc[0]!r} has {vectors.shape[1]} numbers, others have {width}")
+        again = found["id"].duplicated() | found["id"].isin(seen)
+        if again.any():
+            raise InputError(f"{place}: {found.loc[again, 'id'].iloc[0]!r} repeats; expected each protein once")
+        seen.update(found["id"])
+        if column := uniprot.named(found.columns).get("go_ids"):
+            found.insert(1, "go_ids", [uniprot.go_ids(cell) for cell in found.pop(column)])
+        yield found, vectors
+
+
+def fill(
+    folder: str | Path, place: str | Path = REPOSITORY, *, revision: str | None = None, batch_size: int = BATCH
+) -> int:
+    """Copy a data set of embeddings into a folder that is read without loading it: a NumPy file and a table.
+
+    Parameters
+    ----------
+    folder : path
+        New or empty; `embeddings.npy` (float32, (n, d)) and `proteins.parquet` (a row a protein, in the same order)
+        are written to it, both or none.
+    place, revision, batch_size
+        As `batches`.
+
+    Returns
+    -------
+    int
+        Proteins.
+
+    Raises
+    ------
+    InputError
+        As `batches`; or if the folder is not empty.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: expected a new or an empty folder")
+    _files(place, revision)  # at the door: a wrong place leaves no folder
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, n = [], 0
+    partial = folder / f"{VECTORS}.part"
+    try:
+        with open(partial, "w+b") as handle:
+            for proteins, vectors in batches(place, revision=revision, batch_size=batch_size):
+                if not rows:
+                    body = _write_header(handle, (0, vectors.shape[1]))
+                rows.append(proteins)
+                n += len(vectors)
+                handle.write(np.ascontiguousarray(vectors, dtype="<f4").data)
+            if not rows:
+                raise InputError(f"{place}: no rows")
+            handle.seek(0)
+            if _write_header(handle, (n, vectors.shape[1])) != body:  # NumPy leaves room for the count to grow
+                raise RuntimeError(f"{folder / VECTORS}: the header outgrew its room")
+        pd.concat(rows, ignore_index=True).to_parquet(folder / PROTEINS, index=False)
+        os.replace(partial, folder / VECTORS)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        (folder / PROTEINS).unlink(missing_ok=True)
+        raise
+    return n
+
+
+def read(folder: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """What `fill` wrote: the table, and the embeddings as a read-only memory map, float32 (n, d)."""
+    folder = Path(folder)
+    for name in (PROTEINS, VECTORS):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name}; expected a folder that plmbook.sources.embeddings.fill wrote")
+    return pd.read_parquet(folder / PROTEINS), np.load(folder / VECTORS, mmap_mode="r")
+
+
+def _write_header(handle, shape: tuple[int, int]) -> int:
+    np.lib.format.write_array_header_1_0(handle, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return handle.tell()
+
+
+def _files(place: str | Path, revision: str | None) -> tuple[list[str], str]:
+    """The files of one format, local paths or addresses of the hub, and their suffix."""
+    local = Path(place)
+    if local.exists():
+        if revision is not None:
+            raise InputError(f"{place}: a local folder has no revision, found {revision!r}")
+        names = [str(local)] if local.is_file() else sorted(str(p) for p in local.rglob("*") if _counts(p, local))
+    else:
+        names = _on_hub(str(place), revision)
+    by_kind = {kind: [n for n in names if n.endswith((kind, f"{kind}.gz"))] for kind in (".parquet", ".csv", ".tsv")}
+    found = {kind: files for kind, files in by_kind.items() if files}
+    if len(found) != 1:
+        kinds = " and ".join(found) or "none"
+        raise InputError(f"{place}: expected .parquet, .csv or .tsv files, of one kind; found {kinds}")
+    return next((files, kind) for kind, files in found.items())
+
+
+def _counts(path: Path, folder: Path) -> bool:
+    return path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _on_hub(repository: str, revision: str | None) -> list[str]:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+        raise InputError(f"{repository}: no such folder, and not the name of a data set (owner/name)")
+    if revision is None or not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise InputError(
+            f"{repository}: revision {revision!r}; expected a commit of the hub (40 hexadecimal digits): a branch such "
+            "as main may change.  If a local folder was meant: there is none of this name"
+        )
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        names = HfApi().list_repo_files(repository, revision=revision, repo_type="dataset")
+    except (HfHubHTTPError, OSError) as error:
+        raise InputError(f"{repository} at {revision}: cannot be listed ({str(error).splitlines()[0]})") from None
+    return [f"hf://datasets/{repository}@{revision}/{name}" for name in sorted(names)]
+
+
+def _stream(files: list[str], kind: str, batch_size: int) -> Iterator[pd.DataFrame]:
+    """Rows of the files through `datasets`, which reads as many at a time as it is told."""
+    import datasets
+    import pyarrow.dataset
+
+    if kind == ".parquet":
+        # without reading ahead: a row group of 5,120 columns is large
+        plain = pyarrow.dataset.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+        rows = datasets.load_dataset(
+            "parquet",
+            data_files=files,
+            split="train",
+            streaming=True,
+            batch_size=batch_size,
+            fragment_scan_options=plain,
+        )
+    else:
+        separator = "\t" if kind == ".tsv" else ","
+        rows = datasets.load_dataset(
+            "csv", data_files=files, split="train", streaming=True, chunksize=batch_size, sep=separator
+        )
+    for table in rows.with_format("arrow").iter(batch_size=batch_size):
+        yield table.to_pandas()

@@ -1,0 +1,205 @@
+"""Annotations in GAF, proteins in UniProt's tables, and whole proteomes made of both."""
+
+import gzip
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plmbook import sources, tables
+from plmbook.errors import InputError
+from plmbook.residues import AMINO_ACIDS
+from plmbook.sources import goa, proteomes, uniprot
+
+
+def gaf_line(
+    name, term, *, qualifier="", evidence="IDA", aspect="C", database="UniProtKB", taxon="taxon:9606", ends=17
+):
+    fields = [database, name, name.lower(), qualifier, term, "PMID:1", evidence, "", aspect, "", "", "protein", taxon,
+              "20200229", "UniProt", "", ""]  # fmt: skip
+    return "\t".join(fields[:ends])
+
+
+def gaf(*lines, version="2.2"):
+    return io.StringIO("\n".join([f"!gaf-version: {version}", "!", "!date-generated: 2023-01-05", *lines]) + "\n")
+
+
+@pytest.mark.parametrize(("version", "none", "plain"), [("2.1", "NOT", ""), ("2.2", "NOT|located_in", "located_in")])
+def test_gaf_leaves_out_and_counts_the_qualifier_not(version, none, plain):
+    found = goa.read_gaf(
+        gaf(
+            gaf_line("P1", "GO:0005829", qualifier=plain),
+            gaf_line("P1", "GO:0005634", qualifier=none),
+            gaf_line("P2", "GO:0005524", qualifier="contributes_to", evidence="IEA", aspect="F", ends=15),
+            gaf_line("C1", "GO:0005829", database="ComplexPortal"),
+            gaf_line("P3", "GO:0006810", aspect="P", taxon="taxon:10090|taxon:562"),
+            gaf_line("P4", "GO:0006810", aspect="P", taxon="83333"),
+            version=version,
+        )
+    )
+    assert found.annotations.values.tolist() == [
+        ["P1", "p1", plain, "GO:0005829", "IDA", "cellular_component", 9606, "20200229"],
+        ["P2", "p2", "contributes_to", "GO:0005524", "IEA", "molecular_function", 9606, "20200229"],
+        ["P3", "p3", "", "GO:0006810", "IDA", "biological_process", 10090, "20200229"],
+        ["P4", "p4", "", "GO:0006810", "IDA", "biological_process", 83333, "20200229"],
+    ]
+    assert found.exclusions.values.tolist() == [["database ComplexPortal", 1], ["qualifier NOT", 1]]
+    assert found.header == {"gaf-version": version, "date-generated": "2023-01-05"}
+
+
+def test_gaf_by_evidence():
+    lines = [gaf_line("P1", "GO:0005829", evidence=code) for code in ("IDA", "IEA", "IEA", "ND", "TAS")]
+    found = goa.read_gaf(gaf(*lines), evidence=goa.CAFA)
+    assert found.annotations["evidence"].tolist() == ["IDA", "TAS"]
+    assert found.exclusions.values.tolist() == [["evidence IEA", 2], ["evidence ND", 1]]
+
+
+@pytest.mark.parametrize(
+    ("handle", "said"),
+    [
+        (gaf(gaf_line("P1", "GO:0005829"), version="1.0"), "expected the line !gaf-version: 2.1 or 2.2 .* found 1.0"),
+        (io.StringIO(gaf_line("P1", "GO:0005829")), "found none"),
+        (io.StringIO(""), "empty or no GAF file"),
+        (gaf(gaf_line("P1", "GO:0005829", ends=9)), "line 4: 9 fields, expected 17"),
+        (gaf(gaf_line("P1", "nucleus")), "line 4: expected an id and a GO id.*'nucleus'"),
+        (gaf(gaf_line("P1", "GO:0005829", aspect="X")), "an aspect F, P or C.*'X'"),
+        (gaf(gaf_line("P1", "GO:0005829", taxon="human")), "taxon:N.*'human'"),
+    ],
+)
+def test_gaf_refuses(handle, said):
+    with pytest.raises(InputError, match=said):
+        goa.read_gaf(handle)
+
+
+EXPORT = (
+    "Entry\tEntry Name\tGene Names\tOrganism (ID)\tLength\tSequence\tGene Ontology IDs\n"
+    'P1\tA_HUMAN\tABC "x\t9606\t3\tMKV\tGO:0005829; GO:0005634\n'
+    "P2\tB_HUMAN\t\t9606\t2\tMK\t\n"
+)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"Entry": "accession", "Entry Name": "id", "Gene Names": "gene_names", "Organism (ID)": "organism_id",
+         "Gene Ontology IDs": "go_id"},
+        {"Entry": "UniProt ID", "Gene Names": "Gene Name", "Gene Ontology IDs": "GO", "Organism (ID)": "taxid"},
+    ],
+)  # fmt: skip
+def test_uniprot_table_in_several_spellings(names):
+    text = EXPORT
+    for ours, theirs in names.items():
+        text = text.replace(ours + "\t", theirs + "\t", 1).replace(ours + "\n", theirs + "\n", 1)
+    found = uniprot.read_tsv(io.StringIO(text))
+    assert found.drop(columns="entry_name").values.tolist() == [
+        ["P1", "ABC", 9606, 3, "MKV", ("GO:0005634", "GO:0005829")],
+        ["P2", "", 9606, 2, "MK", ()],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("Sequence\t", "Seq\t", "no column for sequence; expected 'sequence'"),
+        ("\nP2\t", "\nP1\t", "row 2: accession 'P1'"),
+        ("\t3\tMKV", "\t4\tMKV", "P1: length 4, its sequence has 3"),
+    ],
+)
+def test_uniprot_table_refuses(old, new, said):
+    with pytest.raises(InputError, match=said):
+        uniprot.read_tsv(io.StringIO(EXPORT.replace(old, new, 1)))
+
+
+OBO = """format-version: 1.2
+data-version: releases/2023-01-01
+
+[Term]
+id: GO:0005575
+name: cellular_component
+namespace: cellular_component
+
+[Term]
+id: GO:0005829
+name: cytosol
+namespace: cellular_component
+alt_id: GO:0005830
+is_a: GO:0005575 ! cellular_component
+
+[Term]
+id: GO:0000005
+name: obsolete thing
+namespace: cellular_component
+is_obsolete: true
+"""
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """Three species: one protein of each is related to the others', one is not, one has no annotation that counts."""
+    rng = np.random.default_rng(0)
+    shared = "".join(rng.choice(list(AMINO_ACIDS), 120))
+    rows = tables.load("go_species")
+    yeast = ("yeast", 559292, "Saccharomyces cerevisiae", "UP000002311", "YEAST/goa_yeast")
+    species = pd.concat([rows, pd.DataFrame([yeast], columns=rows.columns)], ignore_index=True)
+    for letter, row in zip("HMY", species.itertuples(), strict=True):
+        own = "".join(rng.choice(list(AMINO_ACIDS), 100))
+        lines = ["Entry\tGene Names\tOrganism (ID)\tSequence\tGene Ontology IDs"]
+        lines += [
+            f"{letter}1\t\t{row.taxon}\t{shared[: 100 + ord(letter) % 7]}\t",
+            f"{letter}2\t\t{row.taxon}\t{own}\t",
+        ]
+        lines += [f"{letter}3\t\t{row.taxon}\t{own[::-1]}\t", f"{letter}4\t\t{row.taxon}\t{own * 6}\t"]
+        text = "\n".join(lines) + "\n"
+        (tmp_path / f"uniprot-go-{row.proteome}.tsv.gz").write_bytes(gzip.compress(text.encode()))
+        written = gaf(
+            gaf_line(f"{letter}1", "GO:0005830"), gaf_line(f"{letter}1", "GO:0005829"),
+            gaf_line(f"{letter}2", "GO:0005575"), gaf_line(f"{letter}2", "GO:0000005"),
+            gaf_line(f"{letter}2", "GO:0000007"), gaf_line(f"{letter}3", "GO:0005829", evidence="IEA"),
+            gaf_line(f"{letter}4", "GO:0005829"), gaf_line("other", "GO:0005829"),
+        ).getvalue()  # fmt: skip
+        (tmp_path / f"{row.annotations.rsplit('/')[-1]}.gaf.gz").write_bytes(gzip.compress(written.encode()))
+    (tmp_path / "go-basic.obo").write_text(OBO)
+    monkeypatch.setenv("PLMBOOK_MIRROR", str(tmp_path))
+    return species
+
+
+def test_a_third_species_is_a_row_more(mirror):
+    found = proteomes.compile_proteomes(known=mirror, longest=500, method="kmer")
+    assert found.proteins["id"].tolist() == ["H1", "H2", "M1", "M2", "Y1", "Y2"]
+    assert found.proteins["species"].tolist() == ["human"] * 2 + ["mouse"] * 2 + ["yeast"] * 2
+    assert found.proteins["cluster"].tolist() == ["H1", "H2", "H1", "M2", "H1", "Y2"]
+    assert found.annotations.values.tolist() == [
+        [f"{letter}{n}", term, "goa"] for letter in "HMY" for n, term in ((1, "GO:0005829"), (2, "GO:0005575"))
+    ]
+    yeast = found.exclusions[found.exclusions["species"] == "yeast"].drop(columns="species")
+    assert sorted(yeast.values.tolist()) == [
+        ["annotation", "evidence IEA", 1],
+        ["annotation", "no such term", 1],
+        ["annotation", "obsolete", 1],
+        ["annotation", "protein not in the table", 2],
+        ["protein", "no annotation that counts", 1],
+        ["protein", "over 500 residues", 1],
+    ]
+    assert found.releases == {"go": "releases/2023-01-01", **dict.fromkeys(("human", "mouse", "yeast"), "2023-01-05")}
+
+
+def test_the_species_of_the_bundled_table_are_the_default(mirror):
+    found = proteomes.compile_proteomes(evidence=(), method="kmer")
+    assert set(found.proteins["species"]) == {"human", "mouse"}
+    assert {"H3", "H4"} <= set(found.proteins["id"])
+    with pytest.raises(InputError, match="species 'yaest': expected one of human, mouse, yeast; did you mean 'yeast'"):
+        proteomes.compile_proteomes(["yaest"], known=mirror)
+    with pytest.raises(InputError, match="no protein has an annotation that counts"):
+        proteomes.compile_proteomes(evidence=("HDA",), method="kmer")
+
+
+def test_sources_with_a_file_a_species_say_what_they_take(monkeypatch):
+    monkeypatch.delenv("PLMBOOK_MIRROR", raising=False)
+    with pytest.raises(InputError, match="expected a UniProt proteome, such as UP000005640"):
+        sources.fetch("uniprot-go")
+    with pytest.raises(InputError, match="expected a file of GOA, such as HUMAN/goa_human"):
+        sources.fetch("goa")
+    assert sources.SOURCES["goa"].file_name("HUMAN/goa_human") == "goa_human.gaf.gz"
+    assert sources.SOURCES["uniprot-go"].file_name("UP000005640") == "uniprot-go-UP000005640.tsv.gz"
