@@ -7,6 +7,7 @@ within a turn.  Each writes its results, every raw timing among them, as soon as
     scan        the published rescue script's way against `scan.backgrounds`
     growth      cost against length and number of sequences
     precision   what bfloat16 changes in this book's own results
+    go          twenty labels of LightGBM: as one calls it, on one data set, and fast (benchmarks/go.py)
     gpu         the true architectures on a GPU, skipped where there is none (benchmarks/gpu.py)
     check       a few seconds: this machine, one model, as one line of JSON on standard output; writes nothing
 
@@ -32,7 +33,7 @@ from turns import MALLOC, Workers, once, take_turns
 
 from plmbook import models, tables
 
-PARTS = ("embedding", "scan", "growth", "precision", "gpu")
+PARTS = ("embedding", "scan", "growth", "precision", "go", "gpu")
 
 
 @dataclass(frozen=True)
@@ -344,6 +345,13 @@ def check() -> dict:
     }
 
 
+def go_part(out: Path, *, quick: bool = False) -> None:
+    """Learning twenty GO terms."""
+    import go
+
+    log(go.summary(go.run(out, quick=quick)))
+
+
 def gpu_part(out: Path, *, quick: bool = False) -> None:
     """The GPU's part, where there is a GPU."""
     import gpu
@@ -368,7 +376,8 @@ def main(argv: Iterable[str] | None = None) -> int:
     if "check" in args.parts:
         print(json.dumps(check()))
         return 0
-    runs = {"embedding": embedding, "scan": scan, "growth": growth, "precision": precision, "gpu": gpu_part}
+    runs = {"embedding": embedding, "scan": scan, "growth": growth, "precision": precision}
+    runs |= {"go": go_part, "gpu": gpu_part}
     for part in args.parts or PARTS:
         start = time.perf_counter()
         log(f"--- {part}")

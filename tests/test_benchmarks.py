@@ -16,8 +16,8 @@ from plmbook import models
 FOLDER = str(REPOSITORY / "benchmarks")
 sys.path.insert(0, FOLDER)  # as where they are run: they import each other
 try:
-    common, engine, gpu, rescue, turns, ways = map(
-        importlib.import_module, ("common", "engine", "gpu", "rescue", "turns", "ways")
+    common, engine, go, gpu, rescue, turns, ways = map(
+        importlib.import_module, ("common", "engine", "go", "gpu", "rescue", "turns", "ways")
     )
 finally:
     sys.path.remove(FOLDER)
@@ -174,6 +174,36 @@ def test_the_two_scans_agree(tmp_path):
     found = rescue.agreement(ours["scores"], published["scores"], elsewhere)
     assert found["largest_difference"] < 1e-3 and found["shared_of_50_best"] > 0.95
     assert ours["bytes"] < published["bytes"] / 5
+
+
+def test_the_part_on_go_terms_runs_and_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(FOLDER)  # the hidden states are computed in another process
+    assert engine.main(["go", "--quick", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "go.json").read_text())
+    took, judged = record["time"], record["quality"]
+    assert took["labels_timed"] == {"independent": [2, 2], "exact": [1, 1], "fast": [2, 2]}
+    assert took["exact_identical"] == took["exact_compared"] == 2  # to the last bit
+    assert all(0.02 < share < 0.31 for share in took["prevalence"])
+    own, ours = took["seconds"]["independent"], took["seconds"]["fast"]
+    ratio = sorted(sum(a) / sum(b) for a, b in zip(own, ours, strict=True))
+    assert took["times_independent"]["fast"]["low"] == pytest.approx(ratio[0], rel=1e-3)
+    assert judged["model"] == models.card("embedded").name and judged["layers"] == [6] and record["quick"]
+    means = judged["mean_auprc"]
+    assert judged["difference"]["value"] == pytest.approx(means["fast"] - means["independent"], abs=1e-4)
+    assert judged["difference"]["low"] <= judged["difference"]["high"]
+    assert len(judged["terms"]) == len(judged["auprc"]["fast"]) > 0
+    assert "2 of 2 labels identical to the last bit" in capsys.readouterr().out
+
+
+def test_layers_stand_side_by_side_and_rows_stay_in_order():
+    from plmbook import encode
+
+    sequences = ["MKTAYIAKQRQISFVK", "MKVL", "GSHMLEDPVNWCTFRQYKIA"]
+    model = models.load("embedded", device="cpu")
+    found, described = go.hidden_states("embedded", sequences, model.card.dim + 10)
+    assert described["layers"] == [model.card.layers, model.card.layers - 1]
+    last, before = (encode.embed(model, sequences, layer=layer) for layer in described["layers"])
+    assert np.allclose(found, np.concatenate([last, before[:, :10]], axis=1), atol=1e-5)
 
 
 def test_every_part_for_the_gpu_runs_and_is_kept(tmp_path, monkeypatch, capsys):

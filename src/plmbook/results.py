@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook import __version__, contacts, effects, encode, neighbours, ngram, paths, probes, tables
+from plmbook import __version__, contacts, effects, encode, neighbours, ngram, paths, probes, rescored, tables
 from plmbook.errors import InputError
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
@@ -33,6 +33,20 @@ PSEUDO_VARIANTS = 200  # pseudo-likelihood takes as many forward passes as the p
 PSEUDO_LENGTH = 210  # residues: longest gene in that sample
 SEED = 20220917  # the date of the ClinVar release
 MASKED_SHARE = 0.15
+RESCORED_VARIANTS, RESCORED_TOP = 100, 20  # whose best second sites are scored again with both positions masked
+# Well-known pathogenic variants whose best second sites are scored by pseudo-likelihood.  That takes hundreds of
+# forward passes a second site, so all but one are of genes of at most 213 residues.
+NAMED_VARIANTS = {
+    "TTR": ("L75P", "T80A", "V50M", "V142I"),
+    "VHL": ("N78S", "R167Q", "R167W", "Y98H"),
+    "TNNC1": ("A8V", "G159D"),
+    "MYL2": ("E22K", "R58Q"),
+    "MYL3": ("M149V",),
+    "TNNI3": ("K206Q", "R145G", "R186Q"),
+    "SDHD": ("D92Y", "H102L", "P81L"),
+    "TP53": ("R175H",),
+}
+NAMED_TOP = 5
 
 # Raise one of these whenever the algorithm behind the table changes its answer: shipped tables are then not used.
 VERSIONS = {
@@ -43,6 +57,9 @@ VERSIONS = {
     "contact-precision": 1,
     "secondary-structure": 1,
     "localisation-embeddings": 1,
+    "go-embeddings": 1,
+    "rescue-comasked": 1,
+    "rescue-pseudo-likelihood": 1,
 }
 CONTACT_SAMPLE = 2  # proteins whose contacts are checked, with the one or two regressions that they need
 CONTACT_TOLERANCE = 0.03  # of a share among L pairs: a near tie broken the other way moves it by 1 / L, L from 50
@@ -454,7 +471,7 @@ def read_in_training(table: str) -> set[str]:
 
     Parameters
     ----------
-    table : {"heldout", "secondary_structure", "kept_structures", "genes"}
+    table : {"heldout", "secondary_structure", "kept_structures", "genes", "landscapes"}
 
     Returns
     -------
@@ -631,12 +648,106 @@ def localisation(
     return result
 
 
+def go_embeddings(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Embeddings of the human and mouse proteins with GO terms: the last layer, a mean over residues.
+
+    Returns
+    -------
+    DataFrame
+        id (str), e0000, e0001, ... (float32, rounded to hundredths, whether shipped or computed); rows as in the
+        bundled table `go_proteins`; saved as `go_embeddings.<model>`.
+    """
+    proteins = tables.load("go_proteins")
+    names = [f"e{number:04d}" for number in range(model.card.dim)]
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        sequences = proteins.set_index("id").loc[rows["id"], "sequence"]
+        vectors = encode.embed(model, list(sequences), progress=progress and len(rows) > SAMPLE)
+        hundredths = np.rint(100 * vectors).astype(np.int32)  # int16 would turn over at 327
+        return pd.concat([rows, pd.DataFrame(hundredths, columns=names)], axis=1)
+
+    table, _ = derive(
+        "go-embeddings",
+        proteins[["id"]],
+        compute,
+        model=model,
+        inputs=[paths.data() / "go_proteins.parquet"],
+        parameters={"layer": -1, "pool": "mean", "scale": 100, "dtype": _dtype(model)},
+        version=VERSIONS["go-embeddings"],
+        values=names,
+        tolerance=1,  # hundredth: a number on the border between two
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    vectors = (table[names].to_numpy(dtype=np.float64) / 100).astype(np.float32)
+    result = pd.concat([table[["id"]], pd.DataFrame(vectors, columns=names)], axis=1)
+    save(result, f"go_embeddings.{model.name}", profile)
+    return result
+
+
+def rescores(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """The best second sites of some variants, and matched random ones, scored again; saved as `rescored.<model>`.
+
+    The scan runs live, the scores are derived tables: with both positions masked the `RESCORED_TOP` candidates of
+    `RESCORED_VARIANTS` P/LP variants drawn over the genes, by pseudo-likelihood the `NAMED_TOP` of `NAMED_VARIANTS`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `rescored.pairs`, model, way ("comasked", "pseudo-likelihood"), and those of
+        `rescored.comasked` and `rescored.pseudo_likelihood`, missing in the other way's rows.
+    """
+    sequences = tables.load("genes").set_index("gene")["sequence"]
+    variants = matching_variants()
+    drawn = rescored.drawn(variants[variants["significance"] == LABELLED[0]], n=RESCORED_VARIANTS, seed=SEED)
+    named = pd.DataFrame(
+        [(gene, text) for gene, texts in NAMED_VARIANTS.items() for text in texts], columns=["gene", "mutation"]
+    )
+    parts = []
+    for way, chosen, top, score, values, sample, times in (
+        ("comasked", drawn, RESCORED_TOP, rescored.comasked, rescored.COMASKED, SAMPLE, 1),
+        # one double mutant takes four passes a residue; the sum of as many numbers differs by more than one of them
+        ("pseudo-likelihood", named, NAMED_TOP, rescored.pseudo_likelihood, rescored.PSEUDO, 1, 5),
+    ):
+        pairs = rescored.pairs(model, sequences, chosen, top=top, seed=SEED)
+
+        def compute(rows: pd.DataFrame, score=score) -> pd.DataFrame:
+            return score(model, sequences, rows)
+
+        table, _ = derive(
+            f"rescue-{way}",
+            pairs[list(rescored.PAIR)],
+            compute,
+            model=model,
+            inputs=[paths.data() / "genes.tsv"],
+            parameters={"dtype": _dtype(model)},
+            version=VERSIONS[f"rescue-{way}"],
+            values=values,
+            tolerance=_tolerance(model) * times,
+            sample=sample,
+            profile=profile,
+            ship=_ships(model),
+            recompute=recompute,
+        )
+        parts.append(pairs.assign(model=model.name, way=way, **{name: table[name].to_numpy() for name in values}))
+    result = pd.concat(parts, ignore_index=True)
+    save(result, f"rescored.{model.name}", profile)
+    return result
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "variant effects": variant_effects,
     "held-out likelihood": heldout_likelihood,
     "contacts": contact_precision,
     "secondary structure": secondary_structure,
     "localisation": localisation,
+    "rescues": rescores,
+    "GO embeddings": go_embeddings,
 }
 
 
