@@ -40,14 +40,14 @@ APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
 # What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py readme.py store.py shards.py foreign.py rescue_store.py),$(shell find src/plmbook -name '*.py'))
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py atlas.py readme.py store.py shards.py foreign.py rescue_store.py),$(shell find src/plmbook -name '*.py'))
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
-PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/*) _config.yml
+PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/atlas.py) _config.yml
 
-.PHONY: help setup book pages check-site test results model data lab bench lint clean FORCE
+.PHONY: help setup book pages check-site test test-browser results model data lab bench lint clean FORCE
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "  PROFILE=embedded (default) | small | paper | full; JOBS=notebooks at a time; VENV=environment"
 
 setup: $(READY) $(VENDOR)  ## make .venv from requirements.lock and fetch the page scripts (needs the network, once)
@@ -61,6 +61,9 @@ check-site: $(READY)  ## check the built pages: nothing from outside, links, alt
 
 test: setup  ## run the tests
 	@$(BIN)/python -m pytest -q
+
+test-browser: setup  ## test the atlas of the built book in headless Chromium (Debian: apt-get install chromium)
+	@$(BIN)/python -m pytest -q tests/browser
 
 results: $(READY)  ## recompute every result table from the bundled inputs, and the evaluation in the cards (up to an hour)
 	@$(BIN)/plmbook results --profile $(PROFILE)
@@ -78,13 +81,13 @@ model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs
 	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the sources, see data/README.md)
-	@for script in published bundled structures tasks landscapes clades cases orthologs; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+	@for script in published bundled structures tasks landscapes clades cases orthologs go; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
 	$(BIN)/python data/make/registry.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)
 	@$(BIN)/jupyter lab
 
-bench: $(READY)  ## time the engine against its alternatives (on a quiet machine, twenty minutes; PARTS="scan growth": these alone)
+bench: $(READY)  ## time the engine against its alternatives (on a quiet machine, half an hour; PARTS="scan growth": these alone)
 	@$(BIN)/python benchmarks/engine.py $(PARTS)
 
 lint: $(READY)  ## check the style of the code
@@ -122,11 +125,15 @@ node_modules/.ready: package.json package-lock.json .npmrc | $(READY)
 	fi
 	touch $@
 
-# One file holds all of MathJax with its fonts, so that the pages work from file:// too.
+# One file holds all of MathJax with its fonts, so that the pages work from file:// too. 3Dmol and ECharts are the atlas's.
 $(VENDOR): node_modules/.ready
-	@mkdir -p book/_static/vendor/mathjax
-	cp node_modules/mathjax/es5/tex-svg-full.js node_modules/mathjax/LICENSE book/_static/vendor/mathjax/
-	touch $@
+	@mkdir -p $(addprefix $(dir $@),mathjax 3dmol echarts)
+	cd $(dir $@)
+	modules=../../../node_modules
+	cp $$modules/mathjax/es5/tex-svg-full.js $$modules/mathjax/LICENSE mathjax/
+	cp $$modules/3dmol/build/3Dmol-min.js $$modules/3dmol/build/3Dmol-min.js.LICENSE.txt $$modules/3dmol/LICENSE 3dmol/
+	cp $$modules/echarts/dist/echarts.min.js $$modules/echarts/LICENSE $$modules/echarts/NOTICE echarts/
+	touch .ready
 
 # --- the book ----------------------------------------------------------------------------------------------------------
 
@@ -144,6 +151,7 @@ book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY)
 
 # The chapter on speed reads the timings, and takes one itself.
 book/notebooks/05_how_fast.ipynb: $(wildcard benchmarks/results/*.json benchmarks/*.py)
+book/notebooks/10_population.ipynb: book/notebooks/07_rescue_contacts.ipynb  # reads the tables of its scan
 
 # The appendix reads what the other notebooks left: when it ran, how long they took, on what.
 $(APPENDIX): $(CHAPTERS)

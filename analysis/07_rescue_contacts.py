@@ -8,8 +8,10 @@
 # **Inputs**: `data/genes.tsv`, `data/variants.parquet`, `data/structures.parquet`, `data/orthologs.parquet`; the
 # weights of the models.
 #
-# **Outputs**: `results/<profile>/rescue_contacts_*.parquet`, `rescue.<model>` (the best second substitutions of each
-# variant) and `rescue_variants.<model>` (a row a variant) beside them, and the table behind each figure in `figures/`.
+# **Outputs**: `results/<profile>/rescue_contacts_*.parquet`, and beside them `rescue.<model>` (the best second
+# substitutions of each variant), `rescue_variants.<model>` (a row a variant), `rescue_maps.<model>` (the whole map of
+# each variant) and `rescue_wild_type.<model>` (what the [atlas](../atlas.md) shows), and the table behind each figure in
+# `figures/`.
 #
 # **Runtime and hardware**: about six minutes of one CPU core; every scan runs live.
 
@@ -57,7 +59,7 @@ cutoff, nearest = structure.CUTOFFS[0], structure.RANGES[0]
 # It has read the vertebrate {term}`orthologs <ortholog>` of these genes; the {term}`general model` has not, though
 # relatives of some may be among its proteins.
 # To stay within the time of the book, the general model scans **a seeded sample of at most 25 variants a gene**.
-# Of each background the best candidates and a few numbers a position are kept, and the rest is forgotten.
+# Of each background the best candidates, a few numbers a position and, in one byte a number, the map are kept.
 
 
 # %% tags=["hide-input"]
@@ -110,8 +112,8 @@ def summary(found, part):
 
 
 def scan(name, limit):
-    """Scan gene by gene; what is kept: pairs of positions, candidates, a row a variant."""
-    (members, title), kept = load(name), ([], [], [])
+    """Scan gene by gene; what is kept: pairs of positions, candidates, a row a variant, maps, the wild type."""
+    (members, title), kept = load(name), ([], [], [], [], [])
     for gene, part in drawn(limit).groupby("gene", sort=False):
         part = part.reset_index(drop=True)
         assemblies, residues = deviations.aligned(orthologs, gene, sequences[gene])
@@ -123,25 +125,26 @@ def scan(name, limit):
             structure=folds[gene],
             orthologs=residues if assemblies else None,
             top=top,
+            maps=True,
         )
-        for tables_of, table in zip(
-            kept, (pair_table(found, folds[gene]), found.candidates, summary(found, part)), strict=True
-        ):
+        saved = (found.candidates, summary(found, part), found.map_table, found.wild_type_table)
+        for tables_of, table in zip(kept, (pair_table(found, folds[gene]), *saved), strict=True):
             tables_of.append(table.assign(model=title))
     return title, *(pd.concat(each, ignore_index=True) for each in kept)
 
 
 scans = {}
 for name, limit in zip(model_names, most, strict=False):
-    title, pairs, candidates, variants = scan(name, limit)
+    title, pairs, candidates, variants, maps, wild_type = scan(name, limit)
     scans[title] = (pairs, variants, limit)
     tables.check(candidates, rescue.RESCUE, where=f"rescue.{title}")
     assert set(zip(candidates["id"], candidates["mutation"], strict=True)) == set(
         zip(variants["id"], variants["mutation"], strict=True)
     ), "a variant has no candidates"
-    if not limit:
-        results.save(candidates, f"rescue.{title}", profile)
-        results.save(variants, f"rescue_variants.{title}", profile)
+    results.save(candidates, f"rescue.{title}", profile)
+    results.save(variants, f"rescue_variants.{title}", profile)
+    results.save(maps, f"rescue_maps.{title}", profile)
+    results.save(wild_type, f"rescue_wild_type.{title}", profile)
 first = next(iter(scans))
 said = {title: "" if not limit else f" (at most {limit} variants a gene)" for title, (_, _, limit) in scans.items()}
 counts = pd.DataFrame(

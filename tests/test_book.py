@@ -115,6 +115,7 @@ class TestRun:
         assert "A small book" in (site / "book" / "intro.html").read_text(encoding="utf-8")
         assert (site / "index.html").is_file()
         assert not list(site.parent.glob("html.*"))
+        assert not (site / "_static" / "atlas").exists()  # without its page there is no atlas
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),
@@ -178,6 +179,15 @@ class TestRender:
         with pytest.raises(book.RunError, match=message):
             book.render("embedded", root=root)
         assert index.read_text(encoding="utf-8") == "the last good site"
+
+    def test_the_atlas_is_written_where_its_page_is(self, built, tmp_path):
+        root = copy_of(built, tmp_path)
+        (root / "book/atlas.md").write_text("# The atlas\n", encoding="utf-8")
+        with (root / "book/_toc.yml").open("a", encoding="utf-8") as toc:
+            toc.write("  - file: book/atlas\n")
+        site = book.render("embedded", root=root).parent
+        index = (site / "_static/atlas/data/index.js").read_text(encoding="ascii")
+        assert "results/embedded/rescue_maps" in index  # the miniature has no such chapter, and the page will say so
 
     def test_stale_source(self, built, tmp_path):
         root = copy_of(built, tmp_path)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from plmbook import cli, effects, encode, models, paths, rescue, shards
+from plmbook import cli, effects, encode, function, function_files, models, paths, rescue, shards
 from plmbook.residues import parse_mutations
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
@@ -145,6 +145,7 @@ def test_the_names_in_the_help_are_those_of_the_package():
     assert cli.TOP == rescue.TOP
     assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
     assert cli.SHARD_RESIDUES == shards.SHARD_RESIDUES
+    assert cli.LEARNERS == tuple(function.LEARNERS) and cli.GO_SPLITS == (*function_files.SPLITS, "both")
     assert set(cli.POOLS) == set(encode.POOLS) and set(cli.LONG) == set(encode.LONG)
 
 
@@ -468,7 +469,7 @@ def test_help_answers_without_heavy_imports():
     )
     found = python("-c", code, check=True)
     assert "heavy: [] 0" in found.stdout
-    for command in ("models", "data", "embed", "effects", "pretrain", "results", "book"):
+    for command in ("models", "data", "embed", "effects", "go", "pretrain", "results", "book"):
         assert f"\n  {command} " in found.stdout
 
 

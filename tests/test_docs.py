@@ -138,6 +138,37 @@ def test_paths_are_found():
     assert len(named_paths(README)) > 15
 
 
+def named_tests(markdown):
+    """The tests that a text names, each after its file: (file, test)."""
+    file, found = "", []
+    for span in re.findall(r"`(tests/\w+\.py|test_\w+)`", without_fences(markdown)):
+        if span.startswith("tests/"):
+            file = span
+        else:
+            found.append((file, span))
+    return found
+
+
+def functions_of(source):
+    """The names of the functions of a file."""
+    return {node.name for node in ast.parse(text(source)).body if isinstance(node, ast.FunctionDef)}
+
+
+def test_named_tests_are_found():
+    assert named_tests("`tests/test_a.py`: `test_x`, `test_y`;\n`tests/test_b.py`: `test_z`. `x`") == [
+        ("tests/test_a.py", "test_x"), ("tests/test_a.py", "test_y"), ("tests/test_b.py", "test_z"),
+    ]  # fmt: skip
+
+
+def test_what_we_corrected_names_tests_that_exist():
+    """Each point that says what ours does names the tests that hold it."""
+    page = text(REPOSITORY / "book/corrected.md")
+    named = named_tests(page)
+    assert [f"{file}: {name}" for file, name in named if name not in functions_of(REPOSITORY / file)] == []
+    points = [point for point in re.split(r"^## ", page, flags=re.MULTILINE) if "**Ours.**" in point]
+    assert len(points) > 5 and all(named_tests(point) or "The test above" in point for point in points)
+
+
 @pytest.mark.parametrize("name", documents())
 def test_links_between_pages_lead_to_pages(name):
     if name == "README.md":
@@ -268,7 +299,7 @@ def test_the_readme_names_models_and_strategies_that_exist():
     from plmbook.models import expand
 
     assert expand(re.findall(r"`--model (\S+)`", README))
-    assert set(re.findall(r"`plmbook ([a-z]+)", README)) <= {"models", "effects", "book", "data", "embed", "rescue"}
+    assert set(re.findall(r"`plmbook ([a-z]+)", README)) <= {"models", "effects", "book", "data", "embed", "rescue", "go"}
 
 
 # --- the numbers of the README ---------------------------------------------------------------------------

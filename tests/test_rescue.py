@@ -382,6 +382,20 @@ def test_maps_are_the_epistasis_of_the_second_sites():
     assert rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants).maps is None
 
 
+def test_maps_and_the_wild_type_as_tables():
+    variants = variants_of("R3H", "D8N")
+    found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, id="toy", maps=True)
+    maps = tables.check(found.map_table, rescue.RESCUE_MAPS, where="maps")
+    assert maps["mutation"].tolist() == ["R3H", "D8N"] and (maps["scale"].to_numpy() == found.scales).all()
+    codes = np.array([np.frombuffer(each, dtype=np.int8).reshape(-1, 20) for each in maps["epistasis"]])
+    np.testing.assert_array_equal(codes, found.maps)
+    wild = tables.check(found.wild_type_table, rescue.RESCUE_WILD_TYPE, where="wild type")
+    assert "".join(wild["ref"]) == SEQUENCE and wild["position"].tolist() == list(range(1, 11))
+    np.testing.assert_array_equal(wild[list(AMINO_ACIDS)], found.score_wild_type)
+    without = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants).map_table
+    assert without.empty and list(without.columns) == list(rescue.RESCUE_MAPS.names)
+
+
 # Several models
 
 

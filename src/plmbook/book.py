@@ -601,6 +601,8 @@ def render(profile: str, *, root: Path | None = None) -> Path:
         If a page is missing, stale or refused by the gate, if Sphinx has anything to say, or if the built site
         fails its checks. The published site stays as it was.
     """
+    from plmbook import atlas
+
     root = _root(root)
     faults = check_pages(profile, root=root)
     if faults:
@@ -628,6 +630,9 @@ def render(profile: str, *, root: Path | None = None) -> Path:
         # Sphinx warns when it reads a page, and its cache would keep the page and forget the warning.
         shutil.rmtree(work, ignore_errors=True)
         raise RunError(_sphinx_message(done.stdout, log.relative_to(root)))
+    if atlas.PAGE in toc_files(root=root):
+        written = atlas.write(built / "_static" / "atlas" / "data", profile, source=root / "results" / profile)
+        print(f"book: atlas, {written}", flush=True)
     faults = check_site(built)
     if faults:
         shutil.rmtree(work, ignore_errors=True)

@@ -22,6 +22,8 @@ from plmbook.errors import InputError
 
 ENGINES = ("local", "ray")
 POOLS = ("mean", "max", "bos", "residue")
+GO_SPLITS = ("random", "homology", "both")
+LEARNERS = ("lightgbm", "logistic", "mlp", "knn", "composition", "length", "frequency")
 LONG = ("window", "truncate", "error", "whole")
 SHARD_RESIDUES = 2**18
 TOP = 50  # candidates by each score, as `plmbook.rescue.TOP`
@@ -346,6 +348,85 @@ def embed(
         loaded = models.load(card.name, device=device, dtype=dtype)
         computed = store.write(output, loaded, proteins, **options)
     print(f"{output}: {_summary(store.manifest(output), computed, before)}")
+
+
+@app.command()
+def go(
+    embeddings: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EMBEDDINGS", help="A folder of `plmbook embed`, or a table with embeddings.", show_default=False
+        ),
+    ],
+    annotations: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="ANNOTATIONS", help="Tab-separated: id, go_id (several with ;); or GAF 2.x.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="A new folder; with --predict a file.", show_default=False),
+    ] = ...,
+    predict: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Apply the classifier that lies in this folder.", show_default=False),
+    ] = None,
+    terms: Annotated[str, typer.Option(help="How many of the commonest terms, or a file with a GO id a line.")] = "20",
+    split: Annotated[str, typer.Option(help=f"{', '.join(GO_SPLITS)}.")] = "both",
+    clusters: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tab-separated: id, cluster. Relatives share one.", show_default=False),
+    ] = None,
+    sequences: Annotated[
+        Path | None,
+        typer.Option(metavar="FASTA", help="For clusters without --clusters, and for baselines.", show_default=False),
+    ] = None,
+    obo: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The ontology, to propagate annotations.", show_default=False),
+    ] = None,
+    learner: Annotated[str, typer.Option(help=f"{', '.join(LEARNERS)}.")] = LEARNERS[0],
+    fast: Annotated[bool, typer.Option("--fast", help="LightGBM with coarser bins and fewer columns a tree.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the training and the intervals.")] = 0,
+) -> None:
+    """Learn GO terms from embeddings, beside baselines, on a random split and on one that keeps relatives together.
+
+    DIR gets the measures of each term with intervals, Fmax and Smin, predictions, thresholds, the classifier, and
+    exclusions.tsv, which names what was left out and why. The same line again gives the same bytes. With --predict DIR
+    the classifier of an earlier run is applied to EMBEDDINGS: -o OUT.tsv gets id, term, probability, predicted.
+    """
+    if predict is not None:
+        _predict_go(predict, embeddings, annotations, output)
+        return
+    if annotations is None:
+        raise InputError("ANNOTATIONS is missing: a table with the columns id and go_id (or give --predict DIR)")
+    if output.suffix in (".tsv", ".parquet"):
+        raise InputError(f"{output}: the output is a folder; name one, such as {output.stem}")
+    if terms.isdigit() and not int(terms):
+        raise InputError("--terms 0: expected a number from 1, or a file with a GO id a line")
+    from plmbook import function_files
+
+    chosen = int(terms) if terms.isdigit() else Path(terms)
+    inputs = {"clusters": clusters, "sequences": sequences, "obo": obo}
+    options = {"terms": chosen, "split": split, "learner": learner, "fast": fast, "seed": seed}
+    for line in function_files.run(embeddings, annotations, output, **inputs, **options):
+        print(line)
+
+
+def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output: Path) -> None:
+    """`plmbook go --predict`."""
+    if annotations is not None:
+        raise InputError(f"{annotations}: --predict takes embeddings alone, the terms are those of the classifier")
+    _check_output(output, (".tsv", ".parquet"), inputs=[embeddings])
+    from plmbook import function, function_files
+
+    classifier = function.load(function_files.find_classifier(folder))
+    given = function_files.read_embeddings(embeddings)
+    function_files.check_same_making(classifier, given, embeddings)
+    found = function_files.predictions(classifier, given)
+    _write_table(found, output)
+    print(f"{output}: {len(given.table):,} proteins, {len(classifier.terms)} terms, {classifier.learner}")
 
 
 @app.command()

@@ -74,6 +74,30 @@ RESCUE = Schema(
     key=("id", "mutation", "model", "position", "alt"),
 )
 
+RESCUE_MAPS = Schema(
+    "rescue_maps",
+    (
+        Column("id", "str", meaning="the protein: id of the FASTA record, or gene"),
+        Column("mutation", "str", meaning="the variant whose background is scanned"),
+        Column("model", "str", meaning="name of a model card, or the mean of an ensemble"),
+        Column("scale", "float32", minimum=0, meaning="nats of a step"),
+        Column("epistasis", "bytes", meaning="int8 (L, 20), row by row, as `quantise` writes it"),
+    ),
+    key=("id", "mutation", "model"),
+)
+
+RESCUE_WILD_TYPE = Schema(
+    "rescue_wild_type",
+    (
+        Column("id", "str", meaning="the protein: id of the FASTA record, or gene"),
+        Column("position", "int64", minimum=1, meaning="1-based"),
+        Column("ref", "str", meaning="wild-type residue there"),
+        *(Column(a, "float32", nullable=True, meaning="score_wild_type of this residue") for a in AMINO_ACIDS),
+        Column("model", "str", meaning="name of a model card, or the mean of an ensemble"),
+    ),
+    key=("id", "position", "model"),
+)
+
 BY_POSITION = (
     *("mean_epistasis", "max_epistasis", "mean_abs_epistasis"),
     *("mean_score_background", "max_score_background", "z"),
@@ -154,6 +178,23 @@ class Rescue:
             }
         ).astype({"id": "str", "mutation": "str", "model": "str"})
         return table.assign(**{name: self.by_position[name].reshape(-1) for name in BY_POSITION})
+
+    @property
+    def map_table(self) -> pd.DataFrame:
+        """A row a variant with its map, the columns of `RESCUE_MAPS`; none where the maps were not kept."""
+        kept = () if self.maps is None else zip(self.mutations, self.scales, self.maps, strict=True)
+        rows = [(self.id, mutation, self.model, scale, codes.tobytes()) for mutation, scale, codes in kept]
+        table = pd.DataFrame(rows, columns=list(RESCUE_MAPS.names))
+        return table.astype({"id": "str", "mutation": "str", "model": "str", "scale": "float32"})
+
+    @property
+    def wild_type_table(self) -> pd.DataFrame:
+        """A row a position with score_wild_type of the 20 residues, the columns of `RESCUE_WILD_TYPE`."""
+        table = pd.DataFrame(self.score_wild_type, columns=_ONE_OF_20)
+        table.insert(0, "id", self.id)
+        table.insert(1, "position", np.arange(1, len(self.sequence) + 1))
+        table.insert(2, "ref", list(self.sequence))
+        return table.assign(model=self.model).astype({"id": "str", "ref": "str", "model": "str"})
 
 
 # --- the scan --------------------------------------------------------------------------------------------
