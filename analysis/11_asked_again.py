@@ -8,7 +8,7 @@
 # Two others are dearer: mask both positions, or score the whole double mutant by its pseudo-likelihood.
 # Do the candidates that the scan puts first stand out in these as well?
 #
-# **Inputs**: `data/genes.tsv`, `data/variants.parquet`, `data/derived/<model>/rescue-*.parquet`; the weights of the models.
+# **Inputs**: `data/genes.tsv`, `data/variants.parquet`, `data/derived`; the weights of the models.
 #
 # **Outputs**: `results/<profile>/asked_again_*.parquet`, `rescored.<model>` (a row a second site) beside them, and the
 # table behind each figure in `figures/`.
