@@ -17,14 +17,17 @@
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = ["embedded", "embedded_general"]  # the first scans every variant
-most = [0, 25]  # variants of a gene that each of them scans, drawn with the seed; 0: all
+model_names = ["embedded", "embedded_general"]  # each scans every variant, but for
+most = {"embedded_general": 25}  # models that scan no more variants of a gene than this, drawn with the seed
+further = []  # classes scanned besides, for the atlas; the tests here are of P/LP and B/LB variants
 top = 50  # candidates of a variant by epistasis, and as many by score
 n = 1000  # resamples of the genes, and permutations
 seed = 20220917  # of these and of the draw: the date of the ClinVar release
 per_gene = 10  # variants of another isoform, of a gene, that are scanned at both numbers
 
 # %%
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
@@ -35,8 +38,9 @@ from plmbook.residues import AMINO_ACIDS, Mutation, parse_mutations
 sequences = tables.load("genes").set_index("gene")["sequence"]
 every = tables.load("variants")
 release = f"ClinVar {every['release'].iat[0]}"
-labelled = results.matching_variants()
-labelled = labelled[labelled["significance"].isin(results.LABELLED)].reset_index(drop=True)
+scanned = results.matching_variants()
+scanned = scanned[scanned["significance"].isin([*results.LABELLED, *further])].reset_index(drop=True)
+labelled = scanned[scanned["significance"].isin(results.LABELLED)]
 folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
 cutoff, nearest = structure.CUTOFFS[0], structure.RANGES[0]
 
@@ -70,11 +74,18 @@ def load(name):
 
 
 def drawn(limit):
-    """All labelled variants, or at most so many of a gene; in their order."""
+    """All variants, or at most so many of a gene; in their order."""
     if not limit:
-        return labelled
-    shuffled = labelled.sample(frac=1, random_state=seed)
-    return labelled.loc[sorted(shuffled.groupby("gene").head(limit).index)].reset_index(drop=True)
+        return scanned
+    shuffled = scanned.sample(frac=1, random_state=seed)
+    return scanned.loc[sorted(shuffled.groupby("gene").head(limit).index)].reset_index(drop=True)
+
+
+def of_labelled(found, part):
+    """What was found of the P/LP and B/LB variants."""
+    rows = part["significance"].isin(results.LABELLED).to_numpy()
+    by_position = {name: numbers[rows] for name, numbers in found.by_position.items()}
+    return replace(found, mutations=tuple(part["mutation"][rows]), by_position=by_position)
 
 
 def pair_table(found, fold):
@@ -127,14 +138,18 @@ def scan(name, limit):
             top=top,
             maps=True,
         )
-        saved = (found.candidates, summary(found, part), found.map_table, found.wild_type_table)
-        for tables_of, table in zip(kept, (pair_table(found, folds[gene]), *saved), strict=True):
-            tables_of.append(table.assign(model=title))
+        tested = of_labelled(found, part)
+        pairs = pair_table(tested, folds[gene]) if tested.mutations else pd.DataFrame()
+        saved = (pairs, found.candidates, summary(found, part), found.map_table, found.wild_type_table)
+        for tables_of, table in zip(kept, saved, strict=True):
+            if len(table):
+                tables_of.append(table.assign(model=title))
     return title, *(pd.concat(each, ignore_index=True) for each in kept)
 
 
 scans = {}
-for name, limit in zip(model_names, most, strict=False):
+for name in model_names:
+    limit = most.get(name, 0)
     title, pairs, candidates, variants, maps, wild_type = scan(name, limit)
     scans[title] = (pairs, variants, limit)
     tables.check(candidates, rescue.RESCUE, where=f"rescue.{title}")
@@ -370,12 +385,12 @@ Markdown(
 
 # %% tags=["hide-input"]
 pairs, variants, limit = scans[first]
-assert limit or len(variants) == len(labelled), "a background is lost"
-assert set(variants["id"]) == set(labelled["gene"]), "a gene is lost"
+assert limit or len(variants) == len(scanned), "a background is lost"
+assert set(variants["id"]) == set(scanned["gene"]), "a gene is lost"
 for title, (_, found, limit) in scans.items():
     assert not found.duplicated(["id", "mutation"]).any(), title
     if limit:
-        expected = labelled.groupby("gene").size().clip(upper=limit)
+        expected = scanned.groupby("gene").size().clip(upper=limit)
         assert found.groupby("id").size().to_dict() == expected.to_dict(), f"{title}: not the sample"
 for gene in sequences.index[sequences.str.len() <= 200]:
     for block in rescue.scores(members, sequences[gene], [()]):
