@@ -59,10 +59,10 @@ cutoff, nearest = structure.CUTOFFS[0], structure.RANGES[0]
 #
 # ## What is scanned
 #
-# The default model scans every P/LP and B/LB variant whose residue stands where ClinVar says.
-# It has read the vertebrate {term}`orthologs <ortholog>` of these genes; the {term}`general model` has not, though
-# relatives of some may be among its proteins.
-# To stay within the time of the book, the general model scans **a seeded sample of at most 25 variants a gene**.
+# Every P/LP and B/LB variant whose residue stands where ClinVar says; a model that would take too long for the book scans
+# a seeded sample of a gene's variants, and its name below says of how many.
+# Of the embedded models the default one has read the vertebrate {term}`orthologs <ortholog>` of these genes; the
+# {term}`general model` has not, though relatives of some may be among its proteins.
 # Of each background the best candidates, a few numbers a position and, in one byte a number, the map are kept.
 
 
@@ -238,7 +238,7 @@ plots.show(figure, by_gene, "07_genes", profile=profile, caption=caption)
 # The same pairs, the same matching, another value:
 #
 # - *published score*: the absolute value of the mean score on the background, without the wild type's taken off;
-# - *published |z|*: the value of the published figure, standardised over the gene's variants;
+# - *published |z|*: the value of the published figure, standardised over all scanned variants of the gene;
 # - *wild type only*: the mean |score| of the wild type at the partner, which knows no variant at all;
 # - *nearer in the chain*: the separation itself.
 #
@@ -467,4 +467,4 @@ Markdown("\n".join(texts))
 # - The default model has read the orthologs of these genes, and the general model has read relatives of some.
 # - Structures are predicted, one chain each: contacts between chains count as none.
 # - Positions with variants are where ClinVar has labels, which is not a random choice.
-# - The general model's sample has fewer positions a gene, and so fewer contacts.
+# - A sample of a gene's variants has fewer positions, and so fewer contacts.

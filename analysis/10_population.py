@@ -204,8 +204,8 @@ plots.show(figure, by_bin, "10_bins", profile=profile, caption=caption)
 # How often a residue turns into another one is partly mutation: arginine codons hold CpG sites, which mutate ten times as
 # often as others.
 # A model that has a low opinion of such substitutions anywhere goes against frequency for that reason.
-# The general model's correlation lay below 0, and then we looked, so this is exploratory: *given the kind* is the rank
-# correlation that is left at equal rank of the mean score of the same two residues over all genes.
+# We looked because the correlation of the general embedded model lay below 0, so this is exploratory: *given the kind* is
+# the rank correlation that is left at equal rank of the mean score of the same two residues over all genes.
 
 # %% tags=["hide-input"]
 scores["kind of substitution"] = scores.groupby(["name", "ref", "alt"])["score"].transform("mean")
@@ -244,8 +244,8 @@ plots.show_table(
 # what the variant costs.
 #
 # This was written down before the comparison below was made, and it was not changed after.
-# `rescue.<model>` keeps the best 50 second sites of a variant by either number.
-# So the maximum is exact for most variants, and where more than 50 are acceptable it is known between two bounds.
+# `rescue.<model>` keeps so many of the best second sites of a variant by either number.
+# The maximum is exact unless more of them are acceptable than were kept; then it is known between two bounds.
 # $R$ is the lower one; the comparison is made with the upper one and with the exact ones too, which was added when the
 # share of exact values was seen.
 
@@ -560,6 +560,7 @@ raw, left = rank.loc["rescuability", "gene only"], rank.loc["predicted cost itse
 follow = followed.set_index("statistic")
 given = follow.loc["rescuability with frequency, P/LP and B/LB, given the effect"]
 codon = verdicts.set_index(["name", "than"])
+finer = rank.loc["rescuability"].iloc[2:]  # what else was matched, more finely
 bounds = [rank.loc[each, chief.name[1]] for each in ("its upper bound", "exact values only")]
 verdict = told(
     chief,
@@ -585,8 +586,10 @@ lines = [
     + "; ".join(f"{name} {say(at.loc[(name, 'VUS')], sign=True)}" for name in names)
     + ".",
     f"- Rescuability, matched on the gene alone: {say(raw)}, p {raw['p']:.2g}, that a P/LP variant has more than a B/LB one. "
-    f"**Given the predicted effect: {say(chief)}, p {chief['p']:.2g}:** {verdict}. "
-    f"Within the same parts the predicted cost itself still differs, {say(left)}; rescuability correlates with it by "
+    f"**Given the predicted effect, as planned in {chief.name[1]}: {say(chief)}, p {chief['p']:.2g}:** {verdict}. "
+    + "".join(f"In {name}: {say(row)}, p {row['p']:.2g}. " for name, row in finer.iterrows())
+    + f"Within the same parts the predicted cost itself still differs, {say(left)}; over the gene, rescuability correlates with "
+    f"it by "
     f"{say(with_cost['rescuability'], sign=True)}, so that this "
     + told(with_cost["rescuability"], 0, "favours P/LP", "favours B/LB", "can hardly make or hide a difference")
     + ".",

@@ -33,8 +33,13 @@ from plmbook.residues import parse_mutations
 sequences = tables.load("genes").set_index("gene")["sequence"]
 variants = results.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
-loaded = [models.load(name, dtype="float32") for name in models.expand(model_names)]
-found = pd.concat([results.rescores(model, profile=profile) for model in loaded], ignore_index=True)
+found = []
+for name in models.expand(model_names):  # of an ensemble, every member by itself
+    model = models.load(name, dtype="float32")
+    found.append(results.rescores(model, profile=profile))
+    del model  # before the next is loaded
+found = pd.concat(found, ignore_index=True)
+first = found["model"].iat[0]
 places = [parse_mutations(text)[0].position for text in found["mutation"]]
 found["separation"] = (found["position"] - places).abs()
 masked, pseudo = (found[found["way"] == way] for way in ("comasked", "pseudo-likelihood"))
@@ -46,12 +51,12 @@ masked, pseudo = (found[found["way"] == way] for way in ("comasked", "pseudo-lik
 # Beside each candidate stands a random second site about as far from the variant along the chain, at a position that no
 # candidate has.
 # Where a model puts its candidates next to the variant, the nearest positions are taken, and the random sites lie a little
-# further away; so the same is asked once more of pairs at exactly the same separation only.
+# further away; so the same is asked once more within bins of separation.
 # The statistic is the chance that a candidate has the higher value than a random second site of the same variant: a mean
 # over variants, then over genes, each gene counting alike; 0.5 where the two do not differ.
 # The interval resamples genes.
-# This was fixed before the scores were computed; the comparison at the same separation was added when the separations
-# below were seen.
+# This was fixed before the scores were computed; the comparison within bins was added when the separations below were
+# seen.
 
 # %% tags=["hide-input"]
 counts = pd.DataFrame(
@@ -75,19 +80,24 @@ Markdown(
 # What all of it would cost shows why it is not asked of every second site.
 
 # %% tags=["hide-input"]
-one = found[found["model"] == loaded[0].name]
-costs = pd.concat([rescored.forwards(sequences, part).query("way == @way") for way, part in one.groupby("way", sort=False)])
-scale = len(variants[variants["significance"].isin(results.LABELLED)]) / one.groupby("way", sort=False).apply(
-    lambda part: len(part[["gene", "mutation"]].drop_duplicates())
-)
-costs["million residues"] = costs["residues"] / 1e6
-costs["all sites"] = costs["residues_all"] / 1e6
-costs["all sites, all labelled"] = costs["all sites"] * costs["way"].map(scale)
+one = found[found["model"] == first]
+labelled = variants[variants["significance"].isin(results.LABELLED)]
+costs = []
+for way, part in one.groupby("way", sort=False):
+    asked = part.drop_duplicates(["gene", "mutation"])
+    tables_of = {
+        "asked": rescored.forwards(sequences, part),
+        "every site of these variants": rescored.exhaustive(sequences, asked),
+        "every site of all labelled variants": rescored.exhaustive(sequences, labelled),
+    }
+    costs += [{"what": what} | table.set_index("way").loc[way].to_dict() | {"way": way} for what, table in tables_of.items()]
+costs = pd.DataFrame(costs)
 results.save(costs, "asked_again_costs", profile)
 plots.show_table(
-    costs[["way", "passes", "million residues", "all sites", "all sites, all labelled"]],
-    caption="Forward passes, and millions of residues read, by one model: the rows asked here; every second site of these "
-    "variants; the same, times the number of all labelled variants over that of these",
+    costs.assign(millions=costs["residues"] / 1e6)[["way", "what", "passes", "millions"]].rename(
+        columns={"millions": "residues, millions"}
+    ),
+    caption="Forward passes of one model, and the residues that it reads",
     digits=0,
 )
 
@@ -105,7 +115,8 @@ plots.show_table(
 # wild type is gone, $e_{ij}$ is high; where it takes the variant's own residue to make room for it, $e_{ij}$ is not.
 
 # %% tags=["hide-input"]
-SAME = "epistasis, same separation"
+SAME = "epistasis, matched separation"
+BINS = (2, 3, 5, 9, 17, 33, 65, 129)  # lower edges, residues
 ROWS = {
     "comasked": {
         "epistasis_comasked": "epistasis, both masked",
@@ -125,17 +136,19 @@ answers = pd.DataFrame(
         for value, name in ROWS[way].items()
     ]
 ).rename(columns={"n": "genes"})
-for model, part in masked.groupby("model", sort=False):
-    exact = matched.auroc(
-        part.assign(candidate=part["kind"] == rescored.KINDS[0]).sort_values(["gene", "mutation", "position", "alt"]),
-        value="epistasis_comasked",
+for (way, model), part in found.groupby(["way", "model"], sort=False):
+    near = matched.auroc(
+        part.assign(candidate=part["kind"] == rescored.KINDS[0], bin=np.searchsorted(BINS, part["separation"], side="right"))
+        .sort_values(["gene", "mutation", "position", "alt"]),
+        value=next(iter(ROWS[way])),
         case="candidate",
-        strata=["mutation", "separation"],
+        strata=["mutation", "bin"],
+        minimum=1,
         n=n,
         seed=seed,
     )
-    row = {"way": "comasked", "model": model, "name": SAME, "value": exact.value, "low": exact.low, "high": exact.high}
-    answers.loc[len(answers)] = row | {"genes": exact.n_genes}
+    row = {"way": way, "model": model, "name": SAME, "value": near.value, "low": near.low, "high": near.high}
+    answers.loc[len(answers)] = row | {"genes": near.n_genes}
 answers = answers.sort_values(["way", "model"], kind="stable").reset_index(drop=True)
 results.save(answers, "asked_again_agreement", profile)
 
@@ -148,7 +161,8 @@ def within(part, first, second):
 
 def forest_of(way):
     part = answers[answers["way"] == way]
-    return plots.forests(part, panel="model", axis="candidate above random", reference=0.5)
+    named = part.assign(panel=part["model"].str.replace("_t", "\n_t", n=1))
+    return plots.forests(named, panel="panel", axis="candidate above random", reference=0.5)
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, both positions masked, a panel a model"}}
@@ -167,7 +181,7 @@ for model, part in masked.groupby("model", sort=False):
     lines.append(
         f"- **{model}**: a candidate has the higher epistasis with both positions masked in "
         f"{plots.interval(row['value'], row['low'], row['high'])} of the comparisons, and in "
-        f"{plots.interval(*of.loc[SAME, ['value', 'low', 'high']])} of those at the very same separation. "
+        f"{plots.interval(*of.loc[SAME, ['value', 'low', 'high']])} of those within a bin of separation. "
         f"Among the candidates of a variant the two kinds of epistasis have a mean rank correlation of "
         f"{within(part, 'epistasis', 'epistasis_comasked'):+.2f}. "
         f"On the background a candidate scores higher than a random site in "
@@ -237,7 +251,7 @@ Markdown("\n".join(lines))
 # that makes good (*made good*; only where the variant costs something).
 
 # %% tags=["hide-input"]
-best = pseudo[(pseudo["kind"] == "candidate") & (pseudo["model"] == loaded[0].name)]
+best = pseudo[(pseudo["kind"] == "candidate") & (pseudo["model"] == first)]
 best = best.loc[best.groupby(["gene", "mutation"], sort=False)["pll_change"].idxmax()].reset_index(drop=True)
 wild = [sequences[gene][position - 1] for gene, position in zip(best["gene"], best["position"], strict=True)]
 best["second site"] = wild + best["position"].astype(str) + best["alt"]
@@ -248,7 +262,7 @@ plots.show_table(
     shown[["variant", "pll_variant", "second site", "pll_change", "pll_epistasis", "made good"]].rename(
         columns={"pll_variant": "cost", "pll_change": "change", "pll_epistasis": "epistasis"}
     ),
-    caption=f"Named variants; PLL in nats, cost: PLL of the variant less the wild type's; {loaded[0].name}",
+    caption=f"Named variants; PLL in nats, cost: PLL of the variant less the wild type's; {first}",
     digits=2,
 )
 
@@ -259,14 +273,25 @@ plots.show_table(
 wins = answers.set_index(["way", "model", "name"])
 lines = []
 for model in found["model"].unique():
-    rows = [wins.loc[("comasked", model, SAME)], wins.loc[("pseudo-likelihood", model, "epistasis of the PLL")]]
-    agree = sum(row["low"] > 0.5 for row in rows)
-    lost = (pseudo[(pseudo["model"] == model) & (pseudo["kind"] == "candidate")]["pll_change"] < 0).mean()
-    near = found.loc[(found["model"] == model) & (found["kind"] == "candidate"), "separation"].median()
+    rows = {way: wins.loc[(way, model, SAME)] for way in ROWS}
+    agree = sum(row["low"] > 0.5 for row in rows.values())
+    parts = {way: found[(found["model"] == model) & (found["way"] == way)] for way in ROWS}
+    alike = {way: within(part, "epistasis", next(iter(ROWS[way]))) for way, part in parts.items()}
+    candidates = {way: part[part["kind"] == rescored.KINDS[0]] for way, part in parts.items()}
+    lost = (candidates["pseudo-likelihood"]["pll_change"] < 0).mean()
     lines.append(
-        f"- **{model}**: {['neither other way agrees', 'one of the two other ways agrees', 'both other ways agree'][agree]} "
-        f"with the scan on which second sites gain most beside the variant. "
-        f"These are mostly next to it in the chain, half of them within {near:.0f} residues, and "
+        f"- **{model}**: within bins of separation {['neither other way tells', 'one of the two other ways tells', 'both other ways tell'][agree]} "
+        f"candidates from random second sites (co-masked {plots.interval(*rows['comasked'][['value', 'low', 'high']], digits=2)}, "
+        f"{rows['comasked']['genes']:.0f} genes; pseudo-likelihood "
+        f"{plots.interval(*rows['pseudo-likelihood'][['value', 'low', 'high']], digits=2)}, {rows['pseudo-likelihood']['genes']:.0f} genes), "
+        f"while the order among the candidates of a variant is hardly shared "
+        f"(rank correlations {alike['comasked']:+.2f} and {alike['pseudo-likelihood']:+.2f})."
+        if max(alike.values()) < 0.5
+        else f"- **{model}**: the ways share the order of the candidates, too "
+        f"(rank correlations {alike['comasked']:+.2f} and {alike['pseudo-likelihood']:+.2f})."
+    )
+    lines.append(
+        f"  Half of the candidates lie within {candidates['comasked']['separation'].median():.0f} residues of the variant, and "
         f"{lost:.0%} of those of the named variants make the protein *less* likely as a whole"
         + (": high epistasis is mostly a smaller loss, and no gain." if lost > 0.5 else ".")
     )
@@ -274,8 +299,8 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # The ways share a model.
-# That they agree says that the scan's first places are no accident of how the question was put.
-# It does not say that they are rescues; for that, see [contacts](07_rescue_contacts),
+# Where they agree, the scan's first places are no accident of how the question was put.
+# That does not say that they are rescues; for that, see [contacts](07_rescue_contacts),
 # [evolution](08_compensated_deviations) and [experiment](09_against_experiment).
 #
 # **What would falsify this reading.**
@@ -285,6 +310,7 @@ Markdown("\n".join(lines))
 # ## Limits
 #
 # - Candidates were chosen by the model that is asked again; the comparison is of ways to ask, not of models.
+#   Of an ensemble each member is asked by itself.
 # - Two masked positions are answered independently of each other: co-masking cannot show that two *particular* residues
 #   fit each other.
 # - The named variants are few, of few genes, and were chosen because they are known: their numbers are cases, and their

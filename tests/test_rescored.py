@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
-from plmbook import rescored, rescue, scan
+from plmbook import rescored, rescue
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
@@ -66,17 +66,45 @@ def test_passes_are_counted_as_they_are_run(table):
 
 def test_passes_of_every_second_site_are_counted_as_they_would_run():
     sequence = pd.Series({"A": "MKR"})
-    rows = pd.DataFrame({"gene": "A", "mutation": "K2E", "position": [1], "alt": ["L"]})
     every = [(j, a) for j in (1, 3) for a in AMINO_ACIDS if a != sequence["A"][j - 1]]
     whole = pd.DataFrame(every, columns=["position", "alt"]).assign(gene="A", mutation="K2E")
-    counted = rescored.forwards(sequence, rows).set_index("way")
+    counted = rescored.exhaustive(sequence, pd.DataFrame({"gene": ["A", "A"]})).set_index("way")
     for way in ("comasked", "pseudo-likelihood"):
         model = FakeModel(seeded)
         getattr(rescored, way.replace("-", "_"))(model, sequence, whole)
-        assert counted.loc[way, "passes_all"] == model.n_sequences
-    model = FakeModel(seeded)
-    scan.pseudo_log_likelihood(model, "MKR", [()])
-    assert model.n_sequences == 3
+        assert counted.loc[way, "passes"] == 2 * model.n_sequences
+        assert counted.loc[way, "residues"] == 2 * 3 * model.n_sequences
+
+
+def nudged(by):
+    """The same model with noise of this size, as on another processor."""
+
+    def function(sequence):
+        rng = np.random.default_rng(len(sequence) + sum(map(ord, sequence)))
+        return seeded(sequence) + by * rng.normal(size=(len(sequence), 20))
+
+    return FakeModel(function)
+
+
+def test_an_earlier_choice_stands_where_only_the_last_digits_differ(table):
+    known = table[list(rescored.PAIR)].copy()
+    again = rescored.pairs(nudged(1e-5), SEQUENCES, VARIANTS, top=TOP, seed=3, known=known)
+    pd.testing.assert_frame_equal(again[[*rescored.PAIR, "kind"]], table[[*rescored.PAIR, "kind"]])
+    assert 0 < (again["epistasis"] - table["epistasis"]).abs().max() < 1e-3
+    # two candidates whose order a near tie turned
+    for rows in ([1, 0], [0, 1]):
+        turned = known.copy()
+        turned.loc[[0, 1], ["position", "alt"]] = known.loc[rows, ["position", "alt"]].to_numpy()
+        found = rescored.pairs(FakeModel(seeded), SEQUENCES, VARIANTS, top=TOP, seed=3, known=turned)
+        assert found.equals(table)  # no tie: they are put right
+
+
+@pytest.mark.parametrize("change", [{"position": 3}, {"position": 999}, {"alt": "M", "position": 1}])
+def test_an_earlier_choice_that_is_none_is_not_taken(table, change):
+    known = table[list(rescored.PAIR)].copy()
+    for name, value in change.items():
+        known.loc[0, name] = value
+    assert rescored.pairs(FakeModel(seeded), SEQUENCES, VARIANTS, top=TOP, seed=3, known=known).equals(table)
 
 
 def test_drawing_takes_turns_among_the_genes():

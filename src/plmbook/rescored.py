@@ -14,6 +14,7 @@ from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
 KINDS = ("candidate", "random")
+TIE = 1e-3  # nats: epistasis of the same weights on another processor differs by about 1e-5
 PAIR = ("gene", "mutation", "position", "alt")
 COMASKED = ("score_comasked", "score_masked", "epistasis_comasked")
 PSEUDO = ("pll_change", "pll_variant", "pll_epistasis")
@@ -47,7 +48,15 @@ def drawn(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
     return chosen.sort_values(["gene", "mutation"]).reset_index(drop=True)
 
 
-def pairs(model, sequences: pd.Series, variants: pd.DataFrame, *, top: int, seed: int) -> pd.DataFrame:
+def pairs(
+    model,
+    sequences: pd.Series,
+    variants: pd.DataFrame,
+    *,
+    top: int,
+    seed: int,
+    known: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """The candidates of each variant and as many matched random second sites, with the scores of the scan.
 
     Parameters
@@ -62,6 +71,9 @@ def pairs(model, sequences: pd.Series, variants: pd.DataFrame, *, top: int, seed
         Candidates of a variant.
     seed : int
         Of the random ones.
+    known : DataFrame, optional
+        The columns `PAIR` of an earlier answer, in its order.  Of a variant it stands where its candidates are the best
+        but for `TIE`: on another processor the last digits differ, and near ties fall the other way.
 
     Returns
     -------
@@ -77,30 +89,53 @@ def pairs(model, sequences: pd.Series, variants: pd.DataFrame, *, top: int, seed
     unknown = sorted(set(variants["gene"]) - set(sequences.index))
     if unknown:
         raise InputError(f"no sequence of {', '.join(unknown)}")
+    earlier = {} if known is None else dict(iter(known.groupby(["gene", "mutation"])))
     found = []
     for gene, part in variants.groupby("gene", sort=False):
         parsed = [tuple(sorted(parse_mutations(text))) for text in part["mutation"]]
         for block in rescue.scores(model, sequences[gene], parsed):
             for row, which in enumerate(range(len(parsed))[block.where]):
-                table = _of_variant(
-                    gene, sequences[gene], parsed[which], block.score_background[row], block.epistasis[row], top, seed
+                mutation, epistasis = part["mutation"].iloc[which], block.epistasis[row]
+                table = earlier.get((gene, mutation))
+                if table is None or not _still_best(table, epistasis, top, sequences[gene], parsed[which]):
+                    table = _chosen(gene, sequences[gene], parsed[which], epistasis, top, seed)
+                place = _places(table)
+                found.append(
+                    pd.DataFrame(
+                        {
+                            "gene": gene,
+                            "mutation": mutation,
+                            "position": table["position"].to_numpy(dtype=np.int64),
+                            "alt": table["alt"].to_numpy(),
+                            "kind": np.repeat(KINDS, len(table) // 2),
+                            "score_background": block.score_background[row][place].astype(np.float64),
+                            "epistasis": epistasis[place].astype(np.float64),
+                        }
+                    )
                 )
-                found.append(table.assign(gene=gene, mutation=part["mutation"].iloc[which]))
-    columns = [*PAIR, "kind", "score_background", "epistasis"]
-    return pd.concat(found, ignore_index=True)[columns]
+    return pd.concat(found, ignore_index=True)
 
 
-def _of_variant(gene, sequence, variant, background, epistasis, top, seed) -> pd.DataFrame:
+def _places(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    return table["position"].to_numpy() - 1, np.array([AMINO_ACIDS.index(letter) for letter in table["alt"]])
+
+
+def _chosen(gene, sequence, variant, epistasis, top, seed) -> pd.DataFrame:
+    """Position and letter of the candidates, then of the random second sites."""
     sites = rescue.second_sites(sequence, variant)
     falling = np.argsort(np.where(sites, -epistasis, np.inf), axis=None, kind="stable")[:top]
     rows, columns = np.divmod(falling, len(AMINO_ACIDS))
     best = pd.DataFrame({"position": rows + 1, "alt": [AMINO_ACIDS[column] for column in columns]})
-    random = rescue.matched_random(sequence, variant, best, name=gene, seed=seed)
-    both = pd.concat([best.assign(kind=KINDS[0]), random.assign(kind=KINDS[1])], ignore_index=True)
-    place = both["position"].to_numpy() - 1, np.array([AMINO_ACIDS.index(letter) for letter in both["alt"]])
-    return both.assign(
-        score_background=background[place].astype(np.float64), epistasis=epistasis[place].astype(np.float64)
-    )
+    return pd.concat([best, rescue.matched_random(sequence, variant, best, name=gene, seed=seed)], ignore_index=True)
+
+
+def _still_best(table: pd.DataFrame, epistasis, top: int, sequence: str, variant) -> bool:
+    """Whether the first half of an earlier choice is the best `top` but for near ties, and all are second sites."""
+    sites = rescue.second_sites(sequence, variant)
+    if len(table) != 2 * top or table["position"].max() > len(sequence) or not sites[_places(table)].all():
+        return False
+    best = np.sort(epistasis[sites])[::-1][:top]
+    return bool((np.abs(epistasis[_places(table.head(top))] - best) <= TIE).all())
 
 
 def comasked(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
@@ -146,7 +181,7 @@ def _by_variant(rescore, model, sequences, rows) -> pd.DataFrame:
 
 
 def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the two ways cost: forward passes and residues read, for a table of second sites and for all of them.
+    """What the two ways cost for some second sites of each variant.
 
     Parameters
     ----------
@@ -158,27 +193,47 @@ def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a way ("comasked", "pseudo-likelihood"): way, passes, residues of these rows; passes_all, residues_all of
-        every second site of the same variants.  Of L residues, co-masking takes a pass a position beside the variant,
-        and one that masks it alone; a pseudo-log-likelihood takes L passes a sequence, less those that hide where two
-        sequences differ.
+        way ("comasked", "pseudo-likelihood"), passes, residues (int64): forward passes and residues read.  Of L
+        residues, co-masking takes a pass a position beside the variant, and one that masks it alone; a
+        pseudo-log-likelihood takes L passes a sequence, less those that hide where two sequences differ.
     """
-    found = {"comasked": np.zeros(4, dtype=np.int64), "pseudo-likelihood": np.zeros(4, dtype=np.int64)}
-    for (gene, _), part in rows.groupby(["gene", "mutation"], sort=False):
-        length = len(sequences[gene])
-        others = part["position"].nunique()
-        for way, passes, all_passes in (
-            ("comasked", 2 * others, 2 * (length - 1)),
-            ("pseudo-likelihood", _pseudo_passes(length, len(part), others), _pseudo_passes(length, None, length - 1)),
-        ):
-            found[way] += [passes, passes * length, all_passes, all_passes * length]
-    names = ["passes", "residues", "passes_all", "residues_all"]
-    return pd.DataFrame([{"way": way, **dict(zip(names, row, strict=True))} for way, row in found.items()])
+    variants = rows.groupby(["gene", "mutation"], sort=False)["position"].agg(["size", "nunique"]).reset_index()
+    return _cost(
+        [len(sequences[gene]) for gene in variants["gene"]],
+        [2 * n for n in variants["nunique"]],
+        [_pseudo_passes(len(sequences[gene]), n) for gene, n in zip(variants["gene"], variants["size"], strict=True)],
+    )
 
 
-def _pseudo_passes(length: int, seconds: int | None, positions: int) -> int:
-    """Distinct inputs of the wild type, the variant, and single and double mutants (None: 19 at each position)."""
-    seconds = 19 * positions if seconds is None else seconds
+def exhaustive(sequences: pd.Series, variants: pd.DataFrame) -> pd.DataFrame:
+    """What the two ways would cost for every second site of each variant.
+
+    Parameters
+    ----------
+    sequences : Series of str
+    variants : DataFrame
+        gene; a row a variant with one substitution.
+
+    Returns
+    -------
+    DataFrame
+        As `forwards`.
+    """
+    lengths = [len(sequences[gene]) for gene in variants["gene"]]
+    pseudo = [_pseudo_passes(length, 19 * (length - 1)) for length in lengths]
+    return _cost(lengths, [2 * (length - 1) for length in lengths], pseudo)
+
+
+def _cost(lengths, comasked, pseudo) -> pd.DataFrame:
+    rows = [
+        (way, sum(passes), sum(n * length for n, length in zip(passes, lengths, strict=True)))
+        for way, passes in (("comasked", comasked), ("pseudo-likelihood", pseudo))
+    ]
+    return pd.DataFrame(rows, columns=["way", "passes", "residues"])
+
+
+def _pseudo_passes(length: int, seconds: int) -> int:
+    """Distinct inputs of the wild type, the variant, and so many single and double mutants."""
     # Masked at i the variant is the wild type, and a double mutant the single one; masked at j, neither holds a second
     # site, so that all of a position's second sites are the wild type, or the variant.
     at_variant = 1 + seconds

@@ -714,7 +714,10 @@ def rescores(
         # one double mutant takes four passes a residue; the sum of as many numbers differs by more than one of them
         ("pseudo-likelihood", named, NAMED_TOP, rescored.pseudo_likelihood, rescored.PSEUDO, 1, 5),
     ):
-        pairs = rescored.pairs(model, sequences, chosen, top=top, seed=SEED)
+        place = paths.derived() / model.name / f"rescue-{way}.parquet"
+        pairs = rescored.pairs(
+            model, sequences, chosen, top=top, seed=SEED, known=None if recompute else _shipped_pairs(place)
+        )
 
         def compute(rows: pd.DataFrame, score=score) -> pd.DataFrame:
             return score(model, sequences, rows)
@@ -738,6 +741,13 @@ def rescores(
     result = pd.concat(parts, ignore_index=True)
     save(result, f"rescored.{model.name}", profile)
     return result
+
+
+def _shipped_pairs(place: Path) -> pd.DataFrame | None:
+    try:
+        return pd.read_parquet(place, columns=list(rescored.PAIR))
+    except (OSError, ValueError):  # none, or damaged, which `derive` tells
+        return None
 
 
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
