@@ -40,9 +40,9 @@ APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
 # What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py atlas.py readme.py store.py shards.py foreign.py rescue_store.py),$(shell find src/plmbook -name '*.py'))
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py atlas.py map_page.py readme.py store.py shards.py foreign.py rescue_store.py),$(shell find src/plmbook -name '*.py'))
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
-PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/atlas.py) _config.yml
+PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/atlas.py src/plmbook/map_page.py) _config.yml
 
 .PHONY: help setup book pages check-site test test-browser results model data lab bench lint clean FORCE
 

@@ -1,7 +1,9 @@
 """The atlas's shards: what is written comes back to the last bit, nothing of it is code, nothing is missing."""
 
+import base64
 import json
 import re
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -10,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeModel, seeded
-from plmbook import atlas, contacts, deviations, rescue, results, tables
+from plmbook import atlas, contacts, deviations, paths, rescue, results, tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
 FIRST, SECOND = "plmbook_a", "esm1v"
+MODELS = (FIRST, SECOND)
 GENES = ("TTR", "HNF1A")  # HNF1A has no alignment
 
 
@@ -63,7 +66,7 @@ def source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(source, tmp_path_factory):
     folder = tmp_path_factory.mktemp("site") / "data"
-    return folder, atlas.write(folder, "embedded", source=source)
+    return folder, atlas.write(folder, "embedded", models=MODELS, source=source)
 
 
 def shard(folder, name):
@@ -97,6 +100,17 @@ def test_packed_numbers_come_back(small, real, large):
     for name, values in atlas.unpack(json.loads(json.dumps(packed))).items():
         assert values.dtype == columns[name].dtype
         assert values.tobytes() == columns[name].tobytes()  # NaN and -0 too
+
+
+@given(st.binary(max_size=40))
+def test_the_stream_ends_where_the_shard_says(noise):
+    """Firefox refuses a stream with more after its end, and base 85 pads to four bytes."""
+    packed = atlas.pack({"noise": np.frombuffer(noise, np.uint8)})
+    padded = base64.b85decode(packed["data"].translate(str.maketrans(".,:", "&<>")).encode("ascii"))
+    stream = zlib.decompressobj()
+    assert stream.decompress(padded[: packed["deflated"]]) == noise
+    assert stream.eof and stream.unused_data == b""
+    assert 0 <= len(padded) - packed["deflated"] < 4
 
 
 def test_packing_refuses_what_the_page_cannot_read():
@@ -203,11 +217,26 @@ def test_every_gene_and_variant_of_the_index_has_its_shard(source, written):
     assert "9 maps of 2 genes by 2 models" in str(report)
 
 
-def test_a_map_takes_less_than_a_byte_a_number(written):
-    """Noise deflates worst; base 85 adds a quarter, and what is beside the map is small."""
+def test_a_map_takes_a_byte_a_number_and_a_quarter_for_the_letters(source, written):
+    """Noise, as here, deflates worst; what is beside the map is small."""
     folder, _ = written
-    for path in (folder / FIRST / "TTR").glob("*.js"):
-        assert path.stat().st_size < 1.25 * 20 * 147 + 1500
+    for row in table(source, "rescue_maps", FIRST).query("id == 'TTR'").itertuples():
+        n = len(row.epistasis)
+        packed = atlas.pack({"map": np.frombuffer(row.epistasis, np.int8)})
+        assert n == packed["bytes"] == 20 * 147
+        assert len(packed["data"]) < 1.25 * n + 25
+        assert (folder / FIRST / "TTR" / f"{row.mutation}.js").stat().st_size < 1.25 * n + 1500
+
+
+def test_the_index_says_how_many_candidates_are_kept(source, written, tmp_path):
+    assert shard(written[0], "index")["top"] == 5
+    rows = table(source, "rescue", FIRST)
+    of_one = (rows["id"] == "TTR") & (rows["mutation"] == rows["mutation"].iat[0])
+    for path in source.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    rows[~(of_one & (rows["rank"] == 4))].to_parquet(tmp_path / f"rescue.{FIRST}.parquet", index=False)
+    atlas.write(tmp_path / "data", "embedded", models=MODELS, source=tmp_path)
+    assert shard(tmp_path / "data", "index")["top"] == 3
 
 
 def test_classes_and_frequencies_are_clinvars_and_gnomads(written):
@@ -223,8 +252,22 @@ def test_classes_and_frequencies_are_clinvars_and_gnomads(written):
 def test_what_was_there_before_is_gone(source, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "old.js").write_text("", encoding="ascii")
-    atlas.write(tmp_path / "data", "embedded", source=source)
+    atlas.write(tmp_path / "data", "embedded", models=MODELS, source=source)
     assert not (tmp_path / "data" / "old.js").exists()
+
+
+def test_a_model_that_the_profile_dropped_is_not_shown(source, tmp_path):
+    """Its tables stay in the folder of the results."""
+    atlas.write(tmp_path, "embedded", models=[SECOND], source=source)
+    assert [model["name"] for model in shard(tmp_path, "index")["models"]] == [SECOND]
+    assert not (tmp_path / FIRST).exists()
+
+
+def test_without_names_the_models_are_those_of_the_profile(source, tmp_path):
+    """`paper` has the ensemble, which the chapter calls by its own name, and not the other model of these tables."""
+    atlas.write(tmp_path, "paper", source=source)
+    assert [model["name"] for model in shard(tmp_path, "index")["models"]] == [SECOND]
+    assert atlas.titles(["embedded"])[0].startswith("plmbook_")  # a single model by the name on its card
 
 
 # --- text that is no code ------------------------------------------------------------------------------------
@@ -249,7 +292,7 @@ def test_nan_is_no_json():
         atlas.script("toy", {"value": float("nan")})
 
 
-@pytest.mark.parametrize("name", ["../R175H", "a b", "", ".hidden", "R175H</script>", "R175H:N239Y"])
+@pytest.mark.parametrize("name", ["../R175H", "a b", ".hidden", "R175H</script>", "R175H:N239Y"])
 def test_names_that_leave_the_folder_are_refused(source, tmp_path, name):
     for path in source.iterdir():
         rows = pd.read_parquet(path)
@@ -257,8 +300,20 @@ def test_names_that_leave_the_folder_are_refused(source, tmp_path, name):
             first = rows["mutation"].iat[0]
             rows["mutation"] = rows["mutation"].where(rows["mutation"] != first, name)
         rows.to_parquet(tmp_path / path.name, index=False)
-    with pytest.raises(InputError):
-        atlas.write(tmp_path / "data", "embedded", source=tmp_path)
+    with pytest.raises(InputError, match="cannot name a file"):
+        atlas.write(tmp_path / "data", "embedded", models=MODELS, source=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "gene/", "/R175H", "gene/../R175H"])
+def test_no_part_of_a_name_is_empty_or_leads_up(tmp_path, name):
+    with pytest.raises(InputError, match="cannot name a file"):
+        atlas.write_shard(tmp_path, name, {})
+
+
+def test_the_page_names_one_set_of_browsers():
+    text = (paths.book() / "atlas.md").read_text(encoding="utf-8")
+    named = re.findall(r"Chrome ([\d.]+), Firefox ([\d.]+), Safari ([\d.]+)", text)
+    assert len(named) == 2 and len(set(named)) == 1
 
 
 # --- tables that are missing or do not fit --------------------------------------------------------------------
@@ -278,7 +333,7 @@ def test_half_a_scan_is_refused(source, tmp_path, name):
         if not path.name.startswith(f"{name}."):
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(InputError, match=f"expected {name}.{FIRST}.parquet beside rescue_maps"):
-        atlas.write(tmp_path / "data", "embedded", source=tmp_path)
+        atlas.write(tmp_path / "data", "embedded", models=MODELS, source=tmp_path)
 
 
 def changed(source, folder, name, change):
@@ -301,4 +356,4 @@ def changed(source, folder, name, change):
 def test_tables_of_two_runs_are_refused(source, tmp_path, name, change, message):
     changed(source, tmp_path, name, change)
     with pytest.raises(InputError, match=message):
-        atlas.write(tmp_path / "data", "embedded", source=tmp_path)
+        atlas.write(tmp_path / "data", "embedded", models=MODELS, source=tmp_path)

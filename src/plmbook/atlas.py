@@ -18,7 +18,7 @@ import json
 import re
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ import pandas as pd
 
 from plmbook import paths, plots, rescue, results, tables
 from plmbook.errors import InputError
+from plmbook.models.cards import expand
 from plmbook.residues import AMINO_ACIDS
 
 CALL = "plmbookAtlas.receive"
@@ -72,7 +73,9 @@ class Written(NamedTuple):
 # --- the files -------------------------------------------------------------------------------------------
 
 
-def write(folder: str | Path, profile: str, *, source: str | Path | None = None) -> Written:
+def write(
+    folder: str | Path, profile: str, *, models: Iterable[str] | None = None, source: str | Path | None = None
+) -> Written:
     """Write the shards of a profile.
 
     Parameters
@@ -80,6 +83,9 @@ def write(folder: str | Path, profile: str, *, source: str | Path | None = None)
     folder : str or Path
         Where to; what it held before is removed.
     profile : str
+    models : iterable of str, optional
+        The models as the tables call them; default: those of the profile. What other models have left in the folder of
+        the results is not shown.
     source : str or Path, optional
         The folder of the result tables; default: that of the profile.
 
@@ -90,31 +96,45 @@ def write(folder: str | Path, profile: str, *, source: str | Path | None = None)
     Raises
     ------
     InputError
-        Where the tables do not fit each other, as after half a run.
+        Where the tables do not fit each other, as after half a run, or where there is no such profile.
 
     Notes
     -----
-    A profile without any `rescue_maps.<model>` gets an index without models, which the page answers with a message.
+    A profile without any `rescue_maps.<model>` of its models gets an index without models, which the page answers
+    with a message.
     """
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
     shutil.rmtree(folder, ignore_errors=True)
-    models = [_Model(source, name) for name in scanned_models(source)]
-    genes = _genes(models)
-    _write(folder, "index", index(profile, models, genes))
+    names = titles(results.profile_models(profile)) if models is None else list(models)
+    scans = [_Model(source, name) for name in scanned_models(source, names)]
+    genes = _genes(scans)
+    write_shard(folder, "index", index(profile, scans, genes))
     n_maps, structures = 0, _structures(genes) if genes else {}
     for gene, facts in structures.items():
-        _write(folder, f"gene/{gene}", gene_shard(facts, models))
-        for model in models:
+        write_shard(folder, f"gene/{gene}", gene_shard(facts, scans))
+        for model in scans:
             for mutation, shard in variant_shards(model, gene):
-                _write(folder, f"{model.name}/{gene}/{mutation}", shard)
+                write_shard(folder, f"{model.name}/{gene}/{mutation}", shard)
                 n_maps += 1
     size = sum(path.stat().st_size for path in folder.rglob("*.js"))
-    return Written(len(models), len(genes), n_maps, size)
+    return Written(len(scans), len(genes), n_maps, size)
 
 
-def scanned_models(source: Path) -> list[str]:
-    """The models whose maps lie in a folder of results, that with the most variants first.
+def titles(names: Iterable[str]) -> list[str]:
+    """What the result tables call models: a single model by the name on its card, an ensemble by its own.
+
+    Examples
+    --------
+    >>> titles(["esm2_650M", "esm1v"])
+    ['esm2_t33_650M_UR50D', 'esm1v']
+    """
+    members = {name: expand([name]) for name in names}
+    return [each[0] if len(each) == 1 else name for name, each in members.items()]
+
+
+def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
+    """Those of the models that have maps in a folder of results, that with the most variants first.
 
     Raises
     ------
@@ -122,8 +142,10 @@ def scanned_models(source: Path) -> list[str]:
         Where another table of the same scan is missing.
     """
     found = {}
-    for path in source.glob("rescue_maps.*.parquet"):
-        name = path.name.removeprefix("rescue_maps.").removesuffix(".parquet")
+    for name in names:
+        path = source / f"rescue_maps.{name}.parquet"
+        if not path.is_file():
+            continue
         for table in ("rescue", "rescue_variants", "rescue_wild_type"):
             if not (source / f"{table}.{name}.parquet").is_file():
                 raise InputError(f"{source}: expected {table}.{name}.parquet beside {path.name}; run the chapter again")
@@ -154,7 +176,14 @@ def script(name: str, value: object) -> str:
     return f"{CALL}({text.translate(str.maketrans(_ESCAPES))});\n"
 
 
-def _write(folder: Path, name: str, value: object) -> None:
+def write_shard(folder: Path, name: str, value: object) -> None:
+    """Write `FOLDER/NAME.js`; see `script`.
+
+    Raises
+    ------
+    InputError
+        Where a part of the name has other characters than letters, digits, ".", "_" and "-".
+    """
     for part in name.split("/"):
         if not _PLAIN.fullmatch(part):
             raise InputError(f"atlas: {part!r} cannot name a file: expected letters, digits, '.', '_' and '-'")
@@ -177,7 +206,8 @@ def pack(columns: Mapping[str, np.ndarray]) -> dict[str, object]:
     Returns
     -------
     dict
-        columns: a list of [name, kind, count]; bytes: int, how many the arrays have together; data: str.
+        columns: a list of [name, kind, count]; bytes and deflated: int, how many the arrays have together, and how many
+        deflated, without what base 85 adds (browsers refuse a stream with more after its end); data: str.
 
     Examples
     --------
@@ -198,13 +228,15 @@ def pack(columns: Mapping[str, np.ndarray]) -> dict[str, object]:
         parts.append(flat.view(np.uint8).reshape(len(flat), flat.itemsize).T.tobytes())
     raw = b"".join(parts)
     deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)  # for numbers: 5 % smaller than the default
-    data = base64.b85encode(deflate.compress(raw) + deflate.flush(), pad=True).translate(_ENCODE).decode("ascii")
-    return {"columns": described, "bytes": len(raw), "data": data}
+    deflated = deflate.compress(raw) + deflate.flush()
+    data = base64.b85encode(deflated, pad=True).translate(_ENCODE).decode("ascii")
+    return {"columns": described, "bytes": len(raw), "deflated": len(deflated), "data": data}
 
 
 def unpack(packed: Mapping[str, object]) -> dict[str, np.ndarray]:
     """The arrays behind `pack`, each of one dimension."""
-    raw = zlib.decompressobj().decompress(base64.b85decode(packed["data"].encode("ascii").translate(_DECODE)))
+    padded = base64.b85decode(packed["data"].encode("ascii").translate(_DECODE))
+    raw = zlib.decompress(padded[: packed["deflated"]])
     found, start = {}, 0
     for name, kind, count in packed["columns"]:
         size = np.dtype(KINDS[kind]).itemsize
@@ -236,9 +268,22 @@ class _Model:
     def n_variants(self) -> int:
         return sum(map(len, self.maps.values()))
 
+    @property
+    def top(self) -> int:
+        """How many of the best candidates by epistasis, and by score, are kept of every variant at least."""
+        ranks = ("rank", "rank_background")
+        return min((_unbroken(rows, rank) for rows in self.candidates.values() for rank in ranks), default=0)
+
     def wild_type(self, gene: str) -> np.ndarray:
         """float32 (L, 20)"""
         return self.wild[gene].sort_values("position")[list(AMINO_ACIDS)].to_numpy(np.float32)
+
+
+def _unbroken(candidates: pd.DataFrame, rank: str) -> int:
+    """How many of the best every variant has at least, without a gap; equals share the better rank."""
+    ordered = candidates.sort_values(["mutation", rank])
+    there = ordered[rank] <= ordered.groupby("mutation").cumcount() + 1
+    return int(there.groupby(ordered["mutation"]).cummin().groupby(ordered["mutation"]).sum().min())
 
 
 def _genes(models: list[_Model]) -> list[str]:
@@ -252,7 +297,8 @@ def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, obj
     -------
     dict
         profile, residues (the order of the columns), release (date of ClinVar), classes (their names), missing (the
-        tables that a profile without models lacks), models: name, label, variants (int); genes: gene, uniprot, length,
+        tables that a profile without models lacks), top (of every variant so many of the best candidates by epistasis
+        and as many by score are there), models: name, label, variants (int); genes: gene, uniprot, length,
         and by variant mutations, classes (int), frequencies (gnomAD, None where absent), best: by model the epistasis
         of the best second substitution, None where the model did not scan the variant.
     """
@@ -265,6 +311,7 @@ def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, obj
         "residues": AMINO_ACIDS,
         "classes": list(tables.SIGNIFICANCES),
         "missing": "" if models else f"results/{profile}/rescue_maps.<model>.parquet",
+        "top": min((model.top for model in models), default=0),
         "models": [{"name": m.name, "label": plots.label(m.name), "variants": m.n_variants} for m in models],
         "genes": [
             {"gene": gene, "uniprot": proteins["uniprot"][gene], "length": int(proteins["length"][gene])}

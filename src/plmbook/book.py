@@ -601,7 +601,7 @@ def render(profile: str, *, root: Path | None = None) -> Path:
         If a page is missing, stale or refused by the gate, if Sphinx has anything to say, or if the built site
         fails its checks. The published site stays as it was.
     """
-    from plmbook import atlas
+    from plmbook import atlas, map_page
 
     root = _root(root)
     faults = check_pages(profile, root=root)
@@ -633,6 +633,9 @@ def render(profile: str, *, root: Path | None = None) -> Path:
     if atlas.PAGE in toc_files(root=root):
         written = atlas.write(built / "_static" / "atlas" / "data", profile, source=root / "results" / profile)
         print(f"book: atlas, {written}", flush=True)
+    if map_page.PAGE in toc_files(root=root):
+        written = map_page.write(built / "_static" / "atlas" / "data", profile, source=root / "results" / profile)
+        print(f"book: map of proteins, {written}", flush=True)
     faults = check_site(built)
     if faults:
         shutil.rmtree(work, ignore_errors=True)

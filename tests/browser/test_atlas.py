@@ -1,110 +1,25 @@
-"""The atlas of the built book in headless Chromium, from a folder and from a web server, as readers use it.
+"""The rescue atlas of the built book in headless Chromium, from a folder and from a web server, as readers use it."""
 
-`make test-browser` runs these tests; `make test` does not, because they need a built book and a browser.
-PLMBOOK_SITE names another built site than `book/_build/html`.
-"""
-
-import http.server
 import io
 import json
-import os
 import re
 import shutil
-import threading
-from functools import partial
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from plmbook import paths, rescue, tables
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources import alphafold
 
-SITE = Path(os.environ.get("PLMBOOK_SITE", paths.book() / "_build" / "html")).resolve()
+PAGE = "atlas"
 GENE, VARIANT = "TP53", "R175H"
-DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PHONE = {"width": 390, "height": 844}
 PATIENCE = 60_000  # milliseconds: software rendering on two busy cores is slow
-
-
-def chromium():
-    """Debian's browser; the one that playwright would download is not needed."""
-    for name in ("chromium", "chromium-browser"):
-        if shutil.which(name):
-            return shutil.which(name)
-    pytest.fail("no chromium on this machine: apt-get install chromium")
-
-
-@pytest.fixture(scope="session")
-def site():
-    if not (SITE / "book" / "atlas.html").is_file():
-        pytest.fail(f"{SITE}: expected a built book with the page book/atlas.html; run: make book")
-    return SITE
-
-
-@pytest.fixture(scope="session")
-def browser():
-    software = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium(), args=software)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="session")
-def server(site):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            if self.path == "/favicon.ico":  # browsers ask a server for it, whatever the page says
-                self.send_response(204)
-                return self.end_headers()
-            super().do_GET()
-
-        def log_message(self, *arguments):
-            pass
-
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{found.server_port}"
-    found.shutdown()
-
-
-@pytest.fixture(params=["file", "http"])
-def base(request, site):
-    return site.as_uri() if request.param == "file" else request.getfixturevalue("server")
-
-
-@pytest.fixture
-def visit(browser, base):
-    """Open the page; at the end nothing was asked of another place, and nothing went wrong in the console."""
-    contexts, faults = [], []
-
-    def watch(page):
-        page.set_default_timeout(PATIENCE)
-        allowed = (f"{base}/", "data:", "blob:")
-        page.on("request", lambda r: None if r.url.startswith(allowed) else faults.append(f"asks for {r.url}"))
-        page.on("requestfailed", lambda r: faults.append(f"{r.url}: {r.failure}"))
-        page.on("response", lambda r: faults.append(f"{r.url}: {r.status}") if r.status >= 400 else None)
-        page.on("console", lambda m: faults.append(f"console: {m.text}") if m.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
-
-    def opened(query="", *, viewport=DESKTOP, **options):
-        context = browser.new_context(viewport=viewport, accept_downloads=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        watch(page)
-        page.goto(f"{base}/book/atlas.html{query}")
-        settled(page)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
 
 
 def settled(page):
@@ -168,6 +83,7 @@ def test_choose_a_variant_and_see_its_map_and_structure(visit, site):
     settled(page)
     expect(part(page, "name")).to_have_text(f"{GENE} {VARIANT}")
     expect(part(page, "status")).to_contain_text(f"{GENE} {VARIANT} by {model_of(site)}")
+    expect(part(page, "stuck")).to_have_count(0)
     assert choice(page).items() >= {"gene": GENE, "variant": VARIANT, "model": model_of(site)}.items()
     assert n_colours(picture(part(page, "map"))) > 30
     assert n_colours(picture(part(page, "structure"))) > 10
@@ -203,6 +119,8 @@ def test_a_link_shows_the_same_to_another_reader(visit, site):
         ("?gene=NOGENE1", "There is no gene “NOGENE1” in this atlas"),
         (f"?gene={GENE}&variant=Q0X", f"The variant “Q0X” of {GENE} was not scanned"),
         (f"?gene={GENE}&variant={VARIANT}&model=gpt", "There is no model “gpt” in this atlas"),
+        (f"?gene={GENE}&variant={VARIANT}&view=constructor", "There is no view “constructor”"),
+        (f"?gene={GENE}&variant={VARIANT}&colour=toString", "There is no colour “toString”"),
         ("?gene=<img src=x onerror=alert(1)>", "There is no gene “<img src=x onerror=alert(1)>”"),
     ],
 )
@@ -225,6 +143,190 @@ def test_every_model_has_a_map(visit, site):
         page = visit(f"?gene={gene['gene']}&variant={mutation}&model={model['name']}")
         expect(part(page, "status")).to_contain_text(f"{mutation} by {model['name']}")
         assert n_colours(picture(part(page, "map"))) > 10
+
+
+def test_next_and_previous_stay_with_the_model(visit, site):
+    """Of the scans the sparsest: between its variants lie others, which another model scanned."""
+    scans = [
+        (gene["gene"], model, [m for m, value in zip(gene["mutations"], best, strict=True) if value is not None])
+        for gene in index(site)["genes"]
+        for model, best in gene["best"].items()
+    ]
+    total = {gene["gene"]: len(gene["mutations"]) for gene in index(site)["genes"]}
+    gene, model, mutations = min((scan for scan in scans if len(scan[2]) > 2), key=lambda s: len(s[2]) / total[s[0]])
+    page = visit(f"?gene={gene}&model={model}")  # without a variant: the model's first
+    expect(part(page, "previous")).to_be_disabled()
+    for name, k in [(None, 0), ("next", 1), ("next", 2), ("previous", 1)]:
+        if name:
+            part(page, name).click()
+            settled(page)
+            assert (choice(page)["variant"], choice(page)["model"]) == (mutations[k], model)
+        expect(part(page, "name")).to_have_text(f"{gene} {mutations[k]}")
+        expect(part(page, "model")).to_have_value(model)
+    part(page, "variant").select_option(mutations[-1])
+    settled(page)
+    expect(part(page, "next")).to_be_disabled()
+
+
+def test_the_page_counts_what_was_scanned(visit, site):
+    page = visit(f"?gene={GENE}&variant={VARIANT}")
+    known = index(site)
+    groups = [known["classes"][k] for gene in known["genes"] for k in gene["classes"]]
+    counted = [f"{groups.count(name):,} {name}" for name in known["classes"] if name in groups]
+    expect(page.locator("#atlas-scanned")).to_have_text(f"{', '.join(counted)} variants of {len(known['genes'])} genes")
+    model = model_of(site)
+    ranks = result(site, "rescue", model).query("id == @GENE and mutation == @VARIANT")
+    best = ranks[ranks["rank"] <= known["top"]]
+    assert len(best) == known["top"] and len(ranks) <= 2 * known["top"]
+    expect(page.locator("#atlas-top")).to_have_text(f"best {known['top']}")
+
+
+# --- while files are on their way --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(browser, server):
+    """The page with R175H, from a server whose shards a test keeps back, cuts or loses."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server}/book/{PAGE}.html?gene={GENE}&variant={VARIANT}")
+    settled(page)
+    yield page
+    context.close()
+
+
+def others(site):
+    """Two genes beside that of these tests."""
+    return [each["gene"] for each in index(site)["genes"] if each["gene"] != GENE][:2]
+
+
+def kept_back(page, gene):
+    """The requests for the maps of a gene, which wait for `continue_`, `abort` or `fulfill`."""
+    routes = []
+    page.route(re.compile(rf"/data/[^/]+/{gene}/[^/]+\.js$"), lambda route: routes.append(route))
+    return routes
+
+
+def choose_gene(page, gene, routes=None):
+    """Choose; where its requests are kept back, wait for the first."""
+    part(page, "gene").select_option(gene)
+    for _ in range(PATIENCE // 50):
+        if routes is None or routes:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"the page does not ask for {gene}")
+
+
+def agree(page, site):
+    """The address, the heading, the table and the file are of one choice."""
+    asked = choice(page)
+    name = f"{asked['gene']} {asked['variant']}"
+    expect(part(page, "name")).to_have_text(name)
+    expect(part(page, "caption")).to_have_text(f"Candidates for {name}, {asked['model']}")
+    expect(part(page, "status")).to_contain_text(f"{name} by {asked['model']}: ")
+    shown = part(page, "rows").locator("button").all_inner_texts()
+    file, found = downloaded(page, "csv-candidates")
+    assert file == f"candidates_{asked['gene']}_{asked['variant']}_{asked['model']}.csv"
+    for column, value in {"id": asked["gene"], "mutation": asked["variant"], "model": asked["model"]}.items():
+        assert set(found[column]) == {value}
+    names = found["ref"] + found["position"].astype(str) + found["alt"]
+    assert shown == names[: len(shown)].tolist()
+    expected = result(site, "rescue", asked["model"])
+    expected = expected[(expected["id"] == asked["gene"]) & (expected["mutation"] == asked["variant"])]
+    np.testing.assert_allclose(found["epistasis"], expected["epistasis"], rtol=1e-6)
+
+
+def test_while_a_map_loads_the_page_is_that_of_the_one_before(slow, site):
+    other = others(site)[0]
+    routes = kept_back(slow, other)
+    choose_gene(slow, other, routes)
+    assert choice(slow)["gene"] == other
+    slow.evaluate("document.documentElement.dataset.theme = 'dark'")  # draws again
+    slow.wait_for_timeout(500)
+    part(slow, "more").click()  # and the table
+    said = f"{GENE} {VARIANT}"
+    expect(part(slow, "name")).to_have_text(said)
+    expect(part(slow, "status")).to_contain_text(f"{said} by {model_of(site)}: ")
+    expect(part(slow, "caption")).to_have_text(f"Candidates for {said}, {model_of(site)}")
+    for name in ("csv-candidates", "csv-map"):
+        expect(part(slow, name)).to_be_disabled()
+    part(slow, "rows").locator("button").nth(2).click()  # would choose a substitution of what is gone
+    assert "at" not in choice(slow)
+    routes[0].continue_()
+    settled(slow)
+    assert choice(slow)["gene"] == other
+    agree(slow, site)
+
+
+def test_the_last_of_several_choices_counts(slow, site):
+    """Whichever file comes first."""
+    first, second = others(site)
+    early, late = kept_back(slow, first), kept_back(slow, second)
+    choose_gene(slow, first, early)
+    choose_gene(slow, second, late)
+    early[0].continue_()
+    slow.wait_for_timeout(1000)
+    assert slow.locator("#atlas").get_attribute("aria-busy") == "true"  # the second is still under way
+    expect(part(slow, "name")).to_have_text(f"{GENE} {VARIANT}")
+    late[0].continue_()
+    settled(slow)
+    assert choice(slow)["gene"] == second
+    agree(slow, site)
+
+
+def test_what_fails_after_another_choice_is_no_fault_of_that(slow, site):
+    first, second = others(site)
+    early = kept_back(slow, first)
+    choose_gene(slow, first, early)
+    choose_gene(slow, second)
+    settled(slow)
+    early[0].abort()
+    slow.wait_for_timeout(1000)
+    expect(part(slow, "notice")).to_be_hidden()
+    expect(part(slow, "panels")).to_be_visible()
+    agree(slow, site)
+
+
+@pytest.mark.parametrize("kind", ["cut", "another page"])
+def test_a_damaged_file_is_named_and_asked_for_again(slow, site, kind):
+    other = others(site)[0]
+    routes = kept_back(slow, other)
+    choose_gene(slow, other, routes)
+    if kind == "cut":
+        text = routes[0].fetch().text()
+        routes[0].fulfill(body=text[: len(text) // 2], content_type="text/javascript")
+    else:
+        routes[0].fulfill(body="<!doctype html><title>Not here</title>", content_type="text/html")
+    expect(part(slow, "notice")).to_contain_text("of the atlas is damaged", timeout=10_000)
+    settled(slow)
+    expect(part(slow, "panels")).to_be_hidden()
+    slow.unroute_all()
+    choose_gene(slow, GENE)
+    settled(slow)
+    choose_gene(slow, other)
+    settled(slow)
+    expect(part(slow, "notice")).to_be_hidden()
+    agree(slow, site)
+
+
+def test_the_browser_gets_the_stream_and_nothing_after_it(slow):
+    """Firefox refuses the bytes that base 85 pads with; what is handed over is a Blob."""
+    found = slow.evaluate(
+        """async (name) => {
+          const { numbers, wild_type } = await plmbookAtlas.load(`gene/${name}`);
+          const given = [];
+          const Plain = Blob;
+          window.Blob = class extends Plain { constructor(...all) { super(...all); given.push(this.size); } };
+          const packed = [numbers, ...Object.values(wild_type)];
+          for (const each of packed) await plmbookAtlas.unpack(each);
+          window.Blob = Plain;
+          return { given, expected: packed.map((each) => each.deflated) };
+        }""",
+        GENE,
+    )
+    assert found["given"] == found["expected"]
+    assert any(size % 4 for size in found["expected"])  # so that there is something to leave out
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------
@@ -406,6 +508,40 @@ def test_the_dark_theme_is_dark(visit):
     assert np.median(picture(part(page, "map"))) > 128
 
 
+def luminance(colour):
+    """Of a CSS colour such as rgb(1, 2, 3); WCAG 2.2."""
+    parts = np.array(re.findall(r"[\d.]+", colour)[:3], dtype=float) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(one, other):
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_and_focus_stand_out(visit, site, theme):
+    """WCAG 2.2: text 4.5 to 1, and what marks the focus 3 to 1."""
+    page = visit(f"?gene={GENE}&variant={VARIANT}", color_scheme=theme)
+    behind = """(node) => {
+      const clear = (n) => getComputedStyle(n).backgroundColor.replaceAll(" ", "") === "rgba(0,0,0,0)";
+      while (clear(node) && node.parentElement) node = node.parentElement;
+      return getComputedStyle(node).backgroundColor;
+    }"""
+    badge = part(page, "class")
+    assert contrast(badge.evaluate("n => getComputedStyle(n).color"), badge.evaluate(behind)) >= 4.5
+    known = index(site)
+    dot = badge.evaluate("n => getComputedStyle(n, '::before').backgroundColor")
+    assert luminance(dot) == pytest.approx(luminance("rgb(213, 94, 0)"))  # vermilion: R175H is P/LP
+    assert badge.inner_text() in known["classes"]
+    page.keyboard.press("Tab")
+    for name in ("gene", "next", "map"):
+        part(page, name).focus()
+        ring = part(page, name).evaluate("n => [getComputedStyle(n).outlineColor, getComputedStyle(n).boxShadow]")
+        around = part(page, name).locator("..").evaluate(behind)
+        assert max(contrast(colour, around) for colour in ring if "rgb" in colour) >= 3, (name, ring, around)
+
+
 def test_what_is_drawn_has_a_name(visit):
     page = visit(f"?gene={GENE}&variant={VARIANT}")
     for control in page.locator("#atlas :is(select, button, input)").all():
@@ -427,6 +563,20 @@ def test_without_scripts_the_tables_are_named(browser, site):
     expect(page.locator("article noscript p")).to_be_visible()
     assert "rescue_maps.<model>.parquet" in page.locator("article noscript code").all_inner_texts()
     context.close()
+
+
+@pytest.mark.parametrize("lack", ["syntax", "DecompressionStream"])
+def test_a_browser_that_is_too_old_says_so(browser, server, lack):
+    page = browser.new_page()
+    if lack == "syntax":  # what an old browser makes of the script
+        page.route("**/atlas/atlas.js", lambda route: route.fulfill(body="?", content_type="text/javascript"))
+    else:
+        page.add_init_script(f"delete window.{lack}")
+    page.goto(f"{server}/book/{PAGE}.html")
+    expect(part(page, "stuck")).to_be_visible()
+    expect(part(page, "stuck")).to_contain_text("does not start in this browser")
+    expect(part(page, "controls")).to_be_hidden()
+    page.close()
 
 
 def test_a_profile_without_a_scan_says_so(browser, site, tmp_path):

@@ -29,7 +29,8 @@
 
   let index = null;
   let choice = {};
-  let scene = null; // what is drawn now: gene, variant, numbers
+  let scene = null; // what is drawn now: gene, variant, model, numbers
+  let latest = 0; // number of the last request; what an earlier one finds is dropped
   let sorted = { key: "rank", falling: false };
   let all = false; // rows of the table
   let map = null;
@@ -62,10 +63,8 @@
     return known.length ? known[Math.min(known.length - 1, Math.floor(share * known.length))] || 1e-6 : 1;
   }
 
-  /** Substitutions of a variant, such as R175H or R175H:N239Y. */
-  function parseVariant(text) {
-    return text.split(":").map((one) => ({ position: parseInt(one.slice(1), 10), alt: one.at(-1) }));
-  }
+  /** A variant such as R175H. */
+  const parseVariant = (text) => ({ text, position: parseInt(text.slice(1), 10), alt: text.at(-1) });
 
   // --- the choice and the address ------------------------------------------------------------------------
 
@@ -84,6 +83,7 @@
 
   const geneOf = (name) => index.genes.find((gene) => gene.gene === name);
   const has = (gene, variant, model) => typeof gene.best[model]?.[gene.mutations.indexOf(variant)] === "number";
+  const keyOf = ({ gene, variant, model }) => `${gene} ${variant} ${model}`;
   const modelsOf = (gene, variant) => index.models.filter(({ name }) => has(gene, variant, name));
 
   /** What is wrong with a choice, in words for the reader; "" where it can be shown. */
@@ -98,18 +98,27 @@
     const known = index.models.some((each) => each.name === model);
     if (!known) return `There is no model “${model}” in this atlas. Choose one of ${index.models.length}.`;
     if (!has(gene, variant, model)) return `The model ${model} did not scan ${name} ${variant}. Choose another.`;
-    if (!views[view]) return `There is no view “${view}”. Choose one.`;
-    return summaries[colour] ? "" : `There is no colour “${colour}”. Choose one.`;
+    if (!Object.hasOwn(views, view)) return `There is no view “${view}”. Choose one.`;
+    return Object.hasOwn(summaries, colour) ? "" : `There is no colour “${colour}”. Choose one.`;
+  }
+
+  /** The first variant of a gene that a model scanned; of a gene or by a model without any, the first of all. */
+  const firstOf = (gene, model) => ordered(gene, model).find((each) => has(gene, each, model)) ?? gene.mutations[0];
+
+  /** What a reader sees first: the example of the page, where the model has it. */
+  function start(model) {
+    const { gene: name, variant } = root.dataset;
+    const able = (gene, each) => (model ? has(gene, each, model) : gene.mutations.includes(each));
+    if (geneOf(name) && able(geneOf(name), variant)) return { gene: name, variant };
+    const first = index.genes.find((gene) => gene.mutations.some((each) => able(gene, each))) ?? index.genes[0];
+    return { gene: first.gene };
   }
 
   function completed(found) {
-    const example = { gene: root.dataset.gene, variant: root.dataset.variant };
-    const first = index.genes[0] && { gene: index.genes[0].gene, variant: index.genes[0].mutations[0] };
-    const start = found.gene || found.variant ? {} : geneOf(example.gene)?.mutations.includes(example.variant)
-      ? example : first;
-    const whole = { view: "epistasis", colour: "max", ...start, ...found };
+    const first = found.gene || found.variant ? {} : start(found.model);
+    const whole = { view: "epistasis", colour: "max", ...first, ...found };
     const gene = geneOf(whole.gene);
-    whole.variant ??= gene?.mutations[0];
+    if (gene) whole.variant ??= firstOf(gene, found.model);
     const able = gene ? modelsOf(gene, whole.variant) : [];
     return { ...whole, model: found.model ?? (able[0] ?? index.models[0]).name };
   }
@@ -117,6 +126,8 @@
   function choose(change, { push = true } = {}) {
     const moved = "gene" in change || "variant" in change;
     choice = { ...choice, ...(moved ? { at: "" } : {}), ...change };
+    if (!Object.hasOwn(views, choice.view)) choice.view = "epistasis"; // a link's fault ends with the next choice
+    if (!Object.hasOwn(summaries, choice.colour)) choice.colour = "max";
     const gene = geneOf(choice.gene);
     if (gene && moved && !has(gene, choice.variant, choice.model)) {
       choice.model = modelsOf(gene, choice.variant)[0]?.name ?? choice.model;
@@ -137,22 +148,22 @@
     const numbers = await numbersOf(`gene/${name}`, gene.numbers);
     const { score: wild } = await numbersOf(`wild/${model}/${name}`, gene.wild_type[model]);
     const found = await unpack(shard.numbers);
-    const substitutions = parseVariant(variant);
-    const positions = substitutions.map((each) => each.position);
-    const distance = distances(numbers.cb, positions);
+    const site = parseVariant(variant);
+    const distance = distances(numbers.cb, site.position);
     const epistasis = Float32Array.from(found.map, (code) => (code === ABSENT ? NaN : Math.fround(code * shard.scale)));
     return {
       gene: { ...gene, numbers }, wild, epistasis, distance, model, half: shard.scale / 2,
       background: wild.map((value, k) => value + epistasis[k]),
-      variant: { text: variant, positions, substitutions },
+      variant: site,
       candidates: candidatesOf(found, wild, gene.sequence, distance),
     };
   }
 
-  /** From each residue to the nearest substituted one, in angstrom between C-beta atoms. */
-  function distances(cb, positions) {
-    const to = (i, p) => Math.sqrt([0, 1, 2].reduce((sum, k) => sum + (cb[3 * i + k] - cb[3 * (p - 1) + k]) ** 2, 0));
-    return Float64Array.from({ length: cb.length / 3 }, (_, i) => Math.min(...positions.map((p) => to(i, p))));
+  /** From each residue to that of the variant, in angstrom between C-beta atoms. */
+  function distances(cb, position) {
+    const j = position - 1;
+    const to = (i) => Math.sqrt([0, 1, 2].reduce((sum, k) => sum + (cb[3 * i + k] - cb[3 * j + k]) ** 2, 0));
+    return Float64Array.from({ length: cb.length / 3 }, (_, i) => to(i));
   }
 
   function candidatesOf(found, wild, sequence, distance) {
@@ -193,33 +204,45 @@
 
   // --- drawing -------------------------------------------------------------------------------------------
 
+  /** Draw the choice; of several requests the last counts, in whatever order their files come. */
   async function show() {
-    const asked = choice;
+    const [request, asked] = [++latest, choice];
     fillControls();
     const wrong = fault(asked);
     say("notice", wrong);
-    part("panels").hidden = Boolean(wrong);
     if (wrong) {
-      scene = null;
-      root.setAttribute("aria-busy", "false");
-      return say("status", "");
+      clear();
+      say("status", "");
+      return busy(false);
     }
-    root.setAttribute("aria-busy", "true");
+    busy(true);
     try {
-      const key = `${asked.gene} ${asked.variant} ${asked.model}`;
+      const key = keyOf(asked);
       if (scene?.key !== key) {
         const found = await fetched(asked);
-        if (asked !== choice) return; // another choice came meanwhile
+        if (request !== latest) return;
         scene = { ...found, key };
         all = false;
       }
+      part("panels").hidden = false;
       draw();
     } catch (error) {
+      if (request !== latest) return;
+      clear();
       say("notice", `${error.message} Build the book again, or reload the page.`);
-      part("panels").hidden = true;
-    } finally {
-      root.setAttribute("aria-busy", "false");
     }
+    busy(false);
+  }
+
+  function clear() {
+    scene = null;
+    part("panels").hidden = true;
+  }
+
+  /** While a request is under way the page still shows the one before, which no file may mistake for the new one. */
+  function busy(on) {
+    root.setAttribute("aria-busy", String(on));
+    for (const name of ["csv-candidates", "csv-map"]) part(name).disabled = on;
   }
 
   const say = (name, text) => {
@@ -248,7 +271,7 @@
     });
     drawStructure();
     const best = candidates[0];
-    say("status", `${choice.gene} ${variant.text} by ${choice.model}: the best second substitution of ` +
+    say("status", `${gene.gene} ${variant.text} by ${scene.model}: the best second substitution of ` +
       `${(19 * epistasis.filter((value) => !Number.isNaN(value)).length / 20).toLocaleString("en")} is ${best.name}, ` +
       `epistasis ` +
       `${signed(best.epistasis)}, at ${best.distance_angstrom.toFixed(1)} Å.`);
@@ -300,10 +323,8 @@
     )), model);
     part("colour").value = choice.colour;
     for (const radio of root.querySelectorAll('input[name="view"]')) radio.checked = radio.value === choice.view;
-    const mutations = gene ? ordered(gene, model) : [];
-    const place = mutations.indexOf(choice.variant);
-    part("previous").disabled = place <= 0;
-    part("next").disabled = place < 0 || place === mutations.length - 1;
+    part("previous").disabled = !neighbour(-1);
+    part("next").disabled = !neighbour(1);
   }
 
   /** A select's options; an unknown value leaves it on a line that asks to choose. */
@@ -334,15 +355,15 @@
 
   function fillSummary() {
     const { gene, variant, model } = scene;
-    const about = geneOf(choice.gene);
+    const about = geneOf(gene.gene);
     const k = about.mutations.indexOf(variant.text);
     const group = index.classes[about.classes[k]];
-    part("name").textContent = `${choice.gene} ${variant.text}`;
+    part("name").textContent = `${gene.gene} ${variant.text}`;
     part("class").textContent = group;
-    part("class").style.background = colours.classes[group];
-    const { position, alt } = variant.substitutions[0];
+    part("class").style.setProperty("--class", colours.classes[group]);
+    const { position, alt } = variant;
     const own = scene.wild[20 * (position - 1) + index.residues.indexOf(alt)];
-    const contacts = scene.distance.filter((d, i) => d < CONTACT && !variant.positions.includes(i + 1)).length;
+    const contacts = scene.distance.filter((d, i) => d < CONTACT && i + 1 !== position).length;
     part("facts").textContent = [
       model, `ClinVar ${index.release}`, frequency(about.frequencies[k]), `own score ${signed(own)}`,
       `pLDDT ${gene.numbers.plddt[position - 1].toFixed(0)}`, `${contacts} residues in contact`,
@@ -388,7 +409,7 @@
     part("rows").replaceChildren(...rows.slice(0, all ? rows.length : FEW).map(tableRow));
     part("more").hidden = all || rows.length <= FEW;
     part("more").textContent = `Show all ${rows.length}`;
-    part("caption").textContent = `Candidates for ${choice.gene} ${scene.variant.text}, ${choice.model}`;
+    part("caption").textContent = `Candidates for ${scene.gene.gene} ${scene.variant.text}, ${scene.model}`;
     markRow();
   }
 
@@ -449,11 +470,11 @@
   /** The substitution in the address, where it is a second site of this variant. */
   function selected() {
     const found = /^(\d+)([A-Z])$/.exec(choice.at ?? "");
-    if (!found || !scene) return null;
+    if (!found || scene?.key !== keyOf(choice)) return null;
     const [position, alt] = [Number(found[1]), found[2]];
     const { sequence } = scene.gene;
     const fits = position >= 1 && position <= sequence.length && index.residues.includes(alt);
-    return fits && !scene.variant.positions.includes(position) && sequence[position - 1] !== alt
+    return fits && scene.variant.position !== position && sequence[position - 1] !== alt
       ? { position, alt } : null;
   }
 
@@ -465,7 +486,7 @@
   }
 
   function pick(position, alt) {
-    if (!scene || scene.variant.positions.includes(position)) return;
+    if (scene?.key !== keyOf(choice) || scene.variant.position === position) return; // none while another one loads
     if (alt === scene.gene.sequence[position - 1]) return;
     choice = { ...choice, at: `${position}${alt ?? bestAt(position)}` };
     toAddress({ push: false });
@@ -482,7 +503,7 @@
     const { sequence } = scene.gene;
     let position = at.position;
     let row = letters.indexOf(at.alt);
-    const blocked = () => scene.variant.positions.includes(position) || sequence[position - 1] === letters[row];
+    const blocked = () => scene.variant.position === position || sequence[position - 1] === letters[row];
     const step = [Math.sign(rows), positions];
     do {
       position += step[1];
@@ -514,11 +535,11 @@
     const { gene, epistasis, wild, distance, variant } = scene;
     const ref = gene.sequence[position - 1];
     const lines = [];
-    if (alt && alt !== ref && !variant.positions.includes(position)) {
+    if (alt && alt !== ref && variant.position !== position) {
       const k = 20 * (position - 1) + index.residues.indexOf(alt);
       lines.push(`${ref}${position}${alt}: epistasis ${signed(epistasis[k])}`,
         `on the background ${signed(scene.background[k])}, on the wild type ${signed(wild[k])}`);
-    } else lines.push(`${ref}${position}` + (variant.positions.includes(position) ? `, the variant's position` : ""));
+    } else lines.push(`${ref}${position}` + (variant.position === position ? ", the variant's position" : ""));
     const { plddt, conservation } = gene.numbers;
     lines.push(`${distance[position - 1].toFixed(1)} Å from the variant, pLDDT ${plddt[position - 1].toFixed(0)}` +
       (Number.isNaN(conservation[position - 1]) ? "" : `, conservation ${conservation[position - 1].toFixed(2)}`));
@@ -553,7 +574,7 @@
     say("status", `${name}.csv: ${rows.length.toLocaleString("en")} rows.`);
   }
 
-  const about = () => [choice.gene, scene.variant.text, choice.model];
+  const about = () => [scene.gene.gene, scene.variant.text, scene.model];
   const fileName = (what) => [what, ...about()].join("_").replaceAll(/[^\w.-]/g, "-");
 
   /** The columns of the table rescue.<model>. */
@@ -594,14 +615,24 @@
 
   // --- the start -----------------------------------------------------------------------------------------
 
+  /** The next variant (step 1) or the one before (-1) that the chosen model scanned, in the reader's order. */
+  function neighbour(step) {
+    const gene = geneOf(choice.gene);
+    const mutations = gene ? ordered(gene, choice.model) : [];
+    const place = mutations.indexOf(choice.variant);
+    if (place < 0) return undefined;
+    const rest = step > 0 ? mutations.slice(place + 1) : mutations.slice(0, place).reverse();
+    return rest.find((each) => has(gene, each, choice.model));
+  }
+
   function stepVariant(step) {
-    const mutations = ordered(geneOf(choice.gene), choice.model);
-    choose({ variant: mutations[mutations.indexOf(choice.variant) + step] });
+    const variant = neighbour(step);
+    if (variant) choose({ variant });
   }
 
   function firstVariant(name) {
     const gene = geneOf(name);
-    return gene ? ordered(gene, choice.model)[0] : "";
+    return gene ? firstOf(gene, choice.model) : "";
   }
 
   function listen() {
@@ -620,7 +651,7 @@
     on("more", "click", () => { all = true; fillTable(); part("rows").children[FEW].querySelector("button").focus(); });
     on("zoom-in", "click", () => map.zoom(0.6));
     on("zoom-out", "click", () => map.zoom(1.6));
-    on("zoom-variant", "click", () => map.around(scene.variant.positions[0]));
+    on("zoom-variant", "click", () => map.around(scene.variant.position));
     on("zoom-whole", "click", () => map.whole());
     on("closer", "click", () => viewer?.closer(1.25));
     on("farther", "click", () => viewer?.closer(0.8));
@@ -637,11 +668,18 @@
     new MutationObserver(() => scene && draw()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   }
 
-  async function start() {
-    root.hidden = false;
-    if (typeof DecompressionStream === "undefined") {
-      return say("notice", "This page needs Chrome 80, Firefox 113, Safari 16.4 or a later browser.");
-    }
+  /** Which variants there are, in the text below. */
+  function sayScanned() {
+    const groups = index.genes.flatMap((gene) => gene.classes);
+    const numbers = index.classes.map((name, k) => [name, groups.filter((group) => group === k).length]);
+    const said = numbers.filter(([, n]) => n).map(([name, n]) => `${n.toLocaleString("en")} ${name}`);
+    document.getElementById("atlas-scanned").textContent = `${said.join(", ")} variants of ${index.genes.length} genes`;
+    document.getElementById("atlas-top").textContent = `best ${index.top}`;
+  }
+
+  async function begin() {
+    if (typeof DecompressionStream === "undefined") return; // the page's first line stays and says what it needs
+    part("stuck").remove();
     try {
       index = await load("index");
     } catch (error) {
@@ -651,11 +689,12 @@
       return say("notice", `The profile ${index.profile} has no rescue scan: ${index.missing} does not exist. ` +
         `Run make book PROFILE=${index.profile}.`);
     }
+    sayScanned();
     part("controls").hidden = false;
     choice = completed(fromAddress());
     listen();
     return show();
   }
 
-  start();
+  begin();
 })();

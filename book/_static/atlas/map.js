@@ -69,7 +69,7 @@ plmbookAtlas.map = (() => {
       length = data.sequence.length;
       if (!drawn || drawn.key !== data.key) {
         const size = Math.min(length, fitting(box.clientWidth));
-        const middle = data.variant.positions[0] - 1;
+        const middle = data.variant.position - 1;
         const asked = data.selected ? data.selected.position - 1 : middle;
         const centre = Math.abs(asked - middle) < size / 2 ? middle : asked;
         const start = Math.max(0, Math.min(length - size, centre - Math.floor(size / 2)));
@@ -211,7 +211,7 @@ plmbookAtlas.map = (() => {
   function variantSeries(data, page) {
     return {
       id: "variant", type: "custom", xAxisIndex: 2, yAxisIndex: 2, z: 3, silent: true, clip: false,
-      data: data.variant.positions.map((position) => [position - 1, 0]),
+      data: [[data.variant.position - 1, 0]],
       renderItem: (_, api) => {
         const [x] = api.coord([api.value(0), 0]);
         const width = Math.max(4, api.size([1, 1])[0]);
@@ -233,7 +233,7 @@ plmbookAtlas.map = (() => {
     return [
       { ...on, id: "wild type", silent: true, symbol: "circle", symbolSize: data.dot, itemStyle: { color: page.muted },
         data: [...data.sequence].map((residue, i) => [i, rows.indexOf(residue)])
-          .filter(([i, row]) => row >= 0 && !data.variant.positions.includes(i + 1)) },
+          .filter(([i, row]) => row >= 0 && data.variant.position !== i + 1) },
       { ...on, id: "candidates", symbol: "circle", symbolSize: 10, cursor: "pointer",
         data: data.candidates.map((each) => ({
           value: [each.position - 1, rows.indexOf(each.alt)],

@@ -15,6 +15,7 @@ const plmbookAtlas = (() => {
 
   function receive(name, value) {
     waiting.get(name)?.(value);
+    waiting.delete(name);
   }
 
   /** The value of a shard; each script is loaded once. */
@@ -22,14 +23,17 @@ const plmbookAtlas = (() => {
     if (!promises.has(name)) {
       promises.set(name, new Promise((resolve, reject) => {
         const script = document.createElement("script");
-        script.src = new URL(`${name}.js`, base).href;
-        script.onerror = () => {
+        const end = (fault) => {
+          script.remove();
+          if (!waiting.delete(name)) return; // received
           promises.delete(name); // so that the next choice tries again
-          reject(new Error(`The file ${name}.js of the atlas could not be read.`));
+          reject(new Error(`The file ${name}.js of the atlas ${fault}.`));
         };
+        script.src = new URL(`${name}.js`, base).href;
+        script.onerror = () => end("could not be read");
+        script.onload = () => end("is damaged"); // cut, or another page in its place
         waiting.set(name, resolve);
         document.head.append(script);
-        script.addEventListener("load", () => script.remove());
       }));
     }
     return promises.get(name);
@@ -46,23 +50,19 @@ const plmbookAtlas = (() => {
     return bytes;
   }
 
-  /** The first `size` bytes of a zlib stream; what base 85 has padded it with comes after its end. */
-  async function inflate(bytes, size) {
-    const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
-    const found = new Uint8Array(size);
-    for (let filled = 0; filled < size; ) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error("A file of the atlas is cut short.");
-      found.set(value, filled);
-      filled += value.length;
+  /** The bytes behind a zlib stream; a browser refuses one with more after its end. */
+  async function inflate(bytes) {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    try {
+      return new Uint8Array(await new Response(stream).arrayBuffer());
+    } catch {
+      throw new Error("A file of the atlas is damaged.");
     }
-    reader.cancel().catch(() => {});
-    return found;
   }
 
   /** Packed columns as typed arrays by name. */
   async function unpack(packed) {
-    const raw = await inflate(fromBase85(packed.data), packed.bytes);
+    const raw = await inflate(fromBase85(packed.data).subarray(0, packed.deflated)); // without what base 85 pads
     const columns = {};
     let start = 0;
     for (const [name, kind, count] of packed.columns) {

@@ -55,7 +55,7 @@ plmbookAtlas.structure = (() => {
       return atom && viewer.addLabel(text, { position: atom, ...plain, ...look });
     }
 
-    /** Draw: colours and distance to the variant (one a residue), variant {positions, text}, candidates [{position,
+    /** Draw: colours and distance to the variant (one a residue), variant {position, text}, candidates [{position,
         colour}], selected {position, text} or null. */
     function draw({ gene, colours, distance, variant, candidates, selected, page }) {
       const fresh = shown !== gene.gene;
@@ -67,10 +67,8 @@ plmbookAtlas.structure = (() => {
         viewer.addStyle({ resi: position }, { stick: { radius: 0.25, color: colour } });
         viewer.addStyle(ball(gene, position), { sphere: { radius: 0.9, color: colour } });
       }
-      for (const position of variant.positions) {
-        viewer.addStyle(ball(gene, position), { sphere: { radius: 1.7, color: "#009E73" } });
-        label(gene, position, variant.text, { backgroundColor: "#00664b" });
-      }
+      viewer.addStyle(ball(gene, variant.position), { sphere: { radius: 1.7, color: "#009E73" } });
+      label(gene, variant.position, variant.text, { backgroundColor: "#00664b" });
       chosen = null; // all labels are gone
       select(gene, selected);
       const near = Array.from(distance, (d, i) => (d < NEAR ? i + 1 : 0)).filter(Boolean);
