@@ -18,7 +18,7 @@
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # each scans every variant, but for
-most = {"embedded_general": 25}  # models that scan no more variants of a gene than this, drawn with the seed
+most = {"embedded_general": 12}  # models that scan no more variants of a gene than this, drawn with the seed
 further = []  # classes scanned besides, for the atlas; the tests here are of P/LP and B/LB variants
 top = 50  # candidates of a variant by epistasis, and as many by score
 n = 1000  # resamples of the genes, and permutations

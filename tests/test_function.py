@@ -143,18 +143,27 @@ def test_one_data_set_gives_the_trees_of_independent_fits(toy, imbalance, fast):
 
 
 @pytest.mark.parametrize("fast", [False, True])
-def test_the_number_of_processes_changes_no_tree(toy, fast):
-    train, held = part(toy, "train"), part(toy, "validation")
-    alone, two = (
-        function_learners.fit_lightgbm(train, held, rounds=12, fast=fast, jobs=jobs).trees for jobs in (1, 2)
-    )
-    assert [text.split("parameters:")[0] for text in alone] == [text.split("parameters:")[0] for text in two]
+def test_the_number_of_processes_and_threads_changes_no_byte(monkeypatch, fast):
+    """Enough rows that the histograms are summed in blocks."""
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(6000, 24)).astype(np.float32)
+    labels = features[:, :3] + 2 * rng.normal(size=(6000, 3)) > 1
+    train, held = (features[:5000], labels[:5000]), (features[5000:], labels[5000:])
+    made = []
+    for threads, jobs in ((1, 1), (2, 1), (2, 2)):
+        monkeypatch.setattr(function_learners, "cores", lambda threads=threads: threads)
+        made.append(function_learners.fit_lightgbm(train, held, rounds=12, fast=fast, jobs=jobs).trees)
+    assert made[0] == made[1] == made[2]
+    assert "[seed: " in made[0][0] and "num_threads" not in made[0][0]
 
 
 def test_the_fast_path_grows_other_trees(toy):
     train, held = part(toy, "train"), part(toy, "validation")
     exact, fast = (function_learners.fit_lightgbm(train, held, rounds=5, fast=fast, jobs=1) for fast in (False, True))
-    assert exact.trees != fast.trees
+    trees = [[text.split("parameters:")[0] for text in each.trees] for each in (exact, fast)]
+    assert trees[0] != trees[1]
+    found = [function_learners.predict_lightgbm(each, held[0]) for each in (exact, fast)]
+    assert not np.allclose(*found)
 
 
 def test_balanced_classes_raise_the_probability_of_a_rare_term(toy):

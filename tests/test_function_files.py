@@ -89,6 +89,7 @@ def test_both_splits_with_every_table(folder, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("random split, 48 test proteins, lightgbm: mean F1 ")
     assert said[1].startswith("homology split, 48 test proteins") and said[2] == "left out: nothing"
+    assert said[3:] == ["terms were not checked against an ontology, nor propagated (--obo FILE does both)"]
     for split in ("random", "homology"):
         metrics = pd.read_csv(f"out/{split}/metrics.tsv", sep="\t")
         assert metrics["learner"].unique().tolist() == ["lightgbm", "knn", "composition", "length", "frequency"]
@@ -110,6 +111,7 @@ def test_both_splits_with_every_table(folder, capsys):
     assert (parts.groupby(np.arange(N) // 2).nunique() == 1).all()
     manifest = json.loads((folder / "out/manifest.json").read_text())
     assert manifest["leakage"]["homology"]["n_related"] == 0 < manifest["leakage"]["random"]["n_related"]
+    assert manifest["notes"] == said[3:] and manifest["ontology"] is None and manifest["clusters"] == "file"
     assert set(manifest["files"]) == set(contents(folder / "out")) - {"manifest.json"}
 
 
@@ -118,13 +120,18 @@ def test_the_same_line_gives_the_same_bytes(folder):
         for name in "ab":
             assert run(*BOTH, *fast, "-o", f"{name}{len(fast)}") == 0
         assert contents(folder / f"a{len(fast)}") == contents(folder / f"b{len(fast)}")
-    assert contents(folder / "a0") != contents(folder / "a1")
+    exact, fast = (pd.read_parquet(f"a{n}/random/predictions.parquet")[TERMS] for n in (0, 1))
+    assert not np.allclose(exact, fast)
     assert run(*BOTH, "--seed", "1", "-o", "c") == 0
     assert contents(folder / "c")["random/predictions.parquet"] != contents(folder / "a0")["random/predictions.parquet"]
 
 
-def test_clusters_from_the_sequences(folder):
+def test_clusters_from_the_sequences(folder, monkeypatch, capsys):
+    monkeypatch.setattr(function_files.shutil, "which", lambda name: None)
     assert run("own.parquet", "go.tsv", "--sequences", "seqs.fasta", "--split", "homology", "-o", "out") == 0
+    said = capsys.readouterr().out
+    assert "warning: no program mmseqs; clusters are from k-mers: 10% of the words of 5 residues shared" in said
+    assert json.loads((folder / "out/manifest.json").read_text())["clusters"].startswith("k-mers: ")
     parts = pd.read_parquet("out/homology/predictions.parquet").set_index("id")["part"]
     lines = (folder / "seqs.fasta").read_text().split()
     groups = splits.kmer_clusters([line[1:] for line in lines[::2]], lines[1::2])
@@ -132,12 +139,27 @@ def test_clusters_from_the_sequences(folder):
     assert parts.tolist() == expected.loc[parts.index].tolist()
 
 
+def test_clusters_are_of_mmseqs_where_it_is(folder, monkeypatch, capsys):
+    def clusters(ids, sequences, *, threads):
+        assert len(sequences) == N and threads >= 1
+        return pd.Series([f"c{n // 3}" for n in range(N)], index=pd.Index(ids, name="id"), name="cluster")
+
+    monkeypatch.setattr(function_files.shutil, "which", lambda name: f"/opt/{name}")
+    monkeypatch.setattr(splits, "mmseqs_clusters", clusters)
+    assert run("own.parquet", "go.tsv", "--sequences", "seqs.fasta", "--split", "homology", "-o", "out") == 0
+    assert "warning" not in capsys.readouterr().out
+    parts = pd.read_parquet("out/homology/predictions.parquet")["part"]
+    assert (parts.groupby(np.arange(N) // 3).nunique() == 1).all()
+    manifest = json.loads((folder / "out/manifest.json").read_text())
+    assert manifest["clusters"] == "MMseqs2: 30% identity, 50% of both covered, E below 0.001"
+
+
 def labels_of(ids):
-    pairs, _ = function_files.read_annotations("go.tsv")
+    pairs = function_files.read_annotations("go.tsv").pairs
     return function.label_table(pairs, ids, function.common_terms(pairs[pairs["go_id"] != "GO:0008150"]))
 
 
-def test_an_ontology_propagates_and_names_what_is_lost(folder, capsys):
+def test_an_ontology_propagates_and_names_what_is_lost(folder, capsys, caplog):
     pairs = pd.read_csv("go.tsv", sep="\t")
     child = pairs[pairs["go_id"] == TERMS[1]]["id"].tolist()
     rows = [(name, TERMS[1]) for name in child]  # the parent is not said
@@ -154,12 +176,60 @@ def test_an_ontology_propagates_and_names_what_is_lost(folder, capsys):
         ["protein", "Q2", "", "none of its annotations is left", 0],
         ["protein", "Q1", "", "no embedding", 2],
     ]
-    assert "left out: 2 annotations, 2 proteins; see out/exclusions.tsv" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "left out: 2 annotations, 2 proteins; see out/exclusions.tsv" in said.out and not said.err
+    assert not caplog.records  # obonet says nothing of the header of the file
+    mapped = sum(term == "GO:0000011" for _, term in rows)
+    assert f"\n{mapped} annotations had an alternative id, mapped to the main one" in said.out and mapped > 1
+    manifest = json.loads((folder / "out/manifest.json").read_text())
+    assert manifest["alternative_ids_mapped"] == mapped and manifest["ontology"] == "toy"
     assert run("own.parquet", "go.tsv", "--split", "random", "--terms", 2, "-o", "whole") == 0
     said = [(folder / name / "random/predictions.parquet").read_bytes() for name in ("out", "whole")]
     assert said[0] == said[1]
     cafa = pd.read_csv("out/random/cafa.tsv", sep="\t")
     assert cafa["aspect"].eq("biological_process").all() and (cafa["smin"] >= 0).all()
+    assert cafa["n_proteins"].eq(48).all() and (cafa["n_with"] < 48).all()  # the root alone makes a protein count
+
+
+def test_information_is_of_training_proteins(folder, monkeypatch):
+    seen = {}
+
+    def information(labels, ancestors, **known):
+        seen.update(ids=list(labels.index), known=known)
+        return dict.fromkeys(labels, 1.0)
+
+    monkeypatch.setattr(function_files.function_metrics, "information", information)
+    line = ("own.parquet", "go.tsv", "--obo", "go.obo", "--split", "random", "--terms", 2, "--learner", "frequency")
+    assert run(*line, "-o", "out") == 0
+    parts = pd.read_parquet("out/random/predictions.parquet").set_index("id")["part"]
+    assert seen["ids"] == parts.index[parts == "train"].tolist()
+    assert len(seen["known"]["annotated"]["biological_process"]) == N
+
+
+def test_a_term_that_no_test_protein_has_is_reported(folder, capsys):
+    parts = splits.random_split([f"P{n:03d}" for n in range(N)], seed=0)
+    held = [*parts.index[parts == "train"][:30], *parts.index[parts == "validation"][:5]]
+    rows = [(name, "GO:0000005") for name in held]
+    write_pairs([*pd.read_csv("go.tsv", sep="\t").itertuples(index=False, name=None), *rows], "more.tsv")
+    (folder / "terms.txt").write_text("GO:0000001\nGO:0000005\n")
+    line = ("--split", "random", "--terms", "terms.txt", "--learner", "logistic", "-o", "out")
+    assert run("own.parquet", "more.tsv", *line) == 0
+    found = pd.read_csv("out/exclusions.tsv", sep="\t", keep_default_na=False)
+    assert found.values.tolist() == [["term", "GO:0000005", "random", "no test protein has it", 0]]
+    metrics = pd.read_csv("out/random/metrics.tsv", sep="\t").set_index(["learner", "term"])
+    own = metrics.loc[("logistic", "GO:0000001")]
+    expected = f"mean F1 {own['f1']:.3f}, mean AUPRC {own['auprc']:.3f} over 1 terms"
+    assert expected in capsys.readouterr().out
+
+
+def test_splits_are_made_before_anything_is_trained(folder, monkeypatch, capsys):
+    def never(*arguments, **options):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(function_files, "study", never)
+    pd.DataFrame({"id": [f"P{n:03d}" for n in range(N)], "cluster": "one"}).to_csv("one.tsv", sep="\t", index=False)
+    assert run("own.parquet", "go.tsv", "--clusters", "one.tsv", "-o", "out") == 2
+    assert "too few proteins or clusters" in capsys.readouterr().err
 
 
 def test_what_cannot_be_learnt_is_reported(folder, capsys):
@@ -189,16 +259,20 @@ def test_annotations_in_both_layouts(folder):
     for text in (
         "Entry\tGene Ontology IDs\nP1\tGO:0000001; GO:0000002\nP2\t\n",
         "id\tgo_id\nP1\tGO:0000001\nP1\tGO:0000002\nP1\tGO:0000001\n",
+        "Entry\tEntry Name\tGene Ontology (GO)\nP1\tA_HUMAN\tcell [GO:0000001]; a 5' [b] end [GO:0000002]\nP2\tB\t\n",
+        "Entry\tEntry Name\tGene Ontology (GO)\tGene Ontology IDs\nP1\tA\tx [GO:0000001]\tGO:0000001; GO:0000002\n",
+        'id\tname\tgo_id\nP1\t"5-HT like\tGO:0000001\nP1\t"x\tGO:0000002\n',
     ):
         (folder / "a.tsv").write_text(text)
-        found, left_out = function_files.read_annotations("a.tsv")
-        assert not left_out and found.values.tolist() == [["P1", "GO:0000001"], ["P1", "GO:0000002"]]
+        found, left_out, evidence = function_files.read_annotations("a.tsv")
+        assert not left_out and not evidence and found.values.tolist() == [["P1", "GO:0000001"], ["P1", "GO:0000002"]]
 
 
-def test_a_gaf_file_gives_the_same(folder):
+def test_a_gaf_file_gives_the_same(folder, capsys):
     line = "UniProtKB\t{}\tG\t{}\t{}\tPMID:1\tIDA\t\tP\tname\t\tprotein\ttaxon:9606\t20200101\tUniProt\t\t\n"
     pairs = pd.read_csv("go.tsv", sep="\t")
     lines = [line.format(row.id, "involved_in", row.go_id) for row in pairs.itertuples()]
+    lines[0] = lines[0].replace("\tIDA\t", "\tIEA\t")
     lines.append(line.format("P000", "NOT|involved_in", "GO:0000005"))
     (folder / "go.gaf").write_text("!gaf-version: 2.2\n" + "".join(lines))
     for file in ("go.tsv", "go.gaf"):
@@ -208,6 +282,17 @@ def test_a_gaf_file_gives_the_same(folder):
     assert first == second
     found = pd.read_csv("out_gaf/exclusions.tsv", sep="\t")
     assert found[["what", "reason", "count"]].values.tolist() == [["annotation", "qualifier NOT", 1]]
+    n = len(pairs) - 1
+    assert f"warning: {1 / (n + 1):.1%} of the annotations are electronic (IEA)" in (said := capsys.readouterr().out)
+    assert f"by evidence: IDA {n}, IEA 1" in said
+    assert json.loads((folder / "out_gaf/manifest.json").read_text())["evidence"] == {"IDA": n, "IEA": 1}
+
+
+def test_a_gaf_file_of_another_data_base_is_named(folder, capsys):
+    line = "MGI\tMGI:1\tG\tinvolved_in\tGO:0005829\tPMID:1\tIDA\t\tC\tname\t\tprotein\ttaxon:10090\t20200101\tMGI\t\t\n"
+    (folder / "mgi.gaf").write_text("!gaf-version: 2.2\n" + line)
+    assert run("own.parquet", "mgi.gaf", "--split", "random", "-o", "out") == 2
+    assert "no annotation of a protein of UniProtKB; left out: database MGI (1)" in capsys.readouterr().err
 
 
 # --- a classifier, applied -------------------------------------------------------------------------------
@@ -268,8 +353,9 @@ def test_two_classifiers_need_a_name(folder, capsys):
 
 TABLES = {
     "no GO column": ("id\tx\nP000\tGO:0000001\n", "expected one column with GO ids, such as go_id; found none"),
+    "lines of two lengths": ("id\tgo_id\nP000\tGO:0000001\ta\tb\nP1\t\n", "cannot be read as tab-separated text"),
     "two GO columns": ("id\tgo\tgo_id\nP000\t\t\n", "expected one column with GO ids, such as go_id; found go, go_id"),
-    "no ids": ("x\tgo_id\nP000\tGO:0000001\n", "expected one column with the proteins, such as id; found none among x"),
+    "no ids": ("x\tgo_id\nP000\tGO:0000001\n", "no column names the protein; expected id, Entry"),
     "no GO id": ("id\tgo_id\nP000\tGO:0000001\nP001\tnucleus\n", "bad.tsv: line 3: 'nucleus': expected a GO id"),
     "no protein": ("id\tgo_id\n\tGO:0000001\n", "bad.tsv: line 2: the column id is empty"),
     "other proteins": ("id\tgo_id\nQ1\tGO:0000001\n", "none of its 1 proteins is in own.parquet"),
@@ -291,7 +377,9 @@ def test_a_mistake_in_the_embeddings_is_named(folder, capsys):
     vectors = np.stack(table["embedding"])
     vectors[3, 2] = np.nan
     table.assign(embedding=list(vectors)).to_parquet("nan.parquet")
+    table.assign(id=["a", "b", None, *table["id"][3:]]).to_parquet("none.parquet")
     for name, expected in (
+        ("none.parquet", "row 3: the column id is empty"),
         ("twice.parquet", "id 'P000' repeats; expected each protein once"),
         ("nan.parquet", "the embedding of 'P003' holds numbers that are missing or not finite"),
         ("absent", "absent: no such file or folder; expected embeddings"),
@@ -316,6 +404,7 @@ LINES = {
     "no clusters": (["own.parquet", "go.tsv", "--clusters", "go.tsv"], "no column cluster; expected id and cluster"),
     "an old term": (["own.parquet", "go.tsv", "--obo", "go.obo", "--terms", "old", "--split", "random"], "none of the"),
     "no classifier": (["--predict", ".", "own.parquet"], "--predict .: no classifier here"),
+    "options to predict": (["--predict", ".", "own.parquet", "--terms", "20", "--fast"], "--terms, --fast: not used"),
     "terms to predict": (["--predict", ".", "own.parquet", "go.tsv"], "--predict takes embeddings alone"),
 }  # fmt: skip
 
@@ -337,10 +426,20 @@ def test_an_output_with_files_is_left_alone(folder, capsys):
     (folder / "out/mine").write_text("dear")
     assert run("own.parquet", "go.tsv", "--split", "random", "-o", "out") == 2
     assert "out: is not empty; name a new folder" in capsys.readouterr().err
+    for here in (".", "../" + folder.name):
+        assert run("own.parquet", "go.tsv", "--split", "random", "-o", here) == 2
+        assert "is the current folder; name a new one in it" in capsys.readouterr().err
     assert run("own.parquet", "go.tsv", "--split", "random", "-o", "no/out") == 2
     assert "the folder no does not exist" in capsys.readouterr().err
     assert run("own.parquet", "go.tsv", "-o", "out.tsv") == 2
     assert "out.tsv: the output is a folder" in capsys.readouterr().err
+
+
+def test_a_link_to_an_empty_folder_is_filled(folder):
+    (folder / "place").mkdir()
+    (folder / "link").symlink_to("place")
+    assert run("own.parquet", "go.tsv", "--split", "random", "--learner", "frequency", "-o", "link") == 0
+    assert (folder / "link").is_symlink() and (folder / "place/manifest.json").is_file()
 
 
 def test_terms_of_a_file_are_checked(folder):

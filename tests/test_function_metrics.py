@@ -12,7 +12,9 @@ from plmbook.function_metrics import (
     cafa,
     calibration,
     consistent,
+    information,
     mean_differences,
+    mean_metric,
     resamples,
     term_metrics,
 )
@@ -191,6 +193,64 @@ def test_fmax_and_smin_are_those_of_cafas_program(tmp_path):
     assert found["smin"] == pytest.approx(np.hypot(found["misinformation"], found["remaining_uncertainty"]))
 
 
+def test_proteins_without_a_listed_term_count_as_in_cafas_program(tmp_path):
+    """p4 has the root alone, p5 a term that is not in the list; what is said of them is wrong."""
+    from cafaeval.evaluation import cafa_eval
+
+    only_root, listed = {**ANNOTATED, "p4": "GO:0008150"}, ["GO:0000001", "GO:0000002", "GO:0000003"]
+    only_root["p6"] = "GO:0008150"
+    said = SAID | {"p6": {"GO:0000002": 0.655}}
+    (tmp_path / "go.obo").write_text(OBO)
+    (tmp_path / "truth.tsv").write_text("".join(f"{name}\t{term}\n" for name, term in only_root.items()))
+    (tmp_path / "said").mkdir()
+    rows = [f"{name}\t{term}\t{value}\n" for name, each in said.items() for term, value in each.items()]
+    (tmp_path / "said/one.tsv").write_text("".join(rows))
+    (tmp_path / "ia.tsv").write_text("".join(f"{term}\t{value}\n" for term, value in INFORMATION.items()))
+    files = (str(tmp_path / name) for name in ("go.obo", "said", "truth.tsv"))
+    curve, _ = cafa_eval(*files, ia=str(tmp_path / "ia.tsv"), no_orphans=True)
+    held = [{term, *LINEAGE.get(term, ())} for term in only_root.values()]
+    labels = pd.DataFrame([[term in each for term in listed] for each in held], index=list(only_root), columns=listed)
+    values = np.array([[said.get(name, {}).get(term, 0.0) for term in listed] for name in only_root])
+    values = consistent(values, listed, LINEAGE)
+    everyone = {"all": set(only_root)}
+    found = cafa(labels, values, annotated=everyone, information=INFORMATION, n=10).iloc[0]
+    assert (found["n_proteins"], found["n_with"]) == (6, 4)
+    theirs = curve.reset_index().set_index(curve.reset_index()["tau"].round(2))
+    recall = theirs["rc"] * 6 / 4  # theirs is over all six
+    best = (2 * theirs["pr"] * recall / (theirs["pr"] + recall)).max()
+    assert found["fmax"] == pytest.approx(best)
+    at = theirs.loc[round(found["fmax_tau"], 2)]
+    assert (found["precision"], found["coverage"]) == pytest.approx((at["pr"], at["cov"]))
+    assert found["smin"] == pytest.approx(theirs["s_w"].min())
+    flattered = cafa(labels, values, information=INFORMATION, n=10).iloc[0]
+    assert flattered["n_proteins"] == 4 and flattered["fmax"] > found["fmax"]
+    one = cafa(labels, values, annotated=everyone, information=INFORMATION, clusters=["one"] * 6, n=3).iloc[0]
+    assert (one["fmax_low"], one["smin_low"]) == pytest.approx((one["fmax"], one["smin"]))
+
+
+def test_information_is_counted_among_the_listed_terms():
+    """Between c and its listed ancestor a lies b, which is not listed and says nearly all of c."""
+    ids = [f"p{k}" for k in range(7)]
+    labels = pd.DataFrame({"a": [True] * 7, "c": [True] + [False] * 6, "d": [True] * 3 + [False] * 4}, index=ids)
+    lineage = {"c": {"a", "b", "d", "GO:0008150"}, "d": {"a", "GO:0008150"}, "a": {"GO:0008150"}}
+    found = information(labels, lineage, aspects=dict.fromkeys("acd", "P"), annotated={"P": {*ids, *"wxyz"}})
+    assert found == pytest.approx({"a": 0.0, "c": 1.0, "d": 1.0})  # c of d alone: (1 + 1) / (3 + 1)
+    more = pd.concat([labels, pd.DataFrame(False, index=list("wxyz1234"), columns=labels.columns)])
+    of_aspect = information(more, lineage, aspects=dict.fromkeys("acd", "P"), annotated={"P": {*ids, *"wxyz"}})
+    assert of_aspect["a"] == pytest.approx(np.log2(12 / 8)) and of_aspect["c"] == 1  # 1234 have nothing of the aspect
+    assert information(more)["a"] == pytest.approx(np.log2(16 / 8))
+
+
+def test_the_mean_over_terms_has_an_interval(predicted):
+    labels, values = predicted
+    found = mean_metric(labels.assign(none=False), np.c_[values, values[:, 0]], n=100)
+    means = term_metrics(labels, values, np.array([0.5, 0.5]), n=0)["auprc"].mean()
+    assert found["value"] == pytest.approx(means) and found["n_terms"] == 2  # the term that nobody has does not count
+    assert found["low"] < found["value"] < found["high"]
+    methods = {"ours": (values, np.ones(2)), "twin": (values, np.ones(2))}
+    assert mean_differences(labels, methods, "ours", n=5)["value"].iloc[0] == pytest.approx(found["value"])
+
+
 def smin(labels, values):
     """By its definition: missed and wrong information of a protein, the mean of each over proteins."""
     weight, truth = np.array([INFORMATION.get(term, 0.0) for term in labels]), labels.to_numpy()
@@ -255,6 +315,9 @@ def test_ill_input_is_named(predicted):
         term_metrics(labels, values[1:], threshold)
     with pytest.raises(InputError, match=r"a probability is missing or not in \[0, 1\]"):
         term_metrics(labels, np.where(values > 0.5, np.nan, values), threshold)
+    for wrong in (np.nan, 1.0):
+        with pytest.raises(InputError, match="the labels of 'GO:0000001': expected True and False"):
+            term_metrics(labels.astype(object).assign(**{TERMS[0]: wrong}), values, threshold)
     with pytest.raises(InputError, match="3 clusters for 200 proteins"):
         term_metrics(labels, values, threshold, clusters=["a"] * 3)
     with pytest.raises(InputError, match="metric 'acuracy'.*did you mean 'accuracy'"):

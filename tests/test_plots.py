@@ -306,3 +306,41 @@ def test_single_changes_span_a_line_and_the_combination_stands_on_it():
     assert [each.tolist() for each in first.collections[0].get_segments()[1]] == [[-5, 1], [-2, 1]]
     assert second.collections[-1].get_offsets().tolist() == [[-10, 0], [-11, 1]]
     assert to_hex(second.collections[-1].get_facecolor()[0]).upper() == plots.MODEL_COLOURS["alignment"]
+
+
+def test_layers_have_a_line_a_pooling_and_a_panel_a_model():
+    table = pd.DataFrame({"model": ["plmbook_t6_3M"] * 4 + ["plmbook_t6_3M_general"] * 4, "pool": ["mean", "bos"] * 4,
+                          "layer": [1, 1, 0, 0] * 2, "value": np.arange(8.0)})  # fmt: skip
+    figure = plots.by_layer(table, axis="AUPRC", reference=0.5)
+    assert [ax.get_title() for ax in figure.axes] == ["plmbook_t6_3M", "plmbook_t6_3M_general"]
+    mean, bos, chance = figure.axes[1].lines
+    assert mean.get_xydata().tolist() == [[0, 6], [1, 4]] and bos.get_xydata().tolist() == [[0, 7], [1, 5]]
+    assert mean.get_linestyle() != bos.get_linestyle() and chance.get_ydata()[0] == 0.5
+    assert {to_hex(line.get_color()).upper() for line in (mean, bos)} == {plots.MODEL_COLOURS["bundled, general"]}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mean", "bos"]
+
+
+def test_sizes_have_whiskers_side_by_side():
+    table = pd.DataFrame({"model": ["plmbook_t6_3M"] * 2 + ["plmbook_t6_3M_general"] * 2, "panel": "F1",
+                          "dims": [8, 64] * 2, "value": [1.0, 2, 3, 4], "low": [0.5, np.nan, 2, 3],
+                          "high": [1.5, np.nan, 5, 6]})  # fmt: skip
+    figure = plots.by_size(table, across="dims", x_axis="components", axis="F1")
+    (ax,) = figure.axes
+    first, second = (bars.lines[0] for bars in ax.containers)
+    assert first.get_ydata().tolist() == [1, 2] and second.get_ydata().tolist() == [3, 4]
+    assert (first.get_xdata() < second.get_xdata()).all() and ax.get_xscale() == "log"
+    whiskers = [segment[:, 1].tolist() for segment in ax.containers[0].lines[2][0].get_segments()]
+    assert whiskers == [[0.5, 1.5], [2, 2]]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["8", "64"]
+
+
+def test_tracks_shade_the_motif():
+    table = pd.DataFrame({"model": "plmbook_t6_3M", "panel": ["A"] * 5 + ["B"] * 2, "position": [1, 2, 3, 4, 5, 1, 2],
+                          "motif": [False, True, True, False, True, False, False], "drop": np.arange(7.0),
+                          "share": -np.arange(7.0)})  # fmt: skip
+    figure = plots.tracks(table, {"drop": "masked", "share": "share"}, axis="log-odds")
+    first, second = figure.axes
+    assert [(patch.get_x(), patch.get_width()) for patch in first.patches] == [(1.5, 2), (4.5, 1)]
+    assert not second.patches and [ax.get_title() for ax in figure.axes] == ["A", "B"]
+    assert first.lines[0].get_ydata().tolist() == [0, 1, 2, 3, 4] and second.lines[1].get_ydata().tolist() == [-5, -6]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["masked", "share", "motif"]

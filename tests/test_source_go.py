@@ -104,6 +104,7 @@ def test_uniprot_table_in_several_spellings(names):
     [
         ("Sequence\t", "Seq\t", "no column for sequence; expected 'sequence'"),
         ("\nP2\t", "\nP1\t", "row 2: accession 'P1'"),
+        ("\t9606\t", "\tman\t", "row 1: taxon 'man'; expected NCBI's number"),
         ("\t3\tMKV", "\t4\tMKV", "P1: length 4, its sequence has 3"),
     ],
 )

@@ -1,6 +1,7 @@
 """Splits and homology clusters: whole clusters, shares, seeds, leakage."""
 
-import shutil
+import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -96,13 +97,57 @@ def test_kmer_links_are_counted_of_the_shorter():
     assert splits.kmer_clusters(["whole", "part"], [whole, whole[100:160]]).tolist() == ["whole", "whole"]
 
 
+FAKE = """#!{python}
+import json, sys
+from pathlib import Path
+
+tool, *arguments = sys.argv[1:]
+with open("{log}", "a") as handle:
+    handle.write(json.dumps([tool, *(Path(each).name for each in arguments)]) + chr(10))
+if tool == "easy-cluster":
+    lines = Path(arguments[0]).read_text().split()
+    rows = [(n, n) for n in range(len(lines) // 2)]
+    rows += [(n, m) for n, _ in rows for m, _ in rows if n < m and lines[2 * n + 1][:20] == lines[2 * m + 1][:20]]
+    Path(arguments[1] + "_cluster.tsv").write_text("".join(f"{{n}}\\t{{m}}\\n" for n, m in rows))
+elif tool == "easy-rbh":
+    Path(arguments[2]).write_text("0\\t0\\t0.9\\t50\\n")
+else:
+    sys.exit("no such tool")
+"""
+
+
+@pytest.fixture
+def mmseqs(tmp_path, monkeypatch):
+    """A program `mmseqs` alone on the PATH: proteins that begin alike are one cluster; the log of its arguments."""
+    (tmp_path / "bin").mkdir()
+    program, log = tmp_path / "bin/mmseqs", tmp_path / "log"
+    program.write_text(FAKE.format(python=sys.executable, log=log))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return log
+
+
+def test_mmseqs_is_given_the_rule_and_its_clusters_are_read(mmseqs):
+    rng = np.random.default_rng(3)
+    first, other = random_protein(rng), random_protein(rng)
+    found = splits.mmseqs_clusters(["sp|A|A_HUMAN", "b", "c"], [first, other, first[:40]], threads=2)
+    assert found.to_dict() == {"sp|A|A_HUMAN": "sp|A|A_HUMAN", "b": "b", "c": "sp|A|A_HUMAN"}
+    (line,) = mmseqs.read_text().splitlines()
+    rule = "--min-seq-id 0.3 -c 0.5 --cov-mode 0 -e 0.001 --cluster-mode 1 --threads 2 -v 1".split()
+    assert json.loads(line) == ["easy-cluster", "all.fasta", "found", "tmp", *rule]
+
+
+def test_what_mmseqs_says_is_in_the_message(mmseqs):
+    with pytest.raises(InputError, match="mmseqs easy-search failed: no such tool"):
+        splits.run_mmseqs("easy-search")
+
+
 @pytest.mark.parametrize("method", ["mmseqs", "kmer"])
-def test_relatives_orthologs_and_symbols_are_joined(method):
-    if method == "mmseqs":
-        assert shutil.which("mmseqs"), "MMseqs2 is needed to make the bundled tables and to run this test"
+def test_relatives_orthologs_and_symbols_are_joined(method, mmseqs):
     rng = np.random.default_rng(2)
     human = [random_protein(rng) for _ in range(3)]
-    mouse = [mutated(rng, human[0], 0.1), random_protein(rng), random_protein(rng)]
+    twin = human[0][:20] + mutated(rng, human[0][20:], 0.1)
+    mouse = [twin, random_protein(rng), random_protein(rng)]
     table = pd.DataFrame(
         {
             "id": ["h0", "h1", "h2", "m0", "m1", "m2"],
@@ -127,6 +172,8 @@ def test_without_mmseqs_the_message_says_what_to_do(monkeypatch):
     [
         (lambda: splits.random_split([]), "no proteins"),
         (lambda: splits.random_split(["a", "a"]), "'a' repeats"),
+        (lambda: splits.random_split(["a", None, "b"]), "the id of protein 2 is missing"),
+        (lambda: splits.kmer_clusters(["a", np.nan], ["MK", "MK"]), "the id of protein 2 is missing"),
         (lambda: splits.random_split(["a", "b"]), "no protein, expected"),
         (lambda: splits.random_split(["a"], fractions=(0.5, 0.6, 0.2)), "expected three .*with sum 1"),
         (lambda: splits.random_split(["a"], fractions=(0.5, 0.5)), "expected three"),

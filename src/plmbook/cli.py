@@ -352,6 +352,7 @@ def embed(
 
 @app.command()
 def go(
+    context: typer.Context,
     embeddings: Annotated[
         Path,
         typer.Argument(
@@ -390,13 +391,14 @@ def go(
     fast: Annotated[bool, typer.Option("--fast", help="LightGBM with coarser bins and fewer columns a tree.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the training and the intervals.")] = 0,
 ) -> None:
-    """Learn GO terms from embeddings, beside baselines, on a random split and on one that keeps relatives together.
+    """Learn GO terms from embeddings, beside baselines, on a random split and on one by clusters of relatives.
 
     DIR gets the measures of each term with intervals, Fmax and Smin, predictions, thresholds, the classifier, and
     exclusions.tsv, which names what was left out and why. The same line again gives the same bytes. With --predict DIR
     the classifier of an earlier run is applied to EMBEDDINGS: -o OUT.tsv gets id, term, probability, predicted.
     """
     if predict is not None:
+        _refuse_with_predict(context)
         _predict_go(predict, embeddings, annotations, output)
         return
     if annotations is None:
@@ -412,6 +414,14 @@ def go(
     options = {"terms": chosen, "split": split, "learner": learner, "fast": fast, "seed": seed}
     for line in function_files.run(embeddings, annotations, output, **inputs, **options):
         print(line)
+
+
+def _refuse_with_predict(context: typer.Context) -> None:
+    """Refuse options of training, which an earlier run settled."""
+    given = [name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"]
+    if other := [name for name in given if name not in ("embeddings", "annotations", "output", "predict")]:
+        options = ", ".join(f"--{name}" for name in other)
+        raise InputError(f"{options}: not used with --predict, which applies a classifier as it was trained")
 
 
 def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output: Path) -> None:

@@ -14,9 +14,10 @@ import pandas as pd
 
 from plmbook import encode
 from plmbook.errors import InputError
+from plmbook.sources import uniprot
 
-IDS = ("id", "entry", "accession", "uniprot", "uniprotid", "uniprotac", "uniprotaccession", "proteinid", "proteinac",
-       "primaryaccession", "identifier", "entryname", "protein", "name", "label")  # fmt: skip
+IDS = ("id", *(name for name in uniprot.TSV["id"] if name != "id"), "proteinid", "proteinac", "identifier",
+       "entryname", "protein", "name", "label")  # fmt: skip
 EMBEDDINGS = ("embedding", "embeddings", "meanembedding", "meanrepresentation", "meanrepresentations",
               "representation", "representations", "vector", "features", "hiddenstate", "hiddenstates")  # fmt: skip
 SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -80,7 +81,9 @@ def separated(table: pd.DataFrame, place: str | Path) -> tuple[pd.DataFrame, np.
         As `read_hub`.
     """
     place = Path(place)
-    name = _id_column(table, place)
+    name = id_column(table, place)
+    if (unnamed := table[name].isna() | (table[name].astype("str").str.strip() == "")).any():
+        raise InputError(f"{place}: row {int(unnamed.to_numpy().argmax()) + 1}: the column {name} is empty")
     vectors, used = _embeddings(table, place)
     found = table.drop(columns=[name, *used])
     found.insert(0, "id", table[name].astype("str"))
@@ -168,17 +171,9 @@ def _table(path: Path) -> pd.DataFrame:
     return found.rename(columns=str)
 
 
-def _folded(name: str) -> str:
-    """A column's name without case and punctuation.
-
-    >>> _folded("UniProt ID"), _folded("esm2_embedding")
-    ('uniprotid', 'esm2embedding')
-    """
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
-def _id_column(table: pd.DataFrame, place: Path) -> str:
-    by_name = {_folded(name): name for name in reversed(table.columns)}
+def id_column(table: pd.DataFrame, place: Path) -> str:
+    """The column that names the protein: of several the one that comes first in `IDS`."""
+    by_name = {uniprot.folded(name): name for name in reversed(table.columns)}
     found = [by_name[name] for name in IDS if name in by_name]
     if not found:
         raise InputError(
@@ -189,7 +184,7 @@ def _id_column(table: pd.DataFrame, place: Path) -> str:
 
 def _embeddings(table: pd.DataFrame, place: Path) -> tuple[Sequence, list[str]]:
     """The vectors, one a row, and the columns that they were in."""
-    named = [name for name in table if _folded(name).endswith(EMBEDDINGS) and _is_list(table[name].iloc[0])]
+    named = [name for name in table if uniprot.folded(name).endswith(EMBEDDINGS) and _is_list(table[name].iloc[0])]
     if len(named) > 1:
         raise InputError(f"{place}: {', '.join(named)} could each be the embedding; drop all but one")
     if named:
@@ -245,7 +240,7 @@ def _checked(vectors: Sequence, ids: pd.Series, place: Path) -> np.ndarray:
 def _joined(proteins: pd.DataFrame, place: Path) -> pd.DataFrame:
     """Add the columns of UniProt's table, by its id column, where the accession is the same."""
     table = _tables(place)
-    name = _id_column(table, place)
+    name = id_column(table, place)
     table = table.assign(**{name: table[name].map(_accession)}).drop_duplicates(name).set_index(name)
     keys = proteins["id"].map(_accession)
     if not keys.isin(table.index).any():

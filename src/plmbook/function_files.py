@@ -1,7 +1,8 @@
 """What `plmbook go` reads and writes: embeddings and annotations in, a folder with the study out.
 
     DIR/manifest.json                  options, inputs with their sha256, and the sha256 of every file
-    DIR/exclusions.tsv                 every annotation, protein and term that was left out, with the reason
+    DIR/exclusions.tsv                 every annotation, protein and term that was left out, with the reason; terms that
+                                       were learnt and could not be measured, too
     DIR/SPLIT/metrics.tsv, .parquet    a row per term and learner: the one asked for, and the baselines
     DIR/SPLIT/baselines.tsv            a row per term: the best baseline, and whether it is beaten
     DIR/SPLIT/cafa.tsv                 Fmax and Smin by learner and aspect
@@ -13,31 +14,35 @@
 SPLIT is `random` or `homology`. Nothing depends on the time or the place: the same job gives the same bytes.
 """
 
+import csv
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from plmbook import __version__, foreign, function, function_metrics, ontology, splits, store
+from plmbook import __version__, foreign, function, function_learners, function_metrics, ontology, splits, store
 from plmbook.errors import InputError, did_you_mean
 from plmbook.function import BASELINES, LEARNERS, Classifier
 from plmbook.paths import file_sha256
+from plmbook.sources import uniprot
 
 FORMAT = "plmbook go 1"
 SPLITS = ("random", "homology")
-GO_COLUMNS = ("goid", "goids", "go", "goterm", "goterms", "geneontologyid", "geneontologyids", "term")
 RESAMPLES = 1000
+KMERS = f"k-mers: {splits.SHARED:.0%} of the words of {splits.K} residues shared"
+MMSEQS = f"MMseqs2: {splits.IDENTITY:.0%} identity, {splits.COVERAGE:.0%} of both covered, E below {splits.E_VALUE:g}"
 MADE_BY = ("model", "weights", "layer", "pool", "long")  # facts that a classifier and what it reads must share
 
-_GO_ID = re.compile(r"GO:\d{7}")
+_GO_CELL = re.compile(rf"(?:.*\[)?({uniprot.GO_ID.pattern})\]?")  # GO:0005829, or UniProt's `cytosol [GO:0005829]`
 
 
 @dataclass(frozen=True)
@@ -82,49 +87,96 @@ def read_embeddings(path: str | Path) -> Embeddings:
     return Embeddings(table.drop(columns="embedding").astype({"id": "str"}), vectors, known)
 
 
-def read_annotations(path: str | Path) -> tuple[pd.DataFrame, list[tuple]]:
+class Annotations(NamedTuple):
+    """What `read_annotations` gives.
+
+    Attributes
+    ----------
+    pairs : DataFrame
+        id, go_id (str), each pair once, in the order of the file; a protein with an empty cell has no row.
+    left_out : list of tuple
+        Rows of `exclusion_table`: of a GAF file those that say NOT, or are of another data base.
+    evidence : dict of str to int
+        Annotations of each code of evidence, of a GAF file; else empty.
+    """
+
+    pairs: pd.DataFrame
+    left_out: list[tuple]
+    evidence: dict[str, int]
+
+
+def read_annotations(path: str | Path) -> Annotations:
     """Read which protein has which GO term.
 
     Parameters
     ----------
     path : path
         Tab-separated with a header: a column that names the protein (id, Entry, accession, ...) and one with GO ids
-        (go_id, GO, "Gene Ontology IDs", ...), one or several in a cell, separated by `;`. A file in the gene
-        association format (GAF 2.x) is recognised by its first line.
+        (go_id, GO, "Gene Ontology IDs", "Gene Ontology (GO)", ...), one or several in a cell, separated by `;`, alone
+        or as `cytosol [GO:0005829]`. A file in the gene association format (GAF 2.x) is recognised by its first line.
 
     Returns
     -------
-    annotations : DataFrame
-        id, go_id (str), each pair once, in the order of the file; a protein with an empty cell has no row.
-    left_out : list of tuple
-        Rows of `exclusion_table`: of a GAF file those that say NOT, or are of another data base.
+    Annotations
 
     Raises
     ------
     InputError
-        If a column is missing, or a cell holds what is no GO id (`GO:` and seven digits).
+        If a column is missing, a cell holds what is no GO id (`GO:` and seven digits), or nothing of a GAF file counts.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a table of annotations with the columns id and go_id")
     if _is_gaf(path):
-        from plmbook.sources import goa
-
-        found = goa.read_gaf(path)
-        rows = [("annotation", "", "", row.reason, row.n_annotations) for row in found.exclusions.itertuples()]
-        return found.annotations[["id", "go_id"]].drop_duplicates(ignore_index=True), rows
-    table = pd.read_csv(path, sep="\t", dtype="str", keep_default_na=False, encoding_errors="replace")
-    name, term = (_only_column(table, choices, path) for choices in (foreign.IDS, GO_COLUMNS))
+        return _of_gaf(path)
+    table = _read_table(path)
+    name, term = foreign.id_column(table, path), _go_column(table, path)
     cells = table[term].str.split(";").explode().str.strip()
     cells = cells[cells != ""]
-    wrong = ~cells.str.fullmatch(_GO_ID)
-    if wrong.any():
+    found = cells.str.extract(f"^{_GO_CELL.pattern}$")[0]
+    if (wrong := found.isna()).any():
         what = repr(cells[wrong].iloc[0][:40])
         raise InputError(f"{path}: line {cells.index[wrong][0] + 2}: {what}: expected a GO id such as GO:0005634")
-    pairs = pd.DataFrame({"id": table.loc[cells.index, name].str.strip().to_numpy(), "go_id": cells.to_numpy()})
+    pairs = pd.DataFrame({"id": table.loc[cells.index, name].str.strip().to_numpy(), "go_id": found.to_numpy()})
     if (nameless := pairs["id"] == "").any():
         raise InputError(f"{path}: line {cells.index[nameless][0] + 2}: the column {name} is empty")
-    return pairs.drop_duplicates(ignore_index=True), []
+    return Annotations(pairs.drop_duplicates(ignore_index=True), [], {})
+
+
+def _of_gaf(path: Path) -> Annotations:
+    from plmbook.sources import goa
+
+    found = goa.read_gaf(path)
+    rows = [("annotation", "", "", row.reason, row.n_annotations) for row in found.exclusions.itertuples()]
+    if not len(found.annotations):
+        reasons = ", ".join(f"{row[3]} ({row[4]:,})" for row in rows) or "the file has none"
+        raise InputError(f"{path}: no annotation of a protein of UniProtKB; left out: {reasons}")
+    evidence = {str(code): int(count) for code, count in found.annotations["evidence"].value_counts().items()}
+    return Annotations(found.annotations[["id", "go_id"]].drop_duplicates(ignore_index=True), rows, evidence)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Tab-separated text as it is: a quotation mark is a letter like others."""
+    options = {"dtype": "str", "keep_default_na": False, "encoding_errors": "replace", "quoting": csv.QUOTE_NONE}
+    try:
+        found = pd.read_csv(path, sep="\t", **options)
+        if not isinstance(found.index, pd.RangeIndex):
+            raise ValueError("the first line has more cells than the header has names")
+        return found
+    except ValueError as error:  # what pandas says of a file without columns or with lines of different length is one
+        raise InputError(f"{path}: cannot be read as tab-separated text ({str(error).strip()})") from None
+
+
+def _go_column(table: pd.DataFrame, path: Path) -> str:
+    """The column with GO ids; of UniProt's two the one that holds nothing else."""
+    spellings = uniprot.TSV["go_ids"]
+    found = {uniprot.folded(name): name for name in table if uniprot.folded(name) in spellings}
+    if len(found) > 1 and spellings[0] not in found:
+        raise InputError(f"{path}: expected one column with GO ids, such as go_id; found {', '.join(found.values())}")
+    if not found:
+        among = ", ".join(table.columns[:8])
+        raise InputError(f"{path}: expected one column with GO ids, such as go_id; found none among {among}")
+    return found.get(spellings[0], next(iter(found.values())))
 
 
 def read_terms(path: str | Path) -> list[str]:
@@ -143,7 +195,7 @@ def read_terms(path: str | Path) -> list[str]:
         word = line.split()[0] if line.split() else ""
         if not word or word.startswith("#") or (number == 1 and not word.startswith("GO:")):
             continue
-        if not _GO_ID.fullmatch(word) or word in found:
+        if not uniprot.GO_ID.fullmatch(word) or word in found:
             why = "repeats" if word in found else "is no GO id"
             raise InputError(f"{path}: line {number}: {word[:40]!r} {why}; expected a GO id such as GO:0005634 a line")
         found.append(word)
@@ -183,8 +235,8 @@ def run(
     clusters : path, optional
         Tab-separated, id and cluster, for the split by homology and the intervals.
     sequences : path, optional
-        FASTA: for the baselines "composition" and "length", and for clusters where no file gives them
-        (`plmbook.splits.kmer_clusters`).
+        FASTA: for the baselines "composition" and "length", and for clusters where no file gives them: by MMseqs2 where
+        it is on the PATH, else by shared k-mers (`plmbook.splits`).
     obo : path, optional
         The ontology: annotations are propagated to the ancestors, obsolete and unknown terms left out, Fmax and Smin
         given by aspect.
@@ -194,7 +246,7 @@ def run(
     Returns
     -------
     list of str
-        What was done, a line a split, and one on what was left out.
+        What was done, a line a split, one on what was left out, and warnings.
 
     Raises
     ------
@@ -204,40 +256,48 @@ def run(
     folder = Path(folder)
     check_new(folder)
     _check_options(learner, fast, split, clusters, sequences)
-    given, (pairs, rows) = read_embeddings(embeddings), read_annotations(annotations)
-    graph, known = None, {}
+    given, (pairs, rows, evidence) = read_embeddings(embeddings), read_annotations(annotations)
+    graph, known, checks = None, {}, {"ontology": None}
     if obo is not None:
-        graph, pairs, known, lost = _propagated(pairs, obo)
-        rows += lost
+        graph, pairs, known, lost, n_alternative = _propagated(pairs, obo)
+        checks = {"ontology": graph.release, "alternative_ids_mapped": n_alternative}
+        rows = rows + lost
     used, unused = _proteins_of_both(given, pairs, embeddings, annotations)
     ids = used.table["id"].tolist()
     chosen, lost = _chosen_terms(terms, pairs, ids, graph)
-    rows += unused + lost
+    rows = rows + unused + lost
     labels = function.label_table(pairs, ids, chosen)
     by_id = None if sequences is None else _sequences_of(ids, sequences)
-    groups = _clusters_of(ids, clusters, by_id)
+    groups, method = _clusters_of(ids, clusters, by_id)
+    parts = {name: _split(name, labels, groups, seed) for name in (SPLITS if split == "both" else (split,))}
+    known.setdefault("annotated", {"all": set(ids)})
     found, lines, leaks = {}, [], {}
-    for name in SPLITS if split == "both" else (split,):
-        parts = _split(name, labels, groups, seed)
+    for name, each in parts.items():
         options = {"learner": learner, "seed": seed, "clusters": groups, "sequences": by_id, "n": n}
-        found[name] = study(used, labels, parts, **options, **known, **({"fast": True} if fast else {}))
+        found[name] = study(used, labels, each, **options, **known, **({"fast": True} if fast else {}))
         made, tables = found[name]
         rows += [("term", row.term, name, row.reason, row.train_with) for row in made.excluded.itertuples()]
+        rows += _unmeasured(name, learner, tables["metrics"])
         if groups is not None:
-            leaks[name] = splits.leakage(parts, groups.reset_index())
+            leaks[name] = splits.leakage(each, groups.reset_index())
         lines.append(_line(name, learner, tables))
     files = {"annotations": annotations, "clusters": clusters, "sequences": sequences, "obo": obo}
+    notes = _notes(checks, method, evidence, by_id)
     facts = {
         "plmbook": __version__,
         "options": {"learner": learner, "fast": fast, "split": split, "seed": seed, "resamples": n},
         "terms": chosen,
         "embeddings": used.facts | {"proteins": len(ids), "sha256": _sha256(used)},
         "inputs": {name: file_sha256(path) for name, path in files.items() if path is not None},
+        "evidence": evidence,
+        **checks,
+        "clusters": method,
         "leakage": leaks,
+        "notes": notes,
     }
     exclusions = exclusion_table(rows)
     write(folder, found, exclusions, facts)
-    return [*lines, _left_out(exclusions, folder)]
+    return [*lines, _left_out(exclusions, folder), *notes]
 
 
 def study(
@@ -251,7 +311,7 @@ def study(
     sequences: Mapping[str, str] | None = None,
     aspects: Mapping[str, str] | None = None,
     ancestors: Mapping[str, set[str]] | None = None,
-    information: Mapping[str, float] | None = None,
+    annotated: Mapping[str, Collection[str]] | None = None,
     n: int = RESAMPLES,
     **options,
 ) -> tuple[Classifier, dict[str, pd.DataFrame]]:
@@ -269,10 +329,11 @@ def study(
         By protein id: what the bootstrap resamples together.
     sequences : mapping of id to str, optional
         For the baselines "composition" and "length".
-    aspects, information
+    aspects, annotated
         As in `plmbook.function_metrics.cafa`.
     ancestors : mapping of term to set of terms, optional
-        For `cafa` the probability of a term is raised to that of its descendants.
+        For `cafa` the probability of a term is raised to that of its descendants, and the information of a term is
+        that which it adds to its ancestors among the terms, counted on the training proteins.
     n : int
         Resamples.
 
@@ -303,12 +364,15 @@ def study(
     every = {name: made.predict(features) for name, (made, features) in trained.items()}
     predicted = {name: (values[test], trained[name][0].thresholds) for name, values in every.items()}
     resampling = {"clusters": groups, "n": n, "seed": seed}
+    known = {"aspects": aspects, "annotated": annotated}
+    learnt_from = labels.loc[(parts == "train").to_numpy(), list(classifier.terms)]
+    bits = function_metrics.information(learnt_from, ancestors, **known)
     measured, overall = [], []
     for name, (values, thresholds) in predicted.items():
         found = function_metrics.term_metrics(truth, values, thresholds, **resampling)
         measured.append(found.assign(learner=name))
         raised = function_metrics.consistent(values, classifier.terms, ancestors)
-        found = function_metrics.cafa(truth, raised, aspects=aspects, information=information, **resampling)
+        found = function_metrics.cafa(truth, raised, information=bits, **known, **resampling)
         overall.append(found.assign(learner=name))
     metrics, cafa = pd.concat(measured, ignore_index=True), pd.concat(overall, ignore_index=True)
     probabilities = pd.DataFrame(every[learner], columns=list(classifier.terms))
@@ -341,8 +405,8 @@ def write(folder: str | Path, found: Mapping[str, tuple[Classifier, dict]], excl
     InputError
         If the folder holds files.
     """
-    folder = Path(folder)
-    check_new(folder)
+    check_new(Path(folder))
+    folder = Path(folder).resolve()  # of a link the folder that it stands for
     building = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
     try:
         building.mkdir()
@@ -366,7 +430,9 @@ def write(folder: str | Path, found: Mapping[str, tuple[Classifier, dict]], excl
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that holds files, or whose parent is missing."""
+    """Refuse a folder that holds files, is the current one, or whose parent is missing."""
+    if folder.resolve() == Path.cwd():
+        raise InputError(f"{folder}: is the current folder; name a new one in it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is not empty; name a new folder")
     if not folder.parent.is_dir():
@@ -460,19 +526,19 @@ def _check_options(learner: str, fast: bool, split: str, clusters, sequences) ->
         )
 
 
-def _propagated(pairs: pd.DataFrame, obo: str | Path) -> tuple[ontology.Ontology, pd.DataFrame, dict, list[tuple]]:
-    """The ontology, the propagated annotations, what `study` is told of the terms, the rows of the exclusions."""
+def _propagated(
+    pairs: pd.DataFrame, obo: str | Path
+) -> tuple[ontology.Ontology, pd.DataFrame, dict, list[tuple], int]:
+    """The ontology, propagated annotations, what `study` is told of the terms, exclusions, alternative ids mapped."""
     graph = ontology.read_obo(obo)
     found = ontology.propagate(pairs, graph)
     rows = [("annotation", row.go_id, "", row.reason, row.n_annotations) for row in found.exclusions.itertuples()]
     emptied = pairs.loc[~pairs["id"].isin(found.annotations["id"]), "id"].drop_duplicates()
     rows += [("protein", name, "", "none of its annotations is left", 0) for name in emptied]
-    known = {
-        "aspects": graph.terms.set_index("go_id")["namespace"].to_dict(),
-        "ancestors": graph.ancestors(),
-        "information": ontology.information_accretion(found.annotations, graph).to_dict(),
-    }
-    return graph, found.annotations, known, rows
+    aspects = graph.terms.set_index("go_id")["namespace"]
+    annotated = found.annotations["id"].groupby(found.annotations["go_id"].map(aspects)).agg(set).to_dict()
+    known = {"aspects": aspects.to_dict(), "ancestors": graph.ancestors(), "annotated": annotated}
+    return graph, found.annotations, known, rows, found.n_alternative
 
 
 def _chosen_terms(
@@ -537,14 +603,21 @@ def _sequences_of(ids: Sequence[str], path: str | Path) -> dict[str, str]:
     return found
 
 
-def _clusters_of(ids: Sequence[str], path: str | Path | None, sequences: Mapping[str, str] | None) -> pd.Series | None:
-    """The cluster of each protein: from a file, from the sequences, or not known."""
+def _clusters_of(
+    ids: Sequence[str], path: str | Path | None, sequences: Mapping[str, str] | None
+) -> tuple[pd.Series | None, str | None]:
+    """The cluster of each protein and how it is known: from a file, from the sequences, or not at all."""
+    if path is None and sequences is None:
+        return None, None
     if path is None:
-        return None if sequences is None else splits.kmer_clusters(ids, [sequences[name] for name in ids])
+        ordered = [sequences[name] for name in ids]
+        if shutil.which("mmseqs") is None:
+            return splits.kmer_clusters(ids, ordered), KMERS
+        return splits.mmseqs_clusters(ids, ordered, threads=function_learners.cores()), MMSEQS
     path = Path(path)
     if not path.is_file():
         raise InputError(f"--clusters {path}: no such file; expected a table with the columns id and cluster")
-    table = pd.read_csv(path, sep="\t", dtype="str", keep_default_na=False)
+    table = _read_table(path)
     if missing := {"id", "cluster"} - set(table):
         raise InputError(f"{path}: no column {min(missing)}; expected id and cluster, found {', '.join(table)}")
     if (repeated := table["id"].duplicated()).any():
@@ -553,17 +626,51 @@ def _clusters_of(ids: Sequence[str], path: str | Path | None, sequences: Mapping
     if (without := found.isna() | (found == "")).any():
         first = found.index[without][0]
         raise InputError(f"{path}: {without.sum()} of {len(ids)} proteins have no cluster, such as {first!r}")
-    return found
+    return found, "file"
 
 
 def _line(split: str, learner: str, tables: Mapping[str, pd.DataFrame]) -> str:
     """The result of a split in a line."""
     metrics = tables["metrics"]
     own, against = metrics[metrics["learner"] == learner], tables["baselines"]
+    counted = own[own["auprc"].notna()]
     return (
-        f"{split} split, {own['n'].iloc[0]:,} test proteins, {learner}: mean F1 {own['f1'].mean():.3f}, mean AUPRC "
-        f"{own['auprc'].mean():.3f} over {len(own)} terms; above the best baseline in {against['beats'].sum()} of them"
+        f"{split} split, {own['n'].iloc[0]:,} test proteins, {learner}: mean F1 {counted['f1'].mean():.3f}, mean AUPRC "
+        f"{counted['auprc'].mean():.3f} over {len(counted)} terms; above the best baseline in {against['beats'].sum()} "
+        "of them"
     )
+
+
+def _unmeasured(split: str, learner: str, metrics: pd.DataFrame) -> list[tuple]:
+    """Rows of the exclusions for terms that were learnt and that all or none of the test proteins have."""
+    own = metrics[(metrics["learner"] == learner) & metrics["auprc"].isna()]
+    reasons = {True: "every test protein has it", False: "no test protein has it"}
+    return [("term", row.term, split, reasons[row.n_with > 0], row.n_with) for row in own.itertuples()]
+
+
+def _notes(checks: dict, method: str | None, evidence: Mapping[str, int], sequences: Mapping | None) -> list[str]:
+    """What a user should know of a study."""
+    found = []
+    if checks["ontology"] is None:
+        found.append("terms were not checked against an ontology, nor propagated (--obo FILE does both)")
+    else:
+        found.append(f"{checks['alternative_ids_mapped']:,} annotations had an alternative id, mapped to the main one")
+    if sequences is None:
+        found.append("without --sequences there is no baseline of composition")
+    if method == KMERS:
+        found.append(
+            f"warning: no program mmseqs; clusters are from {KMERS}, which misses distant relatives: the split by "
+            "homology keeps many of them on both sides; install MMseqs2, or give --clusters"
+        )
+    if total := sum(evidence.values()):
+        share = evidence.get("IEA", 0) / total
+        codes = ", ".join(f"{code} {count:,}" for code, count in evidence.items())
+        warning = "warning: " if share else ""
+        found.append(
+            f"{warning}{share:.1%} of the annotations are electronic (IEA), inferred from sequence as a rule: they "
+            f"flatter what reads sequences; by evidence: {codes}"
+        )
+    return found
 
 
 def _sha256(embeddings: Embeddings) -> str:
@@ -580,16 +687,6 @@ def _inputs(embeddings: Embeddings, ids: Sequence[str], sequences: Mapping[str, 
     if "length" in embeddings.table:
         return found | {"lengths": embeddings.table["length"].tolist()}
     return found
-
-
-def _only_column(table: pd.DataFrame, choices: Sequence[str], path: Path) -> str:
-    """The column with one of the names, which are without case and punctuation."""
-    found = [name for name in table if re.sub(r"[^a-z0-9]", "", name.casefold()) in choices]
-    if len(found) != 1:
-        said = ", ".join(found) or f"none among {', '.join(table.columns[:8])}"
-        what = "GO ids, such as go_id" if choices is GO_COLUMNS else "the proteins, such as id"
-        raise InputError(f"{path}: expected one column with {what}; found {said}")
-    return found[0]
 
 
 def _is_gaf(path: Path) -> bool:

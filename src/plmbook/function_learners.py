@@ -7,6 +7,7 @@ label has both classes. What a method learnt is arrays and LightGBM's own model 
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,13 +104,13 @@ def fit_lightgbm(
     """
     import lightgbm
 
-    (features, labels), cores = train, _cores()
+    (features, labels), n_cores = train, cores()
     if jobs is None:
-        jobs = cores if fast or cores > 4 else 1
+        jobs = n_cores if fast or n_cores > 4 else 1
     jobs = min(jobs, labels.shape[1])
-    options = parameters(seed=seed, imbalance=imbalance, fast=fast, threads=cores if jobs == 1 else 1)
+    options = parameters(seed=seed, imbalance=imbalance, fast=fast, threads=n_cores if jobs == 1 else 1)
     stopping = None if validation is None else patience
-    binned = lightgbm.Dataset(features, label=_column(labels, 0), params=options | {"num_threads": cores}).construct()
+    binned = lightgbm.Dataset(features, label=_column(labels, 0), params=options | {"num_threads": n_cores}).construct()
     if jobs == 1:
         held = None if stopping is None else binned.create_valid(validation[0], label=_column(validation[1], 0))
         # The parameters of the data set are as they were when it was made: LightGBM compares them.
@@ -135,12 +136,17 @@ def _grow(binned, held, labels, held_labels, options: dict, rounds: int, patienc
 
     binned.set_label(labels)
     if patience is None:
-        return lightgbm.train(options, binned, rounds).model_to_string()
+        return _without_threads(lightgbm.train(options, binned, rounds).model_to_string())
     held.set_label(held_labels)
     stop = lightgbm.early_stopping(patience, verbose=False)
     measured = options | {"metric": "average_precision"}
     grown = lightgbm.train(measured, binned, rounds, valid_sets=[held], callbacks=[stop])
-    return grown.model_to_string(num_iteration=grown.best_iteration)
+    return _without_threads(grown.model_to_string(num_iteration=grown.best_iteration))
+
+
+def _without_threads(text: str) -> str:
+    """The number of threads changes no tree: without it the same job has the same bytes on any number of cores."""
+    return re.sub(r"^\[num_threads: .*\]\n", "", text, flags=re.MULTILINE)
 
 
 def _grow_in_processes(binned, labels, validation, options, rounds, patience, jobs) -> list[str]:
@@ -174,7 +180,7 @@ def _held_column(validation: Part | None, k: int) -> np.ndarray | None:
     return None if validation is None else _column(validation[1], k)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use; OMP_NUM_THREADS counts, as for every library here."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")

@@ -8,7 +8,7 @@ AUROC, average precision and calibration are those of `plmbook.metrics`, where t
 the lower score is more positive; here that is a protein that has the term, and minus its probability.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -166,11 +166,10 @@ def mean_differences(
     checked = _compared(labels, predicted, learner, metric)
     weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
     values, drawn = {}, {}
-    both = [k for k, share in enumerate(labels.mean()) if 0 < share < 1]  # terms that some have and some have not
+    both = _with_both_classes(labels)
     for name, (y, p) in checked.items():
         found = [_values(y[:, k], p[:, k], predicted[name][1][k], weights, only=(metric,)) for k in both]
-        values[name] = float(np.mean([value[metric] for value, _ in found]))
-        drawn[name] = np.nanmean([each[metric] for _, each in found], axis=0)
+        values[name], drawn[name] = _mean(found, metric)
     own = values[learner]
     rows = [
         (name, own, value, own - value, *_interval(drawn[learner] - drawn[name]))
@@ -181,11 +180,48 @@ def mean_differences(
     return pd.DataFrame(rows, columns=columns).astype({"baseline": "str"})
 
 
+def mean_metric(
+    labels: pd.DataFrame,
+    probabilities: np.ndarray,
+    *,
+    metric: str = "auprc",
+    clusters: Sequence | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The mean of a measure over the terms that some proteins have and some have not, with its interval.
+
+    Parameters
+    ----------
+    labels, probabilities, clusters, n, seed
+        As in `term_metrics`.
+    metric : {"auprc", "auroc"}
+
+    Returns
+    -------
+    dict
+        value, low, high (float) and n_terms (int: those counted).
+
+    Raises
+    ------
+    InputError
+        As `term_metrics`; or no term is counted.
+    """
+    y, p = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
+    both = _with_both_classes(labels)
+    found = [_values(y[:, k], p[:, k], 0.0, weights, only=(metric,)) for k in both]
+    value, drawn = _mean(found, metric)
+    low, high = _interval(drawn)
+    return {"value": value, "low": low, "high": high, "n_terms": len(both)}
+
+
 def cafa(
     labels: pd.DataFrame,
     probabilities: np.ndarray,
     *,
     aspects: Mapping[str, str] | None = None,
+    annotated: Mapping[str, Collection[str]] | None = None,
     information: Mapping[str, float] | None = None,
     clusters: Sequence | None = None,
     n: int = 1000,
@@ -202,18 +238,21 @@ def cafa(
         (`plmbook.ontology.propagate`).
     aspects : mapping of term to str, optional
         Such as "F", "P", "C"; without it all terms make one aspect, "all".
+    annotated : mapping of aspect to ids, optional
+        The proteins (of the index of `labels`, others do not matter) with any term of the aspect, listed here or not:
+        what is said of them wrongly counts. Without it only those with a listed term are measured, which flatters.
     information : mapping of term to float, optional
-        Information accretion in bits, for Smin; a term that it lacks counts 0.
+        Information accretion in bits, for Smin (`information` gives it); a term that it lacks counts 0.
     clusters, n, seed
         As in `term_metrics`.
 
     Returns
     -------
     DataFrame
-        A row per aspect: aspect (str), n_terms, n_proteins (int64: those with a term of the aspect), fmax, fmax_low,
-        fmax_high, fmax_tau, coverage, precision, recall (at that threshold), and with `information` smin, smin_low,
-        smin_high, smin_tau, misinformation, remaining_uncertainty (float64, bits). Interval: resampled proteins at the
-        threshold that is best on all of them.
+        A row per aspect: aspect (str), n_terms, n_proteins (int64: measured), n_with (int64: those with a listed term),
+        fmax, fmax_low, fmax_high, fmax_tau, coverage, precision, recall (at that threshold), and with `information`
+        smin, smin_low, smin_high, smin_tau, misinformation, remaining_uncertainty (float64, bits). Interval: resampled
+        proteins at the threshold that is best on all of them.
 
     Raises
     ------
@@ -223,10 +262,12 @@ def cafa(
     Notes
     -----
     Protein-centred (Radivojac et al. 2013, Jiang et al. 2016), computed by `cafaeval` (Piovesan et al. 2024): for each
-    threshold 0.01 ... 0.99, precision is the mean over the proteins with a prediction, recall over all with a term of
-    the aspect; Fmax is the largest harmonic mean of both, Smin the smallest sqrt(ru^2 + mi^2) of the mean information
-    that is missed and that is wrong. The roots are left out. With a short list of terms neither can be set beside a
-    leader board of CAFA, which counts all terms of the ontology.
+    threshold 0.01 ... 0.99, precision is the mean over the proteins with a prediction, recall over those with a listed
+    term; Fmax is the largest harmonic mean of both, Smin the smallest sqrt(ru^2 + mi^2) of the mean information that is
+    missed and that is wrong, both over all proteins that are measured. `cafaeval` divides recall by the number of
+    these, too, which is `n_proteins / n_with` times less: a protein without a listed term has no recall, and perfect
+    predictions would not reach 1. The roots are left out. With a short list of terms neither can be set beside a leader
+    board of CAFA, which counts all terms of the ontology.
     """
     truth, probabilities = _checked(labels, probabilities, np.zeros(labels.shape[1]))
     terms = pd.Index(map(str, labels.columns))
@@ -239,16 +280,66 @@ def cafa(
     rows = []
     for aspect in dict.fromkeys(of_term[counted].tolist()):
         columns = counted & (of_term == aspect)
-        known = truth[:, columns].any(axis=1)
-        if not known.any():
+        known = with_term = truth[:, columns].any(axis=1)
+        if not with_term.any():
             continue
+        if annotated is not None:
+            known = with_term | labels.index.isin(list(annotated.get(aspect, ())))
         y, p = truth[np.ix_(known, columns)], probabilities[np.ix_(known, columns)]
         drawn = resamples(len(y), clusters=codes[known], n=n, seed=seed)
-        row = {"aspect": aspect, "n_terms": int(columns.sum()), "n_proteins": len(y)} | _fmax(y, p, drawn)
+        counts = {"n_terms": int(columns.sum()), "n_proteins": len(y), "n_with": int(with_term.sum())}
+        row = {"aspect": aspect} | counts | _fmax(y, p, drawn)
         rows.append(row | ({} if weight is None else _smin(y, p, weight[columns], drawn)))
     if not rows:
         raise InputError("no protein has a term other than the roots: nothing to measure")
     return pd.DataFrame(rows)
+
+
+def information(
+    labels: pd.DataFrame,
+    ancestors: Mapping[str, Collection[str]] | None = None,
+    *,
+    aspects: Mapping[str, str] | None = None,
+    annotated: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, float]:
+    """Information accretion of listed terms among themselves: -log2 P(term | its nearest listed ancestors), in bits.
+
+    That of the whole ontology is given the parents, which a short list leaves out: the little that a term adds to a
+    parent outside the list would stand for all that it says here.
+
+    Parameters
+    ----------
+    labels : DataFrame of bool (n_proteins, k)
+        Propagated, of training proteins alone.
+    ancestors : mapping of term to set of terms, optional
+    aspects, annotated
+        As in `cafa`: a term without a listed ancestor is given what stands for the root, the proteins annotated in its
+        aspect; without these all proteins.
+
+    Returns
+    -------
+    dict of term to float
+        From 0; 0 for the roots. As in `plmbook.ontology.information_accretion` one protein with every term is added.
+
+    Examples
+    --------
+    >>> labels = pd.DataFrame({"GO:1": [True, True, True, False], "GO:2": [True, False, False, False]})
+    >>> found = information(labels, {"GO:2": {"GO:0", "GO:1"}})
+    >>> {term: round(bits, 2) for term, bits in found.items()}
+    {'GO:1': 0.32, 'GO:2': 1.0}
+    """
+    lineage = {term: set((ancestors or {}).get(term, ())) for term in labels}
+    found = {}
+    for term in labels:
+        listed = [each for each in labels if each in lineage[term] and each not in ROOTS]
+        nearest = [each for each in listed if not any(each in lineage[other] for other in listed)]
+        given = labels[nearest].all(axis=1)
+        if not nearest and annotated is not None:
+            of_aspect = annotated.get("all" if aspects is None else aspects[term], ())
+            given = labels[term] | labels.index.isin(list(of_aspect))
+        share = (1 + (labels[term] & given).sum()) / (1 + given.sum())
+        found[str(term)] = 0.0 if term in ROOTS else float(-np.log2(share))
+    return found
 
 
 def consistent(
@@ -343,6 +434,20 @@ def resamples(n_rows: int, *, clusters: Sequence | None = None, n: int = 1000, s
     return draws[:, codes].astype(np.float64)
 
 
+def _with_both_classes(labels: pd.DataFrame) -> list[int]:
+    """Places of the terms that some proteins have and some have not."""
+    both = [k for k, share in enumerate(labels.mean()) if 0 < share < 1]
+    if not both:
+        raise InputError(f"none of {labels.shape[1]} terms divides the proteins; nothing to measure")
+    return both
+
+
+def _mean(found: Sequence[tuple[dict, dict]], metric: str) -> tuple[float, np.ndarray]:
+    """Of what `_values` gives for each term: the mean over terms, on all proteins and on each resample (n,)."""
+    value = float(np.mean([each[metric] for each, _ in found]))
+    return value, np.nanmean([drawn[metric] for _, drawn in found], axis=0)
+
+
 def _values(y, p, threshold, weights, *, only: Sequence[str] = METRICS) -> tuple[dict, dict]:
     """Each measure on all proteins, and on each resample (n,)."""
     said, table = p >= threshold, as_table(y, p)
@@ -373,13 +478,16 @@ def _measures(y, said, table, weights, only) -> dict[str, np.ndarray]:
 
 
 def _fmax(y: np.ndarray, p: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
-    curve = _curve(y, p, None)
+    curve, with_term = _curve(y, p, None), y.any(axis=1)
+    curve["rc"] *= len(y) / with_term.sum()
+    curve["f"] = _ratio(2 * curve["pr"] * curve["rc"], curve["pr"] + curve["rc"])
     best = curve.loc[curve["f"].idxmax()]
     said = p >= best["tau"]
     hits, predicted = (said & y).sum(axis=1), said.sum(axis=1)
-    precision, recall = _ratio(hits, predicted), hits / y.sum(axis=1)
-    # As in the definition: precision over the proteins with a prediction, recall over all.
-    of_precision, of_recall = _ratio(drawn @ precision, drawn @ (predicted > 0)), drawn @ recall / drawn.sum(axis=1)
+    precision, recall = _ratio(hits, predicted), _ratio(hits, y.sum(axis=1))
+    # As in the definition: precision over the proteins with a prediction, recall over those with a term.
+    of_precision = _ratio(drawn @ precision, drawn @ (predicted > 0))
+    of_recall = _ratio(drawn @ recall, drawn @ with_term)
     low, high = _interval(_ratio(2 * of_precision * of_recall, of_precision + of_recall))
     return {
         "fmax": best["f"],
@@ -437,6 +545,8 @@ def _checked(labels: pd.DataFrame, probabilities: np.ndarray, thresholds: np.nda
         )
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise InputError("a probability is missing or not in [0, 1]")
+    if other := [name for name in labels if not pd.api.types.is_bool_dtype(labels[name]) or labels[name].isna().any()]:
+        raise InputError(f"the labels of {other[0]!r}: expected True and False")
     return labels.to_numpy(dtype=bool), probabilities
 
 

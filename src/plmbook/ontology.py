@@ -4,6 +4,7 @@ A protein that has a term has every ancestor of it (the true-path rule): `propag
 namespace count, `is_a` and `part_of` unless others are asked for.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -153,10 +154,13 @@ def read_obo(path: str | Path) -> Ontology:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected an OBO file, such as go-basic.obo")
+    logging.disable(logging.WARNING)  # obonet warns of headers that we do not read
     try:
         graph = obonet.read_obo(path, ignore_obsolete=False)
     except (ValueError, OSError, KeyError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as OBO ({error or type(error).__name__})") from None
+    finally:
+        logging.disable(logging.NOTSET)
     stanzas = {term: stanza for term, stanza in graph.nodes(data=True) if "name" in stanza}
     if not stanzas:
         raise InputError(f"{path}: expected the terms of an ontology in OBO, found none")

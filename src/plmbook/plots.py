@@ -57,6 +57,15 @@ WAY_MARKS = {"plmbook": "D", "fair-esm": "o", "transformers": "s", "published": 
 LIMIT = "limit"  # of the machine: black and dotted, without marks
 DTYPE_LINES = {"float32": "-", "bfloat16": "--"}
 
+# Groups of proteins on a map: Paul Tol's "muted" scheme (2021), which shares no colour with the schemes above; a second
+# round has another mark. What is in no group is grey and lies below.
+GROUP_COLOURS = (
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499",
+)  # fmt: skip
+GROUP_MARKS = "os^Dv"
+SPECIES_COLOURS = ("#004488", "#DDAA33", "#BB5566")  # Tol's "high-contrast", in order of the species
+REST = "#CCCCCC"
+
 STYLE = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -1022,4 +1031,200 @@ def single_and_combined(table: pd.DataFrame, *, axis: str) -> "Figure":
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
     figure.supxlabel(axis, fontsize=10)
+    return figure
+
+
+# --- maps of many proteins --------------------------------------------------------------------------------
+
+
+def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOURS) -> dict[str, tuple[str, str]]:
+    """A colour and a mark for each group, in their order; no two groups have the same of both.
+
+    Returns
+    -------
+    dict of str -> (colour, mark)
+
+    Raises
+    ------
+    InputError
+        If there are more groups than colours and marks.
+
+    Examples
+    --------
+    >>> group_styles(["human", "mouse"], colours=SPECIES_COLOURS)
+    {'human': ('#004488', 'o'), 'mouse': ('#DDAA33', 'o')}
+    """
+    most = len(colours) * len(GROUP_MARKS)
+    if len(groups) > most:
+        raise InputError(f"{len(groups)} groups; colours and marks tell {most} apart")
+    return {
+        group: (colours[place % len(colours)], GROUP_MARKS[place // len(colours)]) for place, group in enumerate(groups)
+    }
+
+
+def maps(
+    table: pd.DataFrame, *, by: str, styles: Mapping[str, tuple[str, str]], rest: str = "other", columns: int = 2
+) -> "Figure":
+    """Points coloured by group, one panel a map, side by side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        panel (text, in order of appearance), x, y, x_axis and y_axis (text, the same within a panel), and `by`; rows of
+        no key of `styles` are grey and lie below.
+    by : str
+        Name of the column with the groups.
+    styles : mapping of str -> (colour, mark)
+        From `group_styles`.
+    rest : str
+        What the legend calls the grey points.
+    columns : int
+        Of the legend.
+
+    Returns
+    -------
+    Figure
+    """
+    from matplotlib.lines import Line2D
+
+    panels = list(dict.fromkeys(table["panel"]))
+    shown = [group for group in styles if group in set(table[by])]
+    has_rest = bool((~table[by].isin(shown)).any())
+    lines = -(-(len(shown) + has_rest) // columns)
+    figure, axes = _canvas(2.7 + 0.19 * lines, columns=len(panels))
+    for ax, title in zip(axes, panels, strict=True):
+        part = table[table["panel"] == title]
+        below = part[~part[by].isin(shown)]
+        ax.scatter(below["x"], below["y"], s=2.5, color=REST, linewidths=0, rasterized=True)
+        # all groups in one call and in random order: the last group drawn does not hide the others
+        for mark in dict.fromkeys(styles[group][1] for group in shown):
+            of_mark = part[part[by].isin([group for group in shown if styles[group][1] == mark])]
+            of_mark = of_mark.sample(frac=1, random_state=0)
+            colours = of_mark[by].map(lambda group: styles[group][0])
+            size = 4 if mark == "o" else 7
+            ax.scatter(of_mark["x"], of_mark["y"], s=size, c=colours, marker=mark, linewidths=0, rasterized=True)
+        ax.set(title=title, xlabel=part["x_axis"].iloc[0], ylabel=part["y_axis"].iloc[0], xticks=[], yticks=[])
+    marks = [(group, *styles[group]) for group in shown] + ([(rest, REST, "o")] if has_rest else [])
+    dot = {"linestyle": "", "markersize": 6}
+    handles = [Line2D([], [], marker=mark, color=colour, label=name, **dot) for name, colour, mark in marks]
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9, frameon=False)
+    return figure
+
+
+# --- the chapters on layers and on residues ---------------------------------------------------------------
+
+POOL_LINES = {"mean": ("-", "o"), "max": ("--", "s"), "bos": ("-.", "^")}
+
+
+def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) -> "Figure":
+    """A measure against the layer, a line a pooling, a panel a model in its colour.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (kind, name), pool (a key of `POOL_LINES`), layer (int), value.
+    axis : str
+        What the numbers are.
+    reference : float, optional
+        A dotted line across all panels.
+
+    Returns
+    -------
+    Figure
+    """
+    from matplotlib.lines import Line2D
+
+    shown = _series(table)
+    figure, axes = _canvas(3.2, columns=len(shown), sharex=True, sharey=True)
+    pools = list(dict.fromkeys(table["pool"]))
+    for ax, (name, colour, part) in zip(axes, shown, strict=True):
+        for pool in pools:
+            line = part[part["pool"] == pool].sort_values("layer")
+            style = dict(zip(("linestyle", "marker"), POOL_LINES[pool], strict=True))
+            ax.plot(line["layer"], line["value"], color=MODEL_COLOURS[colour], markersize=5, **style)
+        ax.set(title=name, xlabel="layer", xticks=sorted(set(part["layer"])))
+        ax.grid(axis="y")
+        _reference(ax, reference, vertical=False)
+    axes[0].set_ylabel(axis)
+    marks = [
+        Line2D([], [], color="#555555", linestyle=style, marker=mark, markersize=5, label=pool)
+        for pool, (style, mark) in POOL_LINES.items()
+        if pool in pools
+    ]
+    figure.legend(handles=marks, loc="outside upper left", ncols=len(marks), fontsize=9, frameon=False)
+    return figure
+
+
+def by_size(table: pd.DataFrame, *, across: str, x_axis: str, axis: str, panel: str = "panel") -> "Figure":
+    """A measure with its interval against a size on a logarithmic scale, a line a model, panels side by side.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (kind, name), `panel`, `across` (positive numbers), value; low, high: whiskers, missing for none.
+    across, panel : str
+        Names of columns.
+    x_axis, axis : str
+        Titles of the axes.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = list(dict.fromkeys(table[panel]))
+    figure, axes = _canvas(3.4, columns=len(panels), sharex=True)
+    sizes = sorted(set(table[across]))
+    for ax, title in zip(axes, panels, strict=True):
+        shown = _series(table[table[panel] == title])
+        for number, (_, colour, part) in enumerate(shown):
+            x = part[across] * 1.05 ** (number - (len(shown) - 1) / 2)  # whiskers side by side
+            error = [(part["value"] - part["low"]).fillna(0), (part["high"] - part["value"]).fillna(0)]
+            ax.errorbar(x, part["value"], yerr=error, markersize=5, linewidth=1.4, elinewidth=1.0, **_mark(colour))
+        ax.set(title=title, xlabel=x_axis, xscale="log")
+        ax.set_xticks(_apart(sizes, 1.8), [_short(size) for size in _apart(sizes, 1.8)], minor=False)
+        ax.set_xticks([], minor=True)
+        ax.grid(axis="y")
+    axes[0].set_ylabel(axis)
+    _legend(figure, _series(table))
+    return figure
+
+
+def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Figure":
+    """Numbers along proteins, a panel a protein one under the other, with a motif behind them in grey.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model, panel (title), position (1-based, ascending within a panel), motif (bool), and the columns of `values`.
+    values : mapping of column -> text
+        What is drawn, at most two; the first solid, in the model's colour, the second black and dashed.
+    axis : str
+        What the numbers are.
+
+    Returns
+    -------
+    Figure
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    panels = list(dict.fromkeys(table["panel"]))
+    figure, axes = _canvas(0.7 + 1.7 * len(panels), rows=len(panels))
+    colour = MODEL_COLOURS[kind(table["model"].iloc[0])]
+    styles = [{"color": colour, "linewidth": 1.5}, {"color": "#000000", "linewidth": 1.0, "linestyle": "--"}]
+    for ax, title in zip(axes, panels, strict=True):
+        part = table[table["panel"] == title]
+        inside = part["motif"].to_numpy()
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(int), [0]])))
+        for first, stop in edges.reshape(-1, 2):
+            ax.axvspan(part["position"].iloc[first] - 0.5, part["position"].iloc[stop - 1] + 0.5, color="#D5D5D5", lw=0)
+        for column, style in zip(values, styles, strict=False):
+            ax.plot(part["position"], part[column], **style)
+        _reference(ax, 0.0, vertical=False)
+        ax.set(title=title, xlim=(1, len(part)))
+    axes[-1].set_xlabel("residue")
+    figure.supylabel(axis, fontsize=10)
+    marks = [Line2D([], [], label=text, **style) for text, style in zip(values.values(), styles, strict=False)]
+    marks.append(Patch(color="#D5D5D5", label="motif"))
+    figure.legend(handles=marks, loc="outside upper left", ncols=3, fontsize=9, frameon=False)
     return figure

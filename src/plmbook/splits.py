@@ -446,6 +446,8 @@ def _distinct(ids: Sequence[str]) -> pd.Index:
     index = pd.Index(ids, name="id")
     if not len(index):
         raise InputError("no proteins; expected some to split")
+    if (missing := index.isna()).any():
+        raise InputError(f"the id of protein {int(missing.argmax()) + 1} is missing; expected a name for each")
     if (repeated := index.duplicated()).any():
         raise InputError(f"id {index[repeated][0]!r} repeats; expected each protein once")
     return index

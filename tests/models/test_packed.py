@@ -76,6 +76,14 @@ def test_pooling_on_the_device_is_pooling_of_what_comes_out(model, how):
                 np.testing.assert_allclose(vector, getattr(every.hidden[layer], how)(axis=0), atol=1e-5)
 
 
+def test_several_pools_stand_one_after_another(model):
+    alone = [model.run(SEQUENCES, layers=[1, -1], logits=False, pool=how) for how in ("mean", "max", "bos")]
+    together = model.run(SEQUENCES, layers=[1, -1], logits=False, pool=("mean", "max", "bos"))
+    for output, *each in zip(together, *alone, strict=True):
+        for layer, vector in output.pooled.items():
+            np.testing.assert_array_equal(vector, np.concatenate([one.pooled[layer] for one in each]))
+
+
 def test_pooling_by_hand():
     states = torch.tensor([[100.0], [1], [3], [100], [100], [7], [100]])  # BOS, two residues, EOS; BOS, one, EOS
     parts = [(1, 2, 1), (1, 1, 1)]

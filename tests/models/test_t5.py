@@ -153,6 +153,7 @@ def test_bos_is_refused(model):
     assert model.has_bos is model.card.has_bos is False
     asks = (
         lambda: model.run(["MKTAY"], layers=[-1], logits=False, pool="bos"),
+        lambda: model.run(["MKTAY"], layers=[-1], logits=False, pool=("mean", "bos")),
         lambda: encode.embed(model, ["MKTAY"], pool="bos"),
     )
     for ask in asks:
@@ -167,6 +168,14 @@ def test_pooling_is_over_the_residues(model, pool):
         assert not one.hidden
         for layer, states in whole.hidden.items():
             np.testing.assert_allclose(one.pooled[layer], getattr(states, pool)(axis=0), atol=1e-6)
+
+
+def test_several_pools_stand_one_after_another(model):
+    alone = [model.run(SEQUENCES, layers=[1, -1], logits=False, pool=how) for how in ("mean", "max")]
+    together = model.run(SEQUENCES, layers=[1, -1], logits=False, pool=("mean", "max"))
+    for output, *each in zip(together, *alone, strict=True):
+        for layer, vector in output.pooled.items():
+            np.testing.assert_array_equal(vector, np.concatenate([one.pooled[layer] for one in each]))
 
 
 def test_embed(model):

@@ -112,7 +112,7 @@ class EsmModel:
         layers: Sequence[int] = (),
         rows: Sequence[np.ndarray] | None = None,
         logits: bool = True,
-        pool: str | None = None,
+        pool: str | Sequence[str] | None = None,
         spans: Sequence[tuple[int, int]] | None = None,
     ) -> list[Output]:
         """One forward pass over a batch, without padding: a sequence's answer does not depend on its neighbours.
@@ -127,8 +127,9 @@ class EsmModel:
             For each sequence the 0-based residues whose log-probabilities are wanted.  Default: all.
         logits : bool
             Whether log-probabilities are wanted at all.
-        pool : {"mean", "max", "bos"}, optional
-            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues.
+        pool : {"mean", "max", "bos"} or several of these, optional
+            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues;
+            those of several pools stand one after another in it.
         spans : sequence of (int, int), optional
             Start and stop (0-based, stop excluded) of the residues of each sequence that are pooled.  Default: all.
 
@@ -161,7 +162,9 @@ class EsmModel:
         states = packed.hidden_states(self.network, packed_tokens, lengths, layers=wanted, **options)
         for layer, number in number_of.items():
             if pool is not None:
-                vectors = self._pooled(states[number], lengths, pool, spans).cpu().numpy()
+                pools = (pool,) if isinstance(pool, str) else pool
+                found = [self._pooled(states[number], lengths, each, spans) for each in pools]
+                vectors = torch.cat(found, dim=1).cpu().numpy()
                 for output, vector in zip(outputs, vectors, strict=True):
                     output.pooled[layer] = vector
                 continue

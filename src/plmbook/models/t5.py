@@ -303,7 +303,7 @@ class T5Model:
         layers: Sequence[int] = (),
         rows: Sequence[np.ndarray] | None = None,
         logits: bool = True,
-        pool: str | None = None,
+        pool: str | Sequence[str] | None = None,
     ) -> list[Output]:
         """One forward pass over a batch, without padding: a sequence's answer does not depend on its neighbours.
 
@@ -316,8 +316,9 @@ class T5Model:
             Of no use here; models with probabilities have it.
         logits : bool
             Must be False: an encoder gives no probabilities.
-        pool : {"mean", "max"}, optional
-            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues.
+        pool : {"mean", "max"} or both, optional
+            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues;
+            those of several pools stand one after another in it.
 
         Returns
         -------
@@ -334,7 +335,8 @@ class T5Model:
                 f"model {self.name!r}: the encoder of a T5 has hidden states and no probabilities of residues; "
                 f"expected a model of the families {', '.join(family for family in RUNNABLE if family != 't5')}"
             )
-        if pool == "bos":
+        pools = (pool,) if isinstance(pool, str) else pool
+        if pools is not None and "bos" in pools:
             raise InputError(f"model {self.name!r}: a T5 has no BOS token; expected another pool")
         number_of = {layer: self.card.layer_number(layer) for layer in layers}
         outputs = [Output() for _ in sequences]
@@ -347,8 +349,9 @@ class T5Model:
         # Each sequence has three parts: the prefix, where there is one, the residues, and the end.
         parts = [(len(self._tokens.prefix), len(text), 1) for text in sequences]
         for layer, number in number_of.items():
-            if pool is not None:
-                vectors = packed.pool(states[number], parts, pool).cpu().numpy()  # (B, d)
+            if pools is not None:
+                found = [packed.pool(states[number], parts, each) for each in pools]
+                vectors = torch.cat(found, dim=1).cpu().numpy()  # (B, d), d of each pool
                 for output, vector in zip(outputs, vectors, strict=True):
                     output.pooled[layer] = vector
                 continue

@@ -48,7 +48,7 @@ TSV = {  # our column -> how UniProt and others call it, without case and punctu
     "length": ("length", "sequencelength"),
     "sequence": ("sequence", "proteinsequence", "aasequence"),
     "go_ids": ("geneontologyids", "goids", "goid", "go", "geneontology", "geneontologygo", "goterms", "goannotations",
-               "goterm", "goannotation", "geneontologyterms"),
+               "goterm", "goannotation", "geneontologyterms", "geneontologyid", "term"),
 }  # fmt: skip
 GO_ID = re.compile(r"GO:\d{7}")
 
@@ -97,12 +97,19 @@ def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
         raise InputError(f"{where}: row {row + 1}: accession {ids[row]!r}; expected each once and none empty")
     table = pd.DataFrame({"id": ids, "entry_name": raw.get("entry_name", "")})
     table["gene"] = raw["gene"].str.split(r"[ ;]", regex=True).str[0] if "gene" in raw else ""
-    table["taxon"] = pd.to_numeric(raw["taxon"]).astype("int64") if "taxon" in raw else 0
+    table["taxon"] = _taxa(raw["taxon"], where) if "taxon" in raw else 0
     table["length"] = sequences.str.len().astype("int64")
     if "length" in raw and (wrong := raw["length"] != table["length"].astype(str)).any():
         row = int(wrong.idxmax())
         raise InputError(f"{where}: {ids[row]}: length {raw['length'][row]}, its sequence has {table['length'][row]}")
     return table.assign(sequence=sequences, go_ids=[go_ids(cell) for cell in raw["go_ids"]])
+
+
+def _taxa(cells: pd.Series, where: object) -> pd.Series:
+    if (wrong := ~cells.str.fullmatch(r"[0-9]{1,18}")).any():
+        row = int(wrong.idxmax())
+        raise InputError(f"{where}: row {row + 1}: taxon {cells[row]!r}; expected NCBI's number, such as 9606")
+    return cells.astype("int64")
 
 
 def named(columns: Iterable[str]) -> dict[str, str]:
@@ -113,9 +120,20 @@ def named(columns: Iterable[str]) -> dict[str, str]:
     >>> named(["Entry", "Gene Ontology (GO)", "Organism (ID)"])
     {'id': 'Entry', 'taxon': 'Organism (ID)', 'go_ids': 'Gene Ontology (GO)'}
     """
-    folded = {re.sub(r"[^a-z0-9]", "", name.casefold()): name for name in reversed(list(columns))}
-    found = {ours: [folded[name] for name in spellings if name in folded] for ours, spellings in TSV.items()}
+    theirs = {folded(name): name for name in reversed(list(columns))}
+    found = {ours: [theirs[name] for name in spellings if name in theirs] for ours, spellings in TSV.items()}
     return {ours: names[0] for ours, names in found.items() if names}
+
+
+def folded(name: str) -> str:
+    """A column's name without case and punctuation.
+
+    Examples
+    --------
+    >>> folded("UniProt ID"), folded("esm2_embedding")
+    ('uniprotid', 'esm2embedding')
+    """
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def go_ids(cell: object) -> tuple[str, ...]:

@@ -1,0 +1,125 @@
+"""Every layer in one pass is what each gives alone; what is planted in one layer is found there, and noise nowhere."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tiny
+from plmbook import encode, layers
+from plmbook.errors import InputError
+from plmbook.models.esm import load_esm
+
+SEQUENCES = ["MKRLVAED", "GGSTPWYCHNQ", "MKV"]
+N, TERMS = 300, ["GO:1", "GO:2"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tiny.write(tmp_path_factory.mktemp("weights"), "esm2")
+    return load_esm(tiny.card("esm2"), path=path, device="cpu", dtype="float32")
+
+
+def test_one_pass_gives_what_each_layer_and_pool_gives_alone(model):
+    found = layers.pooled_layers(model, SEQUENCES)
+    assert list(found) == ["mean", "max", "bos"]
+    for pool, vectors in found.items():
+        assert vectors.shape == (tiny.LAYERS + 1, len(SEQUENCES), tiny.DIM) and vectors.dtype == np.float32
+        for layer in range(tiny.LAYERS + 1):
+            alone = encode.embed(model, SEQUENCES, layer=layer, pool=pool)
+            np.testing.assert_allclose(vectors[layer], alone, atol=1e-5)
+    assert len(np.unique(found["bos"][0], axis=0)) == 1  # the same token before every protein
+    assert len(np.unique(found["bos"][-1], axis=0)) == len(SEQUENCES)
+
+
+def test_layer_0_is_the_composition_in_other_coordinates(model):
+    """What order the residues have does not count before the first block."""
+    forwards, backwards = (layers.pooled_layers(model, [text])["mean"] for text in ("MKRLVAED", "DEAVLRKM"))
+    np.testing.assert_allclose(forwards[0], backwards[0], atol=1e-6)
+    assert np.abs(forwards[1] - backwards[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("sequences", "pools", "message"),
+    [
+        ([], ["mean"], "no sequence to embed"),
+        (["A" * 61], ["mean"], "a sequence of 61 residues: expected at most 60"),
+        (["AAA"], ["mean", "median"], "pool 'median': expected some of mean, max, bos"),
+    ],
+)
+def test_what_cannot_be_pooled_is_refused(model, sequences, pools, message):
+    with pytest.raises(InputError, match=message):
+        layers.pooled_layers(model, sequences, pools=pools)
+
+
+def test_clusters_stay_whole():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"cluster": rng.integers(40, size=200).astype(str), "length": rng.integers(30, 90, size=200)})
+    part = layers.whole_clusters(table, 4000, seed=1)
+    assert 3000 < part["length"].sum() <= 4000
+    found, all_of_them = part["cluster"].value_counts().to_dict(), table["cluster"].value_counts().to_dict()
+    assert found == {cluster: all_of_them[cluster] for cluster in found}
+    pd.testing.assert_frame_equal(part, layers.whole_clusters(table, 4000, seed=1))
+    assert set(layers.whole_clusters(table, 4000, seed=2)["cluster"]) != set(part["cluster"])
+
+
+def problem(strength, seed=0):
+    """Labels, a split, clusters of three, and features: noise, and noise into which the labels are planted."""
+    rng = np.random.default_rng(seed)
+    ids = [f"p{n}" for n in range(N)]
+    clusters = np.repeat([f"c{n}" for n in range(N // 3)], 3)
+    labels = pd.DataFrame(rng.random((N, 2)) < 0.3, index=ids, columns=TERMS)
+    split = pd.Series(np.repeat(rng.permuted(["train"] * 50 + ["validation"] * 15 + ["test"] * 35), 3), index=ids)
+    noise, other = rng.normal(size=(2, N, 12))
+    planted = rng.normal(size=(N, 12))
+    planted[:, :2] += strength * labels.to_numpy()
+    return {"noise": noise, "other": other, "planted": planted}, labels, split, clusters
+
+
+def compared(strength, reference="noise", seed=0):
+    features, labels, split, clusters = problem(strength, seed)
+    found = layers.compare(features, labels, split, reference=reference, clusters=clusters, n=200)
+    return found.set_index("name")
+
+
+def test_what_is_planted_is_found():
+    found = compared(3.0)
+    assert found["width"].tolist() == [12, 12, 12] and (found["n_terms"] == 2).all()
+    assert found.loc["planted", "auprc"] > 0.9 and found.loc["planted", "f1"] > 0.8
+    for metric in ("auprc", "f1"):
+        difference = found[metric] - found.loc["noise", metric]
+        np.testing.assert_allclose(found[f"{metric}_difference"], difference)
+        assert found.loc["planted", f"{metric}_low"] > 0.1
+        assert (found.loc["noise", [f"{metric}_difference", f"{metric}_low", f"{metric}_high"]] == 0).all()
+    turned = compared(3.0, reference="planted")
+    np.testing.assert_allclose(turned.loc["noise", "auprc_difference"], -found.loc["planted", "auprc_difference"])
+    np.testing.assert_allclose(turned.loc["noise", "auprc_high"], -found.loc["planted", "auprc_low"])
+
+
+def test_noise_is_not_told_from_noise():
+    """Of twenty pairs of noise one would lie outside a 95 % interval by chance; five would be too many."""
+    outside = 0
+    for seed in range(20):
+        found = compared(0.0, seed=seed)
+        outside += not found.loc["other", "auprc_low"] <= 0 <= found.loc["other", "auprc_high"]
+    assert outside < 5
+
+
+def test_an_unknown_reference_is_refused():
+    with pytest.raises(InputError, match="reference 'last': expected one of noise, other, planted"):
+        compared(0.0, reference="last")
+
+
+def test_principal_components():
+    rng = np.random.default_rng(3)
+    features = np.outer(rng.normal(size=50), np.arange(1, 7)) + 0.01 * rng.normal(size=(50, 6)) + 5
+    split = pd.Series(["train"] * 40 + ["test"] * 10)
+    kept = layers.principal(features, split, [1, 6])
+    standard = (features - features[:40].mean(axis=0)) / features[:40].std(axis=0)
+    np.testing.assert_allclose(kept[6], standard, atol=1e-4)  # all of them: nothing is lost
+    assert np.linalg.matrix_rank(kept[1], tol=1e-3) == 1 and np.abs(kept[1] - standard).max() < 0.2
+    changed = features.copy()
+    changed[40:] = 100 * rng.normal(size=(10, 6))
+    np.testing.assert_array_equal(layers.principal(changed, split, [1])[1][:40], kept[1][:40])  # test changes nothing
+    for wrong in (0, 7):
+        with pytest.raises(InputError, match=f"{wrong} components: expected 1 to 6"):
+            layers.principal(features, split, [wrong])
