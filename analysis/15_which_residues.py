@@ -373,6 +373,8 @@ Markdown("\n".join(f"- {line}" for line in said))
 #
 # - The models are small, and the classifiers weak; where a term is not learnt the question which residues matter has no
 #   answer. ESM-2 650M may do better on both.
+# - The list of questions was fixed after a trial of seven, the one on kinase activity among them, had been seen; the
+#   q-values count those that are left.
 # - Few clusters of relatives have motif and term, and with fewer than ten an interval from resampling them is too narrow.
 # - A motif is a part of the site: residues around it, or of a second site, rightly matter and count as others here.
 # - A masked window leaves its neighbours, from which a model may guess what is missing; and a masked protein is none.
