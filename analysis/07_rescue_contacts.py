@@ -21,7 +21,7 @@ model_names = ["embedded", "embedded_general"]  # each scans every variant, but 
 most = {"embedded_general": 12}  # models that scan no more variants of a gene than this, drawn with the seed
 further = []  # classes scanned besides, for the atlas; the tests here are of P/LP and B/LB variants
 top = 50  # candidates of a variant by epistasis, and as many by score
-n = 1000  # resamples of the genes, and permutations
+n = 500  # resamples of the genes, and permutations
 seed = 20220917  # of these and of the draw: the date of the ClinVar release
 per_gene = 10  # variants of another isoform, of a gene, that are scanned at both numbers
 

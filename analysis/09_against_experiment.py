@@ -12,13 +12,13 @@
 #
 # **Outputs**: `results/<profile>/experiment_*.parquet`, and the table behind each figure in `figures/`.
 #
-# **Runtime and hardware**: about three minutes on one CPU core; the scans run live.
+# **Runtime and hardware**: about two minutes on one CPU core; the scans run live.
 # To stay within that, the landscapes with many singles run part of them as backgrounds (`n_backgrounds`).
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # models or ensembles to test
-n_backgrounds = 400  # single mutants of a landscape that are run as backgrounds: those with the most doubles; 0 = all
+n_backgrounds = 250  # single mutants of a landscape that are run as backgrounds: those with the most doubles; 0 = all
 n_resamples = 500  # of positions, or of mutations
 ks = [10, 20, 50, 100]  # how many pairs are looked at, for precision at k
 shown_ks = [20, 50]  # of these in the figure

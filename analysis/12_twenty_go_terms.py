@@ -12,13 +12,13 @@
 #
 # **Outputs**: `results/<profile>/go_*.parquet`, and the table behind each figure in `figures/`.
 #
-# **Runtime and hardware**: about two and a half minutes on one CPU core.
+# **Runtime and hardware**: about two minutes on one CPU core.
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # models whose embeddings are read
 column = "cafa5"  # collection of annotations
-n_resamples = 300  # of the bootstrap over clusters
+n_resamples = 150  # of the bootstrap over clusters
 seed = 20220917  # of splits, training and resamples: the date of the ClinVar release
 n_seeds = 3  # splits of each kind, this seed and the next ones
 
@@ -494,7 +494,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # - Intervals resample test proteins: they hold one split and one training fixed. The seeds above show the rest for one
 #   model.
 # - Annotations are incomplete: a protein without a term may have it all the same.
-# - The fast path of LightGBM is used (coarser bins, a quarter of the columns a tree); `benchmarks/results/go.json` has
-#   what that changes.
+# - The fast path of LightGBM is used (coarser bins, a quarter of the columns a tree); `make bench PARTS=go` times it beside
+#   the ordinary one, and says what it changes.
 # - Clusters come from sequence similarity; relatives too distant to be seen remain on both sides.
 # - Fmax and Smin count these terms alone.

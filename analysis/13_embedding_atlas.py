@@ -23,7 +23,7 @@ model_names = ["embedded", "embedded_general"]  # the first one is drawn, all ar
 column = "cafa5"  # collection of GO annotations
 k = 10  # nearest neighbours
 n_families = 10  # clusters that have a colour
-n = 1000  # resamples of the clusters
+n = 400  # resamples of the clusters
 seed = 20220917  # of these and of UMAP: the date of the ClinVar release
 
 # %%

@@ -12,7 +12,7 @@
 #
 # **Outputs**: `results/<profile>/residues_*.parquet`, and the table behind each figure in `figures/`.
 #
-# **Runtime and hardware**: about 90 seconds on one CPU core, most of it for reading masked proteins.
+# **Runtime and hardware**: about a minute on one CPU core, most of it for reading masked proteins.
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
@@ -21,8 +21,8 @@ column = "cafa5"  # collection of annotations
 width = 8  # residues of a masked window: the length of the shortest motif
 stride = 8  # residues from one window to the next
 longest = 450  # residues of a protein that is asked masked, at most: time goes with the square
-per_question = 8  # clusters of a question that are asked masked, one protein each
-n_permutations = 1000  # and resamples of the clusters
+per_question = 5  # clusters of a question that are asked masked, one protein each
+n_permutations = 500  # and resamples of the clusters
 seed = 20220917  # of folds, permutations and resamples: the date of the ClinVar release
 
 # %%
