@@ -494,7 +494,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # - Intervals resample test proteins: they hold one split and one training fixed. The seeds above show the rest for one
 #   model.
 # - Annotations are incomplete: a protein without a term may have it all the same.
-# - The fast path of LightGBM is used (coarser bins, a quarter of the columns a tree); `make bench PARTS=go` times it beside
-#   the ordinary one, and says what it changes.
+# - The fast path of LightGBM is used (coarser bins, a quarter of the columns a tree); the part `go` of `make bench` times it
+#   beside the ordinary one, and says what it changes.
 # - Clusters come from sequence similarity; relatives too distant to be seen remain on both sides.
 # - Fmax and Smin count these terms alone.
