@@ -12,7 +12,7 @@ from collections import Counter
 from io import StringIO
 from pathlib import Path
 
-import common
+import door
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -302,9 +302,9 @@ def report_cpd(scores: pd.DataFrame, cpd: pd.DataFrame, genes: pd.DataFrame) -> 
 
 
 def main() -> None:
-    options = common.parser(__doc__)
+    options = door.parser(__doc__)
     options.add_argument("--quiet", action="store_true", help="do not print the counts")
-    args = common.parse(options)
+    args = door.parse(options)
 
     alignments = {gene: multiz.read_alignments(handle) for gene, handle in tar_members(fetch("multiz"))}
     scores = rescue.read_scores(fetch("rescue-scores"))

@@ -11,7 +11,7 @@ DIR holds the folders rescue and rescue_literature; data/README.md names the fil
 
 from pathlib import Path
 
-import common
+import door
 import pandas as pd
 from bundled import place_variants, write
 
@@ -145,7 +145,7 @@ def placed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    args = common.parse(common.parser(__doc__), holding="rescue_literature")
+    args = door.parse(door.parser(__doc__), holding="rescue_literature")
     rescue = args.source / "rescue"
     made = {
         "suppressors": make_suppressors(args.source / "rescue_literature" / "tp53_second_site_suppressors.tsv"),

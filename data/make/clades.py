@@ -8,7 +8,7 @@ DIR, or PLMBOOK_MIRROR, is the folder that holds the files; data/README.md names
 """
 
 
-import common
+import door
 import numpy as np
 import pandas as pd
 from bundled import write
@@ -202,7 +202,7 @@ def make_clades() -> pd.DataFrame:
 
 
 def main() -> None:
-    args = common.parse(common.parser(__doc__))
+    args = door.parse(door.parser(__doc__))
     file, schema = tables.BUNDLED["clades"]
     path = args.out / file
     table = make_clades().round({"aligned": 4, "identity": 4})

@@ -18,7 +18,7 @@ import gzip
 import json
 from pathlib import Path
 
-import common
+import door
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -229,7 +229,7 @@ def report(made: dict[str, pd.DataFrame], whole: pd.DataFrame, expected: pd.Data
 
 
 def main() -> None:
-    args = common.parse(common.parser(__doc__), holding="human_mouse_seqs")
+    args = door.parse(door.parser(__doc__), holding="human_mouse_seqs")
     source, out = args.source, args.out
     out.mkdir(parents=True, exist_ok=True)
     joined = read_joined(source / "go" / "human_mouse_go_joined.tsv.gz")

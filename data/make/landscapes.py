@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import common
+import door
 import numpy as np
 import pandas as pd
 from bundled import write
@@ -347,7 +347,7 @@ def report(table: pd.DataFrame, proteins: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    args = common.parse(common.parser(__doc__), holding="dms")
+    args = door.parse(door.parser(__doc__), holding="dms")
     table, proteins = make(args.source)
     for name, made in (("landscapes", table), ("landscape_proteins", proteins)):
         file, schema = tables.BUNDLED[name]

@@ -10,7 +10,7 @@ DIR, or PLMBOOK_MIRROR, is the folder that holds multiz100way-msa.tar.gz.
 
 from collections import Counter
 
-import common
+import door
 import pandas as pd
 from bundled import write
 
@@ -62,7 +62,7 @@ def make_orthologs(alignments: dict[str, dict[str, multiz.Rows]], genes: pd.Data
 
 
 def main() -> None:
-    args = common.parse(common.parser(__doc__))
+    args = door.parse(door.parser(__doc__))
 
     alignments = {gene: multiz.read_alignments(handle) for gene, handle in tar_members(fetch("multiz"))}
     table = make_orthologs(alignments, tables.load("genes"))

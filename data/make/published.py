@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
-import common
+import door
 
 from plmbook import paths
 from plmbook.sources import rescue
@@ -554,7 +554,7 @@ def write(path: Path, rows: list[dict]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Read all, then write all, so that a fault in the source leaves the tables as they were."""
-    args = common.parse(common.parser(__doc__), holding="", out=paths.data() / "published", arguments=arguments)
+    args = door.parse(door.parser(__doc__), holding="", out=paths.data() / "published", arguments=arguments)
     folder = args.source
     pages = find_pages(folder)
     tables = {

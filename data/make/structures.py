@@ -17,7 +17,7 @@ Usage: python data/make/structures.py --from DIR
 import json
 from pathlib import Path
 
-import common
+import door
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -141,9 +141,9 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    options = common.parser(__doc__)
+    options = door.parser(__doc__)
     options.add_argument("--threads", type=int, default=2)
-    args = common.parse(options, holding=next(iter(FILES)))
+    args = door.parse(options, holding=next(iter(FILES)))
     structures = choose(read_structures(args.source), tables.load("genes"), args.threads)
     for row in structures.sort_values(["left_out", "id"]).itertuples():
         print(f"{row.id} ({row.source}, {len(row.sequence)} residues, {row.counted} count): {row.left_out or 'kept'}")

@@ -20,7 +20,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
-import common
+import door
 import pandas as pd
 from alike import relatives, search
 from bundled import write
@@ -167,7 +167,7 @@ def report(name: str, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    args = common.parse(common.parser(__doc__), holding="secondary_structure")
+    args = door.parse(door.parser(__doc__), holding="secondary_structure")
     made = {
         "secondary_structure": make_secondary_structure(args.source / "secondary_structure"),
         "localisation": make_localisation(args.source / "localization"),
