@@ -11,14 +11,14 @@
 #
 # **Outputs**: `results/<profile>/layers_*.parquet`, and the table behind each figure in `figures/`.
 #
-# **Runtime and hardware**: about a minute and a half on one CPU core, most of it for reading the proteins.
+# **Runtime and hardware**: about two minutes on one CPU core, most of it for reading the proteins.
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # models whose layers are compared
 column = "cafa5"  # collection of annotations
 longest = 350  # residues of a protein at most: time is short
-n_residues = 150000  # of all proteins that are read
+n_residues = 230000  # of all proteins that are read
 fractions = [0.5, 0.15, 0.35]  # of the proteins for training, validation and test
 strengths = [0.01, 0.1]  # inverse L2 penalties (scikit-learn's C): the validation part chooses, for each term and input
 dims = [2, 4, 8, 16, 32, 64, 128]  # principal components that are kept, beside all
