@@ -13,7 +13,18 @@ import pandas as pd
 
 from plmbook import paths
 from plmbook.errors import InputError, did_you_mean
-from plmbook.sources import alphafold, clinvar, embeddings, geneontology, gnomad, goa, multiz, rescue, uniprot
+from plmbook.sources import (
+    alphafold,
+    ankh_tasks,
+    clinvar,
+    embeddings,
+    geneontology,
+    gnomad,
+    goa,
+    multiz,
+    rescue,
+    uniprot,
+)
 from plmbook.sources.record import Source
 
 __all__ = ["SOURCES", "Source", "bundled", "fetch", "listing", "verify"]
@@ -31,6 +42,7 @@ SOURCES: dict[str, Source] = {
         goa.SOURCE,
         geneontology.SOURCE,
         embeddings.SOURCE,
+        *ankh_tasks.SOURCES,
     )
 }
 REGISTRY = "registry.txt"  # in data/: `file sha256` a line, the format of pooch
@@ -111,7 +123,8 @@ def fetch(name: str, accession: str | None = None) -> Path:
     Traceback (most recent call last):
         ...
     plmbook.errors.InputError: unknown source 'clinvr'; expected one of uniprot, clinvar, gnomad, multiz, alphafold, \
-rescue-scores, uniprot-go, goa, go, esm2-15b-embeddings; did you mean 'clinvar'?
+rescue-scores, uniprot-go, goa, go, esm2-15b-embeddings, ankh-secondary-structure, ankh-remote-homology, \
+ankh-localisation, ankh-solubility, ankh-fluorescence, ankh-cath, proteinnet; did you mean 'clinvar'?
     """
     if name not in SOURCES:
         raise InputError(f"unknown source {name!r}; expected one of {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")

@@ -1,0 +1,925 @@
+"""The data sets that Ankh was tested on, as their authors put them on the hub, and ProteinNet for its contacts.
+
+`read` gives the examples of one data set and, record by record, what it left out and why.  Files are fetched as they
+are at a pinned commit (CSV or Parquet; a loading script is never run) and a CSV is read as text: a reader that guesses
+the type of a column from its first rows fails on an odd label further down, which here costs one record.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from plmbook.errors import InputError, did_you_mean
+from plmbook.sources.record import Source, opened
+from plmbook.tables import LOCALISATIONS
+
+LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWY" + "UBZOX")  # each model maps the last five as its authors do
+SPLITS = ("train", "valid", "test")
+FOLDS = 1_195  # of the remote homology set
+LEFT_OUT = ["split", "file", "row", "reason"]
+
+# Ideal geometry of an L-amino acid (Engh and Huber 1991, doi:10.1107/S0108767391001071).
+CA_CB = 1.53  # angstrom
+N_CA_CB, C_CA_CB = np.deg2rad([110.5, 110.1])
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a data set.
+
+    Attributes
+    ----------
+    name : str
+        As on the hub.
+    split : str
+        train, valid or test.
+    test_set : str
+        Where a data set has several; "" else.
+    aliases : tuple of str
+        Other stems that it is found under: the split, as `data/train-00000-of-00001.parquet` has it.
+    optional : bool
+        Whether a place may lack it: `read` then says so in what it left out.
+    needs : tuple of str
+        Fields that only this file must have.
+    """
+
+    name: str
+    split: str
+    test_set: str = ""
+    aliases: tuple[str, ...] = ()
+    optional: bool = False
+    needs: tuple[str, ...] = ()
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """The names that it is found under, without suffix and in lower case, the hub's first."""
+        return (self.name.split(".", 1)[0].lower(), *self.aliases)
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """A data set of the hub and how it is read.
+
+    Attributes
+    ----------
+    name : str
+        The name that `read` takes.
+    hub_id : str
+        `owner/name`.
+    revision : str
+        The commit that is read: all 40 digits or, where only the first are known, those.  "" where no commit is known:
+        the newest is read.  `read` records the commit in any case.
+    files : tuple of HubFile
+    columns : mapping of str to tuple of str
+        Field -> the names that its column may have, the hub's first; letter case is ignored.
+    licence : str
+        As the hub states it.
+    becomes : str
+        What `read` makes of a record.
+    optional : tuple of str
+        Fields that a file may lack.
+    """
+
+    name: str
+    hub_id: str
+    revision: str
+    files: tuple[HubFile, ...]
+    columns: Mapping[str, tuple[str, ...]]
+    licence: str
+    becomes: str
+    optional: tuple[str, ...] = ()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that it has, in the order train, valid, test."""
+        return tuple(split for split in SPLITS if any(file.split == split for file in self.files))
+
+
+_NAMES = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+def _file(name: str, split: str, *aliases: str, **more) -> HubFile:
+    return HubFile(name, split, aliases=(*aliases, *_NAMES[split]), **more)
+
+
+def _test_set(name: str, **more) -> HubFile:
+    return HubFile(f"{name}.csv", "test", test_set=name, optional=True, **more)
+
+
+_SEQUENCE = ("sequence", "sequences", "input", "primary", "seq")
+_SECONDARY_STRUCTURE = "proteinea/secondary_structure_prediction"
+_SECONDARY_STRUCTURE_COMMIT = "5d2e1b432e824bfa2888f52d3d12ed18a292c8ab"  # 29 commits, Upload CASP14.csv, 2 March 2023
+
+DATASETS: dict[str, HubDataset] = {
+    dataset.name: dataset
+    for dataset in (
+        HubDataset(
+            name="secondary_structure",
+            hub_id=_SECONDARY_STRUCTURE,
+            revision=_SECONDARY_STRUCTURE_COMMIT,
+            files=(
+                _file("training_hhblits.csv", "train"),
+                _test_set("CASP12"),
+                _test_set("CASP14"),
+                _test_set("TS115"),
+                _test_set("CB513", needs=("cb513_mask",)),
+            ),
+            columns={
+                "sequence": ("input", *_SEQUENCE),
+                "dssp3": ("dssp3",),
+                "dssp8": ("dssp8",),
+                "disorder": ("disorder",),
+                "cb513_mask": ("cb513_mask",),
+            },
+            licence="none stated",
+            becomes="test_set, dssp3, dssp8, counted (1 where disorder is 1 and, in CB513, cb513_mask too; else 0)",
+            optional=("cb513_mask",),
+        ),
+        HubDataset(
+            name="contacts",
+            hub_id=_SECONDARY_STRUCTURE,
+            revision=_SECONDARY_STRUCTURE_COMMIT,
+            files=(HubFile("CASP14.csv", "test", test_set="CASP14"),),
+            columns={
+                "sequence": ("input", *_SEQUENCE),
+                "coordinates": ("xyz_coordinates",),
+                "disorder": ("disorder",),
+            },
+            licence="none stated",
+            becomes="a row a residue: position, residue, ca_x, ca_y, ca_z (angstrom, NaN where not resolved)",
+            optional=("disorder",),
+        ),
+        HubDataset(
+            name="remote_homology",
+            hub_id="proteinea/remote_homology",
+            revision="41156f4e81",  # the first ten digits are all that we know; the commits of the hub tell the rest
+            files=(
+                _file("train.csv", "train"),
+                _file("valid.csv", "valid"),
+                _file("test_fold_holdout.csv", "test"),  # not the sets that hold out superfamilies or families
+            ),
+            columns={"sequence": ("primary", *_SEQUENCE), "fold": ("fold_label",)},
+            licence="none stated",
+            becomes="fold (the number of a SCOPe fold, as text); tests are of superfamilies that are not in train",
+        ),
+        HubDataset(
+            name="localisation",
+            hub_id="proteinea/deeploc",
+            revision="beb94a27e4c1bcc0c91f3305f5d374fb182cf8d8",  # modified column names and removed spaces, 2023
+            files=(_file("deeploc_train.csv", "train"), _file("deeploc_test.csv", "test")),
+            columns={"sequence": ("input", *_SEQUENCE), "localisation": ("loc", "label", "location")},
+            licence="none stated",
+            becomes="localisation, one of plmbook.tables.LOCALISATIONS",
+        ),
+        HubDataset(
+            name="solubility",
+            hub_id="proteinea/solubility",
+            revision="f5d6135",  # Upload 3 files, 16 January 2023: the first seven digits are all that we know
+            files=(
+                _file("solubility_training.csv", "train"),
+                _file("solubility_validation.csv", "valid"),
+                _file("solubility_testing.csv", "test"),
+            ),
+            columns={"sequence": ("sequences", *_SEQUENCE), "soluble": ("labels", "label")},
+            licence="MIT",
+            becomes="soluble (bool)",
+        ),
+        HubDataset(
+            name="fluorescence",
+            hub_id="proteinea/fluorescence",
+            revision="5954b78",  # removed unnamed column, 16 January 2023: the first seven digits are all that we know
+            files=(
+                _file("fluorescence_train.csv", "train"),
+                _file("fluorescence_valid.csv", "valid"),
+                _file("fluorescence_test.csv", "test"),
+            ),
+            columns={"sequence": ("primary", *_SEQUENCE), "log_fluorescence": ("log_fluorescence", "label")},
+            licence="MIT",
+            becomes="log_fluorescence (float64)",
+        ),
+        HubDataset(
+            name="cath",
+            hub_id="proteinea/nearest_neighbor_search",
+            # No commit is known, nor what its files and columns are called: the newest is read, its commit recorded,
+            # and a column under another name is given by `columns`.
+            revision="",
+            files=(
+                _file("lookup.csv", "train", "lookup_set", "lookups"),
+                _file("valid.csv", "valid", optional=True),
+                _file("query.csv", "test", "query_set", "queries"),
+            ),
+            columns={
+                "sequence": _SEQUENCE,
+                "cath": ("cath", "cath_label", "cath_id", "superfamily", "label", "labels"),
+            },
+            licence="see its page",
+            becomes="role (lookup for train, query for the others), cath (C.A.T.H)",
+        ),
+    )
+}
+
+_ANKH = "Elnaggar and others 2023, doi:10.48550/arXiv.2301.06568"
+
+
+def _source(dataset: HubDataset, title: str, citation: str) -> Source:
+    unpinned = "no revision is pinned: the newest is read and recorded"
+    folder = dataset.hub_id.split("/")[1]
+    return Source(
+        name=f"ankh-{dataset.name.replace('_', '-')}",
+        title=title,
+        url=f"https://huggingface.co/datasets/{dataset.hub_id}",
+        release=f"commit {dataset.revision}" if dataset.revision else unpinned,
+        licence=dataset.licence,
+        citation=f"{citation}; {_ANKH}",
+        extracts=tuple(f"{folder}/{file.name}{end}" for file in dataset.files for end in ("", ".gz")),
+        note="No data set of the hub is bundled; the tests read files of the same layout.",
+        reader=f"plmbook.sources.ankh_tasks.read({dataset.name!r}) reads it",
+    )
+
+
+SOURCES: tuple[Source, ...] = (
+    _source(
+        DATASETS["secondary_structure"],
+        "Ankh: secondary structure (NetSurfP-2.0; CASP12, CASP14, TS115, CB513), C-alpha of CASP14",
+        "Klausen and others 2019, doi:10.1002/prot.25674",
+    ),
+    _source(DATASETS["remote_homology"], "Ankh: SCOPe folds", "Hou and others 2018, doi:10.1093/bioinformatics/btx780"),
+    _source(
+        DATASETS["localisation"],
+        "Ankh: DeepLoc, ten compartments",
+        "Almagro Armenteros and others 2017, doi:10.1093/bioinformatics/btx431",
+    ),
+    _source(
+        DATASETS["solubility"],
+        "Ankh: solubility",
+        "Khurana and others 2018, doi:10.1093/bioinformatics/bty166",
+    ),
+    _source(
+        DATASETS["fluorescence"],
+        "Ankh: fluorescence of avGFP variants",
+        "Sarkisyan and others 2016, doi:10.1038/nature17995",
+    ),
+    _source(
+        DATASETS["cath"],
+        "Ankh: CATH nearest-neighbour search",
+        "Heinzinger and others 2022, doi:10.1093/nargab/lqac043",
+    ),
+    Source(
+        name="proteinnet",
+        title="ProteinNet 12, text records: backbones for contacts",
+        url="https://github.com/aqlaboratory/proteinnet",
+        release="no release is pinned: its text files are read from where a person put them",
+        licence="MIT",
+        citation="AlQuraishi 2019, doi:10.1186/s12859-019-2932-0",
+        note="The hub's proteinea/contact_prediction holds it as pickles, which run code when opened: not read.",
+        reader="plmbook.sources.ankh_tasks.read_proteinnet(path) streams its text records",
+    ),
+)
+
+
+class _Unusable(ValueError):
+    """Why one record is left out."""
+
+
+def read(
+    name: str,
+    *,
+    folder: str | Path | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read a data set that Ankh was tested on.
+
+    Parameters
+    ----------
+    name : str
+        A key of `DATASETS`.
+    folder : path, optional
+        A local folder with the hub's files, used instead of the hub: under their names or as
+        `data/train-00000-of-00001.parquet`; `.csv`, `.csv.gz` or `.parquet`.  Without it the mirror (`PLMBOOK_MIRROR`)
+        is used, if there is one: the folder `owner/name` or `name` in it or one below.
+    split : str, optional
+        train, valid or test: only this one.
+    revision : str, optional
+        A commit of the hub, all or its first seven or more digits, instead of the pinned one.
+    columns : mapping of str to str, optional
+        Field -> the column that holds it, where a file has other names than `DATASETS` lists.
+
+    Returns
+    -------
+    examples : DataFrame
+        A row a protein, in the order of the files: `id` (str, split or test set and record), `split` (str), `sequence`
+        (str, upper case, without spaces; U, B, Z, O and X are kept), `length` (int64), and of
+
+        - secondary_structure: `test_set` (str, "" in train), `dssp3` (str, HEC), `dssp8` (str, HGIEBTSC), `counted`
+          (str of 0 and 1: where a prediction is scored);
+        - remote_homology: `fold` (str);
+        - localisation: `localisation` (str, one of `plmbook.tables.LOCALISATIONS`);
+        - solubility: `soluble` (bool);
+        - fluorescence: `log_fluorescence` (float64);
+        - cath: `role` (str, lookup or query), `cath` (str, C.A.T.H).
+
+        Of contacts a row a residue: `id`, `split`, `position` (int64, 1-based), `residue` (str), `ca_x`, `ca_y`, `ca_z`
+        (float32, angstrom; NaN where not resolved).
+        `attrs["revision"]` is the commit that was read ("" of a local folder), `attrs["hub_id"]` the data set.
+    left_out : DataFrame
+        A row a record that is not in `examples`: `split`, `file` (str), `row` (int64, 1-based, the header not counted;
+        0 for an optional file that is not there), `reason` (str).
+
+    Raises
+    ------
+    InputError
+        For an unknown name or split, a folder, file or column that is missing, a part of a file that is missing, two
+        files that could be the one, a file without any usable record, a revision that is no commit of the hub (or is
+        given with a local folder), or if the hub cannot be reached.
+
+    Notes
+    -----
+    Invariant: the usable records and those left out are all records of the files, and each string of labels is as long
+    as its sequence.  Equal sequences stay; `duplicates_across` lists those that two splits share.
+
+    Examples
+    --------
+    >>> read("deeploc")
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: unknown data set 'deeploc'; expected one of secondary_structure, contacts, \
+remote_homology, localisation, solubility, fluorescence, cath
+    """
+    if name not in DATASETS:
+        raise InputError(
+            f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}"
+        )
+    dataset = DATASETS[name]
+    if split is not None and split not in dataset.splits:
+        raise InputError(f"{name}: split {split!r}; expected one of {', '.join(dataset.splits)}")
+    for field in columns or {}:
+        if field not in dataset.columns:
+            raise InputError(f"{name}: field {field!r}; expected one of {', '.join(dataset.columns)}")
+    place = _place(dataset, folder, revision)
+    found, left_out = [], []
+    for file in dataset.files:
+        if split not in (None, file.split):
+            continue
+        names = _choose(place, file)
+        if not names:
+            left_out.append((file.split, file.name, 0, f"no such file in {place.where}"))
+        n_before = 0  # records in the parts of the file that were read
+        for relative in names:
+            examples, unusable, n_rows = _read_file(dataset, file, place.path(relative), columns or {}, n_before)
+            found.append(examples)
+            left_out += [(file.split, relative, row, reason) for row, reason in unusable]
+            n_before += n_rows
+    if not found:
+        expected = _some(file.name for file in dataset.files if split in (None, file.split))
+        raise InputError(f"{place.where}: no file of {name}; expected {expected}, found {_some(place.names)}")
+    examples = pd.concat(found, ignore_index=True)
+    examples.attrs = {"hub_id": dataset.hub_id, "revision": place.revision}
+    kinds = {column: "int64" if column == "row" else "str" for column in LEFT_OUT}
+    return examples, pd.DataFrame(left_out, columns=LEFT_OUT).astype(kinds)
+
+
+def duplicates_across(examples: pd.DataFrame) -> pd.DataFrame:
+    """The sequences that two splits of a data set share.
+
+    Parameters
+    ----------
+    examples : DataFrame
+        What `read` gives of a data set with a row a protein: `id`, `split`, `sequence`.
+
+    Returns
+    -------
+    DataFrame
+        A row a sequence, in the order of its first protein: `sequence`, `splits` and `ids` (str, comma-separated),
+        `n` (int64, proteins).
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> duplicates_across(pd.DataFrame({"id": ["a", "b", "c"], "split": ["train", "test", "test"],
+    ...                                 "sequence": ["MK", "MK", "MR"]})).values.tolist()
+    [['MK', 'train, test', 'a, b', 2]]
+    """
+    missing = [column for column in ("id", "split", "sequence") if column not in examples]
+    if missing:
+        raise InputError(f"duplicates_across: expected a row a protein, missing {missing}, found {list(examples)}")
+    shared = examples[examples.groupby("sequence")["split"].transform("nunique") > 1]
+    rows = [
+        (sequence, ", ".join(dict.fromkeys(group["split"])), ", ".join(group["id"]), len(group))
+        for sequence, group in shared.groupby("sequence", sort=False)
+    ]
+    return pd.DataFrame(rows, columns=["sequence", "splits", "ids", "n"]).astype({"n": "int64"})
+
+
+# --- where the files are ---
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A folder or a commit of the hub: the names of its files, and how a file comes to lie on this machine."""
+
+    where: str
+    names: tuple[str, ...]
+    revision: str
+    path: Callable[[str], Path]
+
+
+def _place(dataset: HubDataset, folder: str | Path | None, revision: str | None) -> _Place:
+    mirror = os.environ.get("PLMBOOK_MIRROR")
+    if folder is None and mirror:
+        folder = _in_mirror(Path(mirror).expanduser(), dataset.hub_id)
+    if folder is None:
+        return _hub(dataset, dataset.revision if revision is None else revision)
+    if revision is not None:
+        raise InputError(f"{folder}: a local folder has no revision, found {revision!r}")
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected the files of {dataset.hub_id}")
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+    return _Place(str(folder), tuple(names), "", lambda name: folder / name)
+
+
+def _in_mirror(mirror: Path, hub_id: str) -> Path:
+    owner, name = hub_id.split("/")
+    for path in (mirror / owner / name, mirror / name, *sorted(mirror.glob(f"*/{name}"))):
+        if path.is_dir():
+            return path
+    raise InputError(f"PLMBOOK_MIRROR {mirror}: expected a folder {hub_id} or {name} there or one below, found none")
+
+
+def _hub(dataset: HubDataset, revision: str) -> _Place:
+    import httpx
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if revision and not re.fullmatch(r"[0-9a-f]{7,40}", revision):
+        raise InputError(f"{dataset.hub_id}: revision {revision!r}; expected a commit: 7 to 40 hexadecimal digits")
+
+    def asked(question: Callable, *arguments, **more):
+        try:
+            return question(*arguments, **more)
+        except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+            why = (str(error) or repr(error)).splitlines()[0]
+            raise InputError(
+                f"{dataset.hub_id}: cannot be read from the hub ({why}); give a local folder with its files, or name "
+                "one by PLMBOOK_MIRROR"
+            ) from None
+
+    api = huggingface_hub.HfApi()
+    if not revision:
+        revision = asked(api.dataset_info, dataset.hub_id).sha
+    elif len(revision) < 40:
+        commits = [commit.commit_id for commit in asked(api.list_repo_commits, dataset.hub_id, repo_type="dataset")]
+        revision = _whole_commit(dataset.hub_id, revision, commits)
+    names = asked(api.list_repo_files, dataset.hub_id, revision=revision, repo_type="dataset")
+
+    def path(name: str) -> Path:
+        download = huggingface_hub.hf_hub_download
+        return Path(asked(download, dataset.hub_id, name, revision=revision, repo_type="dataset"))
+
+    return _Place(f"{dataset.hub_id} at {revision}", tuple(sorted(names)), revision, path)
+
+
+def _whole_commit(hub_id: str, start: str, commits: list[str]) -> str:
+    """The one commit that starts so."""
+    found = [commit for commit in commits if commit.startswith(start)]
+    if len(found) != 1:
+        raise InputError(f"{hub_id}: expected one commit {start}..., found {len(found)} among {len(commits)} commits")
+    return found[0]
+
+
+_FILE = re.compile(
+    r"(?P<stem>.+?)(-(?P<part>\d{5})-of-(?P<parts>\d{5}))?(-[0-9a-f]{16})?(?P<suffix>\.csv|\.csv\.gz|\.parquet)"
+)
+_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+
+
+def _choose(place: _Place, file: HubFile) -> list[str]:
+    """The names of the file, or of all its parts; none where an optional file is not there."""
+    candidates: dict[tuple[int, int], list[tuple[str, re.Match]]] = {}  # the names that come first win
+    for name in place.names:
+        path = PurePosixPath(name)
+        match = _FILE.fullmatch(path.name)
+        if not match:
+            continue
+        # as the hub converts: default/train/0000.parquet
+        stem = (path.parent.name if match["stem"].isdigit() else match["stem"]).lower()
+        if stem in file.stems:
+            rank = (file.stems.index(stem), _SUFFIXES.index(match["suffix"]))
+            candidates.setdefault(rank, []).append((name, match))
+    if candidates:
+        return _parts(place, file, candidates[min(candidates)])
+    if file.optional:
+        return []
+    raise InputError(
+        f"{place.where}: expected {file.name}, the same gzipped or as .parquet, or data/{file.test_set or file.split}-"
+        f"00000-of-00001.parquet, found {_some(place.names)}"
+    )
+
+
+def _parts(place: _Place, file: HubFile, found: list[tuple[str, re.Match]]) -> list[str]:
+    """The names in their order, once they are seen to be one file or all parts of one."""
+    names = sorted(name for name, _ in found)
+    in_parts = all(match["part"] or match["stem"].isdigit() for _, match in found)
+    if len({PurePosixPath(name).parent for name in names}) > 1 or (len(names) > 1 and not in_parts):
+        raise InputError(f"{place.where}: {_some(names)} could each be {file.name}; expected one")
+    numbers = sorted(int(match["part"]) for _, match in found if match["part"])
+    n_parts = {int(match["parts"]) for _, match in found if match["parts"]}
+    if n_parts and numbers != list(range(max(n_parts))):
+        raise InputError(f"{place.where}: expected the {max(n_parts)} parts of {file.name}, found {_some(names)}")
+    return names
+
+
+def _some(names) -> str:
+    names = list(names)
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "no file"
+
+
+# --- from a file to examples ---
+
+
+def _read_file(
+    dataset: HubDataset, file: HubFile, path: Path, renamed: Mapping[str, str], n_before: int
+) -> tuple[pd.DataFrame, list[tuple[int, str]], int]:
+    """The examples of a file, (row, reason) of what is left out, and how many records it has."""
+    table = _table(path)
+    fields = _fields(dataset, file, path, list(table), renamed)
+    cells = {field: table[column].tolist() for field, column in fields.items()}
+    make = _MAKERS[dataset.name]
+    rows, unusable = [], []
+    for index in range(len(table)):
+        record = {field: column[index] for field, column in cells.items()}
+        try:
+            made = make(record, file)
+        except _Unusable as error:
+            unusable.append((index + 1, str(error)))
+            continue
+        rows.append({"id": f"{file.test_set or file.split}-{n_before + index + 1}", "split": file.split, **made})
+    if not rows:
+        first = f"; row {unusable[0][0]}: {unusable[0][1]}" if unusable else ""
+        raise InputError(f"{path}: none of {len(table)} records is usable{first}")
+    examples = pd.DataFrame(rows)
+    if dataset.name == "contacts":
+        examples = _by_residue(examples)
+    return examples, unusable, len(table)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A CSV with each cell as text ("" where empty), or a Parquet file with its own types."""
+    if path.name.endswith(".parquet"):
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are among these
+            raise InputError(f"{path}: cannot be read as Parquet ({error})") from None
+    try:
+        table = pd.read_csv(path, dtype=str, na_filter=False, skip_blank_lines=False, encoding="utf-8")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({str(error).strip()}); empty or cut short?") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells as names of the rows
+        raise InputError(f"{path}: expected {table.shape[1]} cells a row, as the header has; found more")
+    return table
+
+
+def _fields(
+    dataset: HubDataset, file: HubFile, path: Path, found: list[str], renamed: Mapping[str, str]
+) -> dict[str, str]:
+    """Field -> column of the file."""
+    folded = {str(column).strip().lower(): column for column in reversed(found)}
+    fields = {}
+    for field, names in dataset.columns.items():
+        names = (renamed[field],) if field in renamed else tuple(dict.fromkeys(names))
+        column = next((folded[name.lower()] for name in names if name.lower() in folded), None)
+        if column is not None:
+            fields[field] = column
+        elif field in file.needs or field not in dataset.optional or field in renamed:
+            others = f", or by another name {' or '.join(names[1:])}" if names[1:] else ""
+            raise InputError(
+                f"{path}: expected a column {names[0]!r} ({field}){others}; found the columns {_some(map(str, found))}"
+            )
+    return fields
+
+
+def _letters(cell) -> str:
+    """The text of a cell without the spaces between residues; "" where it is empty."""
+    if isinstance(cell, (list, tuple, np.ndarray)):
+        cell = "".join(map(str, cell))
+    return "".join(cell.split()) if isinstance(cell, str) else ""
+
+
+def _text(cell) -> str:
+    return cell.strip() if isinstance(cell, str) else ""
+
+
+def _sequence(cell) -> str:
+    sequence = _letters(cell).upper()
+    if not sequence:
+        raise _Unusable("the sequence is empty")
+    strange = sorted(set(sequence) - LETTERS)
+    if strange:
+        raise _Unusable(f"the sequence has {' '.join(strange)}; expected the 20 amino acids, U, B, Z, O or X")
+    return sequence
+
+
+def _labels(cell, what: str, allowed: str, length: int) -> str:
+    labels = _letters(cell)
+    if len(labels) != length:
+        raise _Unusable(f"{what} is not as long as the sequence ({len(labels)} labels, {length} residues)")
+    strange = sorted(set(labels) - set(allowed))
+    if strange:
+        raise _Unusable(f"{what} has {' '.join(strange)}; expected letters of {allowed}")
+    return labels
+
+
+def _numbers(cell, what: str) -> np.ndarray:
+    """float64 (n,): the numbers of a cell, written `1.0 0.0`, `[1.0, 0.0]` or as (nested) lists; None is NaN."""
+    if isinstance(cell, str):
+        cell = re.sub(r"[\[\](),]", " ", cell).split()
+    flat = list(_flat(cell))
+    try:
+        return np.array([np.nan if token in (None, "None") else float(token) for token in flat], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise _Unusable(f"{what} is not made of numbers") from None
+
+
+def _flat(cell) -> Iterator:
+    if isinstance(cell, (list, tuple, np.ndarray)):
+        for each in cell:
+            yield from _flat(each)
+    else:
+        yield cell
+
+
+def _number(cell, what: str) -> float:
+    numbers = _numbers(cell, what)
+    if len(numbers) != 1 or not np.isfinite(numbers[0]):
+        raise _Unusable(f"{what} is not one finite number")
+    return float(numbers[0])
+
+
+def _mask(cell, what: str, length: int) -> np.ndarray:
+    """bool (L,): where a text of 0.0 and 1.0 is 1."""
+    numbers = _numbers(cell, what)
+    if len(numbers) != length:
+        raise _Unusable(f"{what} is not as long as the sequence ({len(numbers)} values, {length} residues)")
+    if not np.isin(numbers, (0, 1)).all():
+        raise _Unusable(f"{what} has values other than 0 and 1")
+    return numbers == 1
+
+
+def _secondary_structure(record: dict, file: HubFile) -> dict:
+    sequence = _sequence(record["sequence"])
+    dssp3 = _labels(record["dssp3"], "dssp3", "HEC", len(sequence))
+    dssp8 = _labels(record["dssp8"], "dssp8", "HGIEBTSC", len(sequence))
+    counted = _mask(record["disorder"], "disorder", len(sequence))
+    if file.test_set == "CB513":
+        counted &= _mask(record["cb513_mask"], "cb513_mask", len(sequence))
+    return {
+        "test_set": file.test_set,
+        "sequence": sequence,
+        "length": len(sequence),
+        "dssp3": dssp3,
+        "dssp8": dssp8,
+        "counted": "".join("01"[int(each)] for each in counted),
+    }
+
+
+def _remote_homology(record: dict, file: HubFile) -> dict:
+    fold = _number(record["fold"], "fold_label")
+    if fold != int(fold) or not 0 <= fold < FOLDS:
+        raise _Unusable(f"fold_label {fold:g}; expected 0 to {FOLDS - 1}")
+    return {**_protein(record), "fold": str(int(fold))}
+
+
+def _localisation(record: dict, file: HubFile) -> dict:
+    label = _text(record["localisation"])
+    localisation = _COMPARTMENTS.get(_compartment(label))
+    if localisation is None:
+        parts = [_compartment(part) for part in re.split(r"[-;,|]", label)]
+        if len(parts) > 1 and all(part in _COMPARTMENTS for part in parts):
+            raise _Unusable(f"localisation {label!r} is {len(parts)} compartments; expected one")
+        raise _Unusable(f"localisation {label!r} is not one of the {len(LOCALISATIONS)} compartments")
+    return {**_protein(record), "localisation": localisation}
+
+
+def _compartment(text: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", text.lower()))
+
+
+_COMPARTMENTS = {_compartment(name): name for name in LOCALISATIONS}  # Cell.membrane is Cell membrane
+
+
+def _solubility(record: dict, file: HubFile) -> dict:
+    label = _number(record["soluble"], "the label")
+    if label not in (0, 1):
+        raise _Unusable(f"the label is {label:g}; expected 0 or 1")
+    return {**_protein(record), "soluble": label == 1}
+
+
+def _fluorescence(record: dict, file: HubFile) -> dict:
+    return {**_protein(record), "log_fluorescence": _number(record["log_fluorescence"], "log_fluorescence")}
+
+
+def _cath(record: dict, file: HubFile) -> dict:
+    label = _text(record["cath"])
+    if not re.fullmatch(r"[1-9]\d*(\.[1-9]\d*){3}", label):
+        raise _Unusable(f"cath {label!r}; expected four numbers such as 3.40.50.300")
+    return {"role": "lookup" if file.split == "train" else "query", **_protein(record), "cath": label}
+
+
+def _contacts(record: dict, file: HubFile) -> dict:
+    sequence = _sequence(record["sequence"])
+    numbers = _numbers(record["coordinates"], "xyz_coordinates")
+    if len(numbers) != 3 * len(sequence):
+        raise _Unusable(f"xyz_coordinates has {len(numbers)} numbers, not 3 for each of {len(sequence)} residues")
+    places = numbers.reshape(-1, 3)
+    if np.isinf(places).any():
+        raise _Unusable("xyz_coordinates has a number that is not finite")
+    resolved = (places != 0).any(axis=1) & ~np.isnan(places).any(axis=1)  # 0, 0, 0 stands for no coordinates
+    if "disorder" in record:
+        resolved &= _mask(record["disorder"], "disorder", len(sequence))
+    if not resolved.any():
+        raise _Unusable("no residue has coordinates")
+    return {"sequence": sequence, "places": np.where(resolved[:, None], places, np.nan)}
+
+
+def _protein(record: dict) -> dict:
+    sequence = _sequence(record["sequence"])
+    return {"sequence": sequence, "length": len(sequence)}
+
+
+_MAKERS: dict[str, Callable[[dict, HubFile], dict]] = {
+    "secondary_structure": _secondary_structure,
+    "contacts": _contacts,
+    "remote_homology": _remote_homology,
+    "localisation": _localisation,
+    "solubility": _solubility,
+    "fluorescence": _fluorescence,
+    "cath": _cath,
+}
+
+
+def _by_residue(proteins: pd.DataFrame) -> pd.DataFrame:
+    """From a row a protein (`sequence`, `places`) to a row a residue."""
+    tables = [
+        _residues(row.id, row.sequence, row.places, "ca").assign(split=row.split) for row in proteins.itertuples()
+    ]
+    found = pd.concat(tables, ignore_index=True)
+    return found[["id", "split", "position", "residue", "ca_x", "ca_y", "ca_z"]]
+
+
+def _residues(identifier: str, sequence: str, places: np.ndarray, atom: str) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "id": pd.Series([identifier] * len(sequence), dtype="str"),
+            "position": np.arange(1, len(sequence) + 1, dtype=np.int64),
+            "residue": pd.Series(list(sequence), dtype="str"),
+        }
+    )
+    for axis, letter in enumerate("xyz"):
+        table[f"{atom}_{letter}"] = places[:, axis].astype(np.float32)
+    return table
+
+
+# --- ProteinNet ---
+
+
+def read_proteinnet(
+    source: str | Path | TextIO, *, left_out: list[tuple[int, str, str]] | None = None
+) -> Iterator[pd.DataFrame]:
+    """Stream the structures of a ProteinNet text file, one at a time.
+
+    Parameters
+    ----------
+    source : path or text handle
+        Text records of [ID], [PRIMARY], [EVOLUTIONARY] (passed over), [TERTIARY] (N, C-alpha and C of each residue, in
+        picometres) and [MASK]; perhaps gzipped.
+    left_out : list, optional
+        (number of the record from 1, id, reason) is appended to it for each record that cannot be used: one without
+        [TERTIARY], or whose parts do not fit together.  Without it such a record is an error.
+
+    Yields
+    ------
+    DataFrame
+        A row a residue, as in the table kept_structures: `id` (str, as in the file), `position` (int64, 1-based),
+        `residue` (str), `cb_x`, `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal geometry, C-alpha of glycine, NaN
+        where the mask is -.
+
+    Raises
+    ------
+    InputError
+        If the text is not of ProteinNet, or a record cannot be used and `left_out` is not given.
+
+    Notes
+    -----
+    Invariant: memory holds one record, whatever the size of the file.
+    """
+    where = str(getattr(source, "name", "ProteinNet") if hasattr(source, "read") else source)
+    with opened(source) as handle:
+        for number, record in enumerate(_proteinnet_records(handle, where), start=1):
+            identifier = " ".join(record["ID"])
+            try:
+                table = _proteinnet_structure(identifier, record)
+            except _Unusable as error:
+                if left_out is None:
+                    raise InputError(
+                        f"{where}: record {number} ({identifier}): {error}; left_out=[] leaves such a record out"
+                    ) from None
+                left_out.append((number, identifier, str(error)))
+                continue
+            yield table
+
+
+def _proteinnet_records(handle: TextIO, where: str) -> Iterator[dict[str, list[str]]]:
+    """The lines of each record by section, those of the evolutionary profile dropped as they pass."""
+    record: dict[str, list[str]] = {}
+    lines: list[str] | None = None
+    for line in handle:
+        line = line.strip()
+        if re.fullmatch(r"\[[A-Z]+\]", line):
+            section = line[1:-1]
+            if section == "ID":
+                if record:
+                    yield record
+                record = {}
+            elif not record:
+                raise InputError(f"{where}: expected [ID] first, found {line}; not the text of ProteinNet?")
+            lines = record.setdefault(section, [])
+            if section not in ("ID", "PRIMARY", "TERTIARY", "MASK"):
+                lines = None
+        elif line and not record:
+            raise InputError(f"{where}: expected [ID] first, found {line[:40]!r}; not the text of ProteinNet?")
+        elif line and lines is not None:
+            lines.append(line)
+    if not record:
+        raise InputError(f"{where}: no record; expected the text of ProteinNet")
+    yield record
+
+
+def _proteinnet_structure(identifier: str, record: dict[str, list[str]]) -> pd.DataFrame:
+    sequence = _sequence("".join(record.get("PRIMARY", [])))
+    length = len(sequence)
+    if not record.get("TERTIARY"):
+        raise _Unusable("no [TERTIARY], or an empty one")
+    axes = [_numbers(line, "[TERTIARY]") for line in record["TERTIARY"]]
+    counts = [len(axis) for axis in axes]
+    if counts != [3 * length] * 3:
+        raise _Unusable(f"[TERTIARY] has lines of {counts} numbers; expected 3 lines of {3 * length}")
+    mask = _letters("".join(record.get("MASK", [])))
+    if len(mask) != length or set(mask) - set("+-"):
+        raise _Unusable(f"[MASK] has {len(mask)} signs; expected + or - for each of {length} residues")
+    atoms = np.stack(axes, axis=1).reshape(length, 3, 3) / 100  # (L, atom, axis), picometres to angstrom
+    n, ca, c = atoms[:, 0], atoms[:, 1], atoms[:, 2]
+    placed = c_beta(n, ca, c)
+    glycine = np.array(list(sequence)) == "G"
+    placed[glycine] = ca[glycine]
+    placed[np.array(list(mask)) == "-"] = np.nan
+    if np.isnan(placed).all():
+        raise _Unusable("no residue has coordinates")
+    return _residues(identifier, sequence, placed, "cb")
+
+
+def c_beta(n: np.ndarray, ca: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Where C-beta is, by the ideal geometry of an L-amino acid.
+
+    Parameters
+    ----------
+    n, ca, c : float arrays (L, 3)
+        The backbone, angstrom.
+
+    Returns
+    -------
+    float64 array (L, 3)
+        1.53 angstrom from C-alpha, at 110.5 degrees from N and 110.1 degrees from C (Engh and Huber 1991), on the side
+        of N x C seen from C-alpha, which is that of L-amino acids.  NaN where the three atoms are on a line.
+
+    Notes
+    -----
+    The direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to N and C: p and q follow from the
+    two angles, r from the length 1.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        u = (n - ca) / np.linalg.norm(n - ca, axis=1, keepdims=True)
+        v = (c - ca) / np.linalg.norm(c - ca, axis=1, keepdims=True)
+        across = np.cross(u, v)
+        across = across / np.linalg.norm(across, axis=1, keepdims=True)
+        k = (u * v).sum(axis=1, keepdims=True)  # cosine of the angle N-CA-C
+        p = (np.cos(N_CA_CB) - k * np.cos(C_CA_CB)) / (1 - k**2)
+        q = (np.cos(C_CA_CB) - k * np.cos(N_CA_CB)) / (1 - k**2)
+        r = np.sqrt(1 - (p**2 + q**2 + 2 * p * q * k))
+        return ca + CA_CB * (p * u + q * v + r * across)
