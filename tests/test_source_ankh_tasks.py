@@ -192,7 +192,7 @@ def test_cath_says_which_is_looked_up(tmp_path):
         ["lookup", "3.40.50.300", "train"],
         ["query", "3.40.50.300", "test"],
     ]
-    assert left_out[["split", "file", "row"]].values.tolist() == [["valid", "valid.csv", 0]]
+    assert left_out[["split", "file", "row"]].values.tolist() == [["validation", "valid.csv", 0]]
 
 
 def test_a_column_under_a_name_that_nobody_foresaw(tmp_path):
@@ -418,8 +418,8 @@ def test_a_missing_file_or_folder_or_split(tmp_path):
     assert len(ankh_tasks.read("localisation", folder=folder, split="train")[0]) == 1
     with pytest.raises(InputError, match="no such folder; expected the files of proteinea/deeploc"):
         ankh_tasks.read("localisation", folder=tmp_path / "none")
-    with pytest.raises(InputError, match="split 'valid'; expected one of train, test"):
-        ankh_tasks.read("localisation", folder=folder, split="valid")
+    with pytest.raises(InputError, match="split 'validation'; expected one of train, test"):
+        ankh_tasks.read("localisation", folder=folder, split="validation")
     with pytest.raises(InputError, match="a local folder has no revision"):
         ankh_tasks.read("localisation", folder=folder, revision="0" * 40)
     with pytest.raises(InputError, match="unknown data set 'solubilty'.*did you mean 'solubility'"):
@@ -550,7 +550,13 @@ def test_every_data_set_is_described_and_listed():
 
 def test_sequences_shared_between_splits():
     examples = pd.DataFrame(
-        [("a", "train", "MK"), ("b", "train", "MK"), ("c", "valid", "MR"), ("d", "test", "MK"), ("e", "test", "ME")],
+        [
+            ("a", "train", "MK"),
+            ("b", "train", "MK"),
+            ("c", "validation", "MR"),
+            ("d", "test", "MK"),
+            ("e", "test", "ME"),
+        ],
         columns=["id", "split", "sequence"],
     )
     found = ankh_tasks.duplicates_across(examples)

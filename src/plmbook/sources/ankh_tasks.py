@@ -20,7 +20,7 @@ from plmbook.sources.record import Source, opened
 from plmbook.tables import LOCALISATIONS
 
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWY" + "UBZOX")  # each model maps the last five as its authors do
-SPLITS = ("train", "valid", "test")
+SPLITS = ("train", "validation", "test")  # as in the bundled tables
 FOLDS = 1_195  # of the remote homology set
 LEFT_OUT = ["split", "file", "row", "reason"]
 
@@ -38,7 +38,7 @@ class HubFile:
     name : str
         As on the hub.
     split : str
-        train, valid or test.
+        train, validation or test.
     test_set : str
         Where a data set has several; "" else.
     aliases : tuple of str
@@ -97,13 +97,13 @@ class HubDataset:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The splits that it has, in the order train, valid, test."""
+        """The splits that it has, in the order train, validation, test."""
         return tuple(split for split in SPLITS if any(file.split == split for file in self.files))
 
 
 _NAMES = {
     "train": ("train", "training"),
-    "valid": ("valid", "validation", "val", "dev"),
+    "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
 
@@ -165,7 +165,7 @@ DATASETS: dict[str, HubDataset] = {
             revision="41156f4e81",  # the first ten digits are all that we know; the commits of the hub tell the rest
             files=(
                 _file("train.csv", "train"),
-                _file("valid.csv", "valid"),
+                _file("valid.csv", "validation"),
                 _file("test_fold_holdout.csv", "test"),  # not the sets that hold out superfamilies or families
             ),
             columns={"sequence": ("primary", *_SEQUENCE), "fold": ("fold_label",)},
@@ -187,7 +187,7 @@ DATASETS: dict[str, HubDataset] = {
             revision="f5d6135",  # Upload 3 files, 16 January 2023: the first seven digits are all that we know
             files=(
                 _file("solubility_training.csv", "train"),
-                _file("solubility_validation.csv", "valid"),
+                _file("solubility_validation.csv", "validation"),
                 _file("solubility_testing.csv", "test"),
             ),
             columns={"sequence": ("sequences", *_SEQUENCE), "soluble": ("labels", "label")},
@@ -200,7 +200,7 @@ DATASETS: dict[str, HubDataset] = {
             revision="5954b78",  # removed unnamed column, 16 January 2023: the first seven digits are all that we know
             files=(
                 _file("fluorescence_train.csv", "train"),
-                _file("fluorescence_valid.csv", "valid"),
+                _file("fluorescence_valid.csv", "validation"),
                 _file("fluorescence_test.csv", "test"),
             ),
             columns={"sequence": ("primary", *_SEQUENCE), "log_fluorescence": ("log_fluorescence", "label")},
@@ -215,7 +215,7 @@ DATASETS: dict[str, HubDataset] = {
             revision="",
             files=(
                 _file("lookup.csv", "train", "lookup_set", "lookups"),
-                _file("valid.csv", "valid", optional=True),
+                _file("valid.csv", "validation", optional=True),
                 _file("query.csv", "test", "query_set", "queries"),
             ),
             columns={
@@ -310,7 +310,7 @@ def read(
         `data/train-00000-of-00001.parquet`; `.csv`, `.csv.gz` or `.parquet`.  Without it the mirror (`PLMBOOK_MIRROR`)
         is used, if there is one: the folder `owner/name` or `name` in it or one below.
     split : str, optional
-        train, valid or test: only this one.
+        train, validation or test: only this one.
     revision : str, optional
         A commit of the hub, all or its first seven or more digits, instead of the pinned one.
     columns : mapping of str to str, optional
