@@ -344,3 +344,32 @@ def test_tracks_shade_the_motif():
     assert not second.patches and [ax.get_title() for ax in figure.axes] == ["A", "B"]
     assert first.lines[0].get_ydata().tolist() == [0, 1, 2, 3, 4] and second.lines[1].get_ydata().tolist() == [-5, -6]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["masked", "share", "motif"]
+
+
+def ranked(panel, **ranks):
+    return pd.DataFrame(
+        [{"panel": panel, "model": name, "family": "esm2", "rank": rank} for name, rank in ranks.items()]
+    )
+
+
+def test_rank_plot_has_a_mark_a_model_and_a_bar_a_group():
+    table = pd.concat([ranked("nine", b=2.0, a=1.5, c=3.0, d=3.5), ranked("seven", a=1.0, b=2.0, c=3.5, d=3.5)])
+    table.loc[table["model"] == "d", "family"] = "t5"
+    bars = pd.DataFrame({"panel": ["nine", "nine"], "low": [1.5, 2.0], "high": [3.0, 3.5], "difference": [1.8, 1.8]})
+    first, second = plots.rank_plot(table, bars, axis="mean rank").axes
+    assert [ax.get_title() for ax in (first, second)] == ["nine", "seven"]
+    marks = [line for line in first.get_lines() if line.get_marker() in ("o", "v")]
+    assert [mark.get_xdata()[0] for mark in marks] == [1.5, 2.0, 3.0, 3.5]  # best first
+    assert [mark.get_marker() for mark in marks] == ["o", "o", "o", "v"]
+    names = [text.get_text() for text in first.texts]
+    assert names == ["a", "b", "c", "d", "critical difference 1.80"]
+    thick = [line for line in first.get_lines() if line.get_linewidth() == 2.5]
+    assert np.allclose([line.get_xdata() for line in thick], [(1.44, 3.06), (1.94, 3.56)])
+    assert all(line.get_ydata()[0] < 0 for line in thick)  # below the line of ranks
+    assert [text.get_text() for text in second.texts] == ["a", "b", "c", "d"]  # no bar, no ruler
+
+
+def test_published_models_without_a_colour_are_grey():
+    assert plots.published_mark("esm2") == {"color": plots.MODEL_COLOURS["esm2"], "marker": plots.MODEL_MARKS["esm2"]}
+    other = plots.published_mark("t5")
+    assert other == plots.published_mark("esm1b") and other["color"] not in plots.MODEL_COLOURS.values()

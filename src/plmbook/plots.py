@@ -1228,3 +1228,73 @@ def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Fig
     marks.append(Patch(color="#D5D5D5", label="motif"))
     figure.legend(handles=marks, loc="outside upper left", ncols=3, fontsize=9, frameon=False)
     return figure
+
+
+# --- the chapter on seven published models ----------------------------------------------------------------
+
+OTHER_COLOUR, OTHER_MARK = "#777777", "v"  # published models of families without a colour, as on the page of the models
+
+
+def published_mark(family: str) -> dict[str, str]:
+    """Colour and mark of a published model by the family of its card; grey where the family has no colour.
+
+    Examples
+    --------
+    >>> published_mark("esm2"), published_mark("t5")
+    ({'color': '#009E73', 'marker': 'o'}, {'color': '#777777', 'marker': 'v'})
+    """
+    return {
+        "color": MODEL_COLOURS.get(family, OTHER_COLOUR),
+        "marker": MODEL_MARKS.get(family, OTHER_MARK),
+    }
+
+
+def rank_plot(table: pd.DataFrame, bars: pd.DataFrame, *, axis: str, panel: str = "panel") -> "Figure":
+    """Critical-difference diagrams: mean ranks on a line, bars under those that cannot be told apart, panels below
+    each other.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `panel` (its title), model (text), family (of its card, for the mark), rank (1 is the best, at the left).
+    bars : DataFrame
+        `panel`, low, high: mean ranks that a bar spans; difference (the critical one, the same in a panel).
+    axis : str
+        What a rank is.
+    panel : str
+        Name of the column.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = list(dict.fromkeys(table[panel]))
+    deepest = max([(bars[panel] == title).sum() for title in panels], default=0)
+    n_models = max((table[panel] == title).sum() for title in panels)
+    figure, axes = _canvas((1.3 + 0.13 * n_models + 0.12 * deepest) * len(panels) + 0.3, rows=len(panels), sharex=True)
+    for ax, title in zip(axes, panels, strict=True):
+        part = table[table[panel] == title].sort_values("rank", kind="stable")
+        under = bars[bars[panel] == title]
+        left = -(-len(part) // 2)  # the better half is named at the left, the best on top
+        for place, row in enumerate(part.itertuples()):
+            at_left = place < left
+            height = 1.0 + (left - place if at_left else place - left + 1)
+            end = 0.7 if at_left else n_models + 0.3
+            ax.plot([row.rank, row.rank, end], [0, height, height], color="#999999", linewidth=0.8, zorder=1)
+            ax.plot(row.rank, 0, markersize=6, zorder=3, clip_on=False, **published_mark(row.family))
+            text = {"ha": "right" if at_left else "left", "va": "center", "fontsize": 9}
+            ax.text(end - 0.08 if at_left else end + 0.08, height, row.model, **text)
+        for depth, row in enumerate(under.itertuples(), start=1):
+            ax.plot([row.low - 0.06, row.high + 0.06], [-0.75 * depth] * 2, color="#000000", linewidth=2.5)
+        if len(under):
+            top, ends = left + 2.2, [1, 1 + under["difference"].iloc[0]]
+            ax.plot(ends, [top, top], color="#000000", linewidth=1.2, marker="|", markersize=6)
+            ax.text(ends[1] + 0.12, top, f"critical difference {ends[1] - 1:.2f}", va="center", fontsize=9)
+        ax.plot([1, n_models], [0, 0], color="#000000", linewidth=0.8, zorder=0)
+        ax.set_title(title)
+        ax.set(yticks=[], xticks=range(1, n_models + 1), xlim=(-1.6, n_models + 2.6))
+        ax.set_ylim(-0.75 * (deepest + 1), left + 2.8)
+        ax.spines[["left", "bottom"]].set_visible(False)
+        ax.tick_params(axis="x", length=0, labelbottom=True)
+    axes[-1].set_xlabel(axis)
+    return figure
