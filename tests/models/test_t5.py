@@ -187,6 +187,41 @@ def test_embed(model):
     assert model.max_length is None  # no windows, whatever the length
 
 
+def test_features_of_a_list_of_sequences_in_two_lines(kind, folder):
+    """What the embeddings are: rows of transformers' last layer, without the prefix before and `</s>` after them."""
+    model = load(f"{kind}_tiny", path=folder, device="cpu")
+    residues = encode.embed(model, SEQUENCES, pool="residue")
+    network, first = transformers_own(folder), 1 if kind == "ankh3" else 0
+    for text, found in zip(SEQUENCES, residues, strict=True):
+        with torch.no_grad():
+            states = network(torch.from_numpy(model.tokenize(text))[None]).last_hidden_state[0]
+        assert len(states) == first + len(text) + 1
+        np.testing.assert_allclose(found, states[first : first + len(text)], atol=1e-5)
+
+
+def test_ankh3_reads_with_the_prefix_that_is_asked_for(tmp_path):
+    folder = tiny.write_t5(tmp_path, "ankh3")
+    usual, same, other = (load("ankh3_tiny", path=folder, prefix=prefix) for prefix in (None, "[NLU]", "[S2S]"))
+    assert [model.tokenize("MK")[0] for model in (usual, same, other)] == [3, 3, 4]
+    assert [model.name for model in (usual, same, other)] == ["ankh3_tiny", "ankh3_tiny", "ankh3_tiny_S2S"]
+    vectors = [encode.embed(model, SEQUENCES, pool="mean") for model in (usual, same, other)]
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert np.abs(vectors[0] - vectors[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "message"),
+    [
+        ("ankh_tiny", "[S2S]", "model 'ankh_tiny': prefix '.S2S.', but it knows none; only Ankh3 does"),
+        ("esm2_8M", "[NLU]", "model 'esm2_t6_8M_UR50D': prefix '.NLU.', but it knows none"),
+        ("ankh3_tiny", "M", r"model 'ankh3_tiny': prefix 'M', expected one of \[NLU\], \[S2S\]"),
+    ],
+)
+def test_a_prefix_that_the_model_does_not_know_is_refused(name, prefix, message):
+    with pytest.raises(InputError, match=message):
+        load(name, prefix=prefix)
+
+
 # tokens ---------------------------------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,14 @@ class Output:
     pooled: dict[int, np.ndarray] = field(default_factory=dict)
 
 
-def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Path | None = None):
+def load(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    path: str | Path | None = None,
+    prefix: str | None = None,
+):
     """Load a model that is ready to run.
 
     The weights come from `path`; else the bundled ones, `PLMBOOK_MIRROR`, the cache (of torch hub, for T5 of the
@@ -52,6 +59,9 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Pa
     path : path, optional
         ESM: the file of the weights, or a folder that holds `NAME.pt`.  T5: the folder of `config.json`, the weights
         and the tokenizer.
+    prefix : str, optional
+        Ankh3: the first token, which tells it its task, `[NLU]` or `[S2S]`.  Default: the card's, `[NLU]`; with
+        another one the name of the model ends in it, such as `ankh3_large_S2S`.
 
     Returns
     -------
@@ -60,8 +70,8 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Pa
     Raises
     ------
     InputError
-        If the name, device or dtype is unknown, the model's family has no adapter in this version, or the weights are
-        absent, unreadable, not those of this model, incomplete or not finite.
+        If the name, device, dtype or prefix is unknown, the model's family has no adapter in this version, or the
+        weights are absent, unreadable, not those of this model, incomplete or not finite.
 
     Examples
     --------
@@ -79,7 +89,9 @@ def load(name: str, *, device: str = "auto", dtype: str = "auto", path: str | Pa
     if chosen.family == "t5":
         from plmbook.models.t5 import load_t5
 
-        return load_t5(chosen, device=device, dtype=dtype, path=path)
+        return load_t5(chosen, device=device, dtype=dtype, path=path, prefix=prefix)
+    if prefix is not None:
+        raise InputError(f"model {chosen.name!r}: prefix {prefix!r}, but it knows none; only Ankh3 does")
     from plmbook.models.esm import load_esm
 
     return load_esm(chosen, device=device, dtype=dtype, path=path)

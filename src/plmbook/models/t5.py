@@ -16,7 +16,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -36,6 +36,7 @@ ACTIVATIONS = {"relu": F.relu, "gated-gelu": partial(F.gelu, approximate="tanh")
 WORD = "\u2581"  # SentencePiece's mark of the beginning of a word: ProtT5 reads each residue as a word
 SHARED = ("shared.weight", "encoder.embed_tokens.weight")  # two names of the input embedding
 IGNORED = ("decoder.", "lm_head.")  # a whole T5 has these; the encoder does not need them
+PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
 LFS_POINTER = b"version https://git-lfs"
 
 # what a model computes ------------------------------------------------------------------------------------------------
@@ -260,12 +261,8 @@ class T5Model:
 
     @cached_property
     def weights_hash(self) -> str:
-        """sha256 (hex) of the weights' file, as `sha256sum` prints it; of shards, of the lines that it prints."""
-        files = hub_weights(self.path)
-        if len(files) == 1:
-            return file_sha256(files[0])
-        lines = "".join(f"{file_sha256(file)}  {file.name}\n" for file in files)
-        return hashlib.sha256(lines.encode()).hexdigest()
+        """As `hash_weights`."""
+        return hash_weights(self.path)
 
     def tokenize(self, sequence: str) -> np.ndarray:
         """Token ids of one sequence.
@@ -286,14 +283,7 @@ class T5Model:
         InputError
             If the sequence is empty or holds anything else; there is no token for a masked residue.
         """
-        if not sequence:
-            raise InputError("an empty sequence; expected at least one residue")
-        codes = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
-        residues = self._tokens.of_letter[np.minimum(codes, 127)]
-        if residues.min() < 0:
-            offset, why = first_fault(sequence)
-            raise InputError(why.format(place=f"position {offset + 1}"))
-        return np.concatenate([self._tokens.prefix, residues, [self._tokens.end]])
+        return self._tokens.read(sequence)
 
     @torch.inference_mode()
     def run(
@@ -386,14 +376,21 @@ class T5Model:
 # reading files --------------------------------------------------------------------------------------------------------
 
 
-def load_t5(card: Card, *, device: str = "auto", dtype: str = "auto", path: str | Path | None = None) -> T5Model:
+def load_t5(
+    card: Card,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    path: str | Path | None = None,
+    prefix: str | None = None,
+) -> T5Model:
     """Load the encoder of a T5 card; see `plmbook.models.load`, which is how one calls it.
 
     Parameters
     ----------
     card : Card
         Of the family `t5`.
-    device, dtype, path
+    device, dtype, path, prefix
         As for `load`.
 
     Returns
@@ -405,12 +402,59 @@ def load_t5(card: Card, *, device: str = "auto", dtype: str = "auto", path: str 
     InputError
         As `load`.
     """
+    card = with_prefix(card, prefix)
     device, dtype = choose_device(device, dtype, dim=card.dim, heads=card.heads)
     folder = find_folder(card, path)
     config = read_config(folder, card)
     tokens = read_tokens(folder, card, config.vocab_size)
     encoder = read_encoder(folder, config, device=device, dtype=dtype)
     return T5Model(encoder, tokens, card, path=folder, device=device, dtype=dtype)
+
+
+def with_prefix(card: Card, prefix: str | None) -> Card:
+    """The card with another first token, which its name then says too: what a model says depends on it.
+
+    Parameters
+    ----------
+    card : Card
+    prefix : str or None
+        One of `PREFIXES`; None: the card as it is.
+
+    Returns
+    -------
+    Card
+
+    Raises
+    ------
+    InputError
+        If there is no such prefix, or the card's model has none.
+
+    Examples
+    --------
+    >>> from plmbook.models import card
+    >>> with_prefix(card("ankh3_large"), "[S2S]").name
+    'ankh3_large_S2S'
+    >>> with_prefix(card("ankh_large"), "[S2S]")
+    Traceback (most recent call last):
+        ...
+    plmbook.errors.InputError: model 'ankh_large': prefix '[S2S]', but it knows none; only Ankh3 does
+    """
+    if prefix is None or prefix == card.prefix:
+        return card
+    if not card.prefix:
+        raise InputError(f"model {card.name!r}: prefix {prefix!r}, but it knows none; only Ankh3 does")
+    if prefix not in PREFIXES:
+        raise InputError(f"model {card.name!r}: prefix {prefix!r}, expected one of {', '.join(PREFIXES)}")
+    return replace(card, name=f"{card.name}_{prefix.strip('[]')}", prefix=prefix)
+
+
+def hash_weights(folder: Path) -> str:
+    """sha256 (hex) of the weights' file, as `sha256sum` prints it; of shards, of the lines that it prints."""
+    files = hub_weights(folder)
+    if len(files) == 1:
+        return file_sha256(files[0])
+    lines = "".join(f"{file_sha256(file)}  {file.name}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def find_folder(card: Card, path: str | Path | None = None) -> Path:
@@ -498,6 +542,17 @@ class Tokens:
     prefix: np.ndarray
     end: int
 
+    def read(self, sequence: str) -> np.ndarray:
+        """Token ids of one sequence, as `T5Model.tokenize` says."""
+        if not sequence:
+            raise InputError("an empty sequence; expected at least one residue")
+        codes = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
+        residues = self.of_letter[np.minimum(codes, 127)]
+        if residues.min() < 0:
+            offset, why = first_fault(sequence)
+            raise InputError(why.format(place=f"position {offset + 1}"))
+        return np.concatenate([self.prefix, residues, [self.end]])
+
 
 def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
     """Look the residues up in the vocabulary of the tokenizer that lies beside the weights.
@@ -520,7 +575,7 @@ def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
         If there is no tokenizer, or it lacks a residue, X, `</s>` or the card's prefix, or has more tokens than the
         embedding has rows.
     """
-    path, vocabulary = _read_vocabulary(folder)
+    path, vocabulary = read_vocabulary(folder)
     mark = next((mark for mark in ("", WORD) if mark + "A" in vocabulary), "")
     needed = [mark + letter for letter in AMINO_ACIDS + "X"] + ["</s>"] + ([card.prefix] if card.prefix else [])
     missing = [token for token in needed if token not in vocabulary]
@@ -557,7 +612,7 @@ def read_encoder(folder: Path, config, *, device: str = "cpu", dtype: str = "flo
         If a file is absent, a pointer of Git LFS, unreadable or of another architecture, lacks weights of the encoder,
         holds further ones (but for a decoder's, which are left alone), or holds numbers that are not finite.
     """
-    state = _read_state(folder, _expected_shapes(config))
+    state = read_state(folder, _expected_shapes(config))
 
     def weight(*keys, dtype=DTYPES[dtype]):
         return torch.cat([state.pop(key) for key in keys]).to(device=device, dtype=dtype)
@@ -623,8 +678,14 @@ def _read_json(path: Path) -> dict:
     return found
 
 
-def _read_vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
-    """The file of the vocabulary and its tokens, those that were added later included."""
+def read_vocabulary(folder: Path) -> tuple[Path, dict[str, int]]:
+    """The file of the vocabulary and its tokens (token: id), those that were added later included.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be read.
+    """
     path = folder / "tokenizer.json"
     try:
         if path.is_file():
@@ -665,8 +726,30 @@ def _expected_shapes(config) -> dict[str, torch.Size]:
         return {key: value.shape for key, value in T5EncoderModel(config).state_dict().items()}
 
 
-def _read_state(folder: Path, expected: dict[str, torch.Size]) -> dict[str, torch.Tensor]:
-    """The encoder's tensors by name, all there, shaped as expected and finite."""
+def read_state(
+    folder: Path, expected: dict[str, torch.Size], *, tied: Sequence[str] = SHARED, ignored: tuple[str, ...] = IGNORED
+) -> dict[str, torch.Tensor]:
+    """The tensors of a folder by name, all there, shaped as expected and finite.
+
+    Parameters
+    ----------
+    folder : Path
+    expected : dict of str -> torch.Size
+    tied : sequence of str
+        Names of one and the same tensor; a file holds at least one of them.
+    ignored : tuple of str
+        Beginnings of names that are left alone, whatever they hold.
+
+    Returns
+    -------
+    dict of str -> tensor
+        With the keys of `expected`.
+
+    Raises
+    ------
+    InputError
+        As `read_encoder`.
+    """
     files = hub_weights(folder)
     if not files:
         raise InputError(
@@ -674,16 +757,17 @@ def _read_state(folder: Path, expected: dict[str, torch.Size]) -> dict[str, torc
         )
     state, unexpected = {}, []
     for file in files:
-        for key, value in _read_weights(file).items():
+        for key, value in _read_weights(file, ignored).items():
             if key in expected:
                 check_tensor(file, key, value, expected[key])
                 state[key] = value
-            elif not key.startswith(IGNORED):
+            elif not key.startswith(ignored):
                 unexpected.append(key)
-    embeddings = [state[key] for key in SHARED if key in state]
-    if len(embeddings) == 2 and not torch.equal(*embeddings):
-        raise InputError(f"{folder}: {SHARED[0]} is not {SHARED[1]}, to which T5 ties it")
-    state |= {key: embeddings[0] for key in SHARED if embeddings}
+    there = [key for key in tied if key in state]
+    for key in there[1:]:
+        if not torch.equal(state[key], state[there[0]]):
+            raise InputError(f"{folder}: {there[0]} is not {key}, to which T5 ties it")
+    state |= {key: state[there[0]] for key in tied if there}
     missing = [key for key in expected if key not in state]
     faults = [f"{word} {some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys]
     if faults:
@@ -691,8 +775,8 @@ def _read_state(folder: Path, expected: dict[str, torch.Size]) -> dict[str, torc
     return state
 
 
-def _read_weights(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors of one file, mapped into memory; of a decoder as little as possible."""
+def _read_weights(file: Path, ignored: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    """The tensors of one file, mapped into memory; of what is left alone as little as possible."""
     if not file.is_file():
         raise InputError(f"{file}: absent, but the index beside it names it; fetch it again")
     _refuse_pointer(file)
@@ -701,7 +785,7 @@ def _read_weights(file: Path) -> dict[str, torch.Tensor]:
 
         try:
             with safe_open(file, framework="pt") as opened:
-                return {key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(IGNORED)}
+                return {key: opened.get_tensor(key) for key in opened.keys() if not key.startswith(ignored)}
         except (SafetensorError, OSError) as error:
             raise InputError(f"{file}: cannot be read as safetensors ({error}); truncated?") from None
     content = read_pickle(file)
