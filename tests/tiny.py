@@ -136,6 +136,7 @@ T5 = {
     "prott5": dict(feed_forward_proj="relu", d_kv=8),
 }
 T5_LETTERS = "ALGVSREDTIPKFQNYMHWCXBOUZ"  # in the order of their vocabularies; none has J
+T5_SENTINELS = [f"<extra_id_{n}>" for n in range(6)]  # the first one has the highest number
 
 
 def t5_card(kind, **changes):
@@ -199,7 +200,7 @@ def _write_t5_tokenizer(folder, kind):
 
         pieces = [(token, 0.0) for token in ("<pad>", "</s>", "<unk>")] + [(letter, -3.0) for letter in T5_LETTERS]
         tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
-        tokenizer.add_special_tokens(["<extra_id_0>"])
+        tokenizer.add_special_tokens(T5_SENTINELS[::-1])
         tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
         tokenizer.save(str(folder / "tokenizer.json"))
         return
@@ -224,4 +225,7 @@ def _write_t5_tokenizer(folder, kind):
         minloglevel=2,
     )
     (folder / "spiece.model").write_bytes(model.getvalue())
-    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}))
+    facts = {"do_lower_case": False}
+    if not word:
+        facts["added_tokens_decoder"] = {str(39 - n): {"content": token} for n, token in enumerate(T5_SENTINELS)}
+    (folder / "tokenizer_config.json").write_text(json.dumps(facts))
