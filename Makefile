@@ -81,7 +81,7 @@ model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs
 	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the sources, see data/README.md)
-	@for script in published bundled structures tasks landscapes clades cases orthologs go; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+	@for script in published bundled structures tasks downstream landscapes clades cases orthologs go; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
 	$(BIN)/python data/make/registry.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)

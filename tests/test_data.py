@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from plmbook import paths, results, sources, tables
 from plmbook.published import published as published_table
-from plmbook.residues import AMINO_ACIDS, UNKNOWN
+from plmbook.residues import AMINO_ACIDS, UNKNOWN, apply_mutations, parse_mutations
 
 ESM2, ESM1V = "esm2_t33_650M_UR50D", "esm1v"
 CLASSES = ["P/LP", "B/LB"]
@@ -345,6 +345,140 @@ def test_relatives_are_counted_and_are_proteins_of_the_tests():
         assert related <= ids and len(ids - related) == left
     assert results.read_in_training("landscapes") == {"pdz3_abundance", "pdz3_binding", "pab1", "ube4b"}
     assert relatives["identity"].between(0.3, 1).all()
+
+
+# --- the downstream tasks ---
+
+
+TASKS = ("task_secondary_structure", "task_remote_homology", "task_solubility", "task_fluorescence", "task_cath")
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """The tables of the tasks, by name without task_."""
+    return {name.removeprefix("task_"): tables.load(name) for name in (*TASKS, "task_proteins", "task_contacts")}
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "residues"),
+    [
+        ("secondary_structure", [600, 80, 38], [121_499, 16_466, 10_427]),
+        ("remote_homology", [1_100, 151, 436], [176_725, 24_237, 63_670]),
+        ("solubility", [1_100, 150, 600], [286_260, 43_728, 146_710]),
+    ],
+)
+def test_proteins_and_residues_of_the_tasks_are_counted(tasks, name, counts, residues):
+    lengths = tasks[name].groupby("split")["length"].agg(["size", "sum"]).loc[list(tables.TASK_SPLITS)]
+    assert lengths["size"].tolist() == counts and lengths["sum"].tolist() == residues
+
+
+def test_no_sequence_of_a_task_is_in_two_splits(tasks):
+    for name in ("secondary_structure", "remote_homology", "solubility", "cath"):
+        table = tasks[name]
+        assert table["sequence"].is_unique, name
+        assert table["sequence"].str.fullmatch(f"[{AMINO_ACIDS}X]+").all(), name
+    cb513 = tables.load("secondary_structure").query("split == 'test'")
+    assert not set(cb513["sequence"]) & set(tasks["secondary_structure"].query("split != 'test'")["sequence"])
+
+
+def test_eight_states_give_three_but_for_one_set(tasks):
+    """DSSP's pi helix I is H in CB6133 and CASP12, C in CASP14."""
+    table = tasks["secondary_structure"]
+    for source, rows in table.groupby("source"):
+        pairs = set(zip("".join(rows["dssp8"]), "".join(rows["dssp3"]), strict=True))
+        expected = set(zip("HGIEBTSC", "HHHEECCC", strict=True))
+        assert pairs == (expected if source != "CASP14" else expected - {("I", "H")} | {("I", "C")}), source
+
+
+def test_states_of_the_tasks_are_counted(tasks):
+    table = tasks["secondary_structure"]
+    assert table["source"].value_counts().to_dict() == {"CB6133": 680, "CASP12": 20, "CASP14": 18}
+    assert table.groupby("source")["counted"].agg("".join).str.count("1").to_dict() == {
+        "CASP12": 6_004,
+        "CASP14": 2_718,
+        "CB6133": 137_965,
+    }
+    test = table[table["split"] == "test"]
+    states = pd.Series(list("".join(test["dssp3"])))[np.array(list("".join(test["counted"]))) == "1"]
+    assert states.value_counts().to_dict() == {"C": 3_695, "H": 3_109, "E": 1_918}
+    unknown = table.groupby("split")["sequence"].agg("".join).str.count("X")
+    assert unknown[list(tables.TASK_SPLITS)].tolist() == [846, 119, 0]
+
+
+def test_every_fold_can_be_learnt(tasks):
+    table = tasks["remote_homology"]
+    folds = table.groupby("split")["fold"].value_counts().unstack(level=0, fill_value=0)
+    assert len(folds) == 55 and (folds["train"] == 20).all() and folds["test"].min() == 1
+    assert folds["validation"].max() == 3 and (folds["validation"] > 0).sum() == 54
+
+
+def test_soluble_proteins_are_counted(tasks):
+    soluble = tasks["solubility"].groupby("split")["soluble"].sum()
+    assert soluble.to_dict() == {"train": 457, "validation": 62, "test": 302}
+
+
+def test_genotypes_fit_the_wild_type_and_are_counted(tasks):
+    table, wild_type = tasks["fluorescence"], tasks["proteins"].set_index("id")["sequence"]["avGFP"]
+    landscapes = tables.load("landscape_proteins").set_index("landscape")
+    assert wild_type == landscapes["sequence"]["avgfp"]
+    assert table["split"].value_counts().to_dict() == {"train": 900, "test": 900, "validation": 120}
+    for row in table[table["mutations"] != ""].itertuples():
+        mutations = parse_mutations(row.mutations)
+        assert len(mutations) == row.n_mutations
+        assert len(apply_mutations(wild_type, mutations)) == len(wild_type)  # refuses another wild type
+    bare = table[table["mutations"] == ""]
+    assert bare[["split", "n_mutations"]].values.tolist() == [["train", 0]]
+    assert bare["log_fluorescence"].iloc[0] == pytest.approx(landscapes["wild_type_fitness"]["avgfp"], abs=1e-6)
+    assert (table["split"] == "test").equals(table["n_mutations"] >= 4)
+    numbers = table.groupby("split")["n_mutations"].value_counts(sort=False)
+    assert numbers["train"].sort_index().to_dict() == {0: 1, 1: 37, 2: 439, 3: 423}
+    assert numbers["test"].sort_index().head(4).to_dict() == {4: 331, 5: 241, 6: 152, 7: 89}
+
+
+def test_genotypes_measure_what_the_landscape_does(tasks):
+    """Singles and doubles are in landscapes.parquet too, read from the other file of the source."""
+    landscape = tables.load("landscapes").query("landscape == 'avgfp'")
+    both = tasks["fluorescence"].merge(landscape, left_on="mutations", right_on="mutation")
+    assert len(both) == 37 + 439 + 5 + 59 - 25  # doubles without both singles are left out there
+    np.testing.assert_allclose(both["log_fluorescence"], both["fitness"], rtol=1e-6)
+
+
+def test_no_query_is_in_the_lookup_and_what_can_be_found_is_counted(tasks):
+    table = tasks["cath"]
+    lookup, queries = (table[table["role"] == role] for role in ("lookup", "query"))
+    assert (len(lookup), lookup["length"].sum()) == (2_111, 379_990)
+    assert (len(queries), queries["length"].sum()) == (219, 30_456)
+    for query in queries["sequence"]:  # nor within a longer domain, nor the other way round
+        assert not any(query in domain or domain in query for domain in lookup["sequence"])
+    assert queries["cath"].is_unique
+    found = []
+    for level in (1, 2, 3, 4):
+        upper = table["cath"].str.split(".").str[:level].str.join(".")
+        found.append(int(upper[queries.index].isin(upper[lookup.index]).sum()))
+    assert found == [219, 219, 181, 94]
+
+
+def test_c_alphas_of_casp_are_a_peptide_bond_apart(tasks):
+    table = tasks["contacts"]
+    assert table.groupby("source")["id"].nunique().to_dict() == {"CASP13": 12, "CASP14": 18}
+    assert (len(table), table["ca_x"].isna().sum()) == (6_009, 1_011)
+    far = []
+    for name, chain in table.groupby("id"):
+        assert chain["position"].tolist() == list(range(1, len(chain) + 1))
+        step = np.linalg.norm(np.diff(chain[["ca_x", "ca_y", "ca_z"]].to_numpy(), axis=0), axis=1)
+        far += [(name, place + 1) for place in np.flatnonzero(step > 4.1)]
+        step = step[np.isfinite(step)]
+        assert step.min() > 2.7 and abs(np.median(step) - 3.8) < 0.06
+    assert far == [("CASP14_02", 33)]
+
+
+def test_the_chains_of_casp14_are_those_of_secondary_structure(tasks):
+    contacts = tasks["contacts"].query("source == 'CASP14'")
+    structure = tasks["secondary_structure"].query("source == 'CASP14'").set_index("id").sort_index()
+    spelt = contacts.groupby("id")["residue"].agg("".join)
+    pd.testing.assert_series_equal(spelt, structure["sequence"], check_names=False)
+    resolved = contacts["ca_x"].notna().map({True: "1", False: "0"}).groupby(contacts["id"]).agg("".join)
+    pd.testing.assert_series_equal(resolved, structure["counted"], check_names=False)
 
 
 # --- function ---

@@ -212,6 +212,8 @@ def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
         "landscape_proteins",
         "clades", "suppressors", "same_codon", "go_species", "go_proteins", "go_annotations", "go_terms",
         "go_relations",
+        "task_secondary_structure", "task_remote_homology", "task_solubility", "task_fluorescence", "task_proteins",
+        "task_cath", "task_contacts",
     ]  # fmt: skip
     for _, schema in tables.BUNDLED.values():
         assert schema.key and set(schema.key) <= set(schema.names)

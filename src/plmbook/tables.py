@@ -524,6 +524,106 @@ GO_RELATIONS = Schema(
     key=("child", "parent", "relation"),
 )
 
+TASK_SPLITS = ("train", "validation", "test")
+_TASK_ID = Column("id", "str", meaning="its set and the number there")
+_TASK_SPLIT = Column("split", "str", allowed=TASK_SPLITS, meaning="what the row may be used for")
+TASK_SECONDARY_STRUCTURE = Schema(
+    "task_secondary_structure",
+    (
+        _TASK_ID,
+        _TASK_SPLIT,
+        Column("source", "str", allowed=("CB6133", "CASP12", "CASP14"), meaning="set that the protein is from"),
+        _LENGTH,
+        _SEQUENCE,
+        Column("dssp3", "str", meaning="H helix, E strand, C other, by residue"),
+        Column("dssp8", "str", meaning="the eight states of DSSP, C for none, by residue"),
+        Column("counted", "str", meaning="1 where the residue has coordinates, else 0"),
+    ),
+    key=("id",),
+    rules=(
+        _LENGTH_RULE,
+        _letter_for_each_residue("dssp3", "HEC"),
+        _letter_for_each_residue("dssp8", "HGIEBTSC"),
+        _letter_for_each_residue("counted", "01"),
+    ),
+)
+TASK_REMOTE_HOMOLOGY = Schema(
+    "task_remote_homology",
+    (_TASK_ID, _TASK_SPLIT, _LENGTH, _SEQUENCE, Column("fold", "str", meaning="SCOP fold, by its number in TAPE")),
+    key=("id",),
+    rules=(_LENGTH_RULE,),
+)
+TASK_SOLUBILITY = Schema(
+    "task_solubility",
+    (_TASK_ID, _TASK_SPLIT, _LENGTH, _SEQUENCE, Column("soluble", "bool", meaning="when expressed, by DeepSol")),
+    key=("id",),
+    rules=(_LENGTH_RULE,),
+)
+TASK_FLUORESCENCE = Schema(
+    "task_fluorescence",
+    (
+        Column("id", "str", meaning="the protein, a row of task_proteins; the same in all rows"),
+        _TASK_SPLIT,
+        Column("mutations", "str", nullable=True, meaning="such as K3R:N146S; 1-based; empty for the wild type"),
+        _COUNT("n_mutations", meaning="how many these are"),
+        Column("log_fluorescence", "float64", meaning="log10 of the median brightness of the genotype's barcodes"),
+    ),
+    key=("id", "mutations"),
+    rules=(
+        (
+            "n_mutations is the number of mutations",
+            lambda table: table["n_mutations"] == table["mutations"].str.count("[0-9]+"),
+        ),
+    ),
+)
+TASK_PROTEINS = Schema(
+    "task_proteins",
+    (
+        Column("id", "str", meaning="the protein whose mutants a task is about"),
+        Column("description", "str", meaning="what it is"),
+        _LENGTH,
+        _SEQUENCE,
+    ),
+    key=("id",),
+    rules=(_LENGTH_RULE,),
+)
+TASK_CATH = Schema(
+    "task_cath",
+    (
+        Column("id", "str", meaning="CATH domain"),
+        Column("role", "str", allowed=("lookup", "query"), meaning="queries are searched among the lookup"),
+        _LENGTH,
+        _SEQUENCE,
+        Column("cath", "str", meaning="class, architecture, topology, superfamily, such as 3.40.50.720"),
+    ),
+    key=("id",),
+    rules=(
+        _LENGTH_RULE,
+        ("cath is four numbers joined by dots", lambda table: table["cath"].str.fullmatch(r"[1-9]\d*(\.[1-9]\d*){3}")),
+    ),
+)
+TASK_CONTACTS = Schema(
+    "task_contacts",
+    (
+        _TASK_ID,
+        Column("split", "str", allowed=("test",), meaning="what the row may be used for"),
+        Column("source", "str", allowed=("CASP13", "CASP14"), meaning="set that the chain is from"),
+        _POSITION,
+        Column("residue", "str", allowed=_ONE_OF_20, meaning="one letter"),
+        *(
+            Column(name, "float32", nullable=True, meaning="angstrom, of C-alpha; the source has no C-beta; NaN = none")
+            for name in ("ca_x", "ca_y", "ca_z")
+        ),
+    ),
+    key=("id", "position"),
+    rules=(
+        (
+            "ca_x, ca_y and ca_z are there together",
+            lambda table: table[["ca_x", "ca_y", "ca_z"]].isna().sum(axis=1).isin([0, 3]),
+        ),
+    ),
+)
+
 BUNDLED: dict[str, tuple[str, Schema]] = {
     "genes": ("genes.tsv", GENES),
     "variants": ("variants.parquet", VARIANTS),
@@ -549,6 +649,13 @@ BUNDLED: dict[str, tuple[str, Schema]] = {
     "go_annotations": ("go_annotations.parquet", GO_ANNOTATIONS),
     "go_terms": ("go_terms.tsv", GO_TERMS),
     "go_relations": ("go_relations.tsv", GO_RELATIONS),
+    "task_secondary_structure": ("task_secondary_structure.parquet", TASK_SECONDARY_STRUCTURE),
+    "task_remote_homology": ("task_remote_homology.parquet", TASK_REMOTE_HOMOLOGY),
+    "task_solubility": ("task_solubility.parquet", TASK_SOLUBILITY),
+    "task_fluorescence": ("task_fluorescence.parquet", TASK_FLUORESCENCE),
+    "task_proteins": ("task_proteins.tsv", TASK_PROTEINS),
+    "task_cath": ("task_cath.parquet", TASK_CATH),
+    "task_contacts": ("task_contacts.parquet", TASK_CONTACTS),
 }
 
 
@@ -580,7 +687,8 @@ def load(name: str) -> pd.DataFrame:
     plmbook.errors.InputError: no bundled table 'genome'; expected one of genes, variants, published_effects, \
 alignment, cpd, orthologs, structures, backbone, heldout, ngram, kept_structures, secondary_structure, localisation, \
 relatives, landscapes, landscape_proteins, clades, suppressors, same_codon, go_species, go_proteins, go_annotations, \
-go_terms, go_relations; did you mean 'genes'?
+go_terms, go_relations, task_secondary_structure, task_remote_homology, task_solubility, task_fluorescence, \
+task_proteins, task_cath, task_contacts; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
