@@ -832,9 +832,11 @@ def _by_threshold(values: np.ndarray, positive: np.ndarray, weight: np.ndarray) 
     """Weight of the positives and of the negatives at each distinct value, ascending: two (..., n_distinct) arrays."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.concatenate([[True], np.diff(values[order]) > 0]))
-    sorted_weight, sorted_positive = weight[..., order], positive[order]
-    hits = np.add.reduceat(sorted_weight * sorted_positive, starts, axis=-1)
-    misses = np.add.reduceat(sorted_weight * ~sorted_positive, starts, axis=-1)
+    sorted_weight = np.take(weight, order, axis=-1)
+    hits = sorted_weight * positive[order]
+    misses = sorted_weight - hits
+    if len(starts) < len(order):  # equal values are taken together
+        hits, misses = (np.add.reduceat(each, starts, axis=-1) for each in (hits, misses))
     return hits, misses
 
 

@@ -90,8 +90,8 @@ class Ontology:
         same = namespace[rows["child"]].to_numpy() == namespace[rows["parent"]].to_numpy()
         rows = rows[same]
         found = rows.groupby("child")["parent"].agg(lambda parents: tuple(sorted(set(parents)))).to_dict()
-        live = self.terms.loc[~self.terms["obsolete"], "go_id"]
-        related = [term for term in _in_order(rows) if term in set(live)]
+        live = dict.fromkeys(self.terms.loc[~self.terms["obsolete"], "go_id"])
+        related = [term for term in _in_order(rows) if term in live]
         return {term: found.get(term, ()) for term in dict.fromkeys([*related, *live])}
 
     def ancestors(self, relations: Sequence[str] = RELATIONS) -> dict[str, frozenset[str]]:
