@@ -478,3 +478,57 @@ def test_the_program_itself_exits_with_2_and_no_traceback(folder):
     assert found.returncode == 2
     assert found.stderr.startswith("plmbook: model 'nonsense'") and "Traceback" not in found.stderr
     assert not (folder / "o.tsv").exists()
+
+
+# --- downstream tasks --------------------------------------------------------------------------------------------
+
+
+def test_task_list_names_every_task_and_imports_no_torch(capsys):
+    from plmbook import tasks
+
+    assert run("task", "--list") == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in tasks.TASKS) and "proteinea/deeploc" in printed
+    code = "import sys; from plmbook import cli; cli.main(['task', '--list']); sys.exit('torch' in sys.modules)"
+    assert python("-c", code).returncode == 0
+
+
+def test_a_task_prints_and_writes_its_measures(folder, capsys, monkeypatch):
+    from plmbook import tasks
+
+    examples = tasks.Examples(
+        pd.DataFrame(
+            [(f"p{n}", ("train", "validation", "test")[n % 3], "ACDEFGHIKL"[n % 7] * 9, 0) for n in range(36)],
+            columns=["id", "split", "sequence", "n_mutations"],
+        ).assign(test=lambda t: np.where(t["split"] == "test", "test", "")),
+        tuple(n % 2 for n in range(36)),
+        ("no", "yes"),
+    )
+    monkeypatch.setattr(tasks, "examples", lambda *arguments, **options: examples)
+    line = ("task", "solubility", "-o", "out.tsv", "--learner", "composition", "--learner", "mlp", "--seeds", 2, "-q")
+    assert run(*line) == 0
+    printed = capsys.readouterr().out
+    assert "ACCURACY OF PROTEINS" in printed and "mlp" in printed
+    table = pd.read_csv("out.tsv", sep="\t")
+    assert table.groupby("learner")["seed"].apply(list).to_dict() == {"composition": [0], "mlp": [0, 1]}
+    assert list(table.columns) == "task test metric learner seed value low high n model".split()
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (("task",), "a task is missing"),
+        (("task", "solubilty"), "did you mean 'solubility'"),
+        (("task", "solubility", "--learner", "knn"), "expected one of frequency"),
+        (("task", "solubility", "-m", "esm2_9M"), "did you mean"),
+        (("task", "solubility", "-o", "out.csv"), "the output ends in .tsv or .parquet"),
+        (("task", "solubility", "--data", "nowhere"), "nowhere"),
+    ],
+)
+def test_faults_of_a_task_end_with_2_before_a_model_loads(folder, capsys, monkeypatch, line, message):
+    def refuse(*arguments, **options):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr(models, "load", refuse)
+    assert run(*line) == 2
+    assert message in capsys.readouterr().err

@@ -439,6 +439,71 @@ def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output
     print(f"{output}: {len(given.table):,} proteins, {len(classifier.terms)} terms, {classifier.learner}")
 
 
+@app.command("task")
+def run_task(
+    name: Annotated[str | None, typer.Argument(help="A task of --list.", show_default=False)] = None,
+    show: Annotated[bool, typer.Option("--list", help="Print every task and end.")] = False,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", "-m", help="Once or more. Default: embedded.", show_default=False)
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A .tsv or .parquet file: the measures by seed.", show_default=False),
+    ] = None,
+    learner: Annotated[
+        list[str] | None, typer.Option(help="Once or more. Default: all of the task.", show_default=False)
+    ] = None,
+    data: Annotated[str, typer.Option(help="bundled, hub, or a folder with the hub's files.")] = "bundled",
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each head.")] = 3,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Run one of Ankh's downstream tasks: heads and probes on a model's embeddings, beside baselines that see none.
+
+    Prints a row a test set and learner: the mean over seeds, its 95 % interval over test proteins, and over seeds. The
+    bundled samples are small; --data hub takes the published data set.
+    """
+    from plmbook import tasks
+
+    if show:
+        found = tasks.listing()
+        rows = [("TASK", "METRIC", "LEARNERS", "HUB DATA SET", "COMPARABLE")]
+        rows += [(row.task, row.metric, row.learners, row.hub or "-", row.comparable) for row in found.itertuples()]
+        _print_columns(rows)
+        return
+    if name is None:
+        raise InputError(f"a task is missing; expected one of {', '.join(tasks.TASKS)} (--list describes them)")
+    chosen = tasks.task(name)
+    for each in learner or []:
+        _one_of("learner", each, chosen.learners)
+    cards = _cards(model or ["embedded"])
+    if output is not None:
+        _check_output(output, (".tsv", ".parquet"), inputs=[])
+    from plmbook import models
+
+    bundled = data == "bundled"
+    examples = tasks.examples(name, source=data, residues=tasks.TRAIN_RESIDUES if bundled else None)
+    say = (lambda line: print(line, file=sys.stderr)) if _bars(quiet) else None
+    import pandas as pd
+
+    parts = []
+    for card in cards:
+        loaded = models.load(card.name, device=device, dtype=dtype)
+        found = tasks.run(name, loaded, learners=learner, seeds=range(seeds), examples=examples, say=say)
+        parts.append(tasks.scores(found).assign(model=card.name))
+        del loaded  # one model in memory at a time
+    measured = pd.concat(parts, ignore_index=True)
+    rows = [("MODEL", "TEST", "LEARNER", chosen.metric.upper(), "95 % OVER PROTEINS", "95 % OVER SEEDS", "PROTEINS")]
+    for row in tasks.over_seeds(measured).itertuples():
+        over = f"{row.seed_low:.3f} to {row.seed_high:.3f}" if row.seeds > 1 else "-"
+        numbers = (f"{row.value:.3f}", f"{row.low:.3f} to {row.high:.3f}", over, str(row.n))
+        rows.append((row.model, row.test, row.learner, *numbers))
+    _print_columns(rows)
+    if output is not None:
+        _write_table(measured, output)
+
+
 @app.command()
 def pretrain(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yml", help="What to train on what.", show_default=False)],

@@ -299,7 +299,7 @@ def fit(
         touching = contact_map(structure.cb)[i, j]
         separations.append((j - i, touching))
         n_all += [np.count_nonzero(~touching), np.count_nonzero(touching)]
-        chosen = _draw(touching, non_contacts, name=structure.id, seed=seed)
+        chosen = draw_pairs(touching, non_contacts, name=structure.id, seed=seed)
         attention = model.attentions(structure.sequence)
         shape = attention.shape[:2]
         tables.append(features(attention, i[chosen], j[chosen]))
@@ -318,6 +318,38 @@ def fit(
         intercept=float(logistic.intercept_[0] + np.log(drawn)),
         rates=_separation_rates(separations),
     )
+
+
+def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: str, seed: int) -> np.ndarray:
+    """The pairs of a training protein that a fit reads: all contacts, and a number of other pairs for each.
+
+    Parameters
+    ----------
+    touching : bool array (n_pairs,)
+    non_contacts : int
+        Pairs without contact for each with one, as far as there are so many.
+    name : str
+        The protein's; with the seed it decides the draw.
+    seed : int
+
+    Returns
+    -------
+    int64 array
+        Sorted places in `touching`.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
+    drawn = rng.choice(outside, size=min(len(outside), non_contacts * len(inside)), replace=False)
+    return np.sort(np.concatenate([inside, drawn]))
+
+
+def separation_rates(structures: Iterable[Structure]) -> np.ndarray:
+    """How often residues touch by their separation: `Regression.rates` of these structures; float64 (n,)."""
+    found = []
+    for structure in structures:
+        i, j = pairs(structure.counted)
+        found.append((j - i, contact_map(structure.cb)[i, j]))
+    return _separation_rates(found)
 
 
 def predict(regression: Regression, attention: np.ndarray) -> np.ndarray:
@@ -599,14 +631,6 @@ def ratio_of_means(
 # --- pieces ----------------------------------------------------------------------------------------------
 
 _COLUMNS = ("length", *MEASURES)
-
-
-def _draw(touching: np.ndarray, non_contacts: int, *, name: str, seed: int) -> np.ndarray:
-    """Sorted places of all contacts and of `non_contacts` times as many other pairs."""
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
-    drawn = rng.choice(outside, size=min(len(outside), non_contacts * len(inside)), replace=False)
-    return np.sort(np.concatenate([inside, drawn]))
 
 
 def _separation_rates(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

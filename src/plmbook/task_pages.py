@@ -1,0 +1,284 @@
+"""What the pages of the downstream tasks have in common: from the answers of the learners to lines, tables, sentences.
+
+The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>` (`plmbook.results.downstream`); the page of a
+task reads them and shows its part, beside the published table.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from plmbook import plots, results, tasks
+from plmbook.models import cards
+from plmbook.published import published
+
+SCALE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a published figure, to a share
+OWN = ("convbert", "attention", "embedding")  # the way that Ankh's page used, where a task has it
+
+
+def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The answers and the measures of some tasks, as the chapter *The tasks* left them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Models.
+    task_names : sequence of str
+        Keys of `plmbook.tasks.TASKS`.
+    profile : str
+
+    Returns
+    -------
+    outcomes : DataFrame
+        The columns of `tasks.run`, and model.
+    measured : DataFrame
+        The columns of `tasks.over_seeds`, with model.
+
+    Raises
+    ------
+    InputError
+        If that chapter has not run.
+    """
+    parts = {"task_outcomes": [], "tasks": []}
+    for name in names:
+        for file, found in parts.items():
+            table = results.read(f"{file}.{name}", profile)
+            found.append(table[table["task"].isin(task_names)].assign(model=name))
+    outcomes, measured = (pd.concat(found, ignore_index=True) for found in parts.values())
+    return outcomes, tasks.over_seeds(measured)
+
+
+def short(model: str) -> str:
+    """What a page calls a model: default and general for the bundled ones, else its label.
+
+    Examples
+    --------
+    >>> short("esm2_t33_650M_UR50D")
+    'ESM-2 650M'
+    """
+    bundled = {
+        cards.card(alias).name: word for alias, word in (("embedded", "default"), ("embedded_general", "general"))
+    }
+    return bundled.get(model) or plots.label(model)
+
+
+def rows(measured: pd.DataFrame) -> pd.DataFrame:
+    """Lines for `plots.forest`: the baselines once, then each learner of each model.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        From `load`, of one task.
+
+    Returns
+    -------
+    DataFrame
+        model, name, kind, statistic (the test), value, low, high (95 % over test proteins), seed_low, seed_high.
+    """
+    baseline = measured["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
+    first = measured["model"].iloc[0]  # the baselines see no model: they are the same for all
+    lines = measured[~baseline | (measured["model"] == first)].copy()
+    baseline = lines["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
+    lines["name"] = lines["learner"].where(baseline, lines["learner"] + ", " + lines["model"].map(short))
+    lines["kind"] = [plots.BASELINE if b else plots.kind(m) for b, m in zip(baseline, lines["model"], strict=True)]
+    lines = lines.rename(columns={"test": "statistic"})
+    order = {name: place for place, name in enumerate(tasks.LEARNERS)}
+    lines["order"] = lines["learner"].map(order)
+    lines = lines.sort_values("order", kind="stable")
+    columns = ["model", "name", "kind", "statistic", "value", "low", "high", "seed_low", "seed_high", "seeds", "n"]
+    return lines[columns].reset_index(drop=True)
+
+
+def best_baseline(measured: pd.DataFrame, test: str) -> str:
+    """The baseline with the highest measure on a test: an opponent chosen in its favour."""
+    part = measured[(measured["test"] == test) & measured["learner"].map(lambda name: tasks.LEARNERS[name].baseline)]
+    return part.loc[part["value"].idxmax(), "learner"]
+
+
+def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
+    """How far each learner of each model is from the best baseline of each test, on the same proteins.
+
+    Parameters
+    ----------
+    outcomes, measured : DataFrame
+        From `load`, of one task.
+    n : int
+        Resamples of the test proteins.
+
+    Returns
+    -------
+    DataFrame
+        model, learner, test, baseline (str), value, low, high (float64, learner less baseline; means over its seeds).
+    """
+    found = []
+    for test in dict.fromkeys(measured["test"]):
+        opponent = best_baseline(measured, test)
+        of_test = outcomes[outcomes["test"] == test]
+        than = of_test[(of_test["learner"] == opponent) & (of_test["model"] == of_test["model"].iloc[0])]
+        own = of_test[~of_test["learner"].map(lambda name: tasks.LEARNERS[name].baseline)]
+        for (model, learner), part in own.groupby(["model", "learner"], sort=False):
+            of_seeds = [tasks.gain(each, than, n=n)[:3] for _, each in part.groupby("seed")]
+            mean = pd.DataFrame(of_seeds).mean()
+            found.append((model, learner, test, opponent, *mean))
+    return pd.DataFrame(found, columns=["model", "learner", "test", "baseline", "value", "low", "high"])
+
+
+def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
+    """The published table of a task with our rows under it; all as shares (or correlations).
+
+    Parameters
+    ----------
+    name : str
+        A task.
+    measured : DataFrame
+        From `load`.
+
+    Returns
+    -------
+    DataFrame
+        model (str, with the learner and "our sample" for ours), and a column a test (float64, NaN where one side has
+        no such test).
+    """
+    table = published("ankh_results")
+    table = table[table["task"] == tasks.task(name).published]
+    table = table.assign(value=table["value"] * table["unit"].map(SCALE), test=_tests(name, table))
+    wide = table.pivot(index="model", columns="test", values="value")
+    wide = wide.reindex(index=dict.fromkeys(table["model"]), columns=dict.fromkeys(table["test"]))
+    ours = measured[measured["learner"].isin(OWN) & (measured["task"] == name)]
+    for (model, learner), part in ours.groupby(["model", "learner"], sort=False):
+        line = f"{short(model)}, {learner}: our sample"
+        for test, value in zip(part["test"], part["value"], strict=True):
+            wide.loc[line, test] = value
+    return wide.rename_axis("model").rename_axis(None, axis=1).reset_index()
+
+
+def _tests(name: str, table: pd.DataFrame) -> pd.Series:
+    """What our tests are called, for the rows of a published table."""
+    kind = tasks.task(name).kind
+    if kind == "residue":
+        return table["dataset"]
+    if kind == "pair":
+        return table["dataset"] + ", " + table["split"].replace({"L/1": "L"})
+    if kind == "lookup":
+        return table["split"]
+    return pd.Series("test", index=table.index)
+
+
+def counts(known: tasks.Examples) -> pd.DataFrame:
+    """Proteins and residues of each part of a task: part (str), proteins, residues, longest (int64)."""
+    table = known.table.assign(residues=known.table["sequence"].str.len())
+    table["part"] = table["test"].where(table["split"] == "test", table["split"])
+    found = table.groupby("part", sort=False)["residues"].agg(proteins="size", residues="sum", longest="max")
+    return found.reset_index()
+
+
+def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Of the test proteins of each class, how many are found, for `plots.forest`.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        model, predicted, truth (codes): a row a test protein and model.
+    classes : sequence of str
+        What the codes mean.
+
+    Returns
+    -------
+    DataFrame
+        model, panel (its short name), class (with the number of test proteins), value, low, high (Wilson's 95 %), n.
+    """
+    found = []
+    for model, part in outcomes.groupby("model", sort=False):
+        for code, name in enumerate(classes):
+            of_class = part[part["truth"] == code]
+            if len(of_class):
+                right = int((of_class["predicted"] == code).sum())
+                found.append((model, short(model), f"{name} ({len(of_class)})", *_share(right, len(of_class))))
+    return pd.DataFrame(found, columns=["model", "panel", "class", "value", "low", "high", "n"])
+
+
+def by_examples(outcomes: pd.DataFrame, examples_of: pd.Series, *, parts: int = 3) -> pd.DataFrame:
+    """Share of test proteins whose class is predicted, by how many training proteins the class has.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        model, learner, predicted, truth: a row a test protein, learner and model.
+    examples_of : Series of int
+        Training proteins by code of the class.
+    parts : int
+        Groups of about as many test proteins.
+
+    Returns
+    -------
+    DataFrame
+        model, name, kind, bin (range of training proteins), value, low, high (Wilson's 95 %), n.
+    """
+    n_examples = outcomes["truth"].map(examples_of).fillna(0)
+    bins = pd.qcut(n_examples, parts, duplicates="drop")
+    found = []
+    keys = [outcomes["model"], outcomes["learner"], bins]
+    for (model, learner, group), part in outcomes.groupby(keys, sort=False, observed=True):
+        baseline = tasks.LEARNERS[learner].baseline
+        within = n_examples[part.index]
+        name, kind = (learner, plots.BASELINE) if baseline else (f"{learner}, {short(model)}", plots.kind(model))
+        found.append(
+            (model, name, kind)
+            + (group.left, f"{within.min():.0f} to {within.max():.0f}")
+            + _share(int((part["predicted"] == part["truth"]).sum()), len(part))
+        )
+    columns = ["model", "name", "kind", "order", "bin", "value", "low", "high", "n"]
+    return pd.DataFrame(found, columns=columns).sort_values("order", kind="stable").drop(columns="order")
+
+
+def _share(right: int, n: int) -> tuple[float, float, float, int]:
+    """A share with Wilson's 95 % interval, and of how many."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, n)
+    interval = found.proportion_ci(method="wilson")
+    value = right / n
+    return value, min(float(interval.low), value), max(float(interval.high), value), n
+
+
+def sentences(name: str, measured: pd.DataFrame, gained: pd.DataFrame) -> list[str]:
+    """What a page says of a task, with the numbers of the run.
+
+    Parameters
+    ----------
+    name : str
+        A task.
+    measured, gained : DataFrame
+        From `load` and `gains`, of this task.
+
+    Returns
+    -------
+    list of str
+        Markdown, a bullet each.
+    """
+    found = []
+    for test in dict.fromkeys(measured["test"]):
+        part = measured[measured["test"] == test].set_index(["model", "learner"])
+        opponent = best_baseline(measured, test)
+        level = part.xs(opponent, level="learner").iloc[0]
+        words = []
+        for row in gained[(gained["test"] == test) & gained["learner"].isin(OWN)].itertuples():
+            own = part.loc[(row.model, row.learner)]
+            verdict = plots.ahead("it", f"`{opponent}`", row.value, row.low, row.high)
+            words.append(
+                f"`{row.learner}` on `{row.model}` reaches {plots.interval(own['value'], own['low'], own['high'])}: "
+                f"{verdict}"
+            )
+        found.append(
+            f"- **{test}** ({tasks.task(name).metric}, {int(level['n'])} proteins): the best baseline, `{opponent}`, "
+            f"has {plots.interval(level['value'], level['low'], level['high'])}. " + "; ".join(words) + "."
+        )
+    own = gained[gained["learner"].isin(OWN)]
+    probes = gained[~gained["learner"].isin(OWN)]
+    if len(probes):
+        both = own.merge(probes, on=["model", "test"], suffixes=("", "_probe"))
+        behind = int((both["value"] < both["value_probe"]).sum())
+        found.append(
+            f"- Against the probes on the same embeddings the head is behind in {behind} of {len(both)} comparisons."
+        )
+    return found
