@@ -34,7 +34,7 @@ SITE := book/_build/html/index.html
 SOURCES := $(sort $(wildcard analysis/[0-9]*.py))
 NOTEBOOKS := $(SOURCES:analysis/%.py=book/notebooks/%.ipynb)
 # The longest first, so that the others run beside it and not before.
-LONGEST := $(filter %/07_rescue_contacts.ipynb,$(NOTEBOOKS))
+LONGEST := $(filter %/07_rescue_contacts.ipynb %/16_tasks.ipynb,$(NOTEBOOKS))
 NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(NOTEBOOKS))
 APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
@@ -152,6 +152,9 @@ book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY)
 # The chapter on speed reads the timings, and takes one itself.
 book/notebooks/05_how_fast.ipynb: $(wildcard benchmarks/results/*.json benchmarks/*.py)
 book/notebooks/10_population.ipynb: book/notebooks/07_rescue_contacts.ipynb  # reads the tables of its scan
+# The pages of the tasks read what the chapter on them left.
+TASK_PAGES := $(filter book/notebooks/17_% book/notebooks/18_% book/notebooks/19_% book/notebooks/20_% book/notebooks/21_% book/notebooks/22_% book/notebooks/23_% book/notebooks/24_%,$(NOTEBOOKS))
+$(TASK_PAGES): book/notebooks/16_tasks.ipynb
 
 # The appendix reads what the other notebooks left: when it ran, how long they took, on what.
 $(APPENDIX): $(CHAPTERS)

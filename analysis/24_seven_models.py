@@ -11,11 +11,11 @@
 # {cite:p}`lin2023evolutionary` and ESM-1b {cite:p}`rives2021biological`.
 #
 # **Inputs.** `data/published/ankh_results.csv`, the cards of the models, and the results of the embedded models on the
-# same tasks, which are computed where they are not there yet.
+# same tasks, which [the chapter on the tasks](16_tasks.ipynb) left.
 #
 # **Outputs.** `results/<profile>/comparison_*.parquet`, and the table behind each figure.
 #
-# **Runtime.** Seconds for the published figures; what the runs of the tasks take beside them is said in their chapters.
+# **Runtime.** Half a minute on one core.
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
@@ -351,7 +351,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 names = models.expand(model_names)
-ours = pd.concat([results.downstream(models.load(name), profile=profile) for name in names], ignore_index=True)
+ours = pd.concat([results.read(f"tasks.{name}", profile) for name in names], ignore_index=True)
 best_runs = comparison.beside(ours, scores)
 
 

@@ -729,6 +729,45 @@ def contact_map(table: pd.DataFrame, *, length: int, best: int, model: str) -> "
     return figure
 
 
+def against(
+    table: pd.DataFrame, *, x: str, y: str, x_axis: str, axis: str, panel: str = "panel", diagonal: bool = True
+) -> "Figure":
+    """One number against another, a dot a protein, a panel a model or a test.
+
+    Parameters
+    ----------
+    table : DataFrame
+        model (kind), `panel` (its title), `x` and `y` (numbers).
+    x, y, panel : str
+        Names of columns.
+    x_axis, axis : str
+        What the numbers are.
+    diagonal : bool
+        Draw the line on which both are equal, on axes of one range.
+
+    Returns
+    -------
+    Figure
+    """
+    panels = list(dict.fromkeys(table[panel]))
+    columns = min(len(panels), 2)
+    deep = -(-len(panels) // columns)
+    figure, axes = _canvas(0.5 + 2.5 * deep, rows=deep, columns=columns, sharex=True, sharey=True)
+    ends = [table[[x, y]].min().min(), table[[x, y]].max().max()]
+    for number, (ax, title) in enumerate(zip(axes, panels, strict=False)):
+        part = table[table[panel] == title]
+        for _, colour, dots in _series(part.assign(name=title)):
+            ax.scatter(dots[x], dots[y], s=16, alpha=0.5, linewidths=0, **_mark(colour))
+        if diagonal:
+            ax.plot(ends, ends, color="#777777", linewidth=0.9, linestyle=":", zorder=0)
+        ax.set(title=title, ylabel=axis if number % columns == 0 else "")
+        ax.grid()
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    figure.supxlabel(x_axis, fontsize=10)
+    return figure
+
+
 def _canvas(height: float, *, rows: int = 1, columns: int = 1, **share: bool) -> tuple["Figure", Sequence["Axes"]]:
     """A figure in the style of the book, outside pyplot: nothing shows until `show` shows it."""
     import matplotlib

@@ -1,0 +1,131 @@
+# %% [markdown]
+# # Secondary structure
+#
+# Is a residue in a helix, in a strand or elsewhere, and which of DSSP's eight states {cite:p}`kabsch1983dictionary` has it?
+# A window of residues has answered that since the 1970s with about 60 % right; what do embeddings add, and what does a
+# head of attention and convolution add to them?
+#
+# **Inputs.** The answers that [the chapter on the tasks](16_tasks.ipynb) left, `data/task_secondary_structure.parquet`, `data/secondary_structure.parquet`, `data/published/ankh_results.csv`.
+#
+# **Outputs.** The table behind each figure.
+#
+# **Runtime.** Seconds; what was learnt is read.
+
+# %% tags=["parameters"]
+profile = "embedded"  # names the folder of the results
+model_names = [
+    "embedded",
+    "embedded_general",
+]  # models whose answers are shown
+
+# %%
+import pandas as pd
+from IPython.display import Markdown
+
+from plmbook import models, plots, task_pages, tasks
+
+task_names = ["secondary_structure_3", "secondary_structure_8"]
+names = models.expand(model_names)
+outcomes, measured = task_pages.load(names, task_names, profile)
+
+# %% [markdown]
+# ## The examples
+#
+# Training chains are a draw of CB6133 {cite:p}`zhou2014deep` without a relative in the tests.
+# The tests are CASP12, CASP14 and those chains of CB513 {cite:p}`cuff1999cb513` of which no bundled model has read a
+# relative.
+# TS115 and NetSurfP-2.0's whole training set are not bundled; `plmbook task secondary_structure_3 --data hub` reads them.
+
+# %% tags=["hide-input"]
+setting = tasks.listing().set_index("task").loc[task_names]
+plots.show_table(
+    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
+)
+Markdown(
+    "\n".join(
+        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+        for row in setting.itertuples()
+    )
+)
+
+# %% [markdown]
+# ## Heads, probes and baselines
+#
+# Whiskers are 95 % intervals from resampling the test proteins; of trained heads the mean over seeds is shown.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of residues by learner on three test sets, for 3 and 8 states"}}
+lines = pd.concat(
+    [task_pages.rows(measured[measured["task"] == f"secondary_structure_{n}"]).assign(states=n) for n in (3, 8)],
+    ignore_index=True,
+)
+lines["statistic"] += ", Q" + lines["states"].astype(str)
+plots.show(
+    plots.forests(lines, panel="statistic", axis="share of residues right"),
+    lines,
+    "17_accuracy",
+    profile=profile,
+    caption="Share of the residues whose state is predicted, by test set; Q3 is 3 states, Q8 is 8. "
+    + ", ".join(f"{task_pages.short(name)}: `{name}`" for name in names)
+    + ". Grey: baselines that see no model.",
+)
+
+# %% tags=["hide-input"]
+seeded = measured[measured["seeds"] > 1]
+seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
+plots.show_table(
+    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
+)
+
+# %% [markdown]
+# ## Protein by protein
+#
+# Is the gain over the window spread over the chains, or does it come from a few?
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Q3 of each CB513 chain by the ConvBERT head against that of a window, a panel a model"}}
+part = outcomes[(outcomes["task"] == "secondary_structure_3") & (outcomes["test"] == "CB513") & (outcomes["seed"] == 0)]
+part = part.assign(q3=part["predicted"] / part["truth"])
+wide = part.pivot(index=["model", "id"], columns="learner", values="q3").reset_index()
+wide["panel"] = wide["model"].map(task_pages.short)
+plots.show(
+    plots.against(wide, x="window", y="convbert", x_axis="Q3 of the window", axis="Q3 of the ConvBERT head"),
+    wide,
+    "17_proteins",
+    profile=profile,
+    caption="Q3 of each chain of CB513: the ConvBERT head on the embeddings of "
+    + ", ".join(f"`{name}` ({task_pages.short(name)})" for name in names)
+    + " against a linear learner on a window of residues. Dotted: equal.",
+)
+
+# %% [markdown]
+# ## Beside the published table
+#
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
+# hundred to five thousand times smaller.
+# Where one side has no such test the cell is empty.
+
+# %% tags=["hide-input"]
+for name in task_names:
+    plots.show_table(
+        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
+    )
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = []
+for name in task_names:
+    part = measured[measured["task"] == name]
+    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
+    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## Limits
+#
+# - CASP12 and CASP14 have 20 and 18 chains: an interval over so few proteins is wide, in the published table too, which
+#   shows none.
+# - The training chains are a thousandth of the residues that the published heads read, so a gap to the published rows
+#   is of data as well as of models.
+# - Training labels come from CB6133, test labels from NetSurfP-2.0's files: DSSP's versions may differ.

@@ -1,0 +1,120 @@
+# %% [markdown]
+# # Localisation
+#
+# Where in the cell does a protein work?
+# Ten compartments, of which four hold most proteins; the signals are short and often at an end of the chain.
+#
+# **Inputs.** The answers that [the chapter on the tasks](16_tasks.ipynb) left, `data/localisation.parquet`, `data/published/ankh_results.csv`.
+#
+# **Outputs.** The table behind each figure.
+#
+# **Runtime.** Seconds; what was learnt is read.
+
+# %% tags=["parameters"]
+profile = "embedded"  # names the folder of the results
+model_names = [
+    "embedded",
+    "embedded_general",
+]  # models whose answers are shown
+
+# %%
+from IPython.display import Markdown
+
+from plmbook import models, plots, task_pages, tasks
+
+task_names = ["localisation"]
+names = models.expand(model_names)
+outcomes, measured = task_pages.load(names, task_names, profile)
+
+# %% [markdown]
+# ## The examples
+#
+# A draw of DeepLoc 1.0 {cite:p}`almagro2017deeploc` with proteins up to a length that two cores train in minutes; a
+# part of its training proteins is set aside for validation.
+
+# %% tags=["hide-input"]
+setting = tasks.listing().set_index("task").loc[task_names]
+plots.show_table(
+    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
+)
+Markdown(
+    "\n".join(
+        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+        for row in setting.itertuples()
+    )
+)
+
+# %% [markdown]
+# ## Heads, probes and baselines
+#
+# Whiskers are 95 % intervals from resampling the test proteins; of trained heads the mean over seeds is shown.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of localisation by learner"}}
+lines = task_pages.rows(measured)
+plots.show(
+    plots.forest(lines, axis="share of proteins right"),
+    lines,
+    "19_accuracy",
+    profile=profile,
+    caption="Share of the test proteins whose compartment is predicted. "
+    + ", ".join(f"{task_pages.short(name)}: `{name}`" for name in names)
+    + ". Grey: baselines that see no model.",
+)
+
+# %% tags=["hide-input"]
+seeded = measured[measured["seeds"] > 1]
+seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
+plots.show_table(
+    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
+)
+
+# %% [markdown]
+# ## Which compartments?
+#
+# Accuracy is mostly that of the large classes. Of each compartment, how many of its proteins are found?
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Recall of each compartment by the ConvBERT head, a panel a model"}}
+classes = tasks.examples("localisation").classes
+own = outcomes[(outcomes["learner"] == "convbert") & (outcomes["seed"] == 0)]
+recall = task_pages.recall(own, classes)
+plots.show(
+    plots.forest(recall, rows="class", panel="panel", axis="share found"),
+    recall,
+    "19_classes",
+    profile=profile,
+    caption="Recall of each compartment by the ConvBERT head, one seed, on the embeddings of "
+    + ", ".join(f"`{name}` ({task_pages.short(name)})" for name in names)
+    + "; Wilson's 95 % intervals. The number of test proteins is in brackets.",
+)
+
+# %% [markdown]
+# ## Beside the published table
+#
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
+# hundred to five thousand times smaller.
+# Where one side has no such test the cell is empty.
+
+# %% tags=["hide-input"]
+for name in task_names:
+    plots.show_table(
+        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
+    )
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = []
+for name in task_names:
+    part = measured[measured["task"] == name]
+    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
+    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## Limits
+#
+# - Proteins longer than the limit of the sample are left out; membrane proteins among them are many.
+# - DeepLoc's own split is by homology at 30 % identity; our draw keeps its sides.
+# - The bundled models may have read these sequences, without labels, in pretraining.

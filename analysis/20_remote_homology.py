@@ -1,0 +1,123 @@
+# %% [markdown]
+# # Remote homology
+#
+# Which fold has a domain whose superfamily was not in training?
+# That is the question which sequence comparison answers least well, and where a model must know more than likeness.
+#
+# **Inputs.** The answers that [the chapter on the tasks](16_tasks.ipynb) left, `data/task_remote_homology.parquet`, `data/published/ankh_results.csv`.
+#
+# **Outputs.** The table behind each figure.
+#
+# **Runtime.** Seconds; what was learnt is read.
+
+# %% tags=["parameters"]
+profile = "embedded"  # names the folder of the results
+model_names = [
+    "embedded",
+    "embedded_general",
+]  # models whose answers are shown
+
+# %%
+import pandas as pd
+from IPython.display import Markdown
+
+from plmbook import models, plots, task_pages, tasks
+
+task_names = ["remote_homology"]
+names = models.expand(model_names)
+outcomes, measured = task_pages.load(names, task_names, profile)
+
+# %% [markdown]
+# ## The examples
+#
+# TAPE's split of SCOP {cite:p}`rao2019evaluating`: test domains share the fold, and no superfamily, with training domains.
+# The sample keeps the common folds, which makes the task easier than the published one.
+
+# %% tags=["hide-input"]
+setting = tasks.listing().set_index("task").loc[task_names]
+plots.show_table(
+    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
+)
+Markdown(
+    "\n".join(
+        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+        for row in setting.itertuples()
+    )
+)
+
+# %% [markdown]
+# ## Heads, probes and baselines
+#
+# Whiskers are 95 % intervals from resampling the test proteins; of trained heads the mean over seeds is shown.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of folds by learner"}}
+lines = task_pages.rows(measured)
+plots.show(
+    plots.forest(lines, axis="share of domains right"),
+    lines,
+    "20_accuracy",
+    profile=profile,
+    caption="Share of the test domains whose fold is predicted. "
+    + ", ".join(f"{task_pages.short(name)}: `{name}`" for name in names)
+    + ". Grey: baselines that see no model.",
+)
+
+# %% tags=["hide-input"]
+seeded = measured[measured["seeds"] > 1]
+seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
+plots.show_table(
+    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
+)
+
+# %% [markdown]
+# ## Folds with many examples
+#
+# Is a fold found because the model knows it, or because training has many of it?
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of test domains by how many training domains their fold has"}}
+known = tasks.examples("remote_homology")
+examples_of = pd.Series([known.labels[n] for n in known.of("train")]).value_counts()
+own = outcomes[outcomes["learner"].isin(["convbert", "composition"]) & (outcomes["seed"] == 0)]
+own = own[(own["learner"] == "convbert") | (own["model"] == names[0])]
+by_size = task_pages.by_examples(own, examples_of)
+plots.show(
+    plots.by_bin(by_size, axis="share of domains right", across="training domains of the fold"),
+    by_size,
+    "20_folds",
+    profile=profile,
+    caption="Share of the test domains whose fold is predicted, by how many training domains the fold has; the ConvBERT "
+    "head (one seed) on the embeddings of "
+    + ", ".join(f"`{name}` ({task_pages.short(name)})" for name in names)
+    + ", and composition alone. Wilson's 95 % intervals.",
+)
+
+# %% [markdown]
+# ## Beside the published table
+#
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
+# hundred to five thousand times smaller.
+# Where one side has no such test the cell is empty.
+
+# %% tags=["hide-input"]
+for name in task_names:
+    plots.show_table(
+        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
+    )
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = []
+for name in task_names:
+    part = measured[measured["task"] == name]
+    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
+    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## Limits
+#
+# - A few dozen folds instead of 1,195: a guess is right more often.
+# - SCOP's domains come from the PDB, and the bundled models may have read them, without labels.

@@ -1,0 +1,124 @@
+# %% [markdown]
+# # Fluorescence
+#
+# How bright is a variant of the green fluorescent protein with four and more mutations, for a learner that has seen up to
+# three?
+# Variants of one protein: what embeddings know of other proteins is of little help, and additive effects go far.
+#
+# **Inputs.** The answers that [the chapter on the tasks](16_tasks.ipynb) left, `data/task_fluorescence.parquet`, `data/published/ankh_results.csv`.
+#
+# **Outputs.** The table behind each figure.
+#
+# **Runtime.** Seconds; what was learnt is read.
+
+# %% tags=["parameters"]
+profile = "embedded"  # names the folder of the results
+model_names = [
+    "embedded",
+    "embedded_general",
+]  # models whose answers are shown
+
+# %%
+from IPython.display import Markdown
+
+from plmbook import models, plots, task_pages, tasks
+
+task_names = ["fluorescence"]
+names = models.expand(model_names)
+outcomes, measured = task_pages.load(names, task_names, profile)
+
+# %% [markdown]
+# ## The examples
+#
+# The landscape of avGFP {cite:p}`sarkisyan2016local`, split as TAPE does {cite:p}`rao2019evaluating`.
+# The label is the logarithm of the brightness; the measure is the rank correlation.
+
+# %% tags=["hide-input"]
+setting = tasks.listing().set_index("task").loc[task_names]
+plots.show_table(
+    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
+)
+Markdown(
+    "\n".join(
+        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+        for row in setting.itertuples()
+    )
+)
+
+# %% [markdown]
+# ## Heads, probes and baselines
+#
+# Whiskers are 95 % intervals from resampling the test proteins; of trained heads the mean over seeds is shown.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation with measured fluorescence by learner"}}
+lines = task_pages.rows(measured)
+plots.show(
+    plots.forest(lines, axis="Spearman correlation"),
+    lines,
+    "22_correlation",
+    profile=profile,
+    caption="Rank correlation of predicted and measured brightness of variants with four and more mutations. "
+    + ", ".join(f"{task_pages.short(name)}: `{name}`" for name in names)
+    + ". Grey: baselines that see no model.",
+)
+
+# %% tags=["hide-input"]
+seeded = measured[measured["seeds"] > 1]
+seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
+plots.show_table(
+    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
+)
+
+# %% [markdown]
+# ## Variant by variant
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted against measured brightness of each test variant, by learner"}}
+own = outcomes[outcomes["learner"].isin(["one-hot", "linear", "convbert"]) & (outcomes["seed"] == 0)]
+own = own[(own["learner"] != "one-hot") | (own["model"] == names[0])].copy()
+own["kind"] = [plots.BASELINE if row.learner == "one-hot" else plots.kind(row.model) for row in own.itertuples()]
+own["panel"] = [
+    row.learner if row.learner == "one-hot" else f"{row.learner}, {task_pages.short(row.model)}"
+    for row in own.itertuples()
+]
+plots.show(
+    plots.against(own, x="truth", y="predicted", x_axis="measured (log brightness)", axis="predicted", diagonal=True),
+    own,
+    "22_variants",
+    profile=profile,
+    caption="Predicted against measured logarithm of the brightness, a dot a variant, one seed; "
+    + ", ".join(f"{task_pages.short(name)}: `{name}`" for name in names)
+    + ". Dotted: equal.",
+)
+
+# %% [markdown]
+# ## Beside the published table
+#
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
+# hundred to five thousand times smaller.
+# Where one side has no such test the cell is empty.
+
+# %% tags=["hide-input"]
+for name in task_names:
+    plots.show_table(
+        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
+    )
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = []
+for name in task_names:
+    part = measured[measured["task"] == name]
+    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
+    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## Limits
+#
+# - The measured values have two heaps, dark and bright: a correlation is mostly that of telling them apart.
+# - The published rows are of the whole landscape, ours of a draw of it.
+# - Whether the bundled models have read green fluorescent proteins is not known for their relatives; the landscape's
+#   own protein was held out of pretraining.
