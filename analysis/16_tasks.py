@@ -142,6 +142,23 @@ plots.show(
     "over seeds.",
 )
 
+# %% [markdown]
+# ## Beside the published figures
+#
+# The range of the seven models of Ankh's page, and the same way on our samples; the page of each task has the rows.
+# Shares and correlations; where one side has no such test the cell is empty.
+
+# %% tags=["hide-input"]
+beside = []
+for name in tasks.TASKS:
+    table = task_pages.beside_published(name, measured).set_index("model")
+    ours = table.index.str.endswith("our sample")
+    spans = table[~ours].agg(["min", "max"]).T.set_axis(["published, lowest", "highest"], axis=1)
+    own_rows = table[ours].T.rename(columns=lambda line: line.split(",")[0])
+    beside.append(pd.concat([spans, own_rows], axis=1).rename_axis("test").reset_index().assign(task=titles[name]))
+beside = pd.concat(beside, ignore_index=True)
+plots.show_table(beside[["task", *beside.columns.drop("task")]])
+
 # %% tags=["hide-input"]
 ahead = own.assign(
     verdict=own["low"].gt(0).map({True: "ahead", False: ""}) + own["high"].lt(0).map({True: "behind", False: ""})

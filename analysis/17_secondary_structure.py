@@ -20,9 +20,8 @@ model_names = [
 
 # %%
 import pandas as pd
-from IPython.display import Markdown
 
-from plmbook import models, plots, task_pages, tasks
+from plmbook import models, plots, task_pages
 
 task_names = ["secondary_structure_3", "secondary_structure_8"]
 names = models.expand(model_names)
@@ -37,16 +36,7 @@ outcomes, measured = task_pages.load(names, task_names, profile)
 # TS115 and NetSurfP-2.0's whole training set are not bundled; `plmbook task secondary_structure_3 --data hub` reads them.
 
 # %% tags=["hide-input"]
-setting = tasks.listing().set_index("task").loc[task_names]
-plots.show_table(
-    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
-)
-Markdown(
-    "\n".join(
-        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
-        for row in setting.itertuples()
-    )
-)
+task_pages.show_examples(task_names)
 
 # %% [markdown]
 # ## Heads, probes and baselines
@@ -70,12 +60,7 @@ plots.show(
 )
 
 # %% tags=["hide-input"]
-seeded = measured[measured["seeds"] > 1]
-seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
-plots.show_table(
-    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
-    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
-)
+task_pages.show_seeds(measured)
 
 # %% [markdown]
 # ## Protein by protein
@@ -100,32 +85,24 @@ plots.show(
 # %% [markdown]
 # ## Beside the published table
 #
-# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
-# hundred to five thousand times smaller.
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models more
+# than a hundred times smaller.
 # Where one side has no such test the cell is empty.
 
 # %% tags=["hide-input"]
-for name in task_names:
-    plots.show_table(
-        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
-    )
+task_pages.show_published(task_names, measured)
 
 # %% [markdown]
 # ## What this shows
 
 # %% tags=["hide-input"]
-lines = []
-for name in task_names:
-    part = measured[measured["task"] == name]
-    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
-    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
-Markdown("\n".join(lines))
+task_pages.shows(task_names, outcomes, measured)
 
 # %% [markdown]
 # ## Limits
 #
 # - CASP12 and CASP14 have 20 and 18 chains: an interval over so few proteins is wide, in the published table too, which
 #   shows none.
-# - The training chains are a thousandth of the residues that the published heads read, so a gap to the published rows
-#   is of data as well as of models.
+# - The training chains are a small part of what the published heads read, so a gap to the published rows is of data as
+#   well as of models.
 # - Training labels come from CB6133, test labels from NetSurfP-2.0's files: DSSP's versions may differ.

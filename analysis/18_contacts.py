@@ -19,9 +19,7 @@ model_names = [
 ]  # models whose answers are shown
 
 # %%
-from IPython.display import Markdown
-
-from plmbook import models, plots, task_pages, tasks
+from plmbook import models, plots, task_pages
 
 task_names = ["contacts", "contacts_attention"]
 names = models.expand(model_names)
@@ -36,16 +34,7 @@ outcomes, measured = task_pages.load(names, task_names, profile)
 # ProteinNet {cite:p}`alquraishi2019proteinnet` is not bundled; `plmbook.sources.ankh_tasks` reads its files.
 
 # %% tags=["hide-input"]
-setting = tasks.listing().set_index("task").loc[task_names]
-plots.show_table(
-    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
-)
-Markdown(
-    "\n".join(
-        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
-        for row in setting.itertuples()
-    )
-)
+task_pages.show_examples(task_names)
 
 # %% [markdown]
 # ## Heads, probes and baselines
@@ -65,12 +54,7 @@ plots.show(
 )
 
 # %% tags=["hide-input"]
-seeded = measured[measured["seeds"] > 1]
-seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
-plots.show_table(
-    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
-    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
-)
+task_pages.show_seeds(measured)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Long-range precision of each protein by attention against separation alone, a panel a model"}}
 part = outcomes[(outcomes["task"] == "contacts_attention") & outcomes["test"].str.endswith(", L")]
@@ -89,15 +73,12 @@ plots.show(
 # %% [markdown]
 # ## Beside the published table
 #
-# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
-# hundred to five thousand times smaller.
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models more
+# than a hundred times smaller.
 # Where one side has no such test the cell is empty.
 
 # %% tags=["hide-input"]
-for name in task_names:
-    plots.show_table(
-        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
-    )
+task_pages.show_published(task_names, measured)
 
 # %% [markdown]
 # ## A feature that cancels
@@ -112,17 +93,12 @@ for name in task_names:
 # ## What this shows
 
 # %% tags=["hide-input"]
-lines = []
-for name in task_names:
-    part = measured[measured["task"] == name]
-    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
-    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
-Markdown("\n".join(lines))
+task_pages.shows(task_names, outcomes, measured)
 
 # %% [markdown]
 # ## Limits
 #
-# - A few dozen training structures are two orders of magnitude fewer than ProteinNet's; the regression on attention needs
-#   no more, the head does.
+# - A few dozen training structures are far fewer than ProteinNet's; the regression on attention needs no more, the head
+#   does.
 # - C-alpha atoms within 8 Å are fewer pairs than C-beta atoms within 8 Å, which the training structures are judged by.
 # - CASP proteins were held out of pretraining with their families; their structures were never seen.

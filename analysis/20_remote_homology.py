@@ -19,7 +19,6 @@ model_names = [
 
 # %%
 import pandas as pd
-from IPython.display import Markdown
 
 from plmbook import models, plots, task_pages, tasks
 
@@ -34,16 +33,7 @@ outcomes, measured = task_pages.load(names, task_names, profile)
 # The sample keeps the common folds, which makes the task easier than the published one.
 
 # %% tags=["hide-input"]
-setting = tasks.listing().set_index("task").loc[task_names]
-plots.show_table(
-    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
-)
-Markdown(
-    "\n".join(
-        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
-        for row in setting.itertuples()
-    )
-)
+task_pages.show_examples(task_names)
 
 # %% [markdown]
 # ## Heads, probes and baselines
@@ -63,12 +53,7 @@ plots.show(
 )
 
 # %% tags=["hide-input"]
-seeded = measured[measured["seeds"] > 1]
-seeded = seeded.assign(model=seeded["model"].map(task_pages.short))
-plots.show_table(
-    seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
-    caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
-)
+task_pages.show_seeds(measured)
 
 # %% [markdown]
 # ## Folds with many examples
@@ -95,26 +80,18 @@ plots.show(
 # %% [markdown]
 # ## Beside the published table
 #
-# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
-# hundred to five thousand times smaller.
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models more
+# than a hundred times smaller.
 # Where one side has no such test the cell is empty.
 
 # %% tags=["hide-input"]
-for name in task_names:
-    plots.show_table(
-        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title
-    )
+task_pages.show_published(task_names, measured)
 
 # %% [markdown]
 # ## What this shows
 
 # %% tags=["hide-input"]
-lines = []
-for name in task_names:
-    part = measured[measured["task"] == name]
-    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
-    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
-Markdown("\n".join(lines))
+task_pages.shows(task_names, outcomes, measured)
 
 # %% [markdown]
 # ## Limits

@@ -19,9 +19,7 @@ model_names = [
 ]  # models whose answers are shown
 
 # %%
-from IPython.display import Markdown
-
-from plmbook import models, plots, task_pages, tasks
+from plmbook import models, plots, task_pages
 
 task_names = ["cath"]
 names = models.expand(model_names)
@@ -34,16 +32,7 @@ outcomes, measured = task_pages.load(names, task_names, profile)
 # At each level a query counts where the lookup set has its class at all.
 
 # %% tags=["hide-input"]
-setting = tasks.listing().set_index("task").loc[task_names]
-plots.show_table(
-    task_pages.counts(tasks.examples(task_names[0])), caption="Proteins of each part that learners are given"
-)
-Markdown(
-    "\n".join(
-        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
-        for row in setting.itertuples()
-    )
-)
+task_pages.show_examples(task_names)
 
 # %% [markdown]
 # ## Heads, probes and baselines
@@ -73,30 +62,22 @@ plots.show_table(
 # %% [markdown]
 # ## Beside the published table
 #
-# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models a
-# hundred to five thousand times smaller.
+# The upper rows are Ankh's page {cite:p}`elnaggar2023ankh`; ours are at the bottom, of another sample and of models more
+# than a hundred times smaller.
 # Where one side has no such test the cell is empty.
 
 # %% tags=["hide-input"]
-for name in task_names:
-    plots.show_table(
-        task_pages.beside_published(name, measured[measured["task"] == name]), caption=tasks.task(name).title, digits=2
-    )
+task_pages.show_published(task_names, measured, digits=2)
 
 # %% [markdown]
 # ## What this shows
 
 # %% tags=["hide-input"]
-lines = []
-for name in task_names:
-    part = measured[measured["task"] == name]
-    gained = task_pages.gains(outcomes[outcomes["task"] == name], part)
-    lines += [f"\n**{tasks.task(name).title}**\n"] * (len(task_names) > 1) + task_pages.sentences(name, part, gained)
-Markdown("\n".join(lines))
+task_pages.shows(task_names, outcomes, measured)
 
 # %% [markdown]
 # ## Limits
 #
-# - The published lookup set has 69,000 domains; in a smaller one the near relative is often not there. So only queries
+# - The published lookup set is many times larger; in a smaller one the near relative is often not there. So only queries
 #   whose class is there count, and the published table may have counted otherwise.
 # - The search is exact: of a few thousand vectors that takes less than a second.

@@ -335,3 +335,9 @@ def test_script_reads_its_folder_from_the_environment(make, tmp_path, monkeypatc
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path))):
         make.main(["--out", str(tmp_path / "out")])
     assert not Path(tmp_path / "out").exists()
+
+
+def test_the_page_on_citing_says_what_the_licence_of_ankh_says_and_links_to():
+    page = (paths.root() / "book" / "cite.md").read_text(encoding="utf-8")
+    assert "CC BY-NC-SA" in page and "(CC BY)" in page
+    assert all(card.licence == "CC BY-NC-SA 4.0" for card in CARDS.values() if card.name.startswith("ankh"))

@@ -382,6 +382,8 @@ class ConvBertForBinaryClassification(Head):
 class ConvBertForMultiClassClassification(Head):
     """One of `num_tokens` classes: of each residue (B, L, k), or with `pooling` of a protein (B, k)."""
 
+    answers = "classes"
+
     def __init__(
         self,
         num_tokens: int,
@@ -395,26 +397,13 @@ class ConvBertForMultiClassClassification(Head):
         pooling: str | None = None,
     ):
         encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-        super().__init__("classes", encoder, nn.Linear(input_dim, num_tokens), pooling=pooling)
+        super().__init__(self.answers, encoder, nn.Linear(input_dim, num_tokens), pooling=pooling)
 
 
-class ConvBertForMultiLabelClassification(Head):
+class ConvBertForMultiLabelClassification(ConvBertForMultiClassClassification):
     """Any of `num_tokens` labels: of each residue (B, L, k), or with `pooling` of a protein (B, k)."""
 
-    def __init__(
-        self,
-        num_tokens: int,
-        input_dim: int,
-        nhead: int,
-        hidden_dim: int,
-        num_hidden_layers: int = 1,
-        num_layers: int = 1,
-        kernel_size: int = 7,
-        dropout: float = 0.2,
-        pooling: str | None = None,
-    ):
-        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-        super().__init__("labels", encoder, nn.Linear(input_dim, num_tokens), pooling=pooling)
+    answers = "labels"
 
 
 class ConvBertForRegression(Head):

@@ -185,8 +185,8 @@ def fit_head(material: Material, seed: int, make: Callable, **options):
         options = PAIR_FIT | options
     else:
         score = partial(_score, kind)
-    width = states[0].shape[1]
-    return heads.fit(lambda: make(heads, width), *parts, score, seed=seed, **(FIT | options))
+    width, device = states[0].shape[1], getattr(material.model, "device", "cpu")
+    return heads.fit(lambda: make(heads, width), *parts, score, seed=seed, device=device, **(FIT | options))
 
 
 def _trained(material: Material, seed: int, make: Callable, **options) -> list:

@@ -5,12 +5,16 @@ task reads them and shows its part, beside the published table.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from plmbook import plots, results, tasks
 from plmbook.models import cards
 from plmbook.published import published
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
 
 SCALE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a published figure, to a share
 OWN = ("convbert", "attention", "embedding")  # the way that Ankh's page used, where a task has it
@@ -239,6 +243,51 @@ def _share(right: int, n: int) -> tuple[float, float, float, int]:
     interval = found.proportion_ci(method="wilson")
     value = right / n
     return value, min(float(interval.low), value), max(float(interval.high), value), n
+
+
+def show_examples(task_names: Sequence[str]) -> "Markdown":
+    """Put the sizes of the parts on the page; what the head is and how the setting differs from the published one."""
+    from IPython.display import Markdown
+
+    sizes = counts(tasks.examples(task_names[0]))
+    plots.show_table(sizes, caption="Proteins of each part that learners are given")
+    setting = tasks.listing().set_index("task").loc[list(task_names)]
+    return Markdown(
+        "\n".join(
+            f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+            for row in setting.itertuples()
+        )
+    )
+
+
+def show_seeds(measured: pd.DataFrame) -> None:
+    """Put the learners that were trained more than once on the page."""
+    seeded = measured[measured["seeds"] > 1]
+    seeded = seeded.assign(model=seeded["model"].map(short))
+    plots.show_table(
+        seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+        caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
+    )
+
+
+def show_published(task_names: Sequence[str], measured: pd.DataFrame, *, digits: int = 3) -> None:
+    """Put the published table of each task on the page, with our rows at the bottom."""
+    for name in task_names:
+        table = beside_published(name, measured[measured["task"] == name])
+        plots.show_table(table, caption=tasks.task(name).title, digits=digits)
+
+
+def shows(task_names: Sequence[str], outcomes: pd.DataFrame, measured: pd.DataFrame) -> "Markdown":
+    """What a page says of its tasks: `sentences` of each."""
+    from IPython.display import Markdown
+
+    lines = []
+    for name in task_names:
+        part = measured[measured["task"] == name]
+        gained = gains(outcomes[outcomes["task"] == name], part)
+        lines += [f"\n**{tasks.task(name).title}**\n"] if len(task_names) > 1 else []
+        lines += sentences(name, part, gained)
+    return Markdown("\n".join(lines))
 
 
 def sentences(name: str, measured: pd.DataFrame, gained: pd.DataFrame) -> list[str]:

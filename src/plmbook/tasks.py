@@ -167,7 +167,7 @@ TASKS = {
             "secondary structure, 3 states",
             "secondary_structure",
             "CB6133 chains without a relative in the tests; CASP12, CASP14, CB513",
-            "training set (published: NetSurfP-2.0's 10,792 chains), no TS115",
+            "training set (published: NetSurfP-2.0's), no TS115",
             "in part: same test chains of CASP12 and CASP14, another and smaller training set",
         ),
         Task(
@@ -200,7 +200,7 @@ TASKS = {
             "contacts",
             "structures kept aside for training; CASP14 and CASP13 as tests",
             "training set (published: ProteinNet); C-alpha instead of C-beta in the tests",
-            "no: another training set by two orders of magnitude, another definition of contact",
+            "no: far fewer training structures, another definition of contact",
         ),
         Task(
             "contacts_attention",
@@ -264,7 +264,7 @@ TASKS = {
             "solubility",
             "draws from DeepSol's validation (to learn from) and test set",
             "DeepSol's training set is not there: its validation set stands in",
-            "no: a hundredth of the training proteins",
+            "no: a small part of other training proteins",
         ),
         Task(
             "fluorescence",
@@ -295,7 +295,7 @@ TASKS = {
             "CATH lookup",
             "cath",
             "a part of CATH 4.3 as lookup set, ProtTucker's test219 as queries",
-            "lookup set (published: 69,000 domains)",
+            "lookup set (published: Lookup69K)",
             "no: in a smaller lookup set more queries lack a near relative",
         ),
     )
