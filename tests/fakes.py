@@ -83,9 +83,17 @@ class FakeModel:
             hidden = {n: self._hidden(sequence) for n in layers}
             if pool is not None:
                 start, stop = spans[number] if spans else (0, len(sequence))
-                pools = {"mean": lambda states: states.mean(0), "max": lambda states: states.max(0)}
-                vector = pools.get(pool, lambda states: np.zeros(states.shape[1], dtype=np.float32))  # "bos"
-                outputs.append(Output(table, pooled={n: vector(states[start:stop]) for n, states in hidden.items()}))
+                vectors = {
+                    "mean": lambda states: states.mean(0),
+                    "max": lambda states: states.max(0),
+                    "bos": lambda states: np.zeros(states.shape[1], dtype=np.float32),
+                }
+                asked = [pool] if isinstance(pool, str) else pool
+                pooled = {
+                    n: np.concatenate([vectors[each](states[start:stop]) for each in asked])
+                    for n, states in hidden.items()
+                }
+                outputs.append(Output(table, pooled=pooled))
                 continue
             outputs.append(Output(log_probabilities=table, hidden=hidden))
         return outputs

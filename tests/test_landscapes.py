@@ -482,3 +482,13 @@ def test_counts_of_gb1_make_fitness_and_its_error(tmp_path):
     ]
     assert table["fitness"].tolist() == [1.8, 0.25, 0]
     assert table["error"].iloc[1:].tolist() == pytest.approx([np.sqrt(75) / 200, 1 / 200])
+
+
+def test_known_scores_spare_the_backgrounds_and_change_nothing():
+    pairs = pairs_of(("K2A", "D8N"), ("K2A", "R3G"), ("D8N", "K2A"), ("H10Y", "K2A"))
+    model = FakeModel(seeded)
+    whole = landscapes.pair_scores(model, SEQUENCE, pairs)
+    model.batches.clear()
+    again = landscapes.pair_scores(model, SEQUENCE, pairs, known=whole["score_background"].to_numpy())
+    pd.testing.assert_frame_equal(again, whole)
+    assert model.n_sequences <= 2

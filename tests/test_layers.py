@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import tiny
-from plmbook import encode, layers
+from plmbook import encode, function, layers
 from plmbook.errors import InputError
 from plmbook.models.esm import load_esm
 
@@ -123,3 +123,45 @@ def test_principal_components():
     for wrong in (0, 7):
         with pytest.raises(InputError, match=f"{wrong} components: expected 1 to 6"):
             layers.principal(features, split, [wrong])
+
+
+@pytest.fixture
+def pooled():
+    """Three layers and pools of a model of four numbers, and a question about them."""
+    rng = np.random.default_rng(8)
+    ids = [f"p{number}" for number in range(150)]
+    labels = pd.DataFrame(rng.random((150, 2)) < 0.4, index=ids, columns=TERMS)
+    split = pd.Series(rng.permutation(np.repeat(["train", "validation", "test"], [90, 20, 40])), index=ids)
+    vectors = {pool: rng.normal(5, 2, size=(3, 150, 4)).astype(np.float32) for pool in layers.POOLS}
+    vectors["mean"] += labels["GO:1"].to_numpy()[:, None]
+    return vectors, layers.Question(pd.DataFrame({"id": ids}), labels, split)
+
+
+def test_a_regression_as_a_table_answers_as_the_classifier_does(pooled):
+    vectors, asked = pooled
+    table = layers.regressions(vectors, asked, last=2, dims=[1, 4])
+    found = layers.answers(table, vectors, asked.proteins["id"]).set_index("feature")
+    features = {f"{pool} {layer}": vectors[pool][layer] for pool in layers.POOLS for layer in range(3)}
+    features["mean, last 2"] = np.concatenate(vectors["mean"][-2:], axis=1)
+    kept = layers.principal(vectors["mean"][-1], asked.split, [1, 4])
+    features |= {f"components {k}": values for k, values in kept.items()}
+    assert set(found.index) == set(features) == set(table["feature"])
+    for name, values in features.items():
+        made = function.fit("logistic", values, asked.labels, asked.split, strengths=layers.STRENGTHS)
+        said = 1 / (1 + np.exp(-found.loc[name, TERMS].to_numpy() / layers.SCALE))
+        np.testing.assert_allclose(said, made.predict(np.asarray(values, dtype=np.float32)), atol=1e-3)
+        limits = table[table["feature"] == name].drop_duplicates("term")["threshold"] / layers.SCALE
+        np.testing.assert_allclose(1 / (1 + np.exp(-limits)), made.thresholds, atol=3e-4)
+
+
+def test_a_part_of_the_regressions_is_that_part(pooled):
+    vectors, asked = pooled
+    table = layers.regressions(vectors, asked, last=2)
+    part = layers.regressions(vectors, asked, last=2, features=["max 1"], terms=["GO:2"])
+    whole = table[(table["feature"] == "max 1") & (table["term"] == "GO:2")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, whole)
+    some = {pool: values[:, [7, 3]] for pool, values in vectors.items()}
+    answers = layers.answers(table, vectors, asked.proteins["id"])
+    chosen = answers.set_index(["feature", "id"]).loc[[("mean 2", "p7"), ("mean 2", "p3")]].reset_index()
+    again = layers.answers(table[table["feature"] == "mean 2"], some, ["p7", "p3"])
+    pd.testing.assert_frame_equal(again, chosen)

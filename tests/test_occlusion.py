@@ -188,3 +188,20 @@ def test_where_nothing_is_planted_nothing_is_found(planted):
     ]
     found = matched.auroc(pd.concat(parts, ignore_index=True), value="share", **OPTIONS)
     assert found.n_genes > 60 and found.low < 0.5 < found.high and found.p > 0.01
+
+
+def test_what_was_learnt_comes_back_from_a_table(planted):
+    sequences, _, labels, features, classifiers, fold = planted
+    for number, made in enumerate(classifiers):
+        again = occlusion.from_coefficients(occlusion.coefficients(made), features, fold, number)
+        assert again.terms == made.terms
+        np.testing.assert_allclose(occlusion.log_odds(again, features), occlusion.log_odds(made, features), atol=1e-9)
+        states = hidden(sequences[1]).astype(float)
+        np.testing.assert_allclose(occlusion.shares(again, states), occlusion.shares(made, states), atol=1e-9)
+
+
+def test_the_shortest_of_each_cluster_are_masked():
+    proteins = pd.DataFrame({"id": list("abcd"), "cluster": ["x", "x", "y", "z"], "length": [30, 20, 25, 90]})
+    asked = occlusion.Question(proteins, pd.DataFrame(), {}, {("P-loop", "GO:1"): np.arange(4)})
+    assert occlusion.to_mask(asked, longest=50, per_question=5) == {("P-loop", "GO:1"): [1, 2]}
+    assert occlusion.to_mask(asked, longest=90, per_question=1) == {("P-loop", "GO:1"): [1]}

@@ -1,5 +1,6 @@
 """Derived tables: used where they fit, checked where they are used, refused where somebody changed a number."""
 
+import dataclasses
 import json
 import warnings
 from types import SimpleNamespace
@@ -9,7 +10,23 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
-from plmbook import contacts, effects, evaluation, metrics, neighbours, ngram, paths, probes, rescored, results, tables
+from plmbook import (
+    contacts,
+    effects,
+    evaluation,
+    landscapes,
+    metrics,
+    neighbours,
+    ngram,
+    occlusion,
+    paths,
+    probes,
+    proteome_map,
+    rescored,
+    results,
+    tables,
+    trainings,
+)
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
 
@@ -29,7 +46,7 @@ def folders(tmp_path, monkeypatch):
 
 @pytest.fixture
 def model():
-    return FakeModel(seeded, card=SimpleNamespace(bundled=True, dim=2))
+    return FakeModel(seeded, card=SimpleNamespace(bundled=True, dim=2, layers=1))
 
 
 @pytest.fixture
@@ -294,10 +311,14 @@ def project(folders, monkeypatch):
     write_secondary_structure(data)
     write_localisation(data)
     write_relatives(data)
-    write_go_proteins(data)
+    write_go(data)
+    write_landscapes(data)
     monkeypatch.setattr(results, "NAMED_VARIANTS", {"AAA1": ("R3W",), "BBB2": ("G1W", "H2W")})
     monkeypatch.setattr(results, "RESCORED_TOP", 3)
     monkeypatch.setattr(results, "RESCORED_VARIANTS", 4)
+    monkeypatch.setattr(results, "LAYERS", results.LAYERS | {"dims": [1]})
+    monkeypatch.setattr(occlusion, "QUESTIONS", (("P-loop", TERMS[0]), ("P-loop", TERMS[1])))
+    monkeypatch.setattr(proteome_map, "umap", lambda space, seed: space.vectors[:, :2])
     return folders
 
 
@@ -347,10 +368,49 @@ def write_localisation(data):
     table.to_parquet(data / "localisation.parquet", index=False)
 
 
-def write_go_proteins(data):
-    table = pd.DataFrame({"id": ["A", "B", "C"], "species": "human", "gene": "", "cluster": "A", "ortholog": ""})
-    table = table.assign(sequence=[residues(name, 12) for name in table["id"]], length=12)
+TERMS = ("GO:0005524", "GO:0005525", "GO:0000003")  # the last one is the parent of the first
+
+
+def write_go(data):
+    """Clusters of three proteins of two species; a cluster has a term or not, and with the first one a P-loop."""
+    rng, n = np.random.default_rng(7), 150
+    table = pd.DataFrame({"id": [f"P{number:03d}" for number in range(n)], "gene": "", "ortholog": ""})
+    table["cluster"] = [f"c{number // 3:02d}" for number in range(n)]
+    table["species"] = np.where(np.arange(n) % 3 == 1, "mouse", "human")
+    has = np.repeat(rng.random((n // 3, len(TERMS))) < 0.4, 3, axis=0)
+    plain = [residues(name, 8 + number % 5) for number, name in enumerate(table["id"])]
+    starts = np.where(has[:, 0], "GAAAAGKT", "LLLLLLLL")
+    table["sequence"] = [start + text for start, text in zip(starts, plain, strict=True)]
+    table["length"] = table["sequence"].str.len()
     table.to_parquet(data / "go_proteins.parquet", index=False)
+    rows, columns = np.nonzero(has)
+    pairs = pd.DataFrame({"id": table["id"].to_numpy()[rows], "go_id": np.array(TERMS)[columns], "column": "cafa5"})
+    pairs.to_parquet(data / "go_annotations.parquet", index=False)
+    terms = pd.DataFrame({"go_id": sorted(TERMS), "name": "a name", "namespace": "molecular_function"})
+    counts = dict.fromkeys(("n_human", "n_mouse", "n_human_sample", "n_mouse_sample"), 9)
+    terms = terms.assign(release="2025-09-26", in_2013=True, **counts, information_accretion=1.0, published=True)
+    terms.assign(top20=True).to_csv(data / "go_terms.tsv", sep="\t", index=False)
+    relations = pd.DataFrame({"child": [TERMS[0]], "parent": [TERMS[2]], "relation": ["is_a"]})
+    relations.to_csv(data / "go_relations.tsv", sep="\t", index=False)
+    (data / "published").mkdir()
+    pd.DataFrame({"go": TERMS[:1]}).to_csv(data / "published" / "go_terms.csv", index=False)
+
+
+def write_landscapes(data):
+    """Two assays of one protein: all doubles of six singles at as many positions."""
+    sequence = GENES["AAA1"]
+    singles = [f"{sequence[place]}{place + 1}W" for place in range(6)]
+    doubles = [f"{a}:{b}" for place, a in enumerate(singles) for b in singles[place + 1 :]]
+    rows = pd.DataFrame({"mutation": singles + doubles})
+    rows = rows.assign(fitness=np.float32(-0.1) * np.arange(len(rows), dtype=np.float32), error=np.float32(0.1))
+    names = ["one", "two"]
+    pd.concat([rows.assign(landscape=name) for name in names]).to_parquet(data / "landscapes.parquet", index=False)
+    about = {"protein": "P", "uniprot": "P1", "length": len(sequence), "sequence": sequence, "first": 1}
+    about |= {"last": len(sequence), "offset": 0, "file_offset": 0, "assay": "a", "fitness_unit": "ln", "scale": "ln"}
+    about |= {"wild_type_fitness": 0.0, "floor": -4.0, "floor_from": "", "null_above_half": 0.0, "error_from": "x"}
+    about |= {"source": "x", "licence": "x", "doi": "x"}
+    proteins = pd.DataFrame([{"landscape": name} | about for name in names])
+    proteins.assign(floor_from="x").to_csv(data / "landscape_proteins.tsv", sep="\t", index=False)
 
 
 def write_relatives(data, *related):
@@ -597,6 +657,126 @@ def test_other_relatives_mean_other_tables(project, model, monkeypatch):
     assert set(results.records()["status"]) == {"computed"}
 
 
+# What is learnt of GO terms.
+
+LEARNT = {  # file in derived/, study
+    "fake/go-answers": results.go_answers,
+    "composition/go-answers": results.go_answers,
+    "fake/go-answers-again": results.go_answers_again,
+    "composition/go-answers-again": results.go_answers_again,
+    "fake/go-regressions": results.go_regressions,
+    "fake/residue-drops": results.residue_drops,
+    "fake/layer-regressions": results.layer_answers,
+    "fake/layer-answers": results.layer_answers,
+    "fake/protein-map": results.protein_map,
+    "fake/landscape-scores": results.landscape_scores,
+}
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("study", dict.fromkeys(LEARNT.values()))
+def test_what_was_learnt_ships_and_is_checked(project, model, study):
+    computed, all_of_them = asked(model, study, recompute=True)
+    results.go_regressions(model, recompute=True)
+    results.go_embeddings(model, recompute=True)
+    shipped, some = asked(model, study)
+    pd.testing.assert_frame_equal(shipped, computed)
+    assert some <= all_of_them
+    known = results.records().set_index(["model", "table"])
+    for place in (place for place, of_place in LEARNT.items() if of_place is study):
+        record = known.loc[tuple(place.split("/"))]
+        assert record["status"] == "shipped" and record["largest_difference"] <= record["tolerance"] / 10
+        assert (record["sampled"] > 0) != place.endswith("map")  # of a map no row can be computed alone
+    other = FakeModel(seeded, weights_hash="2" * 64, card=model.card)
+    study(other)
+    changed = results.records().set_index(["model", "table"])["reason"]
+    for place in (place for place, of_place in LEARNT.items() if of_place is study):
+        of_weights = not place.startswith("composition")  # which reads no model
+        assert (changed[tuple(place.split("/"))] == "the shipped table is of another weights") == of_weights
+
+
+@pytest.mark.parametrize("place", LEARNT)
+def test_another_number_in_what_was_learnt_is_noticed(project, model, place, monkeypatch):
+    """Also where the manifest was changed with it."""
+    study, name = LEARNT[place], place.split("/")[1]
+    if name == "protein-map":  # one that keeps all neighbours, by the angle between two numbers that differ
+        monkeypatch.setattr(results, "MAP_KEPT", 0.5)
+        monkeypatch.setattr(proteome_map, "umap", lambda space, seed: unit(space.vectors))
+        model.hidden = lambda s: np.stack([model.tokenize(s)[1:-1], np.sin(np.cumsum(model.tokenize(s)[1:-1]))]).T
+    for each in (results.go_embeddings, results.go_regressions, study):
+        each(model, recompute=True)
+    path = project / "data" / "derived" / f"{place}.parquet"
+    table = pd.read_parquet(path)
+    if name == "protein-map":
+        table["x"] = table["x"].to_numpy()[np.random.default_rng(0).permutation(len(table))]
+    elif name in ("go-regressions", "layer-regressions"):
+        table["intercept" if "intercept" in table else "offset"] += 2
+    elif name == "landscape-scores":
+        table["score"] += 10
+    else:
+        table[[term for term in TERMS if term in table]] += 2 if name == "residue-drops" else 1000
+    table.to_parquet(path, index=False)
+    with pytest.raises(results.DerivedMismatch, match=f"{name}.parquet: .*was a number changed by hand"):
+        study(model)
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps(manifest | {"content": results.content_hash(table)}))
+    with pytest.raises(results.DerivedMismatch, match=f"{name}.*(afresh|computes to|none of these embeddings)"):
+        study(model)
+
+
+def test_another_question_is_another_table(project, model):
+    for study in (results.go_answers, results.go_regressions, results.residue_drops, results.layer_answers):
+        study(model, recompute=True)
+    results.go_answers(model, seed=1, n_seeds=1)
+    results.residue_drops(model, masked=results.MASKED | {"stride": 4})
+    results.go_regressions(model, seed=1)
+    results.layer_answers(model, options=results.LAYERS | {"strengths": [0.1]})
+    records = results.records()
+    learnt = records[records["table"].isin([place.split("/")[1] for place in LEARNT])]
+    assert learnt["status"].tolist() == ["computed"] * len(learnt) and len(learnt) == 6
+    assert learnt["reason"].str.contains("parameters|rows").all()
+
+
+def test_answers_of_every_split_and_again(project, model):
+    once, again = results.go_answers(model), results.go_answers_again(model)
+    every = ["annotations", "split", "seed"]
+    assert once.groupby("learner")[every].apply(lambda part: len(part.drop_duplicates())).tolist() == [4, 4]
+    assert again.groupby("learner")[every].apply(lambda part: len(part.drop_duplicates())).tolist() == [6, 6]
+    assert set(again.loc[again["annotations"] == "propagated", "seed"]) == {results.SEED}
+    numbers = pd.concat([once, again])[list(TERMS)]
+    assert (numbers.stack() != trainings.UNLEARNT).mean() > 0.9
+    assert once["id"].value_counts()[trainings.THRESHOLD] == 8
+
+
+def test_windows_say_what_masking_takes_away(project, model):
+    drops = results.residue_drops(model)
+    question = occlusion.question("cafa5")
+    vectors = results.go_embeddings(model).drop(columns="id").to_numpy()
+    classifiers, fold = occlusion.cross_fitted(
+        vectors, question.labels, question.proteins["cluster"], seed=results.SEED
+    )
+    row = int(np.flatnonzero(question.proteins["id"] == drops["id"].iloc[0])[0])
+    sequence = question.proteins["sequence"][row]
+    part = drops[drops["id"] == drops["id"].iloc[0]]
+    expected = occlusion.drops(model, sequence, classifiers[fold[row]], width=8, stride=8)
+    spans = list(part[["start", "stop"]].itertuples(index=False, name=None))
+    found = occlusion.spread(part[list(TERMS[:2])].to_numpy(), spans, len(sequence))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_second_mutations_of_a_protein_stand_for_each_of_its_landscapes(project, model):
+    found = results.landscape_scores(model, n_backgrounds=2)
+    one, two = (found[found["landscape"] == name].drop(columns="landscape") for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one.reset_index(drop=True), two.reset_index(drop=True))
+    assert one["mutation"].nunique() == 2 and len(one) == 2 * 5
+    whole = landscapes.pair_scores(model, GENES["AAA1"], one[["mutation", "second"]].reset_index(drop=True))
+    for column in ("score_background", "score_wild_type", "model_epistasis", "score_first"):
+        np.testing.assert_allclose(one[column], whole[column], atol=0.51e-3)
+
+
 # All of it.
 
 
@@ -617,6 +797,9 @@ def named(project, monkeypatch):
 
 RESCORED = {"rescue-comasked", "rescue-pseudo-likelihood"}
 DERIVED = {"masked-marginals", "mutant-marginals", "pseudo-likelihood", "heldout-likelihood", *RESCORED, *NEW}
+DERIVED |= {place.split("/")[1] for place in LEARNT} | {"downstream-localisation"}
+VERSIONED = {"downstream" if name.startswith("downstream") else name for name in DERIVED}  # one for all tasks
+READ_AGAIN = ["go-embeddings", "go-regressions"]  # by other studies, once they are made
 
 
 def test_rescores_ship_the_expensive_scores_and_scan_live(project, model):
@@ -640,14 +823,16 @@ def test_rescores_ship_the_expensive_scores_and_scan_live(project, model):
     assert records.to_dict() == dict.fromkeys(RESCORED, "shipped") and again.n_sequences < model.n_sequences
 
 
-def test_recompute_runs_every_study_and_says_how_long(project, model, named):
+def test_recompute_runs_every_study_and_says_how_long(project, model, named, monkeypatch):
+    toy_task(monkeypatch)
     named["fake"] = model
     card = project / "data" / "models" / "fake.json"
     before = json.loads(card.read_text())
     said = []
     found = results.recompute(say=said.append)
-    assert set(found["table"]) == set(results.VERSIONS) == DERIVED
-    assert set(found["status"]) == {"computed"}  # the card's evaluation does not ask for them once more
+    assert set(found["table"]) == DERIVED and set(results.VERSIONS) == VERSIONED
+    computed = found[~found["table"].isin(READ_AGAIN)]
+    assert set(computed["status"]) == {"computed"}  # the card's evaluation does not ask for them once more
     assert {p.stem for p in (project / "data" / "derived" / "fake").glob("*.parquet")} == DERIVED
     for title in results.STUDIES:
         assert any(line.startswith(f"{title}, fake: ") and line.endswith(" s") for line in said)
@@ -660,14 +845,77 @@ def test_recompute_runs_every_study_and_says_how_long(project, model, named):
     # the same as from the shipped tables
     again = evaluation.evaluate(model)
     status = results.records().set_index("table")["status"]
-    unasked = [*RESCORED, "go-embeddings"]  # nobody's test
-    assert set(status.drop(unasked)) == {"shipped"} and set(status[unasked]) == {"computed"}
+    unasked = [*RESCORED, "go-embeddings", "downstream-localisation", *{each.split("/")[1] for each in LEARNT}]
+    assert set(status.drop(unasked)) == {"shipped"}  # the others are nobody's test
+    assert set(status[unasked].drop(READ_AGAIN)) == {"computed"}
     pd.testing.assert_frame_equal(rows, again, atol=5.1e-5, rtol=0, check_dtype=False)
 
 
-def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, named):
-    named["fake"] = FakeModel(seeded, card=SimpleNamespace(bundled=False, dim=2))
+def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, named, monkeypatch):
+    toy_task(monkeypatch)
+    named["fake"] = FakeModel(seeded, card=SimpleNamespace(bundled=False, dim=2, layers=1))
     before = {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()}
     found = results.recompute("paper", ["fake"], say=lambda line: None)
     assert set(found["table"]) == DERIVED and set(found["reason"]) == {"not shipped for this model"}
     assert {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()} == before
+
+
+# --- downstream tasks --------------------------------------------------------------------------------------------
+
+
+def toy_task(monkeypatch):
+    """One task of a few proteins, with two learners that need no training and one that counts how often it is asked."""
+    from plmbook import task_learners, tasks
+
+    rows = [(f"p{n}", ("train", "validation", "test")[n % 3], "ACDEFGHIKL"[n % 10] * 5) for n in range(30)]
+    known = pd.DataFrame(rows, columns=["id", "split", "sequence"]).assign(n_mutations=0)
+    known["test"] = np.where(known["split"] == "test", "test", "")
+    examples = tasks.Examples(known, tuple(n % 2 for n in range(30)), ("a", "b"))
+    asked = []
+
+    def convbert(material, seed):
+        asked.append((seed, len(material.examples.of("test"))))
+        return [(int(name[1:]) + seed) % 2 for name in known["id"][known["split"] == "test"]][: asked[-1][1]]
+
+    task = tasks.TASKS["localisation"]
+    task = dataclasses.replace(task, learners=("composition", "convbert"))
+    monkeypatch.setattr(tasks, "TASKS", {"localisation": task})
+    monkeypatch.setattr(tasks, "FILES", {"localisation": ("localisation.parquet",)})
+    monkeypatch.setattr(tasks, "examples", lambda name: examples)
+    monkeypatch.setitem(task_learners.ANSWER, "convbert", convbert)
+    monkeypatch.setattr(results, "HEADS_CHECKED", ("localisation",))
+    return asked
+
+
+@pytest.fixture
+def task(folders, monkeypatch):
+    for name in ("localisation.parquet", "relatives.tsv"):
+        (folders / "data" / name).write_text("x")
+    return toy_task(monkeypatch)
+
+
+def test_answers_of_tasks_are_shipped_and_one_head_is_trained_afresh(folders, task, model):
+    first = results.downstream(model, recompute=True)
+    assert [seed for seed, _ in task] == [0, 1, 2]
+    assert set(first["learner"]) == {"composition", "convbert"} and set(first["model"]) == {"fake"}
+    task.clear()
+    again = results.downstream(model)
+    assert len(task) == 1  # one seed of one head
+    pd.testing.assert_frame_equal(first, again)
+    record = results.records().set_index("table").loc["downstream-localisation"]
+    assert (record["status"], record["sampled"]) == ("shipped", 20)
+    assert results.read("task_outcomes.fake")["id"].nunique() == 10
+
+
+@pytest.mark.parametrize("learner", ["composition", "convbert"])
+def test_an_answer_changed_together_with_the_manifest_is_found(folders, task, model, learner):
+    results.downstream(model, recompute=True)
+    path = folders / "data" / "derived" / "fake" / "downstream-localisation.parquet"
+    table = pd.read_parquet(path)
+    table.loc[table["learner"] == learner, "predicted"] = 7
+    table.to_parquet(path, index=False)
+    manifest = json.loads(path.with_suffix(".json").read_text())
+    manifest["content"] = results.content_hash(table)
+    path.with_suffix(".json").write_text(json.dumps(manifest))
+    with pytest.raises(results.DerivedMismatch, match=f"localisation by {learner}, fake, .*shipped as 0 and computes"):
+        results.downstream(model)

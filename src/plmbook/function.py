@@ -191,7 +191,7 @@ def load(folder: str | Path) -> Classifier:
         terms=tuple(manifest["terms"]),
         thresholds=np.array(manifest["thresholds"], dtype=np.float64),
         width=manifest["width"],
-        excluded=_exclusion_table(manifest["excluded"]),
+        excluded=exclusion_table(manifest["excluded"]),
         facts=manifest["facts"],
         fitted=Fitted(
             read_arrays(arrays) if arrays else {},
@@ -419,7 +419,7 @@ def exclusions(labels: pd.DataFrame, parts: pd.Series, *, minimum: int = MINIMUM
         table["reason"] = table["reason"].mask(table[column] < least, reason)
     table["reason"] = table["reason"].mask(table["train_without"] == 0, "every training protein has it")
     table["reason"] = table["reason"].mask(table["train_with"] == 0, "no training protein has it")
-    return _exclusion_table(table[table["reason"] != ""])
+    return exclusion_table(table[table["reason"] != ""])
 
 
 def parts_of(split: pd.Series, ids: Sequence[str]) -> pd.Series:
@@ -494,7 +494,8 @@ def _check_labels(labels: pd.DataFrame) -> None:
         raise InputError(f"the labels of {other[0]!r}: expected True and False")
 
 
-def _exclusion_table(rows) -> pd.DataFrame:
+def exclusion_table(rows) -> pd.DataFrame:
+    """Rows as `exclusions` gives them, with the kinds of its columns; also of none."""
     types = {"term": "str", "reason": "str"}
     types |= {f"{part}_{which}": "int64" for part in ("train", "validation") for which in ("with", "without")}
     return pd.DataFrame(rows, columns=list(types)).astype(types).reset_index(drop=True)

@@ -207,7 +207,7 @@ def fit_logistic(
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import average_precision_score
 
-    mean, scale = _standards(train[0])
+    mean, scale = standards(train[0])
     x, held = (train[0] - mean) / scale, (validation[0] - mean) / scale
     # Newton's method needs a few steps where a method of first order takes a thousand, but a matrix of d x d.
     solver = "newton-cholesky" if x.shape[1] <= 2000 else "lbfgs"
@@ -231,6 +231,13 @@ def predict_logistic(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Probabilities, float64 (n, k)."""
     a = fitted.arrays
     return _logistic((features - a["mean"]) / a["scale"] @ a["coefficients"].T + a["intercepts"])
+
+
+def linear(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """What a logistic regression does to raw features: weights (k, d) and offset (k,), float64."""
+    a = fitted.arrays
+    weights = a["coefficients"] / a["scale"]
+    return weights, a["intercepts"] - weights @ a["mean"]
 
 
 # --- a network for all labels ----------------------------------------------------------------------------
@@ -261,7 +268,7 @@ def fit_mlp(
     import torch
     from sklearn.metrics import average_precision_score
 
-    mean, scale = _standards(train[0])
+    mean, scale = standards(train[0])
     x, held = (torch.from_numpy(((each - mean) / scale).astype(np.float32)) for each in (train[0], validation[0]))
     y = torch.from_numpy(train[1].astype(np.float32))
     share = y.mean(dim=0)
@@ -348,7 +355,7 @@ def predict_frequency(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     return np.tile(fitted.arrays["shares"], (len(features), 1))
 
 
-def _standards(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def standards(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of each column, float64; 1 where a column is constant."""
     wide = features.astype(np.float64)
     scale = wide.std(axis=0)

@@ -291,7 +291,38 @@ def most_doubled(doubles: pd.DataFrame, n: int) -> list[str]:
     return counts.sort_index().sort_values(ascending=False, kind="stable").index[:n].tolist()
 
 
-def pair_scores(model, sequence: str, pairs: pd.DataFrame, *, progress: bool = False) -> pd.DataFrame:
+def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enough: int) -> pd.DataFrame:
+    """Which second mutations are scored on which backgrounds, where all would take too long.
+
+    Parameters
+    ----------
+    measured, proteins : DataFrame
+        The bundled tables `landscapes` and `landscape_proteins`.
+    n : int
+        Backgrounds of a protein: those with the most doubles; 0 is all.
+    enough : int
+        Measured rescues of a landscape from which on all damaging first mutations are backgrounds, too.
+
+    Returns
+    -------
+    DataFrame
+        landscape (str: the first one of its protein), mutation (the background), second (str).
+    """
+    doubles, pairs = epistasis(measured, proteins), rescues(measured, proteins)
+    counts = pairs.groupby("landscape")["rescued"].sum()
+    counted = set(counts.index[counts >= enough])
+    parts = []
+    for _, of_protein in proteins.groupby("sequence", sort=False):  # PDZ3 has two landscapes
+        part = doubles[doubles["landscape"].isin(of_protein["landscape"])]
+        damaging = pairs.loc[pairs["landscape"].isin(set(of_protein["landscape"]) & counted), "mutation"]
+        chosen = {*most_doubled(part, n or len(measured)), *damaging}
+        parts.append(sides(part, chosen).assign(landscape=of_protein["landscape"].iat[0]))
+    return pd.concat(parts, ignore_index=True)[["landscape", "mutation", "second"]]
+
+
+def pair_scores(
+    model, sequence: str, pairs: pd.DataFrame, *, known: np.ndarray | None = None, progress: bool = False
+) -> pd.DataFrame:
     """What a model says of second mutations on the backgrounds of first ones.
 
     Parameters
@@ -302,6 +333,8 @@ def pair_scores(model, sequence: str, pairs: pd.DataFrame, *, progress: bool = F
         The wild type.
     pairs : DataFrame
         mutation (the background), second (str), at different positions of the sequence.
+    known : float array (n,), optional
+        The scores on the backgrounds, where these are at hand: only the wild type is read.
     progress : bool
         Show a bar.
 
@@ -332,6 +365,10 @@ def pair_scores(model, sequence: str, pairs: pd.DataFrame, *, progress: bool = F
     order = np.argsort(which, kind="stable")
     starts = np.searchsorted(which[order], np.arange(len(names) + 1))
     found = np.empty((3, len(pairs)), dtype=np.float32)
+    if known is not None:
+        block = next(iter(rescue.scores(model, sequence, [()])))  # of the wild type alone
+        found[:] = known, block.score_wild_type[j, column], block.score_wild_type[i, own]
+        first_of = []
     for block in rescue.scores(model, sequence, [(mutation,) for mutation in first_of], progress=progress):
         rows = order[starts[block.where.start] : starts[block.where.stop]]
         found[0, rows] = block.score_background[which[rows] - block.where.start, j[rows], column[rows]]

@@ -5,15 +5,194 @@ nothing else. What is compared are proteins of the test part of one split, and e
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from plmbook import encode, function, function_metrics
+from plmbook import encode, function, function_learners, function_metrics, splits, tables
 from plmbook.errors import InputError
 
 POOLS = ("mean", "max", "bos")
 STRENGTHS = (0.01, 0.1)  # inverse L2 penalties (scikit-learn's C)
+KEPT_BITS = 12  # of the mantissa of a weight: the answers differ by less than they are rounded
+SCALE = 1000  # steps of a nat, of log-odds in tables
+
+
+class Question(NamedTuple):
+    """Proteins, what is to be learnt of them, and from which.
+
+    Attributes
+    ----------
+    proteins : DataFrame
+        Rows of the bundled table `go_proteins`.
+    labels : DataFrame of bool (n, k)
+        The twenty commonest terms.
+    split : Series of str (n,)
+        "train", "validation", "test"; no test protein has a relative in another part.
+    """
+
+    proteins: pd.DataFrame
+    labels: pd.DataFrame
+    split: pd.Series
+
+    @property
+    def tested(self) -> np.ndarray:
+        """bool (n,)"""
+        return (self.split == "test").to_numpy()
+
+
+def question(column: str, *, longest: int, n_residues: int, fractions: Sequence[float], seed: int) -> Question:
+    """A sample of whole clusters of the bundled proteins, split by homology.
+
+    Parameters
+    ----------
+    column : str
+        Collection of annotations: a value of the column `column` of `go_annotations`.
+    longest : int
+        Residues of a protein at most.
+    n_residues, seed
+        As in `whole_clusters`.
+    fractions : three floats
+        Of training, validation and test.
+    """
+    everything, terms = tables.load("go_proteins"), tables.load("go_terms")
+    pairs = tables.load("go_annotations").query("column == @column")
+    proteins = whole_clusters(everything[everything["length"] <= longest], n_residues, seed=seed)
+    labels = function.label_table(pairs, proteins["id"], terms.loc[terms["top20"], "go_id"])
+    return Question(proteins, labels, splits.cluster_split(proteins, labels=labels, fractions=fractions, seed=seed))
+
+
+def features_of(pooled: Mapping[str, np.ndarray], *, last: int) -> dict[str, list[str]]:
+    """The features that are compared: each one vector of a protein, and the last means one after another.
+
+    Parameters
+    ----------
+    pooled : mapping of str to array (n_layers + 1, ...)
+        As `pooled_layers` gives it.
+    last : int
+        Layers that are put one after another.
+
+    Returns
+    -------
+    dict of str to list of str
+        Name -> vectors, such as "max 3".
+
+    Examples
+    --------
+    >>> features_of({"mean": np.zeros((2, 5, 3))}, last=2)
+    {'mean 0': ['mean 0'], 'mean 1': ['mean 1'], 'mean, last 2': ['mean 0', 'mean 1']}
+    """
+    n_layers = len(pooled["mean"])
+    alone = {f"{pool} {layer}": [f"{pool} {layer}"] for layer in range(n_layers) for pool in pooled}
+    return alone | {f"mean, last {last}": [f"mean {layer}" for layer in range(n_layers)][-last:]}
+
+
+def vector_of(pooled: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """One vector of each protein, float32 (n, d), by its name, such as "max 3"."""
+    pool, layer = name.split()
+    return pooled[pool][int(layer)]
+
+
+def regressions(
+    pooled: Mapping[str, np.ndarray],
+    asked: Question,
+    *,
+    last: int,
+    dims: Sequence[int] = (),
+    strengths: Sequence[float] = STRENGTHS,
+    features: Sequence[str] | None = None,
+    terms: Sequence[str] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Logistic regressions from every layer and pool, as what they do to the vectors.
+
+    Parameters
+    ----------
+    pooled : mapping of str to float32 array (n_layers + 1, n, d)
+        As `pooled_layers` gives it.
+    asked : Question
+    last : int
+        As in `features_of`.
+    dims : sequence of int
+        Numbers of principal components of the mean of the last layer, from which is learnt as well: "components 8".
+    strengths : sequence of float
+        Inverse L2 penalties; the validation part chooses.
+    features, terms : sequence of str, optional
+        Default: all.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        A row a feature, vector of it and term: feature, vector, term (str), threshold (float64: log-odds in
+        thousandths), offset (float64), w0000, w0001, ... (float32, of `KEPT_BITS`). The log-odds of a protein are
+        the sum over the vectors of offset + weights . vector.
+    """
+    from scipy.special import logit
+
+    asked_terms = list(asked.labels) if terms is None else list(terms)
+    labels = asked.labels[asked_terms]
+    top = f"mean {len(pooled['mean']) - 1}"
+    maps = principal_maps(vector_of(pooled, top), asked.split, dims) if len(dims) else {}
+    parts = features_of(pooled, last=last) | {f"components {k}": [top] for k in maps}
+    tables_of = []
+    for name in parts if features is None else features:
+        values = np.concatenate([vector_of(pooled, vector) for vector in parts[name]], axis=1)
+        center, turn = values[(asked.split == "train").to_numpy()].mean(axis=0, dtype=np.float64), None
+        if name.startswith("components"):
+            turn, offset = maps[int(name.split()[1])]
+            values = values @ turn + offset
+        made = function.fit("logistic", values, labels, asked.split, seed=seed, strengths=tuple(strengths))
+        if len(made.excluded):
+            raise InputError(f"{name}: {made.excluded['term'].iloc[0]}: {made.excluded['reason'].iloc[0]}")
+        weights, offset_of_term = function_learners.linear(made.fitted)
+        if turn is not None:
+            weights, offset_of_term = weights @ turn.T, offset_of_term + weights @ offset
+        kept = _shortened(weights)
+        offset_of_term = offset_of_term + (weights - kept) @ center  # right in the middle of the proteins
+        width = values.shape[1] // len(parts[name])
+        for number, vector in enumerate(parts[name]):
+            own = kept[:, number * width : (number + 1) * width].astype(np.float32)
+            table = pd.DataFrame(own, columns=[f"w{column:04d}" for column in range(width)])
+            ids = {"feature": name, "vector": vector, "term": asked_terms}
+            ids |= {"threshold": np.rint(SCALE * logit(made.thresholds)), "offset": offset_of_term * (number == 0)}
+            tables_of.append(pd.concat([pd.DataFrame(ids), table], axis=1))
+    return pd.concat(tables_of, ignore_index=True)
+
+
+def answers(table: pd.DataFrame, pooled: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.DataFrame:
+    """What regressions say of proteins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `regressions` gives it.
+    pooled : mapping of str to float32 array (n_layers + 1, n, d)
+        Of these proteins.
+    ids : sequence of n str
+
+    Returns
+    -------
+    DataFrame
+        feature, id (str), and one a term: the log-odds in thousandths (int32).
+    """
+    parts = []
+    for name, rows in table.groupby("feature", sort=False):
+        log_odds = 0.0
+        for vector, part in rows.groupby("vector", sort=False):
+            weights = part.filter(regex=r"^w\d+$").to_numpy(dtype=np.float64)
+            values = vector_of(pooled, vector).astype(np.float64)
+            log_odds = log_odds + values @ weights.T + part["offset"].to_numpy()
+        found = pd.DataFrame(np.rint(SCALE * log_odds).astype("int32"), columns=part["term"].tolist())
+        parts.append(pd.concat([pd.DataFrame({"feature": name, "id": list(ids)}), found], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
+    """Numbers with a short mantissa, which a file holds in fewer bytes."""
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)
 
 
 def pooled_layers(
@@ -148,9 +327,45 @@ def compare(
         learnt = function.fit("logistic", values, labels, split, seed=seed, strengths=tuple(strengths))
         predicted[name] = learnt.predict(np.asarray(values)[tested]), learnt.thresholds
     truth = labels.loc[tested, list(learnt.terms)]  # of labels and split alone: the same for all features
-    table = pd.DataFrame({"name": list(features), "width": [np.shape(values)[1] for values in features.values()]})
+    widths = {name: np.shape(values)[1] for name, values in features.items()}
+    return compare_answers(
+        predicted, truth, widths, reference=reference, clusters=np.asarray(clusters)[tested], n=n, seed=seed
+    )
+
+
+def compare_answers(
+    predicted: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    truth: pd.DataFrame,
+    widths: Mapping[str, int],
+    *,
+    reference: str,
+    clusters: Sequence[str],
+    n: int = 300,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """As `compare`, of what was answered already.
+
+    Parameters
+    ----------
+    predicted : mapping of str to (probabilities, thresholds)
+        By feature: float arrays (n_tested, k) and (k,).
+    truth : DataFrame of bool (n_tested, k)
+    widths : mapping of str to int
+        Numbers of each feature.
+    reference : str
+        A key of `predicted`.
+    clusters : sequence of str (n_tested,)
+    n, seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    DataFrame
+        As `compare`.
+    """
+    table = pd.DataFrame({"name": list(predicted), "width": [widths[name] for name in predicted]})
     table["n_terms"] = int(truth.loc[:, (truth.any() & ~truth.all())].shape[1])
-    resampling = {"clusters": np.asarray(clusters)[tested], "n": n, "seed": seed}
+    resampling = {"clusters": np.asarray(clusters), "n": n, "seed": seed}
     for metric in ("auprc", "f1"):
         found = _distances(truth, predicted, reference, metric, resampling)
         for column in ("value", "difference", "low", "high"):
@@ -192,6 +407,30 @@ def principal(features: np.ndarray, split: pd.Series, dims: Sequence[int]) -> di
     InputError
         If a number is not within its bounds.
     """
+    features = np.asarray(features, dtype=np.float64)
+    maps = principal_maps(features, split, dims)
+    return {k: (features @ matrix + offset).astype(np.float32) for k, (matrix, offset) in maps.items()}
+
+
+def principal_maps(
+    features: np.ndarray, split: pd.Series, dims: Sequence[int]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """What `principal` does to features: x -> x @ matrix + offset.
+
+    Parameters
+    ----------
+    features, split, dims
+        As in `principal`.
+
+    Returns
+    -------
+    dict of int to (float64 array (d, d), float64 array (d,))
+
+    Raises
+    ------
+    InputError
+        As `principal`.
+    """
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 
@@ -201,7 +440,10 @@ def principal(features: np.ndarray, split: pd.Series, dims: Sequence[int]) -> di
     if wrong := [k for k in dims if not 1 <= k <= most]:
         raise InputError(f"{wrong[0]} components: expected 1 to {most}")
     scaler = StandardScaler().fit(features[training])
-    standard = scaler.transform(features)
-    found = PCA(max(dims), svd_solver="full").fit(standard[training])
-    scores, axes = found.transform(standard), found.components_  # (n, k), (k, d)
-    return {k: (scores[:, :k] @ axes[:k] + found.mean_).astype(np.float32) for k in dims}
+    found = PCA(max(dims), svd_solver="full").fit(scaler.transform(features[training]))
+    maps = {}
+    for k in dims:
+        kept = found.components_[:k].T @ found.components_[:k]  # (d, d)
+        offset = found.mean_ - (scaler.mean_ / scaler.scale_ + found.mean_) @ kept
+        maps[k] = kept / scaler.scale_[:, None], offset
+    return maps

@@ -18,10 +18,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from plmbook import encode, function, matched, metrics, splits
+from plmbook import encode, function, function_learners, matched, metrics, splits, tables
 from plmbook.errors import InputError
 from plmbook.residues import MASK
 
+FOLDS = 5  # each protein is asked of the one classifier that saw none of its relatives
 WIDTH, STRIDE = 5, 5  # residues: of a window, and from one to the next
 
 
@@ -42,6 +43,81 @@ MOTIFS = {
     )
 }
 """Motifs with the residues that hold a nucleotide or a metal ion (Sigrist et al. 2013)."""
+
+QUESTIONS = (
+    ("P-loop", "GO:0005525"),
+    ("P-loop", "GO:0005524"),
+    ("C2H2 zinc finger", "GO:0000981"),
+    ("C2H2 zinc finger", "GO:0008270"),
+    ("C2H2 zinc finger", "GO:0046872"),
+    ("kinase active site", "GO:0005524"),
+)
+"""A motif, and a GO term that its residues bring about."""
+
+
+class Question(NamedTuple):
+    """The bundled proteins, what is known of them, and where their motifs are.
+
+    Attributes
+    ----------
+    proteins : DataFrame
+        The bundled table `go_proteins`.
+    labels : DataFrame of bool (n, k)
+        The terms of `QUESTIONS`.
+    inside : dict of str to list of bool arrays
+        By motif and protein: which residues lie in it.
+    members : dict of (str, str) to int64 array
+        Motif and term -> rows of the proteins that have both.
+    """
+
+    proteins: pd.DataFrame
+    labels: pd.DataFrame
+    inside: dict[str, list[np.ndarray]]
+    members: dict[tuple[str, str], np.ndarray]
+
+
+def question(column: str) -> Question:
+    """Motifs and terms of the bundled proteins.
+
+    Parameters
+    ----------
+    column : str
+        Collection of annotations: a value of the column `column` of `go_annotations`.
+    """
+    proteins = tables.load("go_proteins")
+    pairs = tables.load("go_annotations").query("column == @column")
+    labels = function.label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in QUESTIONS)))
+    inside = {
+        name: [motif_residues(sequence, motif.pattern) for sequence in proteins["sequence"]]
+        for name, motif in MOTIFS.items()
+    }
+    has = {name: np.array([each.any() for each in found]) for name, found in inside.items()}
+    members = {(motif, term): np.flatnonzero(has[motif] & labels[term].to_numpy()) for motif, term in QUESTIONS}
+    return Question(proteins, labels, inside, members)
+
+
+def to_mask(asked: Question, *, longest: int, per_question: int) -> dict[tuple[str, str], list[int]]:
+    """Which proteins are read masked, since that takes time: of each question one a cluster, the shortest first.
+
+    Parameters
+    ----------
+    asked : Question
+    longest : int
+        Residues of a protein at most.
+    per_question : int
+        Clusters of a question at most.
+
+    Returns
+    -------
+    dict of (str, str) to list of int
+        Motif and term -> rows of the proteins.
+    """
+    found = {}
+    for key, rows in asked.members.items():
+        part = asked.proteins.loc[rows].query("length <= @longest").sort_values(["length", "id"])
+        found[key] = part.drop_duplicates("cluster").index[:per_question].tolist()
+    return found
+
 
 _ELEMENT = re.compile(r"(?P<what>x|[A-Z]|\[[A-Z]+\]|\{[A-Z]+\})(?:\((?P<times>\d+(?:,\d+)?)\))?")
 
@@ -93,7 +169,7 @@ def motif_residues(sequence: str, pattern: str) -> np.ndarray:
 
 
 def cross_fitted(
-    features: np.ndarray, labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = 5, seed: int = 0, **options
+    features: np.ndarray, labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0, **options
 ) -> tuple[list[function.Classifier], np.ndarray]:
     """Logistic regressions of which each protein has one that saw none of its relatives.
 
@@ -121,17 +197,96 @@ def cross_fitted(
     InputError
         If there are fewer than three folds, or a term cannot be learnt in one of them.
     """
+    fold = folds_of(labels, clusters, folds=folds, seed=seed)
+    return [fit_fold(features, labels, fold, number, seed=seed, **options) for number in range(folds)], fold
+
+
+def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
+    """The fold of each protein: see `cross_fitted`.
+
+    Returns
+    -------
+    int64 array (n,)
+    """
     if folds < 3:
         raise InputError(f"{folds} folds: expected at least 3 (test, validation, training)")
-    fold = _folds(labels, np.asarray(clusters), folds, seed)
-    classifiers = []
-    for number in range(folds):
-        parts = np.where(fold == number, "test", np.where(fold == (number + 1) % folds, "validation", "train"))
-        split = pd.Series(parts, index=labels.index)
-        classifiers.append(function.fit("logistic", features, labels, split, seed=seed, **options))
-        if len(gone := classifiers[-1].excluded):
-            raise InputError(f"fold {number + 1} of {folds}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
-    return classifiers, fold
+    return _folds(labels, np.asarray(clusters), folds, seed)
+
+
+def fit_fold(
+    features: np.ndarray, labels: pd.DataFrame, fold: np.ndarray, number: int, *, seed: int = 0, **options
+) -> function.Classifier:
+    """The classifier of one fold, which saw neither its proteins nor those of the next, which set the penalty.
+
+    Parameters
+    ----------
+    features : float array (n, d)
+    labels : DataFrame of bool (n, k)
+    fold : int64 array (n,)
+        Of `folds_of`.
+    number : int
+        Of the fold.
+    seed, **options
+        Of `function.fit`.
+
+    Raises
+    ------
+    InputError
+        If a term cannot be learnt.
+    """
+    folds = int(fold.max()) + 1
+    split = pd.Series(_parts(fold, number), index=labels.index)
+    made = function.fit("logistic", features, labels, split, seed=seed, **options)
+    if len(gone := made.excluded):
+        raise InputError(f"fold {number + 1} of {folds}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
+    return made
+
+
+def _parts(fold: np.ndarray, number: int) -> np.ndarray:
+    held = (number + 1) % (int(fold.max()) + 1)
+    return np.where(fold == number, "test", np.where(fold == held, "validation", "train"))
+
+
+def coefficients(classifier: function.Classifier) -> pd.DataFrame:
+    """What a logistic regression learnt, as a table.
+
+    Returns
+    -------
+    DataFrame
+        term (str), intercept, w0000, w0001, ... (float64: of the standardised features).
+    """
+    arrays = classifier.fitted.arrays
+    names = [f"w{number:04d}" for number in range(arrays["coefficients"].shape[1])]
+    found = pd.DataFrame(arrays["coefficients"], columns=names)
+    found.insert(0, "intercept", arrays["intercepts"])
+    found.insert(0, "term", list(classifier.terms))
+    return found
+
+
+def from_coefficients(table: pd.DataFrame, features: np.ndarray, fold: np.ndarray, number: int) -> function.Classifier:
+    """The classifier of one fold from what it learnt.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `coefficients` gives it; other columns are ignored.
+    features : float array (n, d)
+        Those it learnt from, which give mean and scale.
+    fold, number
+        As in `fit_fold`.
+
+    Returns
+    -------
+    Classifier
+        That answers in log-odds and shares; the thresholds are missing.
+    """
+    training = np.asarray(features, dtype=np.float32)[_parts(fold, number) == "train"]
+    mean, scale = function_learners.standards(training)
+    weights = table.filter(regex=r"^w\d+$").to_numpy(dtype=np.float64)
+    arrays = {"mean": mean, "scale": scale, "coefficients": weights}
+    fitted = function_learners.Fitted(arrays | {"intercepts": table["intercept"].to_numpy(dtype=np.float64)})
+    terms, nothing = tuple(table["term"]), function.exclusion_table([])
+    return function.Classifier("logistic", terms, np.full(len(terms), np.nan), weights.shape[1], nothing, {}, fitted)
 
 
 def _folds(labels: pd.DataFrame, clusters: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -206,11 +361,50 @@ def drops(
         If stride or width is not positive, or the stride leaves gaps between windows.
     """
     spans = windows(len(sequence), width, stride)
+    return spread(window_drops(model, sequence, classifier, spans), spans, len(sequence))
+
+
+def window_drops(model, sequence: str, classifier: function.Classifier, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """How far the log-odds of each term fall when a window is masked.
+
+    Parameters
+    ----------
+    model, sequence, classifier
+        As in `drops`.
+    spans : sequence of m (int, int)
+        Start and stop of each window (0-based, stop excluded).
+
+    Returns
+    -------
+    float64 array (m, k)
+    """
     texts = [sequence, *(sequence[:a] + MASK * (b - a) + sequence[b:] for a, b in spans)]
     values = log_odds(classifier, encode.embed(model, texts, long="error"))
-    total, times = np.zeros((len(sequence), values.shape[1])), np.zeros((len(sequence), 1))
-    for (a, b), value in zip(spans, values[1:], strict=True):
-        total[a:b] += values[0] - value
+    return values[0] - values[1:]
+
+
+def spread(values: np.ndarray, spans: Sequence[tuple[int, int]], length: int) -> np.ndarray:
+    """From windows to residues: the mean over the windows that hold a residue.
+
+    Parameters
+    ----------
+    values : float array (m, k)
+    spans : sequence of m (int, int)
+        That leave no residue out.
+    length : int
+
+    Returns
+    -------
+    float64 array (length, k)
+
+    Examples
+    --------
+    >>> spread(np.array([[1.0], [3.0]]), [(0, 2), (1, 3)], 3).ravel().tolist()
+    [1.0, 2.0, 3.0]
+    """
+    total, times = np.zeros((length, np.shape(values)[1])), np.zeros((length, 1))
+    for (a, b), value in zip(spans, values, strict=True):
+        total[a:b] += value
         times[a:b] += 1
     return total / times
 
@@ -293,6 +487,4 @@ def _linear(classifier: function.Classifier) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (k, d) and offset (k,) on the raw features."""
     if classifier.learner != "logistic":
         raise InputError(f"learner {classifier.learner!r}: expected 'logistic', whose answer is a sum")
-    arrays = classifier.fitted.arrays
-    weights = arrays["coefficients"] / arrays["scale"]
-    return weights, arrays["intercepts"] - weights @ arrays["mean"]
+    return function_learners.linear(classifier.fitted)

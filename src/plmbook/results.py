@@ -17,11 +17,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from plmbook import __version__, contacts, effects, encode, neighbours, ngram, paths, probes, rescored, tables
+from plmbook import (
+    __version__,
+    contacts,
+    effects,
+    encode,
+    function_learners,
+    landscapes,
+    layers,
+    neighbours,
+    ngram,
+    occlusion,
+    paths,
+    probes,
+    proteome_map,
+    rescored,
+    tables,
+    tasks,
+    trainings,
+)
 from plmbook.errors import InputError
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
@@ -60,9 +79,40 @@ VERSIONS = {
     "go-embeddings": 1,
     "rescue-comasked": 1,
     "rescue-pseudo-likelihood": 1,
+    "downstream": 1,
+    "go-answers": 1,
+    "go-answers-again": 1,
+    "go-regressions": 1,
+    "residue-drops": 1,
+    "layer-regressions": 1,
+    "layer-answers": 1,
+    "protein-map": 1,
+    "landscape-scores": 1,
 }
 CONTACT_SAMPLE = 2  # proteins whose contacts are checked, with the one or two regressions that they need
 CONTACT_TOLERANCE = 0.03  # of a share among L pairs: a near tie broken the other way moves it by 1 / L, L from 50
+# Of a task's measure on `HEAD_TESTS` proteins: a head that another processor trains differs as another seed's does.
+HEAD_TOLERANCE, HEAD_TESTS = 0.1, 100
+HEADS_CHECKED = ("secondary_structure_3", "remote_homology", "solubility", "fluorescence")
+ANSWER_DRAWS = 2  # terms of a training that are learnt afresh
+ANSWER_TOLERANCE = 0.01  # of probability, in the mean over the test proteins of a term
+REGRESSIONS, WINDOWS = 3, 8  # rows that are computed afresh: fits of a term, windows that are masked
+MASKED = {"width": 8, "stride": 8, "longest": 450, "per_question": 5}  # residues; clusters of a question
+LAYERS = {
+    "longest": 350,  # residues of a protein at most
+    "n_residues": 230_000,  # of all proteins that are read
+    "fractions": [0.5, 0.15, 0.35],  # for training, validation and test
+    "strengths": list(layers.STRENGTHS),
+    "dims": [2, 4, 8, 16, 32, 64, 128],  # principal components that are kept, beside all
+    "last": 4,  # layers that are put one after another
+}
+LAYER_DRAWS = 5  # terms that are learnt afresh from the last layer
+ANSWER_STEPS = 10  # thousandths of log-odds: the same regression of states that another processor computed
+LAYER_ROWS = 10  # answers that are computed afresh: the proteins are read again
+MAP_NEIGHBOURS, MAP_KEPT = 10, 0.1  # a map keeps at least this share of the nearest proteins; chance is 0.002
+BACKGROUNDS, ENOUGH = 250, 20  # of a landscape, those with the most doubles; rescues that are enough to count
+STEPS = 1000  # of a nat, in the table of second mutations
+GO_COLUMN, GO_SEEDS = "cafa5", 3  # collection of annotations; splits of each kind
 PROBE_RESIDUES = 20_000  # that the probes learn from: the fit is made afresh wherever a row is checked
 
 
@@ -124,6 +174,7 @@ def derive(
     profile: str = "embedded",
     ship: bool = True,
     recompute: bool | None = None,
+    check: Callable[[pd.DataFrame], tuple[int, float]] | None = None,
 ) -> tuple[pd.DataFrame, Record]:
     """A table that is shipped and checked where possible, else computed.
 
@@ -156,6 +207,9 @@ def derive(
         False: compute, whatever is shipped, and write nothing to `data/derived` (profiles other than `embedded`).
     recompute : bool, optional
         Compute and write to `data/derived`; default: whether the environment says PLMBOOK_RECOMPUTE=1.
+    check : callable, optional
+        Instead of the sample of rows, where a row cannot be computed alone: from the shipped table to the number of
+        rows that were computed afresh and the largest difference; it raises DerivedMismatch.
 
     Returns
     -------
@@ -184,7 +238,10 @@ def derive(
         status, sampled, difference = "computed", 0, 0.0
     else:
         table = _shipped(place, rows, values)
-        sampled, difference = _check_sample(place, table, rows, compute, values, sample=sample, tolerance=tolerance)
+        if check is None:
+            sampled, difference = _check_sample(place, table, rows, compute, values, sample=sample, tolerance=tolerance)
+        else:
+            sampled, difference = check(table)
         status, reason = "shipped", f"key and content fit, {sampled} of {len(table)} rows computed afresh and equal"
     record = Record(
         table=name,
@@ -750,6 +807,605 @@ def _shipped_pairs(place: Path) -> pd.DataFrame | None:
         return None
 
 
+def downstream(
+    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """Every downstream task by every learner, from the bundled samples: a derived table of answers for each task.
+
+    Where the answers are shipped, a baseline of each task is computed afresh and must be equal; and of one task of
+    `HEADS_CHECKED`, drawn by the model's weights, a ConvBERT head of one seed is trained afresh: its measure on some
+    test proteins must be that of the shipped answers but for `HEAD_TOLERANCE`.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `tasks.scores`, and model; saved as `tasks.<model>`. The answers are saved as
+        `task_outcomes.<model>`, the columns of `tasks.run`.
+    """
+    drawn = HEADS_CHECKED[int(model.weights_hash[:8], 16) % len(HEADS_CHECKED)]
+    parts = [
+        _task_answers(model, name, profile=profile, recompute=recompute, progress=progress, trains=name == drawn)
+        for name in tasks.TASKS
+    ]
+    answers = pd.concat(parts, ignore_index=True)
+    save(answers, f"task_outcomes.{model.name}", profile)
+    result = tasks.scores(answers).assign(model=model.name)
+    save(result, f"tasks.{model.name}", profile)
+    return result
+
+
+def _task_answers(
+    model, name: str, *, profile: str, recompute: bool | None, progress: bool, trains: bool
+) -> pd.DataFrame:
+    """The answers of one task; `trains`: the check trains a head."""
+    known = tasks.examples(name)
+    keys = ["task", "test", "learner", "seed", "id"]
+
+    def compute(asked: pd.DataFrame, examples: tasks.Examples = known) -> pd.DataFrame:
+        of = {"learners": asked["learner"].unique().tolist(), "seeds": asked["seed"].unique().tolist()}
+        found = tasks.run(name, model, **of, examples=examples, say=print if progress else None)
+        return asked.merge(found, on=keys, how="left", validate="one_to_one")
+
+    def check(shipped: pd.DataFrame) -> tuple[int, float]:
+        baseline = tasks.CHEAPEST[tasks.task(name).kind]
+        before = shipped[shipped["learner"] == baseline]
+        difference = _measures_apart(before, compute(before[keys]), tolerance=1e-6, model=model.name)
+        if not trains:
+            return len(before), difference
+        rng = np.random.default_rng(int(content_hash(shipped)[:16], 16))
+        few = tasks.with_tests(known, HEAD_TESTS, seed=int(rng.integers(2**31)))
+        head = shipped[(shipped["learner"] == "convbert") & (shipped["seed"] == rng.choice(tasks.SEEDS))]
+        head = head[head["id"].isin(few.table["id"])]
+        again = compute(head[keys], few)
+        further = _measures_apart(head, again, tolerance=HEAD_TOLERANCE, model=model.name)
+        return len(before) + len(head), max(difference, further)
+
+    table, _ = derive(
+        f"downstream-{name}",
+        tasks.plan(name, known, model),
+        compute,
+        model=model,
+        inputs=[paths.data() / file for file in (*tasks.FILES[tasks.task(name).dataset], "relatives.tsv")],
+        parameters=tasks.parameters(name) | {"dtype": _dtype(model)},
+        version=VERSIONS["downstream"],
+        values=("predicted", "truth"),
+        tolerance=HEAD_TOLERANCE,
+        check=check,
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    return table
+
+
+def _measures_apart(before: pd.DataFrame, after: pd.DataFrame, *, tolerance: float, model: str) -> float:
+    """The largest difference of a learner's measures over its tests; DerivedMismatch where it is over the tolerance."""
+    largest = 0.0
+    for test, part in before.groupby("test"):
+        old, new = (tasks.estimate(each, n=1).value for each in (part, after[after["test"] == test]))
+        if not abs(old - new) <= tolerance:
+            row = part.iloc[0]
+            raise DerivedMismatch(
+                f"{row['task']} by {row['learner']}, {model}, seed {row['seed']}, {test}: shipped as {old:.6g} and "
+                f"computes to {new:.6g}, over {tolerance:g} apart. Restore data/derived, or run `make results`"
+            )
+        largest = max(largest, abs(old - new))
+    return largest
+
+
+COMPOSITION = SimpleNamespace(name="composition", weights_hash="")  # the model of those that read no model
+
+
+def go_answers(
+    model,
+    *,
+    again: bool = False,
+    column: str = GO_COLUMN,
+    seed: int = SEED,
+    n_seeds: int = GO_SEEDS,
+    asked: trainings.Question | None = None,
+    embeddings: np.ndarray | None = None,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Boosted trees for the common GO terms, on embeddings and on composition: answers about test proteins.
+
+    Where the answers are shipped, terms of a training, drawn by the content of the table, are learnt afresh.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`; the shares of amino acids are learnt as well, which read none.
+    again : bool
+        False: every split once, annotations as given. True: what else is asked of one model, the splits of the next
+        seeds, and propagated annotations.
+    column, seed, n_seeds
+        As in `trainings.question`.
+    asked : Question, optional
+        What `trainings.question` gives for these, where it is at hand.
+    embeddings : float32 array (n, d), optional
+        Those of `go_embeddings`, where they are at hand.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `trainings.answer`, learners "lightgbm" and "composition"; saved as `go_answers.<model>` or
+        `go_answers_again.<model>`.
+    """
+    asked = trainings.question(column, seed=seed, n_seeds=n_seeds) if asked is None else asked
+    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "again": again}
+    options |= {"profile": profile, "recompute": recompute}
+    if embeddings is None:
+        embeddings = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+    shares = neighbours.composition(asked.proteins["sequence"]).astype(np.float32)
+    table = pd.concat(
+        [
+            _go_answers(model, "lightgbm", embeddings, asked, ships=_ships(model), **options),
+            _go_answers(COMPOSITION, "composition", shares, asked, ships=_ships(model), **options),
+        ],
+        ignore_index=True,
+    )
+    save(table, f"go_answers{'_again' if again else ''}.{model.name}", profile)
+    return table
+
+
+def _go_answers(source, learner, features, asked, *, ships, column, seed, n_seeds, again, profile, recompute):
+    """What one learner answers."""
+    chosen = trainings.trainings(asked, learner, seed=seed, again=again)
+    name = "go-answers-again" if again else "go-answers"
+
+    def compute(rows: pd.DataFrame, terms: Sequence[str] | None = None) -> pd.DataFrame:
+        found = trainings.answer(asked, rows, {learner: features}, terms=terms)
+        return rows.merge(found, on=list(rows.columns), how="left", validate="one_to_one")
+
+    def check(shipped: pd.DataFrame) -> tuple[int, float]:
+        rng, largest, n = np.random.default_rng(int(content_hash(shipped)[:16], 16)), 0.0, 0
+        for _ in range(ANSWER_DRAWS):
+            drawn, term = chosen.iloc[[rng.integers(len(chosen))]], asked.terms[rng.integers(len(asked.terms))]
+            before = shipped.merge(drawn, on=list(trainings.KEYS))
+            after = compute(before[list(rows.columns)], [term])
+            difference = float(trainings.apart(before, after, [term]).item())
+            if not difference <= ANSWER_TOLERANCE:
+                what = ", ".join(map(str, drawn.iloc[0]))
+                raise DerivedMismatch(
+                    f"{name}, {source.name}: {term} ({what}): learnt afresh, the probabilities are {difference:.3g} "
+                    f"from the shipped ones in the mean, over {ANSWER_TOLERANCE:g}. Restore the file, or run "
+                    "`make results`"
+                )
+            largest, n = max(largest, difference), n + len(before)
+        return n, largest
+
+    rows = trainings.plan(asked, chosen)
+    table, _ = derive(
+        name,
+        rows,
+        compute,
+        model=source,
+        inputs=[paths.data() / file for file in trainings.FILES],
+        parameters={
+            "column": column,
+            "seed": seed,
+            "n_seeds": n_seeds,
+            "trees": trainings.FAST | {"rounds": function_learners.ROUNDS, "patience": function_learners.PATIENCE},
+            "fast": function_learners.FAST,
+            "scale": trainings.SCALE,
+        },
+        version=VERSIONS[name],
+        values=asked.terms,
+        tolerance=ANSWER_TOLERANCE,
+        check=check,
+        profile=profile,
+        ship=ships,
+        recompute=recompute,
+    )
+    return table
+
+
+def go_answers_again(model, **options) -> pd.DataFrame:
+    """`go_answers` with `again`."""
+    return go_answers(model, again=True, **options)
+
+
+def go_regressions(
+    model,
+    *,
+    column: str = GO_COLUMN,
+    seed: int = SEED,
+    asked: occlusion.Question | None = None,
+    embeddings: np.ndarray | None = None,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Logistic regression of the terms whose motifs are looked for, cross-fitted over the proteins.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    column : str
+        Collection of annotations.
+    seed : int
+        Of the folds.
+    asked : occlusion.Question, optional
+        What `occlusion.question` gives, where it is at hand.
+    embeddings : float32 array (n, d), optional
+        Those of `go_embeddings`, where they are at hand.
+
+    Returns
+    -------
+    DataFrame
+        fold (int64), and the columns of `occlusion.coefficients`; saved as `go_regressions.<model>`.
+    """
+    asked = occlusion.question(column) if asked is None else asked
+    if embeddings is None:
+        embeddings = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+    fold = occlusion.folds_of(asked.labels, asked.proteins["cluster"], seed=seed)
+    rows = pd.DataFrame(
+        [(number, term) for number in range(occlusion.FOLDS) for term in asked.labels], columns=["fold", "term"]
+    )
+
+    def compute(wanted: pd.DataFrame) -> pd.DataFrame:
+        parts = []
+        for number, part in wanted.groupby("fold", sort=False):
+            made = occlusion.fit_fold(embeddings, asked.labels[part["term"]], fold, number, seed=seed)
+            parts.append(occlusion.coefficients(made).assign(fold=number))
+        return wanted.merge(pd.concat(parts), on=["fold", "term"], how="left", validate="one_to_one")
+
+    table, _ = derive(
+        "go-regressions",
+        rows,
+        compute,
+        model=model,
+        inputs=[paths.data() / file for file in ("go_proteins.parquet", "go_annotations.parquet")],
+        parameters={
+            "column": column,
+            "seed": seed,
+            "folds": occlusion.FOLDS,
+            "strengths": list(function_learners.STRENGTHS),
+            "dtype": _dtype(model),
+        },
+        version=VERSIONS["go-regressions"],
+        values=["intercept", *(f"w{number:04d}" for number in range(embeddings.shape[1]))],
+        sample=REGRESSIONS,
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    save(table, f"go_regressions.{model.name}", profile)
+    return table
+
+
+def residue_drops(
+    model,
+    *,
+    column: str = GO_COLUMN,
+    seed: int = SEED,
+    masked: Mapping[str, int] = MASKED,
+    asked: occlusion.Question | None = None,
+    classifiers: Sequence | None = None,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """How far the log-odds of terms fall when a window of residues is masked.
+
+    Parameters
+    ----------
+    model, column, seed, asked
+        As in `go_regressions`.
+    masked : mapping
+        width, stride: residues of a window, and from one to the next; longest, per_question: as in `occlusion.to_mask`.
+    classifiers : sequence of Classifier, optional
+        By fold, of `go_regressions`, where they are at hand.
+
+    Returns
+    -------
+    DataFrame
+        id (str), start, stop (int64; of the window, 0-based, stop excluded), and one a term (float64: the log-odds of
+        the protein less those with the window masked); saved as `residue_drops.<model>`.
+    """
+    asked = occlusion.question(column) if asked is None else asked
+    fold = occlusion.folds_of(asked.labels, asked.proteins["cluster"], seed=seed)
+    if classifiers is None:
+        vectors = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+        found = go_regressions(model, column=column, seed=seed, asked=asked, embeddings=vectors, profile=profile)
+        parts = [part for _, part in found.groupby("fold")]
+        classifiers = [occlusion.from_coefficients(part, vectors, fold, number) for number, part in enumerate(parts)]
+    proteins = asked.proteins.assign(fold=fold).set_index("id")
+    chosen = occlusion.to_mask(asked, longest=masked["longest"], per_question=masked["per_question"])
+    rows = [
+        (asked.proteins["id"][row], *span)
+        for row in sorted({row for of_question in chosen.values() for row in of_question})
+        for span in occlusion.windows(int(asked.proteins["length"][row]), masked["width"], masked["stride"])
+    ]
+
+    def compute(wanted: pd.DataFrame) -> pd.DataFrame:
+        parts = []
+        for name, part in wanted.groupby("id", sort=False):
+            of_protein = proteins.loc[name]
+            spans = list(part[["start", "stop"]].itertuples(index=False, name=None))
+            values = occlusion.window_drops(model, of_protein["sequence"], classifiers[of_protein["fold"]], spans)
+            parts.append(pd.concat([part.reset_index(drop=True), pd.DataFrame(values, columns=terms)], axis=1))
+        return wanted.merge(pd.concat(parts), on=["id", "start", "stop"], how="left", validate="one_to_one")
+
+    terms = list(asked.labels)
+    table, _ = derive(
+        "residue-drops",
+        pd.DataFrame(rows, columns=["id", "start", "stop"]),
+        compute,
+        model=model,
+        inputs=[paths.data() / file for file in ("go_proteins.parquet", "go_annotations.parquet")],
+        parameters=dict(masked)
+        | {
+            "column": column,
+            "seed": seed,
+            "folds": occlusion.FOLDS,
+            "strengths": list(function_learners.STRENGTHS),
+            "dtype": _dtype(model),
+        },
+        version=VERSIONS["residue-drops"],
+        values=terms,
+        tolerance=5 * _tolerance(model),  # log-odds add up as many numbers as the embedding has
+        sample=WINDOWS,
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    save(table, f"residue_drops.{model.name}", profile)
+    return table
+
+
+def layer_answers(
+    model,
+    *,
+    column: str = GO_COLUMN,
+    seed: int = SEED,
+    options: Mapping[str, object] | None = None,
+    asked: layers.Question | None = None,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Logistic regression of the common GO terms from every layer and pool, and what it says of the test proteins.
+
+    Where both are shipped, the answers are checked by reading proteins again, and of the regressions those from the
+    mean of the last layer, by learning terms afresh from the embeddings of `go_embeddings`: the other layers of the
+    training proteins are read only where everything is computed.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    column, seed
+        As in `layers.question`.
+    options : mapping, optional
+        longest, n_residues, fractions: as in `layers.question`; strengths, dims, last: as in `layers.regressions`, all
+        components besides. Default: `LAYERS`.
+    asked : layers.Question, optional
+        What `layers.question` gives for these, where it is at hand.
+
+    Returns
+    -------
+    DataFrame
+        feature, id (str), and one a term (int32): the log-odds in thousandths. The thresholds stand in the rows
+        whose id is "threshold". Saved as `layer_answers.<model>`.
+    """
+    options = LAYERS if options is None else options
+    if asked is None:
+        chosen = {name: options[name] for name in ("longest", "n_residues", "fractions")}
+        asked = layers.question(column, seed=seed, **chosen)
+    sequences, terms = asked.proteins.set_index("id")["sequence"], list(asked.labels)
+    learning = {"last": options["last"], "strengths": options["strengths"], "seed": seed}
+    learning["dims"] = [*options["dims"], model.card.dim]
+    names = layers.features_of(dict.fromkeys(layers.POOLS, range(model.card.layers + 1)), last=options["last"])
+    top = f"mean {model.card.layers}"
+    names |= {f"components {k}": [top] for k in learning["dims"]}
+    read = {}  # all proteins, where they had to be read
+
+    def learn(wanted: pd.DataFrame) -> pd.DataFrame:
+        read["all"] = layers.pooled_layers(model, list(sequences), progress=progress)
+        return wanted.merge(layers.regressions(read["all"], asked, **learning), on=list(wanted.columns), how="left")
+
+    def check(shipped: pd.DataFrame) -> tuple[int, float]:
+        vectors = go_embeddings(model, profile=profile).set_index("id").loc[asked.proteins["id"]].to_numpy()
+        pooled = {"mean": np.broadcast_to(vectors, (model.card.layers + 1, *vectors.shape))}
+        rng = np.random.default_rng(int(content_hash(shipped)[:16], 16))
+        drawn = rng.choice(terms, min(LAYER_DRAWS, len(terms)), replace=False)
+        only = {"features": [top], "terms": drawn.tolist()}
+        fresh = layers.regressions(pooled, asked, **(learning | {"dims": []}), **only)
+        before = shipped[(shipped["feature"] == top) & shipped["term"].isin(drawn)].set_index("term").loc[drawn]
+        said = [
+            layers.answers(table, pooled, asked.proteins["id"])[drawn] for table in (before.reset_index(), fresh)
+        ]
+        apart = trainings.apart(*said, drawn)
+        if not apart.max() <= ANSWER_TOLERANCE:
+            raise DerivedMismatch(
+                f"layer-regressions, {model.name}: {apart.idxmax()} from the mean of the last layer: learnt afresh, "
+                f"the probabilities are {apart.max():.3g} from the shipped ones in the mean, over "
+                f"{ANSWER_TOLERANCE:g}. Restore the file, or run `make results`"
+            )
+        return len(drawn), float(apart.max())
+
+    common = {
+        "model": model,
+        "inputs": [paths.data() / file for file in ("go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv")],
+        "parameters": dict(options)
+        | {"column": column, "seed": seed, "bits": layers.KEPT_BITS, "dtype": _dtype(model)},
+        "profile": profile,
+        "ship": _ships(model),
+        "recompute": recompute,
+    }
+    learnt, _ = derive(
+        "layer-regressions",
+        pd.DataFrame(
+            [(name, vector, term) for name, vectors in names.items() for vector in vectors for term in terms],
+            columns=["feature", "vector", "term"],
+        ),
+        learn,
+        version=VERSIONS["layer-regressions"],
+        values=["threshold", "offset", *(f"w{number:04d}" for number in range(model.card.dim))],
+        tolerance=ANSWER_TOLERANCE,
+        check=check,
+        **common,
+    )
+
+    def answer(wanted: pd.DataFrame) -> pd.DataFrame:
+        ids = wanted["id"].drop_duplicates().tolist()
+        if "all" in read:
+            places = asked.proteins.set_index("id").index.get_indexer(ids)
+            pooled = {pool: values[:, places] for pool, values in read["all"].items()}
+        else:
+            pooled = layers.pooled_layers(model, sequences[ids].tolist())
+        found = layers.answers(learnt[learnt["feature"].isin(wanted["feature"])], pooled, ids)
+        return wanted.merge(found, on=["feature", "id"], how="left", validate="one_to_one")
+
+    tested = asked.proteins["id"][asked.tested]
+    table, _ = derive(
+        "layer-answers",
+        pd.DataFrame([(name, each) for name in names for each in tested], columns=["feature", "id"]),
+        answer,
+        version=VERSIONS["layer-answers"],
+        values=terms,
+        tolerance=ANSWER_STEPS,
+        sample=LAYER_ROWS,
+        **common,
+    )
+    thresholds = learnt.drop_duplicates(["feature", "term"]).pivot(index="feature", columns="term", values="threshold")
+    thresholds = thresholds.loc[list(names), terms].reset_index().assign(id=trainings.THRESHOLD)
+    result = pd.concat([thresholds, table], ignore_index=True)[["feature", "id", *terms]]
+    result = result.astype(dict.fromkeys(terms, "int32"))
+    save(result, f"layer_answers.{model.name}", profile)
+    return result
+
+
+def protein_map(
+    model,
+    *,
+    seed: int = SEED,
+    embeddings: np.ndarray | None = None,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Places of the human and mouse proteins on a UMAP of their embeddings.
+
+    A map is made at once or not at all, so that no row of a shipped one is computed afresh. What is checked is that
+    it is a map of these embeddings: it keeps neighbours.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    seed : int
+        Of UMAP.
+    embeddings : float32 array (n, d), optional
+        Those of `go_embeddings`, where they are at hand.
+
+    Returns
+    -------
+    DataFrame
+        id (str), x, y (float64, no unit, to the nearest 0.001); saved as `protein_map.<model>`.
+    """
+    if embeddings is None:
+        embeddings = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+    space = proteome_map.embedding_space(embeddings)
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        x, y = np.round(proteome_map.umap(space, seed=seed), 3).T
+        return rows.assign(x=x, y=y)
+
+    def check(shipped: pd.DataFrame) -> tuple[int, float]:
+        kept = proteome_map.kept(space, shipped[["x", "y"]].to_numpy(), k=MAP_NEIGHBOURS)
+        if not kept >= MAP_KEPT:
+            raise DerivedMismatch(
+                f"protein-map, {model.name}: of the {MAP_NEIGHBOURS} nearest proteins the map keeps {kept:.1%}, "
+                f"expected at least {MAP_KEPT:.0%}: it is none of these embeddings. "
+                "Restore the file, or run `make results`"
+            )
+        return 0, 0.0
+
+    table, _ = derive(
+        "protein-map",
+        tables.load("go_proteins")[["id"]],
+        compute,
+        model=model,
+        inputs=[paths.data() / "go_proteins.parquet"],
+        parameters={"seed": seed, "space": "centred", "dtype": _dtype(model)},
+        version=VERSIONS["protein-map"],
+        values=("x", "y"),
+        check=check,
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    save(table, f"protein_map.{model.name}", profile)
+    return table
+
+
+def landscape_scores(
+    model,
+    *,
+    n_backgrounds: int = BACKGROUNDS,
+    enough: int = ENOUGH,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Second mutations of the measured landscapes on the backgrounds of first ones.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    n_backgrounds, enough : int
+        As in `landscapes.backgrounds`.
+
+    Returns
+    -------
+    DataFrame
+        landscape (str: every one of its protein has the rows), and the columns of `landscapes.pair_scores`, in which
+        the score on the background is to the nearest 0.001 nats; saved as `landscape_scores.<model>`.
+    """
+    measured, proteins = tables.load("landscapes"), tables.load("landscape_proteins")
+    chosen = landscapes.backgrounds(measured, proteins, n=n_backgrounds, enough=enough)
+    names = list(dict.fromkeys(chosen["landscape"]))
+    sequence_of = proteins.set_index("landscape")["sequence"]
+
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        parts = []
+        for name, part in rows.groupby("landscape", sort=False):
+            found = landscapes.pair_scores(model, sequence_of[name], part, progress=progress and len(rows) > SAMPLE)
+            parts.append(part.assign(score=np.rint(STEPS * found["score_background"]).astype(np.int32)))
+        return pd.concat(parts).loc[rows.index]
+
+    table, _ = derive(
+        "landscape-scores",
+        chosen,
+        compute,
+        model=model,
+        inputs=[paths.data() / file for file in ("landscapes.parquet", "landscape_proteins.tsv")],
+        parameters={"n_backgrounds": n_backgrounds, "enough": enough, "steps": STEPS, "dtype": _dtype(model)},
+        version=VERSIONS["landscape-scores"],
+        tolerance=1 + STEPS * _tolerance(model),
+        profile=profile,
+        ship=_ships(model),
+        recompute=recompute,
+    )
+    parts = []
+    for name in names:
+        part = table[table["landscape"] == name]
+        scored = landscapes.pair_scores(
+            model, sequence_of[name], part[["mutation", "second"]], known=part["score"].to_numpy() / STEPS
+        )
+        same = proteins.loc[proteins["sequence"] == sequence_of[name], "landscape"]
+        parts += [scored.assign(landscape=each) for each in same]
+    result = pd.concat(parts, ignore_index=True)
+    save(result, f"landscape_scores.{model.name}", profile)
+    return result
+
+
 STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "variant effects": variant_effects,
     "held-out likelihood": heldout_likelihood,
@@ -758,6 +1414,14 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "localisation": localisation,
     "rescues": rescores,
     "GO embeddings": go_embeddings,
+    "downstream tasks": downstream,
+    "GO answers": go_answers,
+    "GO answers again": go_answers_again,
+    "GO regressions": go_regressions,
+    "residues masked": residue_drops,
+    "layers": layer_answers,
+    "map of proteins": protein_map,
+    "landscapes": landscape_scores,
 }
 
 
@@ -972,7 +1636,13 @@ def _write_derived(place: Path, table: pd.DataFrame, key: str, ingredients: dict
         "ingredients": ingredients,
         "versions": _versions(),
     }
-    _write_parquet(place, table)
+    numbers = table.select_dtypes("number").columns
+    _write_parquet(
+        place,
+        table,
+        use_dictionary=[name for name in table if name not in numbers],
+        column_encoding=dict.fromkeys(numbers, "BYTE_STREAM_SPLIT"),  # the high bytes, which hardly differ, go together
+    )
     _write_text(place.with_suffix(".json"), json.dumps(manifest, indent=1) + "\n")
 
 
@@ -988,9 +1658,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+def _write_parquet(path: Path, table: pd.DataFrame, **encoding) -> None:
     def write(temporary: Path) -> None:
-        table.to_parquet(temporary, index=False, compression="zstd")
+        table.to_parquet(temporary, index=False, compression="zstd", **encoding)
 
     write_atomically(path, write)
 
