@@ -14,8 +14,8 @@
 # **Outputs**: `results/<profile>/embedding_*.parquet`, and the table behind each figure in `figures/`.
 # [The map of proteins](../embedding_map) shows the same points with a name each.
 #
-# **Runtime and hardware**: about a minute and a half of one CPU core; a sample of the shipped embeddings is computed
-# afresh.
+# **Runtime and hardware**: about a minute of one CPU core; a sample of the shipped embeddings is computed afresh. The
+# places on the UMAP are shipped as well ({ref}`sec-derived`).
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
@@ -128,7 +128,9 @@ Markdown(
 
 # %% tags=["hide-input"]
 centred = proteome_map.embedding_space(vectors[first])
-layouts = {"PCA": pca.scores[:, :2], "UMAP": proteome_map.umap(centred, seed=seed)}
+model = models.load(model_names[0], dtype="float32")
+drawn = results.protein_map(model, seed=seed, embeddings=vectors[first], profile=profile)
+layouts = {"PCA": pca.scores[:, :2], "UMAP": drawn[["x", "y"]].to_numpy()}
 axes = {
     "PCA": [f"component {i + 1} ({pca.shares[i]:.0%} of variance)" for i in range(2)],
     "UMAP": ["no unit", "no unit"],

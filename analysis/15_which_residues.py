@@ -8,11 +8,13 @@
 # Whether either finds the right residues is checked with {term}`motifs <motif>` of PROSITE
 # {cite:p}`sigrist2013prosite`, which are known from elsewhere.
 #
-# **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`; the weights of the models.
+# **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`; `go-embeddings`,
+# `go-regressions` and `residue-drops` of `data/derived`; the weights of the models.
 #
 # **Outputs**: `results/<profile>/residues_*.parquet`, and the table behind each figure in `figures/`.
 #
-# **Runtime and hardware**: about a minute on one CPU core, most of it for reading masked proteins.
+# **Runtime and hardware**: half a minute on one CPU core, most of it for reading the proteins. The classifiers and what
+# masking takes away are shipped ({ref}`sec-derived`), and a sample of both is computed afresh.
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
@@ -31,11 +33,10 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
-from plmbook import encode, function, matched, metrics, models, occlusion, plots, results, tables
+from plmbook import encode, matched, metrics, models, occlusion, plots, results, tables
 from plmbook.function_metrics import term_metrics
 
-proteins, terms = tables.load("go_proteins"), tables.load("go_terms").set_index("go_id")
-pairs = tables.load("go_annotations").query("column == @column")
+terms = tables.load("go_terms").set_index("go_id")
 first, *_ = names = [models.card(name).name for name in models.expand(model_names)]
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 
@@ -49,28 +50,16 @@ short = {models.card(name).name: text for name, text in (("embedded", "default")
 # learnt and tested.
 
 # %% tags=["hide-input"]
-asked = [
-    ("P-loop", "GO:0005525"),
-    ("P-loop", "GO:0005524"),
-    ("C2H2 zinc finger", "GO:0000981"),
-    ("C2H2 zinc finger", "GO:0008270"),
-    ("C2H2 zinc finger", "GO:0046872"),
-    ("kinase active site", "GO:0005524"),
-]
-wanted = list(dict.fromkeys(term for _, term in asked))
-labels = function.label_table(pairs, proteins["id"], wanted)
-inside = {
-    name: [occlusion.motif_residues(sequence, motif.pattern) for sequence in proteins["sequence"]]
-    for name, motif in occlusion.MOTIFS.items()
-}
-has = {name: np.array([each.any() for each in found]) for name, found in inside.items()}
+asked = occlusion.question(column)
+proteins, labels, inside, members = asked
+wanted = list(labels)
 brief = terms["name"].str.replace(r"^DNA-binding transcription factor activity.*", "transcription factor", regex=True)
 title = {
-    (motif, term): f"{motif.removeprefix('C2H2 ').removesuffix(' active site')}: {brief[term]}" for motif, term in asked
+    (motif, term): f"{motif.removeprefix('C2H2 ').removesuffix(' active site')}: {brief[term]}"
+    for motif, term in occlusion.QUESTIONS
 }
-members = {key: np.flatnonzero(has[key[0]] & labels[key[1]].to_numpy()) for key in asked}
 patterns = pd.DataFrame(
-    [(motif.name, motif.accession, motif.pattern, int(has[name].sum())) for name, motif in occlusion.MOTIFS.items()],
+    [(motif.name, motif.accession, motif.pattern, sum(each.any() for each in inside[name])) for name, motif in occlusion.MOTIFS.items()],
     columns=["motif", "PROSITE", "pattern", "proteins"],
 )
 plots.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
@@ -84,15 +73,18 @@ plots.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins
 # come first.
 
 # %% tags=["hide-input"]
-fitted, fold, odds, states = {}, {}, {}, {}
+fitted, odds, states = {}, {}, {}
 needed = sorted({int(row) for rows in members.values() for row in rows})
+fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in model_names:
     model = models.load(name, dtype="float32")
     features = results.go_embeddings(model, profile=profile).drop(columns="id").to_numpy()
-    found = occlusion.cross_fitted(features, labels, proteins["cluster"], seed=seed)
-    fitted[model.name], fold[model.name] = found
-    every = np.stack([occlusion.log_odds(one, features) for one in found[0]])
-    odds[model.name] = every[found[1], np.arange(len(proteins))]  # (n, k), of the fold that did not see the protein
+    options = {"column": column, "seed": seed, "asked": asked, "profile": profile}
+    learnt = results.go_regressions(model, embeddings=features, **options).groupby("fold")
+    found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
+    fitted[model.name] = found
+    every = np.stack([occlusion.log_odds(one, features) for one in found])
+    odds[model.name] = every[fold, np.arange(len(proteins))]  # (n, k), of the fold that did not see the protein
     hidden = encode.embed(model, [proteins["sequence"][row] for row in needed], pool="residue")
     states[model.name] = dict(zip(needed, hidden, strict=True))
     del model, hidden
@@ -131,7 +123,7 @@ for name in names:
     for key, rows in members.items():
         k = wanted.index(key[1])
         for row in rows:
-            classifier = fitted[name][fold[name][row]]
+            classifier = fitted[name][fold[row]]
             value = occlusion.shares(classifier, states[name][row])[:, k]
             sequence, ids = proteins["sequence"][row], proteins.loc[row, ["id", "cluster"]]
             shared.append(
@@ -159,17 +151,19 @@ shared["kind"] = pd.concat([occlusion.by_residue_type(part, "share") for _, part
 # Reading takes time, so of each question one protein a cluster is asked, the shortest first.
 
 # %% tags=["hide-input"]
-masked_of = {}
-for key, rows in members.items():
-    part = proteins.loc[rows].query("length <= @longest").sort_values(["length", "id"]).drop_duplicates("cluster")
-    masked_of[key] = part.index[:per_question].tolist()
+masking = {"width": width, "stride": stride, "longest": longest, "per_question": per_question}
+masked_of = occlusion.to_mask(asked, longest=longest, per_question=per_question)
 model = models.load(model_names[0], dtype="float32")
-fallen = {
-    row: occlusion.drops(model, proteins["sequence"][row], fitted[first][fold[first][row]], width=width, stride=stride)
-    for row in sorted({row for rows in masked_of.values() for row in rows})
-}
+windows = results.residue_drops(
+    model, masked=masking, column=column, seed=seed, asked=asked, classifiers=fitted[first], profile=profile
+)
 del model
-windows_read = sum(len(occlusion.windows(len(drop), width, stride)) for drop in fallen.values())
+fallen = {}  # (L, k) by row of the proteins
+for row in sorted({row for rows in masked_of.values() for row in rows}):
+    part = windows[windows["id"] == proteins["id"][row]]
+    spans = list(part[["start", "stop"]].itertuples(index=False, name=None))
+    fallen[row] = occlusion.spread(part[wanted].to_numpy(), spans, len(proteins["sequence"][row]))
+windows_read = len(windows)
 parts = []
 for key, rows in masked_of.items():
     part = shared[(shared["model"] == first) & (shared["question"] == title[key])]
@@ -311,7 +305,7 @@ for name in names:
     total = shared[shared["model"] == name].groupby(["question", "id"])["share"].sum()
     for key, rows in members.items():
         for row in rows:
-            classifier, k = fitted[name][fold[name][row]], wanted.index(key[1])
+            classifier, k = fitted[name][fold[row]], wanted.index(key[1])
             whole = occlusion.log_odds(classifier, states[name][row].mean(axis=0, keepdims=True))[0, k]
             offset = classifier.fitted.arrays["intercepts"][k]
             assert abs(total[title[key], proteins["id"][row]] + offset - whole) < 1e-3
