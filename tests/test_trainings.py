@@ -52,9 +52,7 @@ def test_the_table_says_what_the_classifier_says(asked, features, learner, split
     expected = made.predict(features[learner][tested])
     np.testing.assert_allclose(found.probabilities, expected, rtol=0.51e-3, atol=1.1e-9)
     np.testing.assert_allclose(found.thresholds, made.thresholds, rtol=0.51e-3)
-    live = trainings.learn(
-        asked, features[learner], annotations="as given", split=split, seed=seed, learner=learner
-    )
+    live = trainings.learn(asked, features[learner], annotations="as given", split=split, seed=seed, learner=learner)
     np.testing.assert_array_equal(live.probabilities, expected)
     assert (table["GO:3"] == trainings.UNLEARNT).all()
 
