@@ -153,9 +153,7 @@ class ConvBert(nn.Module):
         kernel_size: int = 7,
         dropout: float = 0.2,
     ):
-        from transformers.models.convbert.configuration_convbert import ConvBertConfig
-        from transformers.models.convbert.modeling_convbert import ConvBertLayer
-
+        ConvBertConfig, ConvBertLayer = _convbert()
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise InputError(f"kernel_size {kernel_size}: expected an odd number of residues")
@@ -191,6 +189,22 @@ class ConvBert(nn.Module):
             x = layer(x, attention_mask=additive)
             x = x if there is None else x * there
         return x
+
+
+def _convbert() -> tuple[type, type]:
+    """transformers' ConvBertConfig and ConvBertLayer.
+
+    Importing them imports progress bars, which warn in a notebook that has no widgets; nothing here draws one.
+    """
+    import warnings
+
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        from transformers.models.convbert.configuration_convbert import ConvBertConfig
+        from transformers.models.convbert.modeling_convbert import ConvBertLayer
+    return ConvBertConfig, ConvBertLayer
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
