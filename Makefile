@@ -65,8 +65,10 @@ test: setup  ## run the tests
 test-browser: setup  ## test the atlas of the built book in headless Chromium (Debian: apt-get install chromium)
 	@$(BIN)/python -m pytest -q tests/browser
 
-results: $(READY)  ## recompute every result table from the bundled inputs, and the evaluation in the cards (up to an hour)
-	@$(BIN)/plmbook results --profile $(PROFILE)
+results: $(READY)  ## recompute every result table from the bundled inputs, and the evaluation in the cards (over an hour)
+	@export OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
+	$(BIN)/python -c 'from plmbook import results; print(*results.profile_models("$(PROFILE)"), sep="\n")' |
+	  xargs -P $(JOBS) -I{} $(BIN)/plmbook results --profile $(PROFILE) --model {}
 	$(BIN)/python data/make/registry.py
 
 model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs2; FROM=folder of the sources); then make results

@@ -2,8 +2,8 @@
 # # Secondary structure
 #
 # Is a residue in a helix, in a strand or elsewhere, and which of DSSP's eight states {cite:p}`kabsch1983dictionary` has it?
-# A window of residues has answered that since the 1970s with about 60 % right; what do embeddings add, and what does a
-# head of attention and convolution add to them?
+# Windows of residues have answered that since the 1970s {cite:p}`garnier1978analysis`; what do embeddings add, and what
+# does a head of attention and convolution add to them?
 #
 # **Inputs.** The answers that [the chapter on the tasks](16_tasks.ipynb) left, `data/task_secondary_structure.parquet`, `data/secondary_structure.parquet`, `data/published/ankh_results.csv`.
 #
@@ -105,4 +105,7 @@ task_pages.shows(task_names, outcomes, measured)
 #   shows none.
 # - The training chains are a small part of what the published heads read, so a gap to the published rows is of data as
 #   well as of models.
-# - Training labels come from CB6133, test labels from NetSurfP-2.0's files: DSSP's versions may differ.
+# - Training labels come from CB6133, those of CB513 from NetSurfP-2.0's files, those of CASP12 and CASP14 from a
+#   collection of benchmarks: DSSP's versions may differ. In CASP14 the rare state I counts as other, in training as helix.
+# - CASP and CB513 proteins were held out of pretraining with their families, but for domains that they share with longer
+#   proteins, which were looked for in CB513 alone.

@@ -87,5 +87,7 @@ task_pages.shows(task_names, outcomes, measured)
 # %% [markdown]
 # ## Limits
 #
+# - Shares of soluble proteins differ between training, validation and test (`data/README.md` has them): a learner that is
+#   chosen on validation is not chosen for the test.
 # - Solubility was read off whether a target of structural genomics went on in its pipeline: labels are noisy.
 # - A small part of the number of training proteins that the published heads read.

@@ -3,7 +3,7 @@
 #
 # Is the nearest domain in the space of embeddings of the same class, architecture, topology, superfamily?
 # Nothing is trained: each query takes the place in CATH {cite:p}`sillitoe2021cath` of the lookup domain whose mean embedding
-# is nearest to its own.
+# is nearest to its own, by the cosine after each column is standardised and centred on the lookup domains.
 #
 # **Inputs.** The answers that [the chapter on the tasks](16_tasks.ipynb) left, `data/task_cath.parquet`, `data/published/ankh_results.csv`.
 #

@@ -50,8 +50,12 @@ class Hydropathy:
 # %%
 def smoothed(values):
     """The values and their means over 7, 21 and 61 residues, (L, 4)."""
-    means = [np.convolve(values, np.ones(k) / k, mode="full")[k // 2 : k // 2 + len(values)] for k in (7, 21, 61)]
-    return np.stack([values, *means], axis=1)
+
+    def mean(width):
+        sums, counts = (np.convolve(x, np.ones(width)) for x in (values, np.ones(len(values))))
+        return (sums / counts)[width // 2 : width // 2 + len(values)]
+
+    return np.stack([values, *map(mean, (7, 21, 61))], axis=1)
 
 
 # %% [markdown]

@@ -239,3 +239,17 @@ def test_a_loss_that_is_no_number_ends_the_training():
     broken = [(np.full((3, 8), np.nan, np.float32), np.float32(1))] * 4
     with pytest.raises(InputError, match="not a number"):
         heads.fit(lambda: heads.Probe("number", 8), broken, toy(4), minus_error, epochs=1)
+
+
+@pytest.mark.parametrize("name", ["residue", "residue labels", "contacts"])
+def test_a_batch_in_which_nothing_counts_has_a_loss_of_zero(name):
+    head = seeded(EVERY[name])
+    shape = {"residue": (4,), "residue labels": (4, 4), "contacts": (4, 4)}[name]
+    labels = np.full(shape, -1 if name == "contacts" else -100)
+    batch = heads.collate([(random_embeddings([4])[0], labels)], head.kind)
+    assert head(*batch).loss.item() == 0
+
+
+def test_a_score_that_is_no_number_ends_the_training():
+    with pytest.raises(InputError, match="validation score"):
+        heads.fit(lambda: heads.Probe("number", 8), toy(), toy(4), lambda logits, labels: float("nan"), epochs=1)

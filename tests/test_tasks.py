@@ -355,3 +355,30 @@ def test_a_model_without_attention_leaves_that_learner_out_and_says_so_when_aske
     assert set(found["learner"]) == {"separation", "one-hot"}
     with pytest.raises(InputError, match="gives no attention maps"):
         tasks.run("contacts_attention", Alphabet(), learners=["attention"], examples=structures())
+
+
+# --- the published data sets -------------------------------------------------------------------------------------
+
+
+def test_mutations_of_published_variants_are_counted_from_the_commonest_residues(tmp_path):
+    """The hub's table has sequences alone; the wild type is what most training variants have at each place."""
+    for split, rows in {
+        "train": [("ACDE", 3.0), ("ACDE", 3.0), ("GCDE", 2.0), ("ACDF", 2.0)],
+        "validation": [("ACDE", 3.0)],
+        "test": [("GCDF", 1.0), ("GGGG", 0.5)],
+    }.items():
+        pd.DataFrame(rows, columns=["primary", "log_fluorescence"]).to_csv(tmp_path / f"{split}.csv", index=False)
+    known = tasks.examples("fluorescence", source=tmp_path)
+    assert known.table.loc[known.table["split"] == "test", "n_mutations"].tolist() == [2, 4]
+    found = tasks.run("fluorescence", learners=["mutations"], examples=known)
+    assert found["predicted"].tolist() == [-2, -4]
+
+
+def test_contacts_of_a_folder_pass_over_what_is_no_structure(tmp_path):
+    """Of `training_*` only ProteinNet's text files are read, and two of them, which are nested, are refused."""
+    (tmp_path / "training_hhblits.csv").write_text("input,dssp3\n")
+    assert tasks._proteinnet(tmp_path) == []
+    for name in ("training_30", "training_100"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(InputError, match="training_100, training_30 hold the same proteins"):
+        tasks._proteinnet(tmp_path)

@@ -26,6 +26,7 @@ GO_SPLITS = ("random", "homology", "both")
 LEARNERS = ("lightgbm", "logistic", "mlp", "knn", "composition", "length", "frequency")
 LONG = ("window", "truncate", "error", "whole")
 SHARD_RESIDUES = 2**18
+TASK_RESIDUES = 100_000  # as `plmbook.tasks.TRAIN_RESIDUES`
 TOP = 50  # candidates by each score, as `plmbook.rescue.TOP`
 STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
 
@@ -454,6 +455,9 @@ def run_task(
         list[str] | None, typer.Option(help="Once or more. Default: all of the task.", show_default=False)
     ] = None,
     data: Annotated[str, typer.Option(help="bundled, hub, or a folder with the hub's files.")] = "bundled",
+    residues: Annotated[
+        int, typer.Option(min=0, help="Draw training proteins with so many residues; 0: all, in memory at once.")
+    ] = TASK_RESIDUES,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each head.")] = 3,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -462,15 +466,17 @@ def run_task(
     """Run one of Ankh's downstream tasks: heads and probes on a model's embeddings, beside baselines that see none.
 
     Prints a row a test set and learner: the mean over seeds, its 95 % interval over test proteins, and over seeds. The
-    bundled samples are small; --data hub takes the published data set.
+    bundled samples are small; --data hub takes the published data set, of which --residues draws a part: the embeddings
+    of all residues are in memory at once.
     """
     from plmbook import tasks
 
     if show:
         found = tasks.listing()
-        rows = [("TASK", "METRIC", "LEARNERS", "HUB DATA SET", "COMPARABLE")]
-        rows += [(row.task, row.metric, row.learners, row.hub or "-", row.comparable) for row in found.itertuples()]
-        _print_columns(rows)
+        for row in found.itertuples():
+            print(f"{row.task}: {row.title}")
+            for what in found.columns[2:]:
+                print(f"  {what:<11}{getattr(row, what) or '-'}")
         return
     if name is None:
         raise InputError(f"a task is missing; expected one of {', '.join(tasks.TASKS)} (--list describes them)")
@@ -482,8 +488,7 @@ def run_task(
         _check_output(output, (".tsv", ".parquet"), inputs=[])
     from plmbook import models
 
-    bundled = data == "bundled"
-    examples = tasks.examples(name, source=data, residues=tasks.TRAIN_RESIDUES if bundled else None)
+    examples = tasks.examples(name, source=data, residues=residues or None)
     say = (lambda line: print(line, file=sys.stderr)) if _bars(quiet) else None
     import pandas as pd
 

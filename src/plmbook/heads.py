@@ -13,7 +13,8 @@ map alone, or one hidden layer.
 
 Two things differ from Ankh's classes. What a head says of a protein does not depend on the padding: rows beyond its end
 are kept out of attention, convolution, pooling and loss (there, only out of attention, and pooling saw them). And the
-parameter `num_hidden_layers` does nothing, as in the release that its README describes: `num_layers` layers are built.
+parameter `num_hidden_layers` does nothing, as in Ankh's version 1, whose README has the examples: `num_layers` layers
+are built.
 """
 
 import contextlib
@@ -67,12 +68,17 @@ def _binary_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over what counts; 0 where nothing does."""
+    if not (labels != IGNORED).any():
+        return logits.sum() * 0
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
 
 
 def _label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Several labels at once; a row of `IGNORED` does not count."""
     counted = (labels != IGNORED).all(dim=-1)
+    if not counted.any():
+        return logits.sum() * 0
     return F.binary_cross_entropy_with_logits(logits[counted], labels[counted].to(logits.dtype))
 
 
@@ -539,7 +545,7 @@ def fit(
     Raises
     ------
     InputError
-        Without training or validation proteins, or where the loss is no longer a number.
+        Without training or validation proteins, or where the loss or the score is not a number.
 
     Notes
     -----
@@ -572,6 +578,8 @@ def fit(
             if not np.isfinite(losses).all():
                 raise InputError(f"epoch {epoch}: the loss is not a number; is the rate too large?")
             value = float(score(predict(head, [x for x, _ in validation], batch=batch), [y for _, y in validation]))
+            if np.isnan(value):
+                raise InputError(f"epoch {epoch}: the validation score is not a number; do these labels have one?")
             rows.append((epoch, float(np.mean(losses)), value))
             if kept is None or value > best:
                 best, best_epoch, kept = value, epoch, copy.deepcopy(head.state_dict())

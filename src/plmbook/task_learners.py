@@ -14,7 +14,7 @@ from plmbook import contacts, neighbours, probes, tasks
 from plmbook.residues import AMINO_ACIDS
 from plmbook.tasks import Material
 
-LINEAR_RESIDUES = 40_000  # training residues that a linear learner reads
+RESIDUE_STRENGTH = 1.0  # inverse of the L2 penalty of linear learners of residues, of which there are many
 NEIGHBOURS = 5  # variants whose mean the nearest ones give, for a number
 FIT = {"epochs": 8, "patience": 3, "batch": 16, "rate": 1e-3}  # of the heads; Ankh's example: 5 epochs, 16, 1e-3
 PAIR_FIT = {"epochs": 40, "patience": 8, "batch": 4, "rate": 1e-3}  # of few structures: all pairs are in memory
@@ -47,7 +47,10 @@ def composition(material: Material, seed: int) -> list:
 
 def window(material: Material, seed: int) -> list:
     """A linear learner on the 15 residues around each."""
-    return _linear_of_residues(material, [probes.window_one_hot(each) for each in material.examples.table["sequence"]])
+    from scipy import sparse
+
+    windows = [sparse.csr_matrix(probes.window_one_hot(each)) for each in material.examples.table["sequence"]]
+    return _linear_of_residues(material, windows)
 
 
 def one_hot(material: Material, seed: int) -> list:
@@ -243,44 +246,52 @@ def _touching(structure: contacts.Structure) -> np.ndarray:
 
 
 def _linear_of_proteins(material: Material, features: np.ndarray) -> list:
-    """Ridge or logistic regression on standardised features (n, d); validation chooses the penalty."""
+    """Ridge or logistic regression on standardised features (n, d); the loss on validation chooses the penalty."""
     from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.metrics import log_loss
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     kind, of = material.task.kind, material.examples.of
     y = {split: np.array(_labels(material, split)) for split in ("train", "validation")}
+    known = np.isin(y["validation"], y["train"]) | (kind == "number")  # a class that training lacks cannot be learnt
+    held, truth = features[of("validation")][known], y["validation"][known]
     found = []
     for strength in tasks.STRENGTHS:
         logistic = LogisticRegression(C=strength, max_iter=2000, tol=1e-4)
         model = Ridge(alpha=1 / strength) if kind == "number" else logistic
         fitted = make_pipeline(StandardScaler(), model).fit(features[of("train")], y["train"])
-        answers = fitted.predict(features[of("validation")])
-        measured = tasks.spearman(answers, y["validation"]) if kind == "number" else np.mean(answers == y["validation"])
-        found.append((round(float(measured), 9), -strength, fitted))
-    best = max(found, key=lambda each: each[:2])[2]  # of equal ones the stronger penalty
+        if kind == "number":
+            loss = float(np.mean((fitted.predict(held) - truth) ** 2))
+        else:
+            loss = log_loss(truth, fitted.predict_proba(held), labels=fitted.classes_)
+        found.append((round(loss, 9), strength, fitted))
+    best = min(found, key=lambda each: each[:2])[2]  # of equal ones the stronger penalty
     return best.predict(features[of("test")]).tolist()
 
 
-def _linear_of_residues(material: Material, features: list[np.ndarray]) -> list:
-    """Multinomial logistic regression on the features (L, d) of each residue."""
+def _linear_of_residues(material: Material, features: list) -> list:
+    """Multinomial logistic regression on the features (L, d), dense or sparse, of all training residues."""
+    from scipy import sparse
     from sklearn.linear_model import LogisticRegression
 
-    x, y = _counted_residues(material, features, LINEAR_RESIDUES)
-    fitted = LogisticRegression(C=probes.STRENGTH, max_iter=500, tol=1e-3).fit(x, y)
+    x, y = _counted_residues(material, features, None)
+    x = sparse.vstack(x).tocsr() if sparse.issparse(x[0]) else np.concatenate(x)
+    fitted = LogisticRegression(C=RESIDUE_STRENGTH, max_iter=500, tol=1e-3).fit(x, np.concatenate(y))
     return [fitted.predict(features[n]) for n in material.examples.of("test")]
 
 
-def _counted_residues(material: Material, features: list[np.ndarray], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features and classes of training residues that count, of whole proteins, about `most` of them."""
-    rows, total = [], 0
+def _counted_residues(material: Material, features: list, most: int | None) -> tuple[list, list]:
+    """Features and classes of the training residues that count, protein by protein, of about `most` residues (all)."""
+    x, y, total = [], [], 0
     for n, label in zip(material.examples.of("train"), _labels(material, "train"), strict=True):
         counted = label != tasks.IGNORED
-        rows.append((features[n][counted], label[counted]))
+        x.append(features[n][counted])
+        y.append(label[counted])
         total += counted.sum()
-        if total >= most:
+        if most is not None and total >= most:
             break
-    return np.concatenate([x for x, _ in rows]), np.concatenate([y for _, y in rows])
+    return x, y
 
 
 def _residue_pairs(material: Material) -> list:
@@ -345,18 +356,16 @@ def _nearest_variants(material: Material) -> list:
 
 
 def _nearest_windows(material: Material) -> list:
-    """The commonest class of the training windows that share most residues with a residue's own."""
-    width, half = probes.WIDTH, probes.WIDTH // 2
+    """The commonest class of the training windows with most residues in common; of equal windows the first ones."""
+    half = probes.WIDTH // 2
     codes = [_window_codes(each, half) for each in material.examples.table["sequence"]]
-    x, y = _counted_residues(material, codes, tasks.WINDOWS)
-    one_hot = _one_hot_windows(x)
-    n_classes, answers = int(y.max()) + 1, []
+    x, y = map(np.concatenate, _counted_residues(material, codes, tasks.WINDOWS))
+    one_hot, order = _one_hot_windows(x), np.arange(len(x))
+    k, classes, answers = min(tasks.NEAREST_WINDOWS, len(x)), np.arange(int(y.max()) + 1), []
     for n in material.examples.of("test"):
-        shared = _one_hot_windows(codes[n]) @ one_hot.T  # (L, training windows): residues in common
-        nearest = np.argpartition(-shared, tasks.NEAREST_WINDOWS, axis=1)[:, : tasks.NEAREST_WINDOWS]
-        votes = (y[nearest][:, :, None] == np.arange(n_classes)).sum(axis=1)
-        answers.append(votes.argmax(axis=1))
-    assert one_hot.shape[1] == width * 21
+        shared = (_one_hot_windows(codes[n]) @ one_hot.T).astype(np.int64)  # (L, training windows): residues in common
+        nearest = np.argpartition(order - shared * len(x), k - 1, axis=1)[:, :k]  # distinct keys: the same k anywhere
+        answers.append((y[nearest][:, :, None] == classes).sum(axis=1).argmax(axis=1))
     return answers
 
 

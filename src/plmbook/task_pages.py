@@ -7,6 +7,7 @@ task reads them and shows its part, beside the published table.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from plmbook import plots, results, tasks
@@ -16,7 +17,6 @@ from plmbook.published import published
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-SCALE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a published figure, to a share
 OWN = ("convbert", "attention", "embedding")  # the way that Ankh's page used, where a task has it
 
 
@@ -145,7 +145,7 @@ def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
     """
     table = published("ankh_results")
     table = table[table["task"] == tasks.task(name).published]
-    table = table.assign(value=table["value"] * table["unit"].map(SCALE), test=_tests(name, table))
+    table = table.assign(value=table["value"] * table["unit"].map(tasks.SCALE), test=_tests(name, table))
     wide = table.pivot(index="model", columns="test", values="value")
     wide = wide.reindex(index=dict.fromkeys(table["model"]), columns=dict.fromkeys(table["test"]))
     ours = measured[measured["learner"].isin(OWN) & (measured["task"] == name)]
@@ -201,38 +201,43 @@ def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["model", "panel", "class", "value", "low", "high", "n"])
 
 
-def by_examples(outcomes: pd.DataFrame, examples_of: pd.Series, *, parts: int = 3) -> pd.DataFrame:
-    """Share of test proteins whose class is predicted, by how many training proteins the class has.
+def likeness(known: tasks.Examples) -> pd.Series:
+    """The cosine of the counts of 3-mers of each test protein and its most similar training protein; float64, by id."""
+    from plmbook.proteome_map import kmer_counts
+
+    counts = kmer_counts(known.table["sequence"].tolist())
+    norms = np.sqrt(counts.multiply(counts).sum(axis=1)).ravel()
+    scaled = counts.multiply(1 / np.maximum(norms, 1e-12)[:, None]).tocsr()
+    nearest = (scaled[known.of("test")] @ scaled[known.of("train")].T).max(axis=1).toarray().ravel()
+    return pd.Series(nearest, index=known.table["id"].iloc[known.of("test")])
+
+
+def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> pd.DataFrame:
+    """Share of test proteins whose class is predicted, by a number of the protein.
 
     Parameters
     ----------
     outcomes : DataFrame
-        model, learner, predicted, truth: a row a test protein, learner and model.
-    examples_of : Series of int
-        Training proteins by code of the class.
+        model, learner, id, predicted, truth: a row a test protein, learner and model.
+    value_of : Series of float
+        By id.
     parts : int
         Groups of about as many test proteins.
 
     Returns
     -------
     DataFrame
-        model, name, kind, bin (range of training proteins), value, low, high (Wilson's 95 %), n.
+        model, name, kind, bin (range of the number), value, low, high (Wilson's 95 %), n; a row a learner and group.
     """
-    n_examples = outcomes["truth"].map(examples_of).fillna(0)
-    bins = pd.qcut(n_examples, parts, duplicates="drop")
+    number = outcomes["id"].map(value_of)
+    groups = pd.qcut(number, parts, duplicates="drop")
     found = []
-    keys = [outcomes["model"], outcomes["learner"], bins]
-    for (model, learner, group), part in outcomes.groupby(keys, sort=False, observed=True):
+    for (group, model, learner), part in outcomes.groupby([groups, "model", "learner"], observed=True):
         baseline = tasks.LEARNERS[learner].baseline
-        within = n_examples[part.index]
         name, kind = (learner, plots.BASELINE) if baseline else (f"{learner}, {short(model)}", plots.kind(model))
-        found.append(
-            (model, name, kind)
-            + (group.left, f"{within.min():.0f} to {within.max():.0f}")
-            + _share(int((part["predicted"] == part["truth"]).sum()), len(part))
-        )
-    columns = ["model", "name", "kind", "order", "bin", "value", "low", "high", "n"]
-    return pd.DataFrame(found, columns=columns).sort_values("order", kind="stable").drop(columns="order")
+        right = int((part["predicted"] == part["truth"]).sum())
+        found.append((model, name, kind, f"{group.left:.2f} to {group.right:.2f}", *_share(right, len(part))))
+    return pd.DataFrame(found, columns=["model", "name", "kind", "bin", "value", "low", "high", "n"])
 
 
 def _share(right: int, n: int) -> tuple[float, float, float, int]:
@@ -250,7 +255,8 @@ def show_examples(task_names: Sequence[str]) -> "Markdown":
     from IPython.display import Markdown
 
     sizes = counts(tasks.examples(task_names[0]))
-    plots.show_table(sizes, caption="Proteins of each part that learners are given")
+    both = ", in both tasks" if len(task_names) > 1 else ""
+    plots.show_table(sizes, caption=f"Proteins of each part that learners are given{both}")
     setting = tasks.listing().set_index("task").loc[list(task_names)]
     return Markdown(
         "\n".join(

@@ -17,6 +17,7 @@ files). What is learnt is learnt from "train", stopped and chosen on "validation
 is kept protein by protein, so that intervals and differences are of proteins and not of residues or pairs.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,9 +41,10 @@ LOCALISATION_LENGTH = 500  # residues of the longest protein, in the bundled sam
 TRAINED_STRUCTURE = 400  # residues of the longest protein that contacts are learnt from
 WINDOWS = 20_000  # training windows that the nearest ones are looked for in
 NEAREST_WINDOWS = 15
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse of the L2 penalty of linear learners; validation chooses
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse of the L2 penalty of linear learners; validation chooses
 HIDDEN = 128  # of the MLP probe
 HEAD = {"nhead": 4, "num_hidden_layers": 1, "num_layers": 1, "kernel_size": 7}  # Ankh's; hidden_dim = d / 2
+SCALE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a published figure, to a share
 LENGTHS = {"L": 1, "L/5": 5}  # the best L and L / 5 pairs
 LEVELS = {"C": 1, "A": 2, "T": 3, "H": 4}  # of CATH: class, architecture, topology, homologous superfamily
 FILES = {  # that the bundled examples are read from
@@ -139,7 +141,7 @@ LEARNERS = {
         Learner("composition", True, False, "linear, on the shares of the amino acids; CATH: the nearest by them"),
         Learner("window", True, False, "linear, on the amino acids at the 15 places around a residue"),
         Learner("one-hot", True, False, "linear, on which residue stands where (contacts: on the two amino acids)"),
-        Learner("neighbour", True, False, "the label of what shares most residues or 3-mers with it"),
+        Learner("neighbour", True, False, "what the most similar training proteins, variants or windows have"),
         Learner("separation", True, False, "how often residues as far apart touch in the training structures"),
         Learner("linear", False, False, "linear, on the embedding (of a residue, or the mean of a protein)"),
         Learner("mlp", False, True, "one hidden layer on the same"),
@@ -216,7 +218,7 @@ TASKS = {
             "contacts",
             "as for contacts from embeddings",
             "as for contacts from embeddings",
-            "no: another definition of contact; few training structures suit this method, which needs no more",
+            "no: another definition of contact, other structures",
         ),
         Task(
             "localisation",
@@ -295,7 +297,7 @@ TASKS = {
             "CATH lookup",
             "cath",
             "a part of CATH 4.3 as lookup set, ProtTucker's test219 as queries",
-            "lookup set (published: Lookup69K)",
+            "lookup set (published: Lookup69K); cosine of standardised and centred means",
             "no: in a smaller lookup set more queries lack a near relative",
         ),
     )
@@ -351,22 +353,43 @@ def listing() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        task, title, metric, head, learners, hub (id of the published data set), revision, sample, differs, comparable
-        (str).
+        task, title, metric, head, training (of that head), learners, seeds, hub (id of the published data set),
+        revision, published (range of the seven models of Ankh's page, shares or correlations), sample, sizes (proteins
+        by part), differs, comparable (str).
     """
+    from plmbook.published import published
     from plmbook.sources import ankh_tasks
 
+    figures = published("ankh_results")
+    figures = figures.assign(value=figures["value"] * figures["unit"].map(SCALE)).groupby("task")["value"]
+    lowest, highest = figures.min(), figures.max()
     rows = []
     for each in TASKS.values():
         source = ankh_tasks.DATASETS[each.dataset]
+        span = f"{lowest[each.published]:.2f} to {highest[each.published]:.2f}"
         rows.append(
             (
-                *(each.name, each.title, each.metric, _head_text(each), ", ".join(each.learners)),
-                *(source.hub_id, source.revision, each.ours, each.differs, each.comparable),
+                *(each.name, each.title, each.metric, _head_text(each), _training_text(each), ", ".join(each.learners)),
+                *(str(len(SEEDS)), source.hub_id, source.revision, span, each.ours, _sizes(each.name)),
+                *(each.differs, each.comparable),
             )
         )
-    names = "task title metric head learners hub revision sample differs comparable".split()
-    return pd.DataFrame(rows, columns=names)
+    names = "task title metric head training learners seeds hub revision published sample sizes differs comparable"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def _training_text(each: Task) -> str:
+    if not each.head:
+        return "nothing is trained" if each.kind == "lookup" else "a regression"
+    fit = parameters(each.name)["fit"]
+    return f"AdamW, rate {fit['rate']:g}, {fit['batch']} proteins a step, at most {fit['epochs']} epochs"
+
+
+def _sizes(name: str) -> str:
+    """Proteins by part, such as train 400, validation 80, CASP12 20."""
+    table = examples(name).table
+    part = table["test"].where(table["split"] == "test", table["split"])
+    return ", ".join(f"{key} {n}" for key, n in part.value_counts(sort=False).items())
 
 
 def _head_text(each: Task) -> str:
@@ -424,7 +447,7 @@ def examples(
         if not (table["split"] == split).any():
             raise InputError(f"task {name!r}: no protein in {split!r}; the examples have {len(table)} in all")
     if "n_mutations" not in table:
-        table = table.assign(n_mutations=0)
+        table = table.assign(n_mutations=_differences(table) if chosen.kind == "number" else 0)
     labels, classes = _labels(table, chosen)
     return Examples(table[["id", "split", "test", "sequence", "n_mutations"]], tuple(labels), classes)
 
@@ -486,6 +509,17 @@ def _with_test(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(test=np.where(table["split"] == "test", "test", ""))
 
 
+def _differences(table: pd.DataFrame) -> np.ndarray:
+    """Residues in which each sequence differs from the commonest ones of training; 0 where lengths are unequal."""
+    lengths = table["sequence"].str.len()
+    if lengths.nunique() != 1:
+        return np.zeros(len(table), dtype=np.int64)
+    codes = np.array([np.frombuffer(each.encode(), np.uint8) for each in table["sequence"]])
+    learnt = codes[(table["split"] == "train").to_numpy()]
+    consensus = np.array([np.bincount(column).argmax() for column in learnt.T], dtype=np.uint8)
+    return (codes != consensus).sum(axis=1)
+
+
 def _published(of: Task, folder: Path | None) -> pd.DataFrame:
     """The published data set of a task, from the hub or a folder, as the bundled tables are."""
     from plmbook.sources import ankh_tasks
@@ -503,11 +537,15 @@ def _published(of: Task, folder: Path | None) -> pd.DataFrame:
 
 
 def _proteinnet(folder: Path) -> list[contacts.Structure]:
-    """ProteinNet's training proteins, where a folder holds its text files (`training_30` and the like)."""
+    """ProteinNet's training proteins where a folder holds its text file, such as `training_30`."""
     from plmbook.sources import ankh_tasks
 
+    files = [path for path in sorted(folder.iterdir()) if re.fullmatch(r"training_\d+(\.gz)?", path.name)]
+    if len(files) > 1:
+        names = ", ".join(path.name for path in files)
+        raise InputError(f"{folder}: {names} hold the same proteins; leave one of them")
     found = []
-    for path in sorted(folder.glob("training_*")):
+    for path in files:
         for table in ankh_tasks.read_proteinnet(path, left_out=[]):
             found += _short_structures(contacts.structures_of(table.assign(plddt=np.nan)))
     return found
@@ -692,7 +730,7 @@ def parameters(name: str) -> dict:
         "head": [of.head, HEAD, of.dropout, of.pooling],
         "fit": learners.PAIR_FIT if of.kind == "pair" else learners.FIT,
         "probe": learners.PROBE,
-        "linear_residues": learners.LINEAR_RESIDUES,
+        "residue_strength": learners.RESIDUE_STRENGTH,
         "neighbours": learners.NEIGHBOURS,
         "learners": list(of.learners),
     }
@@ -725,12 +763,13 @@ class Material:
     @cached_property
     def states(self) -> list[np.ndarray]:
         """Embeddings of the residues of each protein, float32 (L, d), each column standardised on the training rows."""
-        sequences = self.examples.table["sequence"].tolist()
-        found = residues_of(self.model, sequences)
+        found = residues_of(self.model, self.examples.table["sequence"].tolist())
         learnt = np.concatenate([found[n] for n in self.examples.of("train")]).astype(np.float64)
         mean, scale = learnt.mean(axis=0), learnt.std(axis=0)
         scale[scale == 0] = 1
-        return [((each - mean) / scale).astype(np.float32) for each in found]
+        for number, each in enumerate(found):  # one by one: the states of all proteins are large
+            found[number] = ((each - mean) / scale).astype(np.float32)
+        return found
 
     @cached_property
     def means(self) -> np.ndarray:
