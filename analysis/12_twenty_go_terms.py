@@ -10,6 +10,7 @@
 # **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`,
 # `data/go_relations.tsv`, `data/published/go_terms.csv`; `go-embeddings`, `go-answers` and `go-answers-again` of
 # `data/derived`; the weights of the models.
+# With `whole_proteomes` the sources `uniprot-go`, `goa` and `go` take the place of the GO tables and of `data/derived`.
 #
 # **Outputs**: `results/<profile>/go_*.parquet`, and the table behind each figure in `figures/`.
 #
@@ -19,7 +20,8 @@
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # models whose embeddings are read
-column = "cafa5"  # collection of annotations
+whole_proteomes = False  # True: those of UniProt and GOA instead of the bundled sample; needs MMseqs2
+column = "cafa5"  # collection of annotations; whole proteomes have one, "goa"
 n_resamples = 150  # of the bootstrap over clusters
 seed = 20220917  # of splits, training and resamples: the date of the ClinVar release
 n_seeds = 3  # splits of each kind, this seed and the next ones
@@ -31,13 +33,14 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import function, function_metrics, models, ontology, plots, results, splits, tables, trainings
+from plmbook import function, function_metrics, models, plots, results, splits, trainings
 from plmbook.published import published
+from plmbook.sources import proteomes
 
-asked = trainings.question(column, seed=seed, n_seeds=n_seeds)
-proteins, terms = asked.proteins, tables.load("go_terms").set_index("go_id")
-pairs = tables.load("go_annotations").query("column == @column")
-ancestors = ontology.read_relations().ancestors()  # of 2013: newer terms have no place in it
+source = proteomes.load(column, whole=whole_proteomes)
+asked = trainings.question(column, seed=seed, n_seeds=n_seeds, known=source)
+proteins, terms, pairs = asked.proteins, source.terms.set_index("go_id"), source.annotations
+ancestors = source.ontology.ancestors()  # the sample's is of 2013: newer terms have no place in it
 study = published("go_terms").set_index("go")
 first = models.card(model_names[0]).name
 
@@ -102,8 +105,8 @@ groups = proteins.set_index("id")["cluster"]
 embeddings, answers = {}, {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    embeddings[model.name] = results.go_embeddings(model, profile=profile).drop(columns="id").to_numpy()
-    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "asked": asked, "profile": profile}
+    embeddings[model.name] = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "known": source, "asked": asked, "profile": profile}
     answers[model.name] = results.go_answers(model, embeddings=embeddings[model.name], **options)
     if model.name == first:
         again = results.go_answers(model, embeddings=embeddings[first], again=True, **options)
@@ -327,8 +330,8 @@ plots.show_table(table, caption="Across species: all test proteins, and those wi
 # %% [markdown]
 # ## With propagated annotations
 #
-# Learnt and tested anew, with each protein given all ancestors of its terms (of the ontology of 2013; the terms that it
-# does not know stay as they are).
+# Learnt and tested anew, with each protein given all ancestors of its terms (for the sample of the ontology of 2013; the
+# terms that it does not know stay as they are).
 
 # %% tags=["hide-input"]
 with_ancestors, raised = [], {}
@@ -356,9 +359,10 @@ plots.show_table(
     f"{' or '.join(map(str, with_ancestors['n_terms'].unique()))} terms, 95 % intervals over clusters; AUPRC rises with prevalence by itself, AUROC does not",
 )
 left_out = propagated.exclusions
+release = source.ontology.release if source.whole else "2013"
 Markdown(
     f"{len(pairs):,} annotations of these proteins become {len(propagated.annotations):,}; "
-    f"{left_out['n_annotations'].sum():,} are of {len(left_out)} terms that the ontology of 2013 does not have."
+    f"{left_out['n_annotations'].sum():,} are of {len(left_out)} terms that the ontology of {release} does not have."
 )
 
 # %% [markdown]
@@ -488,9 +492,9 @@ Markdown("\n".join(f"- {line}" for line in lines))
 #
 # ## Limits
 #
-# - The proteins are a sample of those up to 500 residues; the study used whole proteomes. No profile changes that:
-#   `small` and `paper` read the same sample with other models. Whole proteomes can be compiled
-#   (`plmbook.sources.proteomes`) and studied with `plmbook go`, and this chapter does not read them.
+# - In the `embedded` profile the proteins are a sample of those up to 500 residues; the study used whole proteomes. So
+#   do the other profiles (`whole_proteomes`): they compile them from today's UniProt and GOA, with annotations by
+#   experiment or an author's statement, which are neither the study's nor the sample's.
 # - Intervals resample test proteins: they hold one split and one training fixed. The seeds above show the rest for one
 #   model.
 # - Annotations are incomplete: a protein without a term may have it all the same.

@@ -10,6 +10,7 @@
 #
 # **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`, `data/go_relations.tsv`,
 # `data/localisation.parquet`; the shipped embeddings of `data/derived`, and the weights of the models.
+# With `whole_proteomes` the sources `uniprot-go`, `goa` and `go` take the place of the GO tables and of `data/derived`.
 #
 # **Outputs**: `results/<profile>/embedding_*.parquet`, and the table behind each figure in `figures/`.
 # [The map of proteins](../embedding_map) shows the same points with a name each.
@@ -20,7 +21,8 @@
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # the first one is drawn, all are measured
-column = "cafa5"  # collection of GO annotations
+whole_proteomes = False  # True: those of UniProt and GOA instead of the bundled sample; needs MMseqs2
+column = "cafa5"  # collection of GO annotations; whole proteomes have one, "goa"
 k = 10  # nearest neighbours
 n_families = 10  # clusters that have a colour
 n = 400  # resamples of the clusters
@@ -31,14 +33,15 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import models, ontology, plots, proteome_map, results, tables
+from plmbook import models, plots, proteome_map, results, tables
+from plmbook.sources import proteomes
 
-proteins, terms = tables.load("go_proteins"), tables.load("go_terms").set_index("go_id")
-annotations = tables.load("go_annotations").query("column == @column")
+source = proteomes.load(column, whole=whole_proteomes)
+proteins, terms, annotations = source.proteins, source.terms.set_index("go_id"), source.annotations
 vectors = {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    vectors[model.name] = results.go_embeddings(model, profile=profile).drop(columns="id").to_numpy()
+    vectors[model.name] = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
 first = next(iter(vectors))
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 pairs_of_species = proteome_map.species_pairs(proteins)
@@ -54,7 +57,7 @@ species = list(dict.fromkeys(name for pair in pairs_of_species for name in pair)
 # The largest have a colour and a name: the stem that most of their gene symbols share.
 
 # %% tags=["hide-input"]
-place, every = proteome_map.compartments(annotations, proteins["id"], ontology.read_relations().ancestors())
+place, every = proteome_map.compartments(annotations, proteins["id"], source.ontology.ancestors())
 family = proteome_map.families(proteins, annotations, terms["name"].to_dict(), n=n_families)
 proteins = proteins.assign(
     compartment=place.to_numpy(),
@@ -129,7 +132,7 @@ Markdown(
 # %% tags=["hide-input"]
 centred = proteome_map.embedding_space(vectors[first])
 model = models.load(model_names[0], dtype="float32")
-drawn = results.protein_map(model, seed=seed, embeddings=vectors[first], profile=profile)
+drawn = results.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
 layouts = {"PCA": pca.scores[:, :2], "UMAP": drawn[["x", "y"]].to_numpy()}
 axes = {
     "PCA": [f"component {i + 1} ({pca.shares[i]:.0%} of variance)" for i in range(2)],
@@ -473,7 +476,8 @@ Markdown("\n".join(f"- {line[0].upper()}{line[1:]}" for line in lines))
 #
 # ## Limits
 #
-# - The proteins are a sample of those up to 500 residues; in whole proteomes there are more paralogs to be mistaken for.
+# - In the `embedded` profile the proteins are a sample of those up to 500 residues; in whole proteomes, which the other
+#   profiles read, there are more paralogs to be mistaken for.
 # - Orthologs are reciprocal best hits of sequence search, which favours the method that is most like it: 3-mers.
 # - A cluster may join families through one member; its name says what most have in common.
 # - GO is incomplete and was partly transferred between orthologs by curators: that flatters any method that finds kin.

@@ -9,6 +9,7 @@
 #
 # **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`; `go-embeddings`,
 # `layer-regressions` and `layer-answers` of `data/derived`; the weights of the models.
+# With `whole_proteomes` the sources `uniprot-go`, `goa` and `go` take the place of the GO tables and of `data/derived`.
 #
 # **Outputs**: `results/<profile>/layers_*.parquet`, and the table behind each figure in `figures/`.
 #
@@ -18,7 +19,8 @@
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # models whose layers are compared
-column = "cafa5"  # collection of annotations
+whole_proteomes = False  # True: drawn from those of UniProt and GOA, not from the bundled sample; needs MMseqs2
+column = "cafa5"  # collection of annotations; whole proteomes have one, "goa"
 longest = 350  # residues of a protein at most: time is short
 n_residues = 230000  # of all proteins that are read
 fractions = [0.5, 0.15, 0.35]  # of the proteins for training, validation and test
@@ -33,9 +35,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import function, layers, models, neighbours, plots, results, splits, tables, trainings
+from plmbook import function, layers, models, neighbours, plots, results, splits, trainings
+from plmbook.sources import proteomes
 
-everything = tables.load("go_proteins")
+source = proteomes.load(column, whole=whole_proteomes)
+everything = source.proteins
 names = [models.card(name).name for name in models.expand(model_names)]
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 
@@ -45,7 +49,8 @@ short = {models.card(name).name: text for name, text in (("embedded", "default")
 # A sample of whole clusters of relatives, split so that no test protein has a relative in training.
 
 # %% tags=["hide-input"]
-asked = layers.question(column, longest=longest, n_residues=n_residues, fractions=fractions, seed=seed)
+options = {"longest": longest, "n_residues": n_residues, "fractions": fractions}
+asked = layers.question(column, seed=seed, known=source, **options)
 proteins, labels, split = asked
 clusters = proteins["cluster"]
 assert splits.leakage(split, proteins)["share"] == 0
@@ -67,13 +72,13 @@ Markdown(
 # layer 0 the same for every protein, so that nothing can be learnt from it.
 
 # %% tags=["hide-input"]
-options = {"longest": longest, "n_residues": n_residues, "fractions": fractions}
 options |= {"strengths": strengths, "dims": dims, "last": last}
 answers, widths = {}, {}
 for name in model_names:
     model = models.load(name, dtype="float32")
     n_layers, width = model.card.layers, model.card.dim
-    table = results.layer_answers(model, column=column, seed=seed, options=options, asked=asked, profile=profile)
+    known = {"known": source, "asked": asked, "profile": profile}
+    table = results.layer_answers(model, column=column, seed=seed, options=options, **known)
     answers[model.name] = {}
     for feature, part in table.groupby("feature", sort=False):
         limits, values = (part["id"] == trainings.THRESHOLD).to_numpy(), trainings.probability(part[list(labels)])
@@ -233,7 +238,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 #
 # ## Limits
 #
-# - A sample of short proteins, so that the chapter stays within its time: the intervals are wide.
+# - A sample of short proteins, so that the chapter stays within its time: the intervals are wide. Every profile draws
+#   as many residues; the others than `embedded` draw them from whole proteomes.
 # - The interval speaks of other test proteins, not of another training set or another training of the model.
 # - The two penalties are those of two earlier runs, whose results were seen; a single one of them for all would have
 #   moved the comparisons with composition and with four layers together to one or the other side of the line.

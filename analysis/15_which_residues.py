@@ -10,6 +10,7 @@
 #
 # **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`; `go-embeddings`,
 # `go-regressions` and `residue-drops` of `data/derived`; the weights of the models.
+# With `whole_proteomes` the sources `uniprot-go`, `goa` and `go` take the place of the GO tables and of `data/derived`.
 #
 # **Outputs**: `results/<profile>/residues_*.parquet`, and the table behind each figure in `figures/`.
 #
@@ -19,7 +20,8 @@
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
 model_names = ["embedded", "embedded_general"]  # models whose answers are divided; the first is also asked masked
-column = "cafa5"  # collection of annotations
+whole_proteomes = False  # True: those of UniProt and GOA instead of the bundled sample; needs MMseqs2
+column = "cafa5"  # collection of annotations; whole proteomes have one, "goa"
 width = 8  # residues of a masked window: the length of the shortest motif
 stride = 8  # residues from one window to the next
 longest = 450  # residues of a protein that is asked masked, at most: time goes with the square
@@ -33,10 +35,12 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
-from plmbook import encode, matched, metrics, models, occlusion, plots, results, tables
+from plmbook import encode, matched, metrics, models, occlusion, plots, results
 from plmbook.function_metrics import term_metrics
+from plmbook.sources import proteomes
 
-terms = tables.load("go_terms").set_index("go_id")
+source = proteomes.load(column, whole=whole_proteomes)
+terms = source.terms.set_index("go_id")
 first, *_ = names = [models.card(name).name for name in models.expand(model_names)]
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 
@@ -46,11 +50,11 @@ short = {models.card(name).name: text for name, text in (("embedded", "default")
 # Each motif is asked with the terms that its residues bring about: the P-loop holds the phosphates of ATP or GTP, the
 # zinc finger a zinc ion and with it DNA, and at the active site of a kinase ATP gives its phosphate away.
 # A protein counts if it has both the motif and the term.
-# Kinase activity itself is not asked: in these proteins most of it is in one cluster of relatives, which cannot be both
+# Kinase activity itself is not asked: in the bundled sample most of it is in one cluster of relatives, which cannot be both
 # learnt and tested.
 
 # %% tags=["hide-input"]
-asked = occlusion.question(column)
+asked = occlusion.question(column, known=source)
 proteins, labels, inside, members = asked
 wanted = list(labels)
 brief = terms["name"].str.replace(r"^DNA-binding transcription factor activity.*", "transcription factor", regex=True)
@@ -78,8 +82,8 @@ needed = sorted({int(row) for rows in members.values() for row in rows})
 fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in model_names:
     model = models.load(name, dtype="float32")
-    features = results.go_embeddings(model, profile=profile).drop(columns="id").to_numpy()
-    options = {"column": column, "seed": seed, "asked": asked, "profile": profile}
+    features = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
     learnt = results.go_regressions(model, embeddings=features, **options).groupby("fold")
     found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
     fitted[model.name] = found
@@ -154,9 +158,8 @@ shared["kind"] = pd.concat([occlusion.by_residue_type(part, "share") for _, part
 masking = {"width": width, "stride": stride, "longest": longest, "per_question": per_question}
 masked_of = occlusion.to_mask(asked, longest=longest, per_question=per_question)
 model = models.load(model_names[0], dtype="float32")
-windows = results.residue_drops(
-    model, masked=masking, column=column, seed=seed, asked=asked, classifiers=fitted[first], profile=profile
-)
+options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
+windows = results.residue_drops(model, masked=masking, classifiers=fitted[first], **options)
 del model
 fallen = {}  # (L, k) by row of the proteins
 for row in sorted({row for rows in masked_of.values() for row in rows}):

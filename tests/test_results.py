@@ -29,6 +29,7 @@ from plmbook import (
 )
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS, parse_mutations
+from plmbook.sources import proteomes
 
 GENES = {"AAA1": "MKRLVAEDGHMKRLVAEDGH", "BBB2": "GHWYCMKRLVAEDGHAAA"}
 
@@ -738,6 +739,30 @@ def test_another_question_is_another_table(project, model):
     learnt = records[records["table"].isin([place.split("/")[1] for place in LEARNT])]
     assert learnt["status"].tolist() == ["computed"] * len(learnt) and len(learnt) == 6
     assert learnt["reason"].str.contains("parameters|rows").all()
+
+
+@pytest.mark.parametrize(
+    "study", [study for study in dict.fromkeys(LEARNT.values()) if study != results.landscape_scores]
+)
+def test_other_proteins_than_the_bundled_are_computed_and_nothing_is_shipped(project, model, study):
+    """Proteins, labels and column are those of the argument; without it, or with the sample, the key is the same."""
+    sample, shipped = proteomes.load("cafa5"), project / "data" / "derived"
+    other = sample.proteins.assign(id="w" + sample.proteins["id"])
+    pairs = sample.annotations.assign(id="w" + sample.annotations["id"], column="goa")
+    other.to_parquet(project / "proteins.parquet", index=False)
+    files = (project / "proteins.parquet",)
+    whole = proteomes.Known(other, pairs, sample.terms, sample.ontology, "goa", files, True)
+    for each in (results.go_embeddings, study):
+        table = each(model, known=whole, recompute=True)
+        ids = table["id"][table["id"] != trainings.THRESHOLD] if "id" in table else pd.Series(["w"])
+        assert len(ids) and ids.str.startswith("w").all()
+    assert set(results.records()["status"]) == {"computed"} and not shipped.exists()
+    keys = []
+    for known in (whole, None, sample):
+        study(model, known=known)
+        keys.append(results.records().query("table != 'go-embeddings'").set_index(["model", "table"])["key"])
+    of_whole, of_none, of_sample = keys
+    assert len(of_none) and (of_none == of_sample).all() and (of_whole != of_none).all()
 
 
 def test_answers_of_every_split_and_again(project, model):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import sources, tables
+from plmbook import function, occlusion, ontology, sources, tables
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources import goa, proteomes, uniprot
@@ -204,3 +204,64 @@ def test_sources_with_a_file_a_species_say_what_they_take(monkeypatch):
         sources.fetch("goa")
     assert sources.SOURCES["goa"].file_name("HUMAN/goa_human") == "goa_human.gaf.gz"
     assert sources.SOURCES["uniprot-go"].file_name("UP000005640") == "uniprot-go-UP000005640.tsv.gz"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PLMBOOK_CACHE", str(folder))
+    return folder / "proteomes"
+
+
+def test_whole_proteomes_are_compiled_once_a_release(mirror, cache, tmp_path, monkeypatch):
+    found = proteomes.load("cafa5", whole=True, method="kmer")
+    made = proteomes.compile_proteomes(method="kmer")
+    pd.testing.assert_frame_equal(found.proteins, made.proteins)
+    pd.testing.assert_frame_equal(found.annotations, made.annotations)
+    assert (found.whole, found.column, found.ontology.release) == (True, "goa", "releases/2023-01-01")
+    assert found.annotations["column"].unique().tolist() == ["goa"]
+    (about,) = cache.glob("*/about.json")
+    assert '"human": "2023-01-05"' in about.read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(proteomes, "compile_proteomes", None)  # a second compilation would fail
+        again = proteomes.load("cafa5", whole=True, method="kmer")
+    pd.testing.assert_frame_equal(again.proteins, found.proteins)
+    pd.testing.assert_frame_equal(again.annotations, found.annotations)
+    about.unlink()  # as if it had been cut short
+    assert proteomes.load("cafa5", whole=True, method="kmer").files == found.files and about.exists()
+    obo = tmp_path / "go-basic.obo"
+    obo.write_text(obo.read_text().replace("2023-01-01", "2023-02-01"))
+    other = proteomes.load("cafa5", whole=True, method="kmer")
+    assert other.ontology.release == "releases/2023-02-01" and other.files[0].parent != found.files[0].parent
+
+
+def test_terms_of_whole_proteomes(mirror, cache):
+    """The root is the commonest but says little; an alternative id has the name of its term."""
+    terms = proteomes.load("cafa5", whole=True, method="kmer").terms
+    assert terms.values.tolist() == [
+        ["GO:0000005", "obsolete thing", "cellular_component", False],
+        ["GO:0005575", "cellular_component", "cellular_component", False],
+        ["GO:0005829", "cytosol", "cellular_component", True],
+        ["GO:0005830", "cytosol", "cellular_component", False],
+    ]
+
+
+def test_whole_proteomes_can_be_asked(mirror, cache):
+    """As the chapters ask: direct annotations, and propagated ones by the ontology that was fetched."""
+    known = proteomes.load("cafa5", whole=True, method="kmer")
+    pairs = ontology.propagate(known.annotations, known.ontology).annotations
+    assert pairs[pairs["id"] == "H1"]["go_id"].tolist() == ["GO:0005575", "GO:0005829"]
+    given = function.label_table(known.annotations, known.proteins["id"], ["GO:0005829", "GO:0005575"])
+    assert given.sum().tolist() == [4, 2] and pairs["go_id"].value_counts()["GO:0005575"] == 6
+    motifs = occlusion.question("cafa5", known=known)
+    assert motifs.proteins["id"].tolist() == known.proteins["id"].tolist() and not motifs.labels.any(axis=None)
+
+
+def test_the_sample_is_the_bundled_tables():
+    known = proteomes.load("cafa5")
+    pd.testing.assert_frame_equal(known.proteins, tables.load("go_proteins"))
+    pd.testing.assert_frame_equal(known.annotations, tables.load("go_annotations").query("column == 'cafa5'"))
+    assert (known.whole, known.column, known.ontology.release) == (False, "cafa5", ontology.RELEASE_2013)
+    assert [path.name for path in known.files] == list(proteomes.SAMPLE) and all(p.is_file() for p in known.files)
+    with pytest.raises(InputError, match="column 'cafa': expected one of cafa5, .*; did you mean 'cafa5'"):
+        proteomes.load("cafa")

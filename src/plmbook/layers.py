@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from plmbook import encode, function, function_learners, function_metrics, splits, tables
+from plmbook import encode, function, function_learners, function_metrics, splits
 from plmbook.errors import InputError
+from plmbook.sources import proteomes
 
 POOLS = ("mean", "max", "bos")
 STRENGTHS = (0.01, 0.1)  # inverse L2 penalties (scikit-learn's C)
@@ -25,7 +26,7 @@ class Question(NamedTuple):
     Attributes
     ----------
     proteins : DataFrame
-        Rows of the bundled table `go_proteins`.
+        Rows of the bundled table `go_proteins`, or of one like it.
     labels : DataFrame of bool (n, k)
         The twenty commonest terms.
     split : Series of str (n,)
@@ -42,8 +43,16 @@ class Question(NamedTuple):
         return (self.split == "test").to_numpy()
 
 
-def question(column: str, *, longest: int, n_residues: int, fractions: Sequence[float], seed: int) -> Question:
-    """A sample of whole clusters of the bundled proteins, split by homology.
+def question(
+    column: str,
+    *,
+    longest: int,
+    n_residues: int,
+    fractions: Sequence[float],
+    seed: int,
+    known: proteomes.Known | None = None,
+) -> Question:
+    """A sample of whole clusters of the bundled proteins, or of others, split by homology.
 
     Parameters
     ----------
@@ -55,9 +64,11 @@ def question(column: str, *, longest: int, n_residues: int, fractions: Sequence[
         As in `whole_clusters`.
     fractions : three floats
         Of training, validation and test.
+    known : Known, optional
+        Proteins, instead of the bundled ones; `column` does not count then.
     """
-    everything, terms = tables.load("go_proteins"), tables.load("go_terms")
-    pairs = tables.load("go_annotations").query("column == @column")
+    known = proteomes.load(column) if known is None else known
+    everything, pairs, terms = known.proteins, known.annotations, known.terms
     proteins = whole_clusters(everything[everything["length"] <= longest], n_residues, seed=seed)
     labels = function.label_table(pairs, proteins["id"], terms.loc[terms["top20"], "go_id"])
     return Question(proteins, labels, splits.cluster_split(proteins, labels=labels, fractions=fractions, seed=seed))

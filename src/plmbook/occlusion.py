@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from plmbook import encode, function, function_learners, matched, metrics, splits, tables
+from plmbook import encode, function, function_learners, matched, metrics, splits
 from plmbook.errors import InputError
 from plmbook.residues import MASK
+from plmbook.sources import proteomes
 
 FOLDS = 5  # each protein is asked of the one classifier that saw none of its relatives
 WIDTH, STRIDE = 5, 5  # residues: of a window, and from one to the next
@@ -56,12 +57,12 @@ QUESTIONS = (
 
 
 class Question(NamedTuple):
-    """The bundled proteins, what is known of them, and where their motifs are.
+    """Proteins, what is known of them, and where their motifs are.
 
     Attributes
     ----------
     proteins : DataFrame
-        The bundled table `go_proteins`.
+        As the bundled table `go_proteins`.
     labels : DataFrame of bool (n, k)
         The terms of `QUESTIONS`.
     inside : dict of str to list of bool arrays
@@ -76,16 +77,18 @@ class Question(NamedTuple):
     members: dict[tuple[str, str], np.ndarray]
 
 
-def question(column: str) -> Question:
-    """Motifs and terms of the bundled proteins.
+def question(column: str, *, known: proteomes.Known | None = None) -> Question:
+    """Motifs and terms of the bundled proteins, or of others.
 
     Parameters
     ----------
     column : str
         Collection of annotations: a value of the column `column` of `go_annotations`.
+    known : Known, optional
+        Proteins, instead of the bundled ones; `column` does not count then.
     """
-    proteins = tables.load("go_proteins")
-    pairs = tables.load("go_annotations").query("column == @column")
+    known = proteomes.load(column) if known is None else known
+    proteins, pairs = known.proteins, known.annotations
     labels = function.label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in QUESTIONS)))
     inside = {
         name: [motif_residues(sequence, motif.pattern) for sequence in proteins["sequence"]]

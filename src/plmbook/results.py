@@ -42,6 +42,7 @@ from plmbook import (
     trainings,
 )
 from plmbook.errors import InputError
+from plmbook.sources import proteomes
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
 TOLERANCE = 2e-3  # natural-log units; the same float32 weights on another processor differ by about 1e-5
@@ -707,17 +708,30 @@ def localisation(
 
 
 def go_embeddings(
-    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+    model,
+    *,
+    known: proteomes.Known | None = None,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Embeddings of the human and mouse proteins with GO terms: the last layer, a mean over residues.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    known : Known, optional
+        From `plmbook.sources.proteomes.load`: proteins instead of the bundled ones. Whole proteomes are computed, and
+        nothing is shipped of them.
 
     Returns
     -------
     DataFrame
-        id (str), e0000, e0001, ... (float32, rounded to hundredths, whether shipped or computed); rows as in the
-        bundled table `go_proteins`; saved as `go_embeddings.<model>`.
+        id (str), e0000, e0001, ... (float32, rounded to hundredths, whether shipped or computed); rows as the
+        proteins; saved as `go_embeddings.<model>`.
     """
-    proteins = tables.load("go_proteins")
+    proteins = tables.load("go_proteins") if known is None else known.proteins
     names = [f"e{number:04d}" for number in range(model.card.dim)]
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
@@ -731,13 +745,13 @@ def go_embeddings(
         proteins[["id"]],
         compute,
         model=model,
-        inputs=[paths.data() / "go_proteins.parquet"],
+        inputs=_inputs(known, "go_proteins.parquet"),
         parameters={"layer": -1, "pool": "mean", "scale": 100, "dtype": _dtype(model)},
         version=VERSIONS["go-embeddings"],
         values=names,
         tolerance=1,  # hundredth: a number on the border between two
         profile=profile,
-        ship=_ships(model),
+        ship=_ships(model, known),
         recompute=recompute,
     )
     vectors = (table[names].to_numpy(dtype=np.float64) / 100).astype(np.float32)
@@ -904,6 +918,7 @@ def go_answers(
     column: str = GO_COLUMN,
     seed: int = SEED,
     n_seeds: int = GO_SEEDS,
+    known: proteomes.Known | None = None,
     asked: trainings.Question | None = None,
     embeddings: np.ndarray | None = None,
     profile: str = "embedded",
@@ -923,6 +938,8 @@ def go_answers(
         seeds, and propagated annotations.
     column, seed, n_seeds
         As in `trainings.question`.
+    known : Known, optional
+        As in `go_embeddings`; `column` does not count then.
     asked : Question, optional
         What `trainings.question` gives for these, where it is at hand.
     embeddings : float32 array (n, d), optional
@@ -934,16 +951,17 @@ def go_answers(
         The columns of `trainings.answer`, learners "lightgbm" and "composition"; saved as `go_answers.<model>` or
         `go_answers_again.<model>`.
     """
-    asked = trainings.question(column, seed=seed, n_seeds=n_seeds) if asked is None else asked
-    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "again": again}
+    column = column if known is None else known.column
+    asked = trainings.question(column, seed=seed, n_seeds=n_seeds, known=known) if asked is None else asked
+    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "again": again, "known": known}
     options |= {"profile": profile, "recompute": recompute}
     if embeddings is None:
-        embeddings = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+        embeddings = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
     shares = neighbours.composition(asked.proteins["sequence"]).astype(np.float32)
     table = pd.concat(
         [
-            _go_answers(model, "lightgbm", embeddings, asked, ships=_ships(model), **options),
-            _go_answers(COMPOSITION, "composition", shares, asked, ships=_ships(model), **options),
+            _go_answers(model, "lightgbm", embeddings, asked, ships=_ships(model, known), **options),
+            _go_answers(COMPOSITION, "composition", shares, asked, ships=_ships(model, known), **options),
         ],
         ignore_index=True,
     )
@@ -951,7 +969,7 @@ def go_answers(
     return table
 
 
-def _go_answers(source, learner, features, asked, *, ships, column, seed, n_seeds, again, profile, recompute):
+def _go_answers(source, learner, features, asked, *, ships, known, column, seed, n_seeds, again, profile, recompute):
     """What one learner answers."""
     chosen = trainings.trainings(asked, learner, seed=seed, again=again)
     name = "go-answers-again" if again else "go-answers"
@@ -983,7 +1001,7 @@ def _go_answers(source, learner, features, asked, *, ships, column, seed, n_seed
         rows,
         compute,
         model=source,
-        inputs=[paths.data() / file for file in trainings.FILES],
+        inputs=_inputs(known, *trainings.FILES),
         parameters={
             "column": column,
             "seed": seed,
@@ -1013,6 +1031,7 @@ def go_regressions(
     *,
     column: str = GO_COLUMN,
     seed: int = SEED,
+    known: proteomes.Known | None = None,
     asked: occlusion.Question | None = None,
     embeddings: np.ndarray | None = None,
     profile: str = "embedded",
@@ -1029,6 +1048,8 @@ def go_regressions(
         Collection of annotations.
     seed : int
         Of the folds.
+    known : Known, optional
+        As in `go_embeddings`; `column` does not count then.
     asked : occlusion.Question, optional
         What `occlusion.question` gives, where it is at hand.
     embeddings : float32 array (n, d), optional
@@ -1039,9 +1060,10 @@ def go_regressions(
     DataFrame
         fold (int64), and the columns of `occlusion.coefficients`; saved as `go_regressions.<model>`.
     """
-    asked = occlusion.question(column) if asked is None else asked
+    column = column if known is None else known.column
+    asked = occlusion.question(column, known=known) if asked is None else asked
     if embeddings is None:
-        embeddings = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+        embeddings = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
     fold = occlusion.folds_of(asked.labels, asked.proteins["cluster"], seed=seed)
     rows = pd.DataFrame(
         [(number, term) for number in range(occlusion.FOLDS) for term in asked.labels], columns=["fold", "term"]
@@ -1059,7 +1081,7 @@ def go_regressions(
         rows,
         compute,
         model=model,
-        inputs=[paths.data() / file for file in ("go_proteins.parquet", "go_annotations.parquet")],
+        inputs=_inputs(known, "go_proteins.parquet", "go_annotations.parquet"),
         parameters={
             "column": column,
             "seed": seed,
@@ -1071,7 +1093,7 @@ def go_regressions(
         values=["intercept", *(f"w{number:04d}" for number in range(embeddings.shape[1]))],
         sample=REGRESSIONS,
         profile=profile,
-        ship=_ships(model),
+        ship=_ships(model, known),
         recompute=recompute,
     )
     save(table, f"go_regressions.{model.name}", profile)
@@ -1084,6 +1106,7 @@ def residue_drops(
     column: str = GO_COLUMN,
     seed: int = SEED,
     masked: Mapping[str, int] = MASKED,
+    known: proteomes.Known | None = None,
     asked: occlusion.Question | None = None,
     classifiers: Sequence | None = None,
     profile: str = "embedded",
@@ -1094,7 +1117,7 @@ def residue_drops(
 
     Parameters
     ----------
-    model, column, seed, asked
+    model, column, seed, known, asked
         As in `go_regressions`.
     masked : mapping
         width, stride: residues of a window, and from one to the next; longest, per_question: as in `occlusion.to_mask`.
@@ -1107,11 +1130,13 @@ def residue_drops(
         id (str), start, stop (int64; of the window, 0-based, stop excluded), and one a term (float64: the log-odds of
         the protein less those with the window masked); saved as `residue_drops.<model>`.
     """
-    asked = occlusion.question(column) if asked is None else asked
+    column = column if known is None else known.column
+    asked = occlusion.question(column, known=known) if asked is None else asked
     fold = occlusion.folds_of(asked.labels, asked.proteins["cluster"], seed=seed)
     if classifiers is None:
-        vectors = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
-        found = go_regressions(model, column=column, seed=seed, asked=asked, embeddings=vectors, profile=profile)
+        vectors = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
+        options = {"column": column, "seed": seed, "known": known, "asked": asked, "profile": profile}
+        found = go_regressions(model, embeddings=vectors, **options)
         parts = [part for _, part in found.groupby("fold")]
         classifiers = [occlusion.from_coefficients(part, vectors, fold, number) for number, part in enumerate(parts)]
     proteins = asked.proteins.assign(fold=fold).set_index("id")
@@ -1137,7 +1162,7 @@ def residue_drops(
         pd.DataFrame(rows, columns=["id", "start", "stop"]),
         compute,
         model=model,
-        inputs=[paths.data() / file for file in ("go_proteins.parquet", "go_annotations.parquet")],
+        inputs=_inputs(known, "go_proteins.parquet", "go_annotations.parquet"),
         parameters=dict(masked)
         | {
             "column": column,
@@ -1151,7 +1176,7 @@ def residue_drops(
         tolerance=5 * _tolerance(model),  # log-odds add up as many numbers as the embedding has
         sample=WINDOWS,
         profile=profile,
-        ship=_ships(model),
+        ship=_ships(model, known),
         recompute=recompute,
     )
     save(table, f"residue_drops.{model.name}", profile)
@@ -1164,6 +1189,7 @@ def layer_answers(
     column: str = GO_COLUMN,
     seed: int = SEED,
     options: Mapping[str, object] | None = None,
+    known: proteomes.Known | None = None,
     asked: layers.Question | None = None,
     profile: str = "embedded",
     recompute: bool | None = None,
@@ -1184,6 +1210,8 @@ def layer_answers(
     options : mapping, optional
         longest, n_residues, fractions: as in `layers.question`; strengths, dims, last: as in `layers.regressions`, all
         components besides. Default: `LAYERS`.
+    known : Known, optional
+        As in `go_embeddings`; `column` does not count then.
     asked : layers.Question, optional
         What `layers.question` gives for these, where it is at hand.
 
@@ -1194,9 +1222,10 @@ def layer_answers(
         whose id is "threshold". Saved as `layer_answers.<model>`.
     """
     options = LAYERS if options is None else options
+    column = column if known is None else known.column
     if asked is None:
         chosen = {name: options[name] for name in ("longest", "n_residues", "fractions")}
-        asked = layers.question(column, seed=seed, **chosen)
+        asked = layers.question(column, seed=seed, known=known, **chosen)
     sequences, terms = asked.proteins.set_index("id")["sequence"], list(asked.labels)
     learning = {"last": options["last"], "strengths": options["strengths"], "seed": seed}
     learning["dims"] = [*options["dims"], model.card.dim]
@@ -1210,7 +1239,8 @@ def layer_answers(
         return wanted.merge(layers.regressions(read["all"], asked, **learning), on=list(wanted.columns), how="left")
 
     def check(shipped: pd.DataFrame) -> tuple[int, float]:
-        vectors = go_embeddings(model, profile=profile).set_index("id").loc[asked.proteins["id"]].to_numpy()
+        vectors = go_embeddings(model, known=known, profile=profile).set_index("id")
+        vectors = vectors.loc[asked.proteins["id"]].to_numpy()
         pooled = {"mean": np.broadcast_to(vectors, (model.card.layers + 1, *vectors.shape))}
         rng = np.random.default_rng(int(content_hash(shipped)[:16], 16))
         drawn = rng.choice(terms, min(LAYER_DRAWS, len(terms)), replace=False)
@@ -1231,11 +1261,11 @@ def layer_answers(
 
     common = {
         "model": model,
-        "inputs": [paths.data() / file for file in ("go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv")],
+        "inputs": _inputs(known, "go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv"),
         "parameters": dict(options)
         | {"column": column, "seed": seed, "bits": layers.KEPT_BITS, "dtype": _dtype(model)},
         "profile": profile,
-        "ship": _ships(model),
+        "ship": _ships(model, known),
         "recompute": recompute,
     }
     learnt, _ = derive(
@@ -1285,6 +1315,7 @@ def protein_map(
     model,
     *,
     seed: int = SEED,
+    known: proteomes.Known | None = None,
     embeddings: np.ndarray | None = None,
     profile: str = "embedded",
     recompute: bool | None = None,
@@ -1301,6 +1332,8 @@ def protein_map(
         From `plmbook.models.load`.
     seed : int
         Of UMAP.
+    known : Known, optional
+        As in `go_embeddings`.
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
 
@@ -1310,7 +1343,7 @@ def protein_map(
         id (str), x, y (float64, no unit, to the nearest 0.001); saved as `protein_map.<model>`.
     """
     if embeddings is None:
-        embeddings = go_embeddings(model, profile=profile, progress=progress).drop(columns="id").to_numpy()
+        embeddings = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
     space = proteome_map.embedding_space(embeddings)
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
@@ -1329,16 +1362,16 @@ def protein_map(
 
     table, _ = derive(
         "protein-map",
-        tables.load("go_proteins")[["id"]],
+        (tables.load("go_proteins") if known is None else known.proteins)[["id"]],
         compute,
         model=model,
-        inputs=[paths.data() / "go_proteins.parquet"],
+        inputs=_inputs(known, "go_proteins.parquet"),
         parameters={"seed": seed, "space": "centred", "dtype": _dtype(model)},
         version=VERSIONS["protein-map"],
         values=("x", "y"),
         check=check,
         profile=profile,
-        ship=_ships(model),
+        ship=_ships(model, known),
         recompute=recompute,
     )
     save(table, f"protein_map.{model.name}", profile)
@@ -1503,9 +1536,16 @@ def matching_variants() -> pd.DataFrame:
     return variants[there].reset_index(drop=True)
 
 
-def _ships(model) -> bool:
-    """Only the bundled model's tables are shipped; other profiles compute everything."""
-    return bool(getattr(model.card, "bundled", False))
+def _ships(model, known: proteomes.Known | None = None) -> bool:
+    """Only the bundled model's tables of bundled proteins are shipped; other profiles compute everything."""
+    return bool(getattr(model.card, "bundled", False)) and not (known is not None and known.whole)
+
+
+def _inputs(known: proteomes.Known | None, *files: str) -> list[Path]:
+    """Files of the folder of data; where whole proteomes are read, these instead of the tables of the sample."""
+    if known is None or not known.whole:
+        return [paths.data() / file for file in files]
+    return [*known.files, *(paths.data() / file for file in files if file not in proteomes.SAMPLE)]
 
 
 def _dtype(model) -> str:

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from plmbook import function, ontology, splits, tables
+from plmbook import function, ontology, splits
 from plmbook.errors import InputError
 from plmbook.published import published
+from plmbook.sources import proteomes
 
 AS_GIVEN, PROPAGATED = "as given", "propagated"
 RANDOM, HOMOLOGY = "random", "homology"
@@ -24,13 +25,7 @@ THRESHOLD = "threshold"  # instead of a protein's id
 SCALE = 1000  # steps of a nat
 UNLEARNT = -100_000  # of a term with too few proteins: less than any log-odds
 FAST = {"fast": True, "jobs": 1}
-FILES = (
-    "go_proteins.parquet",
-    "go_annotations.parquet",
-    "go_terms.tsv",
-    "go_relations.tsv",
-    "published/go_terms.csv",
-)  # that the questions depend on
+FILES = (*proteomes.SAMPLE, "published/go_terms.csv")  # that the questions depend on
 
 
 class Question(NamedTuple):
@@ -39,7 +34,7 @@ class Question(NamedTuple):
     Attributes
     ----------
     proteins : DataFrame
-        The bundled table `go_proteins`.
+        As the bundled table `go_proteins`.
     terms : list of str
         GO ids: those of the published study, and those that are among the twenty most common here.
     labels : dict of str to DataFrame of bool (n, k)
@@ -74,8 +69,8 @@ class Answers(NamedTuple):
     probabilities: np.ndarray
 
 
-def question(column: str, *, seed: int, n_seeds: int) -> Question:
-    """The terms, labels and splits of the bundled proteins.
+def question(column: str, *, seed: int, n_seeds: int, known: proteomes.Known | None = None) -> Question:
+    """The terms, labels and splits of the bundled proteins, or of others.
 
     Parameters
     ----------
@@ -85,17 +80,19 @@ def question(column: str, *, seed: int, n_seeds: int) -> Question:
         Of the splits.
     n_seeds : int
         So many random splits and splits by homology: this seed and the next ones.
+    known : Known, optional
+        Proteins, instead of the bundled ones; `column` does not count then.
 
     Returns
     -------
     Question
     """
-    proteins, terms = tables.load("go_proteins"), tables.load("go_terms")
-    pairs = tables.load("go_annotations").query("column == @column")
+    known = proteomes.load(column) if known is None else known
+    proteins, pairs, terms = known.proteins, known.annotations, known.terms
     common = terms.loc[terms["top20"], "go_id"]
     chosen = list(dict.fromkeys([*published("go_terms")["go"], *common]))
     given = function.label_table(pairs, proteins["id"], chosen)
-    raised = ontology.propagate(pairs, ontology.read_relations())
+    raised = ontology.propagate(pairs, known.ontology)
     labels = {AS_GIVEN: given, PROPAGATED: given | function.label_table(raised.annotations, proteins["id"], chosen)}
     parts = {}
     for each in range(seed, seed + n_seeds):

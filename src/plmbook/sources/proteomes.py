@@ -1,15 +1,25 @@
-"""Whole proteomes with their GO annotations, from UniProt and GOA: for the larger profiles, instead of the sample."""
+"""Whole proteomes with their GO annotations, from UniProt and GOA: for the larger profiles, instead of the sample.
 
+`load` gives either, for the chapters that can read both.
+"""
+
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from plmbook import ontology, sources, splits, tables
+from plmbook import ontology, paths, sources, splits, tables
 from plmbook.errors import InputError, did_you_mean
 from plmbook.sources import goa, uniprot
 
 COLUMN = "goa"  # of the annotations: none of those of the bundled table
+SAMPLE = ("go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv", "go_relations.tsv")  # the bundled tables
+COMMONEST = 20  # terms that are learnt
+SAYS_LITTLE = ("GO:0005515", "GO:0003674", "GO:0008150", "GO:0005575")  # protein binding, the roots: as in the sample
+VERSION = 1  # of what is kept in the cache
 
 
 class Proteomes(NamedTuple):
@@ -34,6 +44,107 @@ class Proteomes(NamedTuple):
     exclusions: pd.DataFrame
     ontology: ontology.Ontology
     releases: dict[str, str]
+
+
+class Known(NamedTuple):
+    """Proteins and what is known of them: the bundled sample, or whole proteomes.
+
+    Attributes
+    ----------
+    proteins : DataFrame
+        As the bundled table `go_proteins`.
+    annotations : DataFrame
+        `id`, `go_id`, `column`: of one collection, direct ones.
+    terms : DataFrame
+        `go_id`, `name`, `namespace` (str), `top20` (bool: among the twenty most common), perhaps others.
+    ontology : Ontology
+        For `plmbook.ontology.propagate`: that of 2013 for the sample, the one fetched for whole proteomes.
+    column : str
+        The collection.
+    files : tuple of Path
+        What all of this was read from.
+    whole : bool
+    """
+
+    proteins: pd.DataFrame
+    annotations: pd.DataFrame
+    terms: pd.DataFrame
+    ontology: ontology.Ontology
+    column: str
+    files: tuple[Path, ...]
+    whole: bool
+
+
+def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: int = 1) -> Known:
+    """The bundled sample of proteins, or whole proteomes, which are compiled once and kept in the cache folder.
+
+    Parameters
+    ----------
+    column : str
+        Collection of annotations of the bundled table; whole proteomes have one, "goa".
+    whole : bool
+        The proteomes of all rows of `go_species`, of any length, in `cache/proteomes/<key>`: the key is made of the
+        fetched files, so that another release is compiled anew.
+    method, threads
+        As in `compile_proteomes`.
+
+    Returns
+    -------
+    Known
+
+    Raises
+    ------
+    InputError
+        If the bundled table has no such collection, or as `compile_proteomes`.
+    """
+    if not whole:
+        if column not in tables.GO_COLUMNS:
+            hint = did_you_mean(column, tables.GO_COLUMNS)
+            raise InputError(f"column {column!r}: expected one of {', '.join(tables.GO_COLUMNS)}{hint}")
+        terms, pairs = tables.load("go_terms"), tables.load("go_annotations")
+        files = tuple(paths.data() / file for file in SAMPLE)
+        proteins, pairs = tables.load("go_proteins"), pairs[pairs["column"] == column]
+        return Known(proteins, pairs, terms, ontology.read_relations(terms), column, files, False)
+    proteins_file, annotations_file = _kept(method, threads)
+    obo = sources.fetch("go")
+    graph = ontology.read_obo(obo)
+    proteins = tables.read_table(proteins_file, tables.GO_PROTEINS)
+    annotations = pd.read_parquet(annotations_file)
+    terms = _terms(graph, annotations)
+    return Known(proteins, annotations, terms, graph, COLUMN, (proteins_file, annotations_file, obo), True)
+
+
+def _kept(method: str, threads: int) -> tuple[Path, Path]:
+    """The files of proteins and annotations in the cache, compiled where they are not there."""
+    from plmbook.results import write_atomically
+
+    species = tables.load("go_species")
+    fetched = [sources.fetch("go")]
+    for row in species.itertuples():
+        fetched += [sources.fetch("uniprot-go", row.proteome), sources.fetch("goa", row.annotations)]
+    of = {"files": [paths.file_sha256(path) for path in fetched], "species": species["species"].tolist()}
+    of |= {"evidence": goa.CAFA, "method": method, "version": VERSION}
+    key = hashlib.sha256(json.dumps(of).encode()).hexdigest()
+    folder = paths.cache() / "proteomes" / key[:16]
+    places = folder / "proteins.parquet", folder / "annotations.parquet"
+    about = folder / "about.json"  # written last: without it a compilation was cut short
+    if not about.exists():
+        made = compile_proteomes(method=method, threads=threads)
+        for place, table in zip(places, (made.proteins, made.annotations), strict=True):
+            write_atomically(place, lambda path, table=table: table.to_parquet(path, index=False))
+        said = of | {"releases": made.releases, "exclusions": made.exclusions.to_dict("records")}
+        write_atomically(about, lambda path: path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8"))
+    return places
+
+
+def _terms(graph: ontology.Ontology, annotations: pd.DataFrame) -> pd.DataFrame:
+    """Every id of the ontology with name and namespace, and which are the most common; ties by id."""
+    primary = pd.Series(graph.primary)
+    named = graph.terms.set_index("go_id").loc[primary, ["name", "namespace"]].reset_index(drop=True)
+    counts = annotations.loc[~annotations["go_id"].isin(SAYS_LITTLE), "go_id"].value_counts().sort_index()
+    commonest = counts.sort_values(ascending=False, kind="stable").index[:COMMONEST]
+    found = named.assign(go_id=primary.index, top20=primary.index.isin(commonest))
+    return found[["go_id", "name", "namespace", "top20"]].sort_values("go_id", ignore_index=True)
 
 
 def compile_proteomes(
