@@ -238,8 +238,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 #
 # ## Limits
 #
-# - A sample of short proteins, so that the chapter stays within its time: the intervals are wide. Every profile draws
-#   as many residues; the others than `embedded` draw them from whole proteomes.
+# - A sample of short proteins, so that the chapter stays within its time: the intervals are wide. The other profiles
+#   draw about twice as many, from whole proteomes, which is still a sample.
 # - The interval speaks of other test proteins, not of another training set or another training of the model.
 # - The two penalties are those of two earlier runs, whose results were seen; a single one of them for all would have
 #   moved the comparisons with composition and with four layers together to one or the other side of the line.
