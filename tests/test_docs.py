@@ -11,7 +11,7 @@ import yaml
 
 from miniature import REPOSITORY
 from plmbook import book, machine, readme, tables
-from plmbook.cli import main
+from plmbook.cli import app, main
 
 PAGES = sorted(path for path in REPOSITORY.glob("book/*.md"))
 SOURCES = sorted(REPOSITORY.glob("analysis/[0-9]*.py"))
@@ -299,7 +299,7 @@ def test_the_readme_names_models_and_strategies_that_exist():
     from plmbook.models import expand
 
     assert expand(re.findall(r"`--model (\S+)`", README))
-    known = {"models", "effects", "book", "data", "embed", "rescue", "go"}
+    known = {command.name or command.callback.__name__ for command in app.registered_commands} | {"data"}
     assert set(re.findall(r"`plmbook ([a-z]+)", README)) <= known
 
 
