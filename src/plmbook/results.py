@@ -93,7 +93,7 @@ VERSIONS = {
 CONTACT_SAMPLE = 2  # proteins whose contacts are checked, with the one or two regressions that they need
 CONTACT_TOLERANCE = 0.03  # of a share among L pairs: a near tie broken the other way moves it by 1 / L, L from 50
 # Heads that are trained afresh, and how far the measure on some test chains may be from the shipped one: two seeds of
-# these differ by less, since a chain brings hundreds of residues, and a head that has learnt nothing by nine times as much.
+# these differ by less, for a chain brings hundreds of residues; a head that has learnt nothing, by nine times as much.
 HEADS_CHECKED = ("secondary_structure_3", "secondary_structure_8")
 HEAD_TOLERANCE, HEAD_TESTS = 0.03, 100
 ANSWER_DRAWS = 2  # terms of a training that are learnt afresh
