@@ -823,13 +823,18 @@ def _shipped_pairs(place: Path) -> pd.DataFrame | None:
 
 
 def downstream(
-    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
+    model,
+    *,
+    retrain: bool = True,
+    profile: str = "embedded",
+    recompute: bool | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Every downstream task by every learner, from the bundled samples: a derived table of answers for each task.
 
-    Where the answers are shipped, a baseline of each task is computed afresh and must be equal; and of one task of
-    `HEADS_CHECKED`, drawn by the model's weights, a ConvBERT head of one seed is trained afresh: its measure on some
-    test proteins must be that of the shipped answers but for `HEAD_TOLERANCE`.
+    Where the answers are shipped, a baseline of each task is computed afresh and must be equal; and with `retrain`, of
+    one task of `HEADS_CHECKED`, drawn by the model's weights, a ConvBERT head of one seed is trained afresh, a minute:
+    its measure on some test proteins must be that of the shipped answers but for `HEAD_TOLERANCE`.
 
     Returns
     -------
@@ -838,10 +843,8 @@ def downstream(
         `task_outcomes.<model>`, the columns of `tasks.run`.
     """
     drawn = HEADS_CHECKED[int(model.weights_hash[:8], 16) % len(HEADS_CHECKED)]
-    parts = [
-        _task_answers(model, name, profile=profile, recompute=recompute, progress=progress, trains=name == drawn)
-        for name in tasks.TASKS
-    ]
+    options = {"profile": profile, "recompute": recompute, "progress": progress}
+    parts = [_task_answers(model, name, trains=retrain and name == drawn, **options) for name in tasks.TASKS]
     answers = pd.concat(parts, ignore_index=True)
     save(answers, f"task_outcomes.{model.name}", profile)
     result = tasks.scores(answers).assign(model=model.name)
