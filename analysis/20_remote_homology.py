@@ -61,7 +61,7 @@ task_pages.show_seeds(measured)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of test domains by how similar the nearest training domain is"}}
 likeness = task_pages.likeness(tasks.examples("remote_homology"))
-own = outcomes[outcomes["learner"].isin(["linear", "composition", "neighbour"]) & (outcomes["seed"] == 0)]
+own = outcomes[outcomes["learner"].isin(["linear", "neighbour"]) & (outcomes["seed"] == 0)]
 own = own[(own["learner"] == "linear") | (own["model"] == names[0])]
 by_likeness = task_pages.by_group(own, likeness)
 plots.show(
@@ -72,7 +72,7 @@ plots.show(
     caption="Share of the test domains whose fold is predicted, by likeness to the nearest training domain, in thirds; the "
     "linear probe on the embeddings of "
     + ", ".join(f"`{name}` ({task_pages.short(name)})" for name in names)
-    + ", composition, and the nearest domain by 3-mers. Wilson's 95 % intervals.",
+    + ", and the nearest domain by 3-mers. Wilson's 95 % intervals.",
 )
 
 # %% [markdown]

@@ -373,3 +373,13 @@ def test_published_models_without_a_colour_are_grey():
     assert plots.published_mark("esm2") == {"color": plots.MODEL_COLOURS["esm2"], "marker": plots.MODEL_MARKS["esm2"]}
     other = plots.published_mark("t5")
     assert other == plots.published_mark("esm1b") and other["color"] not in plots.MODEL_COLOURS.values()
+
+
+def test_dots_against_each_other_have_a_panel_each_and_a_line_where_they_are_equal():
+    table = pd.DataFrame({"model": "plmbook_t6_3M", "panel": list("aabc"), "x": [0.0, 1, 2, 3], "y": [1.0, 1, 2, 4]})
+    figure = plots.against(table, x="x", y="y", x_axis="one", axis="other")
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert [ax.get_title() for ax in shown] == ["a", "b", "c"]
+    assert [len(ax.collections[0].get_offsets()) for ax in shown] == [2, 1, 1]
+    assert all(line.get_xdata().tolist() == line.get_ydata().tolist() == [0, 4] for ax in shown for line in ax.lines)
+    assert not plots.against(table, x="x", y="y", x_axis="", axis="", diagonal=False).axes[0].lines

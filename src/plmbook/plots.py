@@ -762,8 +762,9 @@ def against(
             ax.plot(ends, ends, color="#777777", linewidth=0.9, linestyle=":", zorder=0)
         ax.set(title=title, ylabel=axis if number % columns == 0 else "")
         ax.grid()
-    for ax in axes[len(panels) :]:
+    for number, ax in enumerate(axes[len(panels) :], start=len(panels)):
         ax.set_visible(False)
+        axes[number - columns].tick_params(labelbottom=True)  # the numbers below an empty place stand above it
     figure.supxlabel(x_axis, fontsize=10)
     return figure
 

@@ -250,6 +250,21 @@ def _share(right: int, n: int) -> tuple[float, float, float, int]:
     return value, min(float(interval.low), value), max(float(interval.high), value), n
 
 
+def show_listing() -> "Markdown":
+    """Every task of `tasks.listing` in a paragraph: tables with so much text do not fit a page."""
+    from IPython.display import Markdown
+
+    found = []
+    for row in tasks.listing().itertuples():
+        commit = f" at `{row.revision[:10]}`" if row.revision else ", the newest"
+        found.append(
+            f"- **{row.title}** (`{row.task}`): {row.metric}; published {row.published}. Head: {row.head}. "
+            f"Training: {row.training}; {row.seeds} seeds. Published data set: `{row.hub}`{commit}. "
+            f"Our sample: {row.sample} ({row.sizes}). Differs: {row.differs}. Comparable: {row.comparable}."
+        )
+    return Markdown("\n".join(found))
+
+
 def show_examples(task_names: Sequence[str]) -> "Markdown":
     """Put the sizes of the parts on the page; what the head is and how the setting differs from the published one."""
     from IPython.display import Markdown
@@ -270,8 +285,9 @@ def show_seeds(measured: pd.DataFrame) -> None:
     """Put the learners that were trained more than once on the page."""
     seeded = measured[measured["seeds"] > 1]
     seeded = seeded.assign(model=seeded["model"].map(short))
+    several = ["task"] if seeded["task"].nunique() > 1 else []
     plots.show_table(
-        seeded[["model", "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+        seeded[["model", *several, "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
         caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
     )
 
