@@ -381,7 +381,19 @@ def _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel
 
 
 class ConvBertForBinaryClassification(Head):
-    """Yes or no of a protein: logits (B, 1). Parameters as in `ConvBert`; pooling as in `Head`, not None."""
+    """Yes or no of a protein: logits (B, 1).
+
+    Parameters
+    ----------
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    pooling : {"max", "avg", "mean"}
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`; or for a pooling that there is not, None among them.
+    """
 
     def __init__(
         self,
@@ -400,7 +412,22 @@ class ConvBertForBinaryClassification(Head):
 
 
 class ConvBertForMultiClassClassification(Head):
-    """One of `num_tokens` classes: of each residue (B, L, k), or with `pooling` of a protein (B, k)."""
+    """One of `num_tokens` classes: of each residue (B, L, k), or with `pooling` of a protein (B, k).
+
+    Parameters
+    ----------
+    num_tokens : int
+        Classes, k.
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    pooling : {"max", "avg", "mean"} or None
+        None: an answer a residue, as in Ankh.
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`; or for a pooling that there is not.
+    """
 
     answers = "classes"
 
@@ -421,13 +448,30 @@ class ConvBertForMultiClassClassification(Head):
 
 
 class ConvBertForMultiLabelClassification(ConvBertForMultiClassClassification):
-    """Any of `num_tokens` labels: of each residue (B, L, k), or with `pooling` of a protein (B, k)."""
+    """Any of `num_tokens` labels: of each residue (B, L, k), or with `pooling` of a protein (B, k).
+
+    Parameters and errors are those of `ConvBertForMultiClassClassification`.
+    """
 
     answers = "labels"
 
 
 class ConvBertForRegression(Head):
-    """A number a protein: logits (B, 1). `training_labels_mean` is the bias of the linear map at the start."""
+    """A number a protein: logits (B, 1). `training_labels_mean` is the bias of the linear map at the start.
+
+    Parameters
+    ----------
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    pooling : {"max", "avg", "mean"}
+    training_labels_mean : float, optional
+        In units of the label; without it the bias begins at 0.
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`; or for a pooling that there is not, None among them.
+    """
 
     def __init__(
         self,
@@ -448,7 +492,20 @@ class ConvBertForRegression(Head):
 
 
 class ConvBertForContactPrediction(Head):
-    """Whether two residues touch: symmetric logits (B, L, L, `num_tokens`), see `Pairs`."""
+    """Whether two residues touch: symmetric logits (B, L, L, `num_tokens`), see `Pairs`.
+
+    Parameters
+    ----------
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    num_tokens : int
+        Classes of a pair: no contact, contact.
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`.
+    """
 
     def __init__(
         self,
