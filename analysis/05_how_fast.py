@@ -430,8 +430,8 @@ plots.show_table(
 # [Twenty GO terms](12_twenty_go_terms.ipynb) trains boosted trees for each term on the same features.
 # One `LGBMClassifier` a term bins the features anew each time; *exact* bins them once and grows the same trees; *fast* has
 # coarser bins and gives each tree a quarter of the columns.
-# Time is taken on made-up features, average precision on proteins that neither has seen, with hidden states of the
-# embedded model.
+# Time is taken on made-up features; average precision in five-fold cross-validation, with hidden states of the embedded
+# model.
 
 # %% tags=["hide-input"]
 go = measured.get("go")
@@ -454,7 +454,8 @@ if go:
             columns=["way", "times as fast", "identical predictions", "mean average precision, or its change"],
         ),
         caption=f"{took['labels']} labels of {took['rows']:,} x {took['columns']:,} features, {go['rounds']} trees; "
-        f"precision: {len(judged['terms'])} GO terms, {judged['test_proteins']} test proteins, {judged['model']}",
+        f"precision: {len(judged['terms'])} GO terms, {judged['proteins']:,} proteins in {judged['folds']} folds, "
+        f"{judged['model']}",
     )
 else:
     display(not_measured("make bench PARTS=go"))
