@@ -4,10 +4,9 @@
     exact         `plmbook.function_learners.fit_lightgbm`: the same trees, binned once
     fast          the same with `fast=True`: coarser bins, a quarter of the columns for each tree, a label a core
 
-Time: 20,000 x 1,280 made-up features, the labels in two halves; within a half the ways take turns. The exact path has
-the first half of each half, and is compared with the time of the same labels. Quality: proteins of the bundled table
-with their twenty commonest terms, the hidden states of the embedded model as features; average precision in five-fold
-cross-validation, the fast path less LightGBM's own.
+Time: 20,000 x 1,280 made-up features, the labels in two halves; within a half the ways take turns. Quality:
+proteins of the bundled table with their twenty commonest terms, the hidden states of the embedded model as features;
+average precision in five-fold cross-validation, the fast path less LightGBM's own.
 """
 
 import time
@@ -58,28 +57,25 @@ def timing(size: Size) -> dict:
     features, labels, others = made_up(size)
     turns = []
     for number, columns in enumerate(np.array_split(np.arange(size.labels), 2)):
-        part = {
-            "independent": columns,
-            "exact": columns[: -(-len(columns) // 2)],
-            "fast": columns,
-        }
         turns.append({})
-        for way in list(part) if number == 0 else reversed(part):
-            turns[-1][way] = WAYS[way](features, labels[:, part[way]], others, size.rounds)
-    exact, fast, paired = [], [], []
-    for turn in turns:
-        own, n = turn["independent"]["seconds"], len(turn["exact"]["predictions"])
-        exact.append(sum(own[:n]) / turn["exact"]["seconds"][0])
-        fast.append(sum(own) / turn["fast"]["seconds"][0])
-        paired += list(zip(turn["exact"]["predictions"], turn["independent"]["predictions"][:n], strict=True))
+        for way in list(WAYS) if number == 0 else reversed(WAYS):
+            turns[-1][way] = WAYS[way](features, labels[:, columns], others, size.rounds)
+    times = {
+        way: [sum(turn["independent"]["seconds"]) / turn[way]["seconds"][0] for turn in turns]
+        for way in ("exact", "fast")
+    }
+    paired = [
+        pair
+        for turn in turns
+        for pair in zip(turn["exact"]["predictions"], turn["independent"]["predictions"], strict=True)
+    ]
     return {
         "rows": size.rows,
         "columns": size.columns,
         "labels": size.labels,
         "prevalence": labels.mean(axis=0).tolist(),
         "seconds": {way: [turn[way]["seconds"] for turn in turns] for way in WAYS},
-        "labels_timed": {way: [len(turn[way]["predictions"]) for turn in turns] for way in WAYS},
-        "times_independent": {"exact": common.spread(exact), "fast": common.spread(fast)},
+        "times_independent": {way: common.spread(each) for way, each in times.items()},
         "exact_compared": len(paired),
         "exact_identical": sum(bool(np.array_equal(a, b)) for a, b in paired),
     }
@@ -233,7 +229,7 @@ def summary(record: dict) -> str:
     """The record in lines for the terminal."""
     took, judged = record["time"], record["quality"]
     lines = [
-        f"  {way:<12}{sum(map(sum, took['seconds'][way])):>8.1f} s for {sum(took['labels_timed'][way])} labels"
+        f"  {way:<12}{sum(map(sum, took['seconds'][way])):>8.1f} s for {took['labels']} labels"
         + (f", {took['times_independent'][way]['median']:.2f} x" if way in took["times_independent"] else "")
         for way in WAYS
     ]
