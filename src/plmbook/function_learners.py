@@ -89,8 +89,8 @@ def fit_lightgbm(
     patience : int or None
         Trees without a better average precision on validation, after which a label stops; None: never.
     jobs : int, optional
-        Labels that are trained at a time, in processes of one thread each on one saved binary. Default: all cores
-        with `fast` or where there are more than four, else one label at a time with all cores.
+        Labels that are trained at a time, in processes of one thread each on one saved binary; 1: one after the
+        other in this process, with all cores. Default: as many as cores, which wait for each other less.
 
     Returns
     -------
@@ -106,9 +106,7 @@ def fit_lightgbm(
     import lightgbm
 
     (features, labels), n_cores = train, cores()
-    if jobs is None:
-        jobs = n_cores if fast or n_cores > 4 else 1
-    jobs = min(jobs, labels.shape[1])
+    jobs = min(n_cores if jobs is None else jobs, labels.shape[1])
     options = parameters(seed=seed, imbalance=imbalance, fast=fast, threads=n_cores if jobs == 1 else 1)
     stopping = None if validation is None else patience
     binned = lightgbm.Dataset(features, label=_column(labels, 0), params=options | {"num_threads": n_cores}).construct()
