@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import warnings
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -875,11 +876,30 @@ def test_recompute_runs_every_study_and_says_how_long(project, model, named, mon
     pd.testing.assert_frame_equal(rows, again, atol=5.1e-5, rtol=0, check_dtype=False)
 
 
+def _kept_options(study, given, title, model, **options):
+    given[title] = options
+    return study(model, **options)
+
+
 def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, named, monkeypatch):
     toy_task(monkeypatch)
     named["fake"] = FakeModel(seeded, card=SimpleNamespace(bundled=False, dim=2, layers=1))
     before = {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()}
+    sample, asked = proteomes.load("cafa5"), []
+
+    def load(column, *, whole):
+        asked.append((column, whole))
+        return sample._replace(whole=whole)
+
+    monkeypatch.setattr(proteomes, "load", load)
+    given = {}
+    for title in results.STUDIES:
+        keep = partial(_kept_options, results.STUDIES[title], given, title)
+        monkeypatch.setitem(results.STUDIES, title, keep)
     found = results.recompute("paper", ["fake"], say=lambda line: None)
+    assert asked == [("cafa5", True)]  # as the notebooks of the profile
+    assert {title for title, options in given.items() if "known" in options} == set(results.OF_PROTEOMES)
+    assert given["layers"]["options"]["n_residues"] == 500_000 != results.LAYERS["n_residues"]
     assert set(found["table"]) == DERIVED and set(found["reason"]) == {"not shipped for this model"}
     assert {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()} == before
 

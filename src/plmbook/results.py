@@ -1460,6 +1460,16 @@ STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
     "map of proteins": protein_map,
     "landscapes": landscape_scores,
 }
+# Those of the proteins that a profile reads: the bundled sample, or whole proteomes.
+OF_PROTEOMES = (
+    "GO embeddings",
+    "GO answers",
+    "GO answers again",
+    "GO regressions",
+    "residues masked",
+    "layers",
+    "map of proteins",
+)
 
 
 def profile_models(profile: str) -> list[str]:
@@ -1480,6 +1490,28 @@ def profile_models(profile: str) -> list[str]:
     return list(book.load_profile(profile)["shared"].get("model_names", ["embedded"]))
 
 
+def profile_options(profile: str) -> dict[str, dict]:
+    """What a profile asks of studies besides the model: options by the title of the study, as its notebooks pass them.
+
+    Whole proteomes are fetched and compiled where the profile reads them and they are not in the cache.
+
+    Examples
+    --------
+    >>> profile_options("embedded")["layers"]["options"]["n_residues"]
+    230000
+    """
+    from plmbook import book
+
+    chosen = book.load_profile(profile)
+    asked = chosen["notebooks"].get("14_layers", {})
+    found: dict[str, dict] = {"layers": {"options": LAYERS | {k: v for k, v in asked.items() if k in LAYERS}}}
+    if chosen["shared"].get("whole_proteomes"):
+        known = proteomes.load(GO_COLUMN, whole=True)
+        for title in OF_PROTEOMES:
+            found.setdefault(title, {})["known"] = known
+    return found
+
+
 def recompute(
     profile: str = "embedded",
     model_names: Sequence[str] | None = None,
@@ -1493,7 +1525,7 @@ def recompute(
     Parameters
     ----------
     profile : str
-        Names the folder under `results/`.
+        Names the folder under `results/`, and says which proteins are read for GO terms.
     model_names : sequence of str, optional
         Models or ensembles; default: those of the profile. The tables of a bundled model are also written to
         `data/derived`, and how it fares in every test into its card.
@@ -1512,12 +1544,13 @@ def recompute(
     from plmbook import evaluation, models
 
     start = time.perf_counter()
-    for name in models.expand(model_names or profile_models(profile)):
+    names, options = models.expand(model_names or profile_models(profile)), profile_options(profile)
+    for name in names:
         model, found = models.load(name, device=device), {}
         for title, study in STUDIES.items():
             begun = time.perf_counter()
             say(f"{title}, {model.name} ...")
-            found[title] = study(model, profile=profile, recompute=True, progress=progress)
+            found[title] = study(model, profile=profile, recompute=True, progress=progress, **options.get(title, {}))
             say(f"{title}, {model.name}: {len(found[title]):,} rows in {time.perf_counter() - begun:.0f} s")
         if _ships(model):
             evaluation.write_card(name, evaluation.from_studies(found, model.name))
