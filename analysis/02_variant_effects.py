@@ -258,13 +258,14 @@ flat = large.groupby(["model", "gene"])["score"].quantile([0.25, 0.5, 0.75]).uns
 flat.columns = ["first quartile", "median", "third quartile"]
 flat["spread"] = flat["third quartile"] - flat["first quartile"]
 flat = flat.sort_values(["model", "spread"]).groupby("model").head(3).reset_index()
-plots.show_table(flat, caption="Published scores: for each model the three genes in which they vary least", digits=1)
+caption = f"Published scores: for each model the three genes in which they vary least; {release}"
+plots.show_table(flat, caption=caption, digits=1)
 reference = on_common[on_common["strategy"] == "published"]
 likeness = metrics.spearman(
     pd.concat([on_common[on_common["kind"].isin([plots.RUN_HERE, plots.GENERAL])], reference]), by="name"
 )
 likeness = likeness[likeness["second"].str.endswith("(published)")]
-plots.show_table(likeness, caption="Spearman correlation with the published scores, common rows")
+plots.show_table(likeness, caption=f"Spearman correlation with the published scores, common rows; {release}")
 
 # %% tags=["hide-input"]
 positive = strategies[strategies["significance"] == "B/LB"].set_index(["model", "strategy"])["positive"]
@@ -356,7 +357,7 @@ ranks = apart.assign(**{model: apart[model].rank(pct=True) * 100 for model in (e
 gap = ranks[esm1v] - ranks[esm2]
 largest = gap.abs().sort_values(ascending=False, kind="stable").index
 caption = (
-    f"Percentile ranks of the common rows by the published scores, {release}; "
+    f"Percentile ranks of the common rows by the published scores of ESM-2 650M and ESM-1v, {release}; "
     "named: the largest disagreement of each of six genes."
 )
 figure = plots.disagreement(ranks, esm2, esm1v, named=ranks.loc[largest].drop_duplicates("gene").head(6))

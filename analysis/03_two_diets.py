@@ -93,7 +93,10 @@ singles = pd.DataFrame(
     columns=["model", "statistic", "value", "low", "high", "n"],
 )  # fmt: skip
 singles["name"] = singles["model"].map(plots.label)
-caption = f"AUROC on the {len(common):,} common rows, published scores, {release}. Whiskers: 95 % bootstrap over genes."
+caption = (
+    f"AUROC of ESM-2 650M and ESM-1v on the {len(common):,} common rows, published scores, {release}. "
+    "Whiskers: 95 % bootstrap over genes."
+)
 plots.show(plots.forest(singles), singles, "03_members", profile=profile, caption=caption)
 
 # %% [markdown]
@@ -108,7 +111,7 @@ differences = pd.DataFrame(
 )  # fmt: skip
 differences["name"] = differences["model"].map(plots.label)
 caption = (
-    f"AUROC less that of ESM-2 650M, same rows, published scores, {release}. "
+    f"AUROC of ESM-1v less that of ESM-2 650M, same rows, published scores, {release}. "
     "Whiskers: 95 %, paired bootstrap over genes."
 )
 figure = plots.forest(differences, axis="difference in AUROC", reference=0)
@@ -171,7 +174,7 @@ plots.show_table(levels, caption=f"ESM-1v, mean of 5, less ESM-2 650M: AUROC on 
 by_gene = pd.concat([metrics.gene_aurocs(common, minimum=minimum, score=m).assign(model=m) for m in (esm2, "esm1v")])
 gap = by_gene.pivot(index="gene", columns="model", values="auroc")
 gap = (gap["esm1v"] - gap[esm2]).sort_values()
-caption = f"AUROC within each of {len(gap)} genes, published scores, common rows, {release}."
+caption = f"AUROC of ESM-2 650M and ESM-1v within each of {len(gap)} genes, published scores, common rows, {release}."
 plots.show(plots.per_gene(by_gene), by_gene, "03_genes", profile=profile, caption=caption)
 
 
@@ -227,11 +230,12 @@ positions = pd.DataFrame(found, columns=names)
 shown = positions.assign(name=positions["statistic"] + ": " + positions["name"], statistic="ESM-1v less ESM-2")
 figure = plots.forest(shown, axis="difference in AUROC, pooled", reference=0)
 caption = (
-    f"Paired difference by kind of position and variant, published scores, {release}. "
-    "Whiskers: 95 % bootstrap over genes."
+    f"AUROC of ESM-1v less that of ESM-2 650M by kind of position and variant, published scores, {release}. "
+    "Whiskers: 95 %, paired bootstrap over genes."
 )
 plots.show(figure, positions, "03_positions", profile=profile, caption=caption)
-plots.show_table(positions.drop(columns="model").rename(columns={"statistic": "by"}), caption="The same as a table")
+caption = f"The same as a table, ESM-1v less ESM-2 650M; {release}"
+plots.show_table(positions.drop(columns="model").rename(columns={"statistic": "by"}), caption=caption)
 
 # %% [markdown]
 # ## Does the UR90 diet look more like an alignment?
@@ -249,7 +253,9 @@ near = pd.DataFrame([(m, "Spearman", *metrics.mean_over_genes(closeness[m], **bo
                     columns=["model", "statistic", "value", "low", "high", "n"])  # fmt: skip
 lead = metrics.mean_over_genes(closeness["esm1v"] - closeness[esm2], **boot)
 lead_single = metrics.mean_over_genes(closeness[members].mean(axis=1) - closeness[esm2], **boot)
-caption = f"Rank correlation with the alignment within a gene: mean over {lead.n} genes, {len(aligned):,} variants"
+caption = (
+    f"Rank correlation with the alignment within a gene: mean over {lead.n} genes, {len(aligned):,} variants; {release}"
+)
 plots.show_table(near, caption=caption)
 
 # %% [markdown]

@@ -38,6 +38,8 @@ from plmbook.published import published
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 names = models.expand(model_names)
 short = {default: "default", general: "general"}  # what the tables call them
+models_named = plots.models_named({name: short.get(name, name) for name in names})  # in their captions
+release = f"ClinVar {tables.load('variants')['release'].iat[0]}"
 seed = evaluation.OPTIONS["seed"]
 
 # %% [markdown]
@@ -112,7 +114,9 @@ what_was_read = pd.DataFrame(
     columns=["model", "source", "proteins", "residues, with repeats", "passes"],
 )
 plots.show_table(
-    what_was_read, caption="What each model has read; a pass is as many residues as the source has", digits=1
+    what_was_read,
+    caption=f"What {plots.models_named(short)} have read; a pass is as many residues as the source has",
+    digits=1,
 )
 relatives = tables.load("relatives")
 sizes = {
@@ -242,9 +246,8 @@ def shown(by: str) -> pd.DataFrame:
 
 
 for by in ("all", "length", "kingdom"):
-    plots.show_table(
-        shown(by), caption="Perplexity with 95 % intervals from resampling proteins" if by == "all" else ""
-    )
+    caption = f"Perplexity of {models_named}; 95 % intervals from resampling proteins" if by == "all" else ""
+    plots.show_table(shown(by), caption=caption)
 saved = results.save(perplexity, "perplexity", profile)
 
 # %% [markdown]
@@ -280,10 +283,10 @@ plots.show(
     forest,
     "04_auroc",
     profile=profile,
-    caption=f"AUROC of P/LP against B/LB by strategy, ClinVar: the default model (`{default}`) and the general one "
-    f"(`{general}`), beside the alignment column, the share of P/LP in the gene, and published scores. "
-    "Each on the matching variants that it has; pseudo-likelihoods on a sample. Whiskers: 95 % bootstrap over genes; "
-    "line: chance.",
+    caption=f"AUROC of P/LP against B/LB by strategy, {release}: the default model (`{default}`) and the general one "
+    f"(`{general}`), beside the alignment column, the share of P/LP in the gene, and published scores of ESM-2 650M "
+    "and ESM-1v. Each on the matching variants that it has; pseudo-likelihoods on a sample. Whiskers: 95 % bootstrap "
+    "over genes; line: chance.",
 )
 
 # %% tags=["hide-input"]
@@ -291,7 +294,8 @@ unread = variants[variants["test"] == "variant effects, masked marginals"].repla
 unread = unread.assign(genes=unread["data"].map({evaluation.GENES: "all", evaluation.UNREAD_GENES: "no relative read"}))
 plots.show_table(
     unread[["model", "genes", "statistic", "value", "low", "high", "n"]],
-    caption="Masked marginals, all genes and those without a relative in the general proteins",
+    caption="Masked marginals, all genes and those without a relative in the general proteins; "
+    f"{models_named}; {release}",
 )
 
 # %% [markdown]
@@ -310,11 +314,12 @@ levels = maps[maps["statistic"].isin(["P@L", "P@L/5"])]
 levels = levels.assign(of=levels["of"].where(levels["of"] != "model", levels["model"].replace(short)))
 levels = levels.drop_duplicates(["data", "statistic", "of"])[["data", "statistic", "of", "value", "low", "high", "n"]]
 levels = levels.sort_values(["data", "statistic"], ascending=[False, True], kind="stable")
-plots.show_table(levels.rename(columns={"n": "proteins"}), caption="Long-range contacts; 95 % intervals over proteins")
+caption = f"Long-range contacts, {models_named}; 95 % intervals over proteins"
+plots.show_table(levels.rename(columns={"n": "proteins"}), caption=caption)
 times = maps[maps["statistic"].str.startswith("P@L /")]
 plots.show_table(
     times.replace({"model": short})[["data", "model", "statistic", "value", "low", "high"]],
-    caption="Ratios of means over proteins",
+    caption=f"Ratios of means over proteins, {models_named}",
     digits=2,
 )
 
@@ -366,7 +371,7 @@ def compared(start: str) -> pd.DataFrame:
 
 
 plots.show_table(compared("secondary structure").rename(columns={"n": "proteins"}),
-                 caption="CB513; 95 % intervals over proteins")  # fmt: skip
+                 caption=f"CB513, {models_named}; 95 % intervals over proteins")  # fmt: skip
 
 # %% [markdown]
 # ## Localisation from the nearest neighbour
@@ -376,7 +381,7 @@ plots.show_table(compared("secondary structure").rename(columns={"n": "proteins"
 
 # %% tags=["hide-input"]
 plots.show_table(compared("localisation").rename(columns={"n": "proteins"}),
-                 caption="DeepLoc, 10 classes; 95 % intervals over proteins")  # fmt: skip
+                 caption=f"DeepLoc, 10 classes, {models_named}; 95 % intervals over proteins")  # fmt: skip
 
 # %% [markdown]
 # ## What they are not: beside ESM-2
@@ -412,7 +417,8 @@ for name, text in evaluation.PUBLISHED.items():
         beside.loc[name, "AUROC, ClinVar"] = pooled_published[text]
 order = beside.sort_values("parameters").astype({"parameters": "int64"})
 order = order[["parameters", *(title for title in wanted.values() if title in order), *order.columns[-3:]]]
-plots.show_table(order.rename_axis("model").reset_index(), digits=2)
+caption = f"The models that run here beside published figures of ESM-2; {release}"
+plots.show_table(order.rename_axis("model").reset_index(), caption=caption, digits=2)
 Markdown("Sources: " + "; ".join(sorted(set(figures["source"].dropna()))) + ".")
 
 # %% [markdown]

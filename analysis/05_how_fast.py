@@ -9,7 +9,7 @@
 # machine named below and not of the one that built the page.
 # One comparison, near the end, runs live.
 #
-# **Inputs.** `benchmarks/results/*.json`.
+# **Inputs.** `benchmarks/results/*.json`, `data/variants.parquet`.
 #
 # **Outputs.** `results/<profile>/how_fast.parquet`, `how_fast_agreement.parquet`, `how_fast_projection.parquet` there, and
 # the table behind each figure.
@@ -28,7 +28,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from plmbook import cluster as cluster_engine
-from plmbook import paths, plots, results
+from plmbook import paths, plots, results, tables
 
 folder = paths.root() / "benchmarks" / "results"
 NAMES = ("embedding", "scan", "growth", "precision", "million", "kill", "cluster", "go", "gpu")
@@ -230,6 +230,7 @@ plots.show_table(text, caption="Mean embeddings against fair-esm's in float32: l
 # variants (wild-type marginals) and on proteins of DeepLoc.
 
 # %% tags=["hide-input"]
+release = f"ClinVar {tables.load('variants')['release'].iat[0]}"
 texts = {}
 for run in precision["runs"]:
     auroc, gap = run["auroc"], run["auroc_difference"]
@@ -245,7 +246,8 @@ for run in precision["runs"]:
     }
 plots.show_table(
     pd.DataFrame(texts).rename_axis("").reset_index(),
-    caption="The same model in float32 and in bfloat16; in brackets the 95 % interval from resampling genes",
+    caption=f"The same model in float32 and in bfloat16, {release}; in brackets the 95 % interval from resampling "
+    "genes",
 )
 
 # %% [markdown]

@@ -178,7 +178,7 @@ for gene in genes:
             if len(found):
                 compared.append((gene, name, against, found["auroc"].iat[0], int(found["n_cases"].iat[0])))
 compared = pd.DataFrame(compared, columns=["gene", "value", "against", "AUROC", "contacts"])
-plots.show_table(compared, caption=f"AUROC of contacts, pairs of positions, {model}")
+plots.show_table(compared, caption=f"AUROC of contacts, pairs of positions, {model}; {release}")
 
 # %% [markdown]
 # A gene is one protein with a few variants at a few positions: no interval is given, and none of this is a finding.
@@ -218,7 +218,8 @@ for gene in genes:
         }
     )
     caption = (
-        f"{gene} {chosen} ({group}), {model}: {score:+.2f} nats on the wild type; best by epistasis, then by score"
+        f"{gene} {chosen} ({group}; {release}), {model}: {score:+.2f} nats on the wild type; "
+        "best by epistasis, then by score"
     )
     plots.show_table(shown, caption=caption, digits=2)
 listed = pd.concat(listed, ignore_index=True)
@@ -282,7 +283,10 @@ for gene in genes:
         agree = [pd.Series(a).corr(pd.Series(b), method="spearman") for a, b in zip(z_true, z_named, strict=True)]
         labelled.append((gene, len(means), len(starts), float(np.mean(agree))))
 labelled = pd.DataFrame(labelled, columns=["gene", "variants", "names left", "Spearman of z"])
-caption = f"Rows as those versions name them ({chunk} backgrounds a chunk) against the named variants' own; {model}"
+caption = (
+    f"Rows as those versions name them ({chunk} backgrounds a chunk) against the named variants' own; {model}; "
+    f"{release}"
+)
 plots.show_table(labelled, caption=caption)
 
 # %% [markdown]

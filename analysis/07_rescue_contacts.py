@@ -211,7 +211,7 @@ plots.show_table(
     shown.rename(columns={"cutoff": "Å", "nearest": "from", "n_genes": "genes", "n_contacts": "contacts"}).astype(
         {"Å": int}
     ),
-    caption="The pre-stated statistic, matched on position and separation; p is one-sided",
+    caption=f"The pre-stated statistic, matched on position and separation; {release}; p is one-sided",
 )
 
 # %% [markdown]
@@ -276,7 +276,7 @@ shown = shown.sort_values(
 )
 plots.show_table(
     shown[["model", "ranked", "nearest", "value", "low", "high", "p"]].rename(columns={"nearest": "from"}),
-    caption=f"AUROC of pairs within {cutoff:.0f} Å by other values; |z| needs a gene with two variants",
+    caption=f"AUROC of pairs within {cutoff:.0f} Å by other values; {release}; |z| needs a gene with two variants",
 )
 
 # %% [markdown]
@@ -301,7 +301,8 @@ shown = afterwards[afterwards["matched"].isin(["separation", "separation, entrop
 shown = shown.assign(controls=shown["matched"].map(short), **{"Å": shown["cutoff"].astype(int)})
 plots.show_table(
     shown[["model", "Å", "nearest", "controls", "value", "low", "high", "p"]].rename(columns={"nearest": "from"}),
-    caption="Exploratory: AUROC of pairs in contact by mean |epistasis| after the average product correction",
+    caption="Exploratory: AUROC of pairs in contact by mean |epistasis| after the average product correction; "
+    f"{release}",
 )
 
 # %% [markdown]

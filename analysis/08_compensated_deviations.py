@@ -187,6 +187,8 @@ def scanned_by(entry):
 
 
 scans = dict(scanned_by(entry) for entry in model_names)
+called = {name: {default: "default", general: "general"}.get(name, name) for name in scans}
+models_named = plots.models_named(called)
 everything = {name: deviations.tried(scan, pathogenic) for name, scan in scans.items()}
 sets = {}  # title -> (model, which rows)
 if general in scans:
@@ -194,9 +196,9 @@ if general in scans:
     sets["general, all genes"] = (general, lambda table: table)
 for name in scans:
     if name != general:
-        title = "default" if name == default else name
-        sets[f"{title}, has read them"] = (name, lambda table: table)
+        sets[f"{called[name]}, has read them"] = (name, lambda table: table)
 primary = next(iter(sets))
+primary_named = f"{sets[primary][0]} ({primary})"
 size = everything[sets[primary][0]]
 Markdown(
     f"{len(residues)} backgrounds a model; the orthologs have tried {len(size):,} second sites on them, "
@@ -216,13 +218,14 @@ main = pd.DataFrame(
     columns=["name", "model", "statistic", *columns],
 )
 caption = (
-    f"Chance that a carrier's substitution has higher epistasis than a matched one; P/LP residues, {release}. "
-    "The first line is the primary test. Whiskers: 95 % bootstrap over genes. Dotted: chance."
+    f"Chance that a carrier's substitution has higher epistasis than a matched one, by {models_named}; P/LP residues, "
+    f"{release}. The first line is the primary test. Whiskers: 95 % bootstrap over genes. Dotted: chance."
 )
 figure = plots.forest(main, axis="matched AUROC", reference=0.5)
 plots.show(figure, main, "08_enrichment", profile=profile, caption=caption)
 plots.show_table(
-    main[["name", *columns[:6]]].rename(columns={"name": "model and genes"}), caption="The same as a table"
+    main[["name", *columns[:6]]].rename(columns={"name": "model and genes"}),
+    caption=f"The same as a table, {models_named}; {release}",
 )
 
 # %% [markdown]
@@ -253,7 +256,7 @@ balance = pd.DataFrame(
     ],
     columns=["of", "within the variant", "within the strata"],
 )
-plots.show_table(balance, caption=f"AUROC of cases against controls, {primary}")
+plots.show_table(balance, caption=f"AUROC of cases against controls, {primary_named}; {release}")
 
 # %% [markdown]
 # ### What this test could have seen
@@ -282,7 +285,7 @@ power = pd.DataFrame(
     ],
     columns=["planted", *columns[:4]],
 )
-plots.show_table(power, caption=f"The test with an effect planted, {primary}")
+plots.show_table(power, caption=f"The test with an effect planted, {primary_named}; {release}")
 
 # %% [markdown]
 # ## Near the variant, by clade, by divergence
@@ -314,15 +317,15 @@ subsets["q"] = subsets.groupby("statistic")["p"].transform(false_discovery_contr
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Matched AUROC near the variant, by clade, by divergence and by flank, a panel a model"}}
 caption = (
-    f"The same statistic for parts of the second sites (near the variant) and of the carriers (*in* a clade); P/LP "
-    f"residues, {release}. Whiskers: 95 % bootstrap over genes. Dotted: chance."
+    f"The same statistic, by {models_named}, for parts of the second sites (near the variant) and of the carriers "
+    f"(*in* a clade); P/LP residues, {release}. Whiskers: 95 % bootstrap over genes. Dotted: chance."
 )
 wrapped = subsets.assign(panel=subsets["statistic"].str.replace(", ", ",\n"))
 figure = plots.forests(wrapped, axis="matched AUROC", reference=0.5)
 plots.show(figure, subsets, "08_parts", profile=profile, caption=caption)
 plots.show_table(
     subsets.loc[subsets["statistic"] == primary, ["name", *columns[:6], "q"]].rename(columns={"name": "part"}),
-    caption=f"The same as a table, {primary}"
+    caption=f"The same as a table, {primary_named}; {release}"
     + (f"; no gene with {minimum} cases: {', '.join(too_few)}" if too_few else ""),
 )
 
@@ -334,7 +337,7 @@ by_gene = pd.concat(
     [deviations.gene_enrichment(table, minimum=minimum).assign(model=name) for name, table in everything.items()],
     ignore_index=True,
 )
-caption = f"The statistic in each gene with at least {minimum} cases; P/LP residues, {release}."
+caption = f"The statistic in each gene with at least {minimum} cases, by {models_named}; P/LP residues, {release}."
 figure = plots.per_gene(by_gene, axis="matched AUROC within the gene")
 plots.show(figure, by_gene, "08_genes", profile=profile, caption=caption)
 
@@ -364,7 +367,7 @@ plots.show_table(
     best[["gene", "mutation", "second", "epistasis", "distance", "n_carriers"]].rename(
         columns={"mutation": "variant", "second": "in the carrier", "distance": "Å apart", "n_carriers": "carriers"}
     ),
-    caption=f"P/LP residues with the carriers' substitution of highest epistasis (nats), {model}",
+    caption=f"P/LP residues with the carriers' substitution of highest epistasis (nats), {model}; {release}",
     digits=2,
 )
 

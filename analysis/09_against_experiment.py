@@ -115,6 +115,7 @@ def scanned_by(entry):
 
 scores = dict(scanned_by(entry) for entry in model_names)
 titles = {name: short.get(name, plots.label(name)) for name in scores}
+models_named = plots.models_named(titles)
 
 
 def of_landscape(table, name):
@@ -155,7 +156,8 @@ plots.show_table(
 )
 both_ways = agree.pivot(index="landscape", columns="model", values="Spearman").loc[list(called.values())]
 plots.show_table(
-    both_ways.reset_index(), caption="Rank correlation of the two numbers of a double, where both were computed"
+    both_ways.reset_index(),
+    caption=f"Rank correlation of the two numbers of a double, where both were computed; {models_named}",
 )
 
 # %% [markdown]
@@ -199,8 +201,8 @@ correlations["kind"] = [
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation of model epistasis and of simple rules with measured epistasis, a panel a landscape"}}
 primary = correlations[correlations["scale"] == "epistasis"].rename(columns={"scale": "statistic"})
 caption = (
-    "Spearman correlation with measured epistasis, doubles not decided by the floor. Coloured: epistasis of the models; "
-    "grey: rules. Whiskers: 95 %, resampling positions (GB1: pairs of positions). Dotted: none."
+    "Spearman correlation with measured epistasis, doubles not decided by the floor. Coloured: epistasis of "
+    f"{models_named}; grey: rules. Whiskers: 95 %, resampling positions (GB1: pairs of positions). Dotted: none."
 )
 figure = plots.forests(primary, panel="landscape", axis="Spearman correlation", reference=0)
 plots.show(figure, primary, "09_correlation", profile=profile, caption=caption)
@@ -213,11 +215,15 @@ for scale, title in scales.items():
     part = text[(text["scale"] == scale) & text["name"].isin([p for p in predictors if not p.startswith("s1")])]
     wide = part.pivot(index="landscape", columns="name", values="rho").loc[list(called.values())]
     models_first = [p for p in predictors if p.startswith("epistasis")]
-    plots.show_table(wide[[*models_first, "f1 + f2, measured"]].reset_index(), caption=f"Spearman correlation: {title}")
+    plots.show_table(
+        wide[[*models_first, "f1 + f2, measured"]].reset_index(),
+        caption=f"Spearman correlation: {title}; {models_named}",
+    )
 wide = within[within["predictor"].isin(models_first)].pivot(
     index=["position1", "position2"], columns="predictor", values="value"
 )
-plots.show_table(wide.reset_index(), caption="GB1, each pair of positions: Spearman correlation, epistasis", digits=2)
+caption = f"GB1, each pair of positions: Spearman correlation, epistasis; {models_named}"
+plots.show_table(wide.reset_index(), caption=caption, digits=2)
 
 # %% [markdown]
 # ## Does it find the measured rescues?
@@ -264,7 +270,7 @@ shown = precision[precision["k"].isin(shown_ks)].assign(
     panel=lambda t: t["landscape"] + "\nk = " + t["k"].astype("str"), statistic="precision"
 )
 caption = (
-    "Share of measured rescues among the first k pairs. Coloured: models; grey: rules. "
+    f"Share of measured rescues among the first k pairs. Coloured: {models_named}; grey: rules. "
     "Whiskers: 95 %, resampling mutations. Dotted: chance."
 )
 chance = shown.drop_duplicates("panel").set_index("panel")["chance"].to_dict()
@@ -278,7 +284,8 @@ for name in dict.fromkeys(precision["landscape"]):
     one = part.iloc[0]
     plots.show_table(
         wide.rename(columns=lambda k: f"k = {k}").rename_axis("ranked by").reset_index(),
-        caption=f"{name}: precision at k; {one['n_hits']} rescues among {one['n']:,} pairs, chance {one['chance']:.3f}",
+        caption=f"{name}: precision at k; {one['n_hits']} rescues among {one['n']:,} pairs, chance "
+        f"{one['chance']:.3f}; {models_named}",
     )
 
 # %% [markdown]
@@ -324,7 +331,8 @@ order = cases.drop_duplicates(["background", "second"]).set_index(["background",
 n_sites = cases["of"].max()
 plots.show_table(
     wide.loc[order].reset_index(),
-    caption=f"TP53: rank percentile of a suppressor among up to {n_sites:,} second sites, by epistasis and by score on the background",
+    caption=f"TP53: rank percentile of a suppressor among up to {n_sites:,} second sites, by epistasis and by score on "
+    f"the background; {models_named}",
     digits=0,
 )
 

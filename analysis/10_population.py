@@ -269,7 +269,8 @@ of_classes = scanned.groupby("significance").agg(
 )
 plots.show_table(
     of_classes.loc[list(results.LABELLED)].reset_index().rename(columns={"significance": "class", "none": "R = 0", "at_most": "at most"}),
-    caption=f"Rescuability by {first}: share of exact and of zero values, medians of score, R, upper bound, share made good",
+    caption=f"Rescuability by {first}: share of exact and of zero values, medians of score, R, upper bound, share made "
+    f"good; {release}",
 )
 
 # %% [markdown]
@@ -348,7 +349,7 @@ plots.show_table(
     difference[["statistic", "name", "value", "low", "high", "p", "genes", "P/LP", "B/LB"]].rename(
         columns={"statistic": "value of", "name": "matched"}
     ),
-    caption="The same as a table, with what was compared",
+    caption=f"The same as a table, with what was compared; {first}, {release}",
 )
 
 # %% [markdown]
@@ -500,8 +501,9 @@ for title in others:
 table["Å"], table["orthologs"] = top["distance_angstrom"], top["orthologs"].map("{:.0f}".format).replace("nan", "–")
 plots.show_table(
     table,
-    caption=f"VUS by the share that all models call made good ({', '.join(titles)}); second substitution of {first}; "
-    "standing: its percentile by the other model; Å: C-beta distance; orthologs with its residue. Not for clinical use",
+    caption=f"VUS by the share that all models call made good, {plots.models_named(short)}; {release}; second "
+    f"substitution of {first}; standing: its percentile by the other model; Å: C-beta distance; orthologs with its "
+    "residue. Not for clinical use",
     digits=2,
 )
 

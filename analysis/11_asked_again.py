@@ -39,7 +39,7 @@ for name in models.expand(model_names):  # of an ensemble, every member by itsel
     found.append(results.rescores(model, profile=profile))
     del model  # before the next is loaded
 found = pd.concat(found, ignore_index=True)
-first = found["model"].iat[0]
+first, models_named = found["model"].iat[0], ", ".join(found["model"].unique())
 places = [parse_mutations(text)[0].position for text in found["mutation"]]
 found["separation"] = (found["position"] - places).abs()
 masked, pseudo = (found[found["way"] == way] for way in ("comasked", "pseudo-likelihood"))
@@ -97,7 +97,7 @@ plots.show_table(
     costs.assign(millions=costs["residues"] / 1e6)[["way", "what", "passes", "millions"]].rename(
         columns={"millions": "residues, millions"}
     ),
-    caption="Forward passes of one model, and the residues that it reads",
+    caption=f"Forward passes of one model ({first}), and the residues that it reads; {release}",
     digits=0,
 )
 
@@ -168,8 +168,8 @@ def forest_of(way):
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, both positions masked, a panel a model"}}
 caption = (
     f"Chance that a candidate has a higher value than a random second site of the same variant; "
-    f"{results.RESCORED_TOP} candidates of each of {results.RESCORED_VARIANTS} P/LP variants, {release}. "
-    "Whiskers: 95 % bootstrap over genes. 0.5 is chance."
+    f"{results.RESCORED_TOP} candidates of each of {results.RESCORED_VARIANTS} P/LP variants, {release}; "
+    f"{models_named}. Whiskers: 95 % bootstrap over genes. 0.5 is chance."
 )
 plots.show(forest_of("comasked"), answers[answers["way"] == "comasked"], "11_comasked", profile=profile, caption=caption)
 
@@ -210,8 +210,8 @@ Markdown("\n".join(lines))
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, by pseudo-likelihood, a panel a model"}}
 caption = (
     f"Chance that a candidate has a higher value than a random second site of the same variant; {results.NAMED_TOP} "
-    f"candidates of each of {len(named)} named variants. PLL: pseudo-log-likelihood. Whiskers: 95 % bootstrap over "
-    f"{pseudo['gene'].nunique()} genes. 0.5 is chance."
+    f"candidates of each of {len(named)} named variants, {release}; {models_named}. PLL: pseudo-log-likelihood. "
+    f"Whiskers: 95 % bootstrap over {pseudo['gene'].nunique()} genes. 0.5 is chance."
 )
 plots.show(
     forest_of("pseudo-likelihood"),
@@ -224,7 +224,7 @@ plots.show(
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Change of the pseudo-log-likelihood and its epistasis, of candidates and of matched random second sites, a row of panels a model"}}
 caption = (
     f"What a second site does to the variant's pseudo-log-likelihood (left), and what of it is epistasis (right), of "
-    f"candidates and matched random second sites of {len(named)} named variants."
+    f"candidates and matched random second sites of {len(named)} named variants, {release}; {models_named}."
 )
 figure = plots.boxen(
     pseudo, {"pll_change": "change of the PLL (nats)", "pll_epistasis": "epistasis (nats)"}, panel="model", by="kind"
@@ -262,7 +262,7 @@ plots.show_table(
     shown[["variant", "pll_variant", "second site", "pll_change", "pll_epistasis", "made good"]].rename(
         columns={"pll_variant": "cost", "pll_change": "change", "pll_epistasis": "epistasis"}
     ),
-    caption=f"Named variants; PLL in nats, cost: PLL of the variant less the wild type's; {first}",
+    caption=f"Named variants; PLL in nats, cost: PLL of the variant less the wild type's; {first}; {release}",
     digits=2,
 )
 

@@ -65,7 +65,8 @@ confusion = own.assign(
 confusion = confusion.groupby(["model", "learner", "soluble", "called"]).size().unstack("called", fill_value=0)
 plots.show_table(
     confusion.rename(columns=lambda word: f"called {word}").rename_axis(None, axis=1).reset_index(),
-    caption="Test proteins by what they are and what they were called, one seed",
+    caption="Test proteins by what they are and what they were called, one seed; "
+    + plots.models_named({name: task_pages.short(name) for name in names}),
 )
 
 # %% [markdown]

@@ -257,6 +257,47 @@ def test_every_figure_has_an_alternative_text_and_a_caption():
                 assert "caption=" in cell.source
 
 
+# Chapters about the variants of ClinVar: every caption names its release, but for those that rest on other data.
+CLINVAR = ("02", "03", "06", "07", "08", "10", "11")
+OTHER_DATA = (
+    "What was compared: the cards of ESM-2 and of a member of ESM-1v",
+    "As printed by the rescue-mutation study",
+    "Two changes in one codon, gnomAD 2.1",
+    "*Changed missense*: the scores (wild-type marginals) of the two single changes",
+    "Changed missense: how often the combination is called milder",
+    "Rescued nonsense, ",
+)
+
+
+def captions(source):
+    """Of each figure and table the code cell with the Markdown above it, and the caption as it is written."""
+    import jupytext
+
+    above, texts = "", {}
+    for cell in jupytext.read(source).cells:
+        if cell.cell_type != "code":
+            above = cell.source
+            continue
+        nodes = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assign | ast.Call)]
+        for node in sorted(nodes, key=lambda node: node.lineno):
+            if isinstance(node, ast.Assign):
+                texts[ast.unparse(node.targets[0])] = ast.unparse(node.value)
+            elif ast.unparse(node.func) in ("plots.show", "plots.show_table"):
+                written = "".join(ast.unparse(each.value) for each in node.keywords if each.arg == "caption")
+                written = texts[written] if written == "caption" else written
+                yield f"{above}\n{cell.source}", written.replace("{here}", texts.get("here", ""))
+
+
+def test_captions_name_the_release_of_clinvar():
+    found = [(source.name[:2], *each) for source in SOURCES for each in captions(source)]
+    for chapter, cells, written in found:
+        rests = chapter in CLINVAR and not any(start in written for start in OTHER_DATA)
+        if rests or "ClinVar" in cells:
+            assert "{release}" in written, f"chapter {chapter}: {written or cells}"
+    for start in OTHER_DATA:
+        assert any(start in written for _, _, written in found), f"no caption begins so: {start}"
+
+
 # --- the snippets of the README --------------------------------------------------------------------------
 
 

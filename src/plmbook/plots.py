@@ -146,6 +146,27 @@ def label(model: str) -> str:
     return {ALIGNMENT: "alignment column", GENE_SHARE: "share of the gene"}.get(found, model)
 
 
+def models_named(called: Mapping[str, str]) -> str:
+    """The models of a figure or table for its caption: each by its name, and in brackets by what is shown instead.
+
+    Parameters
+    ----------
+    called : mapping of str to str
+        What the figure or table calls each model, by name.
+
+    Returns
+    -------
+    str
+        In the order given; without brackets where a model is called by its name.
+
+    Examples
+    --------
+    >>> models_named({"plmbook_t6_3M": "default", "esm1v": "esm1v"})
+    'plmbook_t6_3M (default), esm1v'
+    """
+    return ", ".join(name if text == name else f"{name} ({text})" for name, text in called.items())
+
+
 def ahead(first: str, second: str, value: float, low: float, high: float) -> str:
     """What a difference of two models, first minus second, with its interval, lets one say.
 
