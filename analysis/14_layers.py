@@ -4,8 +4,9 @@
 # A protein language model hands on a vector for each residue and {term}`layer`; a classifier wants one vector a
 # protein.
 # Which layer should it take, how should the residues be pooled, and how many numbers does it need?
-# Here every layer and three ways of pooling compete for the common {term}`GO` terms, with the plainest learner there
-# is, so that the features differ and nothing else.
+# Here every layer and three ways of pooling compete for the common {term}`GO` terms, by the plainest learner there is.
+# Proteins, learner and the penalties on offer are the same for all; the validation part takes one of these for each
+# feature and term, so that features differ in themselves and in the penalty that suits them.
 #
 # **Inputs**: `data/go_proteins.parquet`, `data/go_annotations.parquet`, `data/go_terms.tsv`; `go-embeddings`,
 # `layer-regressions` and `layer-answers` of `data/derived`; the weights of the models.
@@ -27,6 +28,7 @@ fractions = [0.5, 0.15, 0.35]  # of the proteins for training, validation and te
 strengths = [0.01, 0.1]  # inverse L2 penalties (scikit-learn's C): the validation part chooses, for each term and input
 dims = [2, 4, 8, 16, 32, 64, 128]  # principal components that are kept, beside all
 last = 4  # layers that are put one after another
+steps = 6  # layers of a model in the figure of differences, at equal distances in its depth
 n_resamples = 200  # of the bootstrap over clusters
 seed = 20220917  # of the sample, the split and the resamples: the date of the ClinVar release
 
@@ -40,7 +42,7 @@ from plmbook.sources import proteomes
 
 source = proteomes.load(column, whole=whole_proteomes)
 everything = source.proteins
-names = [models.card(name).name for name in models.expand(model_names)]
+names = models.expand(model_names)  # of an ensemble, every member by itself
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 
 # %% [markdown]
@@ -67,25 +69,26 @@ Markdown(
 # ## Reading every layer at once
 #
 # Layer 0 is what goes into the first block: a vector for each kind of amino acid, without a neighbour.
-# Its mean is the amino-acid composition in other coordinates.
+# Its mean is the amino-acid composition in other coordinates; ESM-1v adds a vector for each place in the chain there,
+# which tells the length as well.
 # *mean* and *max* run over the residues; *bos* is the vector of the token before the first residue ({term}`BOS`), at
 # layer 0 the same for every protein, so that nothing can be learnt from it.
 
 # %% tags=["hide-input"]
 options |= {"strengths": strengths, "dims": dims, "last": last}
-answers, widths = {}, {}
-for name in model_names:
+answers, widths, depth = {}, {}, {}
+for name in names:
     model = models.load(name, dtype="float32")
-    n_layers, width = model.card.layers, model.card.dim
+    depth[name] = model.card.layers
     known = {"known": source, "asked": asked, "profile": profile}
     table = results.layer_answers(model, column=column, seed=seed, options=options, **known)
-    answers[model.name] = {}
+    answers[name] = {}
     for feature, part in table.groupby("feature", sort=False):
         limits, values = (part["id"] == trainings.THRESHOLD).to_numpy(), trainings.probability(part[list(labels)])
-        answers[model.name][feature] = (values[~limits], values[limits][0])
-        widths[model.name, feature] = width * (last if feature.startswith("mean, last") else 1)
+        answers[name][feature] = (values[~limits], values[limits][0])
+        widths[name, feature] = model.card.dim * (last if feature.startswith("mean, last") else 1)
     del model
-reference = f"mean {n_layers}"
+reference = {name: f"mean {n_layers}" for name, n_layers in depth.items()}  # the last layer of each
 truth, tested = labels[asked.tested], clusters[asked.tested]
 composition = neighbours.composition(proteins["sequence"].tolist())
 made = function.fit("logistic", composition, labels, split, seed=seed, strengths=tuple(strengths))
@@ -101,44 +104,56 @@ def compared(given, name, reference):
 # %% [markdown]
 # ## Layers and pooling
 #
-# Logistic regression on standardised features; of two penalties the validation part chooses.
+# Logistic regression on standardised features; of the penalties the validation part chooses.
 # The measure is the mean over the terms of {term}`AUPRC`, which needs no threshold; F1 stands in the saved table.
 
 # %% tags=["hide-input"]
 swept = []
 for name, own in answers.items():
     given = {feature: answer for feature, answer in own.items() if not feature.startswith("components")}
-    swept.append(compared(given | {"composition": composition}, name, reference))
+    swept.append(compared(given | {"composition": composition}, name, reference[name]))
 swept = pd.concat(swept, ignore_index=True)
 swept[["pool", "layer"]] = swept["name"].str.extract(r"^(\w+) (\d+)$").to_numpy()
 reached = swept[swept["name"] == "composition"]["auprc"].iloc[0]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Mean AUPRC over the terms against the layer, a line each for mean, maximum and BOS pooling, a panel a model, amino-acid composition dotted"}}
-drawn = swept.dropna(subset=["layer"]).astype({"layer": int})
+of_each = [models.expand([entry])[0] for entry in model_names]  # of an ensemble one member, so that a panel has room
+drawn = swept[swept["model"].isin(of_each)].dropna(subset=["layer"]).astype({"layer": int})
 drawn = drawn.assign(name=drawn["model"].map(lambda name: short.get(name, name)), value=drawn["auprc"])
 drawn = drawn[["model", "name", "pool", "layer", "value"]]
 figure = plots.by_layer(drawn, axis="mean AUPRC", reference=reached)
+deepest = max(depth[name] for name in of_each)
+figure.axes[0].set_xticks(range(0, deepest + 1, -(-deepest // 10)))  # of all panels, which share the axis
 caption = (
-    f"What logistic regression reaches from each layer of {' and '.join(f'{n} ({short.get(n, n)})' for n in names)}; "
+    f"What logistic regression reaches from each layer of {' and '.join(f'{n} ({short.get(n, n)})' for n in of_each)}; "
     "split by homology. Dotted: from the amino-acid composition. The next figure has the intervals."
 )
 plots.show(figure, drawn, "14_layers", profile=profile, caption=caption)
 
 # %% [markdown]
-# Differences between layers are small beside what other test proteins would change, but they are paired: the same
+# Each feature is compared with the mean of the last layer of its model, and each comparison is paired: the same
 # proteins, resampled together.
+# Of a deep model the figure shows some layers, at equal distances; the saved table of the sweep has them all.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Difference in mean AUPRC from the mean of the last layer, a line a layer or pooling with its interval, a panel a model"}}
-rows = {f"layer {layer}, mean": f"mean {layer}" for layer in range(n_layers)}
-rows |= {f"last {last} layers, mean": f"mean, last {last}", "last layer, max": f"max {n_layers}"}
-rows |= {"last layer, bos": f"bos {n_layers}", "composition": "composition"}
-apart = pd.concat([swept[swept["name"] == row].assign(name=text) for text, row in rows.items()], ignore_index=True)
+apart, alike = [], len(set(depth.values())) == 1
+for name, n_layers in depth.items():
+    rows = {}  # what the figure calls a feature -> the feature
+    for step in range(steps):
+        layer = round(step * n_layers / steps)
+        rows[f"layer {layer}, mean" if alike else f"{step}/{steps} of the layers, mean"] = f"mean {layer}"
+    rows |= {f"last {last} layers, mean": f"mean, last {last}", "last layer, max": f"max {n_layers}"}
+    rows |= {"last layer, bos": f"bos {n_layers}", "composition": "composition"}
+    own = swept[swept["model"] == name].set_index("name")
+    apart.append(own.loc[list(rows.values())].assign(name=list(rows)))
+apart = pd.concat(apart, ignore_index=True)
 apart = apart.rename(columns={"auprc_difference": "value", "auprc_low": "low", "auprc_high": "high"})
 apart = apart.assign(panel=apart["model"].map(lambda name: short.get(name, name)))
 apart = apart[["model", "panel", "name", "value", "low", "high"]]
 figure = plots.forests(apart, axis="mean AUPRC less that of the last layer", reference=0.0)
 caption = (
-    f"The same for {' and '.join(names)}, less what the mean of the last layer (layer {n_layers}) reaches. "
+    f"The same for {' and '.join(f'{name} ({n_layers} layers)' for name, n_layers in depth.items())}, less what the "
+    "mean of the last layer reaches. "
     "Whiskers: 95 % paired bootstrap over clusters of test proteins."
 )
 plots.show(figure, apart, "14_differences", profile=profile, caption=caption)
@@ -151,7 +166,7 @@ for metric, title in (("auprc", "AUPRC"), ("f1", "F1")):
     differences = best[[f"{metric}_difference", f"{metric}_low", f"{metric}_high"]].to_numpy()
     table[f"mean {title}"] = best[metric]
     table[f"{title} less last layer's"] = [plots.interval(*row, sign=True) for row in differences]
-table.loc[best["name"] == reference, [name for name in table if "less" in name]] = "(this is it)"
+table.loc[best["name"] == best["model"].map(reference), [name for name in table if "less" in name]] = "(this is it)"
 plots.show_table(table, caption="The three best of each model, chosen on the test proteins, which flatters them")
 
 # %% [markdown]
@@ -164,7 +179,8 @@ plots.show_table(table, caption="The three best of each model, chosen on the tes
 sized = []
 for name, own in answers.items():
     given = {feature: answer for feature, answer in own.items() if feature.startswith("components")}
-    sized.append(compared(given, name, f"components {width}"))
+    all_kept = max(given, key=lambda feature: int(feature.removeprefix("components ")))
+    sized.append(compared(given, name, all_kept))
 sized = pd.concat(sized, ignore_index=True)
 sized["name"] = sized["name"].str.removeprefix("components ")
 sized["dims"] = sized["name"].astype(int)
@@ -186,7 +202,8 @@ plots.show(figure, curve, "14_size", profile=profile, caption=caption)
 # ## Gate and results
 
 # %% tags=["hide-input"]
-assert swept.groupby("model")["name"].nunique().eq(len(layers.POOLS) * (n_layers + 1) + 2).all()
+expected = {name: len(layers.POOLS) * (n_layers + 1) + 2 for name, n_layers in depth.items()}
+assert swept.groupby("model")["name"].nunique().to_dict() == expected  # layers from 0 up, the last ones, composition
 # A vector that is the same for all proteins cannot be better than the share of the term.
 nothing = swept.loc[swept["name"] == "bos 0", "auprc"]
 assert np.allclose(nothing, with_term.mean() / parts["test"])
@@ -198,7 +215,7 @@ for part, saved in {"sweep": swept, "size": sized}.items():
 
 # %% tags=["hide-input"]
 lines = []
-for name in names:
+for name, n_layers in depth.items():
     own = swept[swept["model"] == name].set_index("name")
 
     def said(row, what, *, of=own):
@@ -241,8 +258,8 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # - A sample of short proteins, so that the chapter stays within its time: the intervals are wide. The other profiles
 #   draw about twice as many, from whole proteomes, which is still a sample.
 # - The interval speaks of other test proteins, not of another training set or another training of the model.
-# - The two penalties are those of two earlier runs, whose results were seen; a single one of them for all would have
-#   moved the comparisons with composition and with four layers together to one or the other side of the line.
+# - The penalties on offer are those of two earlier runs, whose results were seen.
 # - Of many comparisons some lie outside their interval by chance; the best ones were chosen on the test proteins.
-# - Four layers one after another have four times the numbers to fit.
-# - Small models of six layers: what is said of layer 3 here says nothing about a layer of ESM-2 650M.
+# - Several layers one after another have as many times the numbers to fit.
+# - In the `embedded` profile the models are small and have few layers: what is said of one of these says nothing about
+#   a layer of ESM-2 650M.

@@ -165,3 +165,27 @@ def test_a_part_of_the_regressions_is_that_part(pooled):
     chosen = answers.set_index(["feature", "id"]).loc[[("mean 2", "p7"), ("mean 2", "p3")]].reset_index()
     again = layers.answers(table[table["feature"] == "mean 2"], some, ["p7", "p3"])
     pd.testing.assert_frame_equal(again, chosen)
+
+
+def test_models_of_different_depth_have_each_their_last_layer_for_reference(pooled):
+    """What a chapter asks of each model by itself: its own layers, and how far they are from the last of these."""
+    shallow, asked = pooled
+    rng = np.random.default_rng(9)
+    deep = {pool: rng.normal(5, 2, size=(6, 150, 3)).astype(np.float32) for pool in layers.POOLS}
+    truth, clusters = asked.labels[asked.tested], [f"c{number}" for number in range(asked.tested.sum())]
+    for vectors, n_layers in ((shallow, 2), (deep, 5)):
+        table = layers.regressions(vectors, asked, last=2)
+        said = layers.answers(table, vectors, asked.proteins["id"])
+        given = {}
+        for feature, part in said.groupby("feature", sort=False):
+            limits = table[table["feature"] == feature].drop_duplicates("term")["threshold"]
+            probabilities = [1 / (1 + np.exp(-each / layers.SCALE)) for each in (part[TERMS], limits)]
+            given[feature] = probabilities[0].to_numpy()[asked.tested], probabilities[1].to_numpy()
+        options = {"reference": f"mean {n_layers}", "clusters": clusters, "n": 50}
+        found = layers.compare_answers(given, truth, dict.fromkeys(given, 1), **options).set_index("name")
+        assert len(found) == len(layers.POOLS) * (n_layers + 1) + 1
+        assert (found.loc[f"mean {n_layers}", ["auprc_difference", "f1_difference"]] == 0).all()
+        difference = found["auprc"] - found.loc[f"mean {n_layers}", "auprc"]
+        np.testing.assert_allclose(found["auprc_difference"], difference)
+    with pytest.raises(KeyError, match="mean 2"):  # the last layer of another model is none of this one's
+        layers.compare_answers({"mean 5": given["mean 5"]}, truth, {"mean 5": 1}, **(options | {"reference": "mean 2"}))

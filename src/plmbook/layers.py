@@ -1,7 +1,8 @@
 """What can be learnt from which layer: vectors of every layer in one forward pass, compared by one plain learner.
 
-The learner is logistic regression on standardised features, the same penalty for all, so that features differ and
-nothing else. What is compared are proteins of the test part of one split, and every difference is paired.
+The learner is logistic regression on standardised features. Proteins and the penalties on offer are the same for all
+features; the validation part takes one of the penalties for each feature and term. What is compared are proteins of the
+test part of one split, and every difference is paired.
 """
 
 from collections.abc import Mapping, Sequence
