@@ -131,7 +131,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 centred = proteome_map.embedding_space(vectors[first])
-model = models.load(model_names[0], dtype="float32")
+model = models.load(first, dtype="float32")
 drawn = results.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
 layouts = {"PCA": pca.scores[:, :2], "UMAP": drawn[["x", "y"]].to_numpy()}
 axes = {
@@ -159,12 +159,12 @@ plots.show_table(
     faith, caption=f"{first}: share of the {k} nearest proteins that a map keeps, and order of the distances", digits=2
 )
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps of human and mouse proteins, by principal components and by UMAP, coloured by species; the two colours are mixed everywhere"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps of human and mouse proteins, by principal components and by UMAP, a dot a protein, coloured by species"}}
 styles = plots.group_styles(species, colours=plots.SPECIES_COLOURS)
 caption = f"Proteins by their embedding of {first}, coloured by species. A dot is a protein."
 plots.show(plots.maps(drawn, by="species", styles=styles), drawn, "13_species", profile=profile, caption=caption)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps coloured by compartment; membrane, secreted, nuclear and mitochondrial proteins fill different regions that overlap"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps coloured by compartment, proteins of several or of none that is known in grey"}}
 styles = plots.group_styles(list(proteome_map.COMPARTMENTS))
 caption = (
     f"Proteins by their embedding of {first}, coloured by compartment (GO, proteins of one compartment alone; grey: "
@@ -173,7 +173,7 @@ caption = (
 figure = plots.maps(drawn, by="compartment", styles=styles, rest="several or not known")
 plots.show(figure, drawn, "13_compartments", profile=profile, caption=caption)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps with the ten largest families coloured; some families are tight groups on the UMAP, others are spread over it; on the components they overlap"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps with the largest families in a colour and a mark each, all other proteins in grey"}}
 styles = plots.group_styles(family["family"].tolist())
 caption = f"Proteins by their embedding of {first}; the {len(family)} largest families have a colour and a mark."
 figure = plots.maps(drawn, by="family", styles=styles, columns=4)
@@ -349,7 +349,7 @@ plots.show_table(variants, caption=f"{one} to {other}: what is done to the vecto
 # %% [markdown]
 # ### By how alike the pair is
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Recall at 1 by the identity of the pair of orthologs, for whitened vectors of each model, for 3-mers and for composition; all fall with lower identity"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Recall at 1 by the identity of the pair of orthologs, for whitened vectors of each model, for 3-mers and for composition, with 95 % intervals"}}
 edges = [0, 0.6, 0.7, 0.8, 0.9, 0.95, 1]
 names = ["< 60 %", "60–70", "70–80", "80–90", "90–95", "> 95 %"]
 binned = hits[hits["direction"] == f"{one} to {other}"]
@@ -424,8 +424,12 @@ shares = neighbours.set_index(["question", "space", "form"])["value"]
 recalls = measured.set_index(["direction", "space", "form", "k"])["value"]
 ahead = f"{one} to {other}"
 lines = [
-    f"Length and composition alone explain {total[first]:.0%} of the variance of {first}: a large part of the map is what "
-    "a protein is made of.",
+    f"Length and composition alone explain, by a linear fit, {total[first]:.0%} of the variance of {first}: "
+    + (
+        "of what sets its vectors apart, more is what a protein is made of than all else together."
+        if total[first] > 0.5
+        else "most of what sets its vectors apart is something else, or no straight line."
+    ),
 ]
 of_chance = neighbours.groupby("question")["chance"].first()
 for name in vectors:
@@ -457,13 +461,14 @@ for name in vectors:
         f"{recalls[ahead, name, best, 1]:.1%} and {recalls[ahead, name, best, 10]:.1%}."
     )
 best = max(proteome_map.FORMS, key=lambda form: recalls[ahead, "composition", form, 1])
+behind = (against.loc[against["direction"] == ahead, "high"] < 0).all()  # every form of every model, with its interval
+gained = all(recalls[ahead, name, "whitened", 1] > recalls[ahead, name, "centred", 1] for name in vectors)
 lines.append(
     f"3-mers find it first in {recalls[ahead, '3-mers', '', 1]:.1%}, composition ({best}) in "
-    f"{recalls[ahead, 'composition', best, 1]:.1%}, length in {recalls[ahead, 'length', '', 1]:.1%}: a mean over residues "
-    "loses what the order of the residues says, and whitening gives some of it back."
-    if all(recalls[ahead, name, "whitened", 1] > recalls[ahead, name, "centred", 1] for name in vectors)
-    else f"3-mers find it first in {recalls[ahead, '3-mers', '', 1]:.1%}, composition ({best}) in "
-    f"{recalls[ahead, 'composition', best, 1]:.1%}, length in {recalls[ahead, 'length', '', 1]:.1%}."
+    f"{recalls[ahead, 'composition', best, 1]:.1%}, length in {recalls[ahead, 'length', '', 1]:.1%}"
+    + (": a mean over residues loses some of what the order of the residues says" if behind else "")
+    + (", and whitening gives a part of it back" if behind and gained else "")
+    + "."
 )
 Markdown("\n".join(f"- {line[0].upper()}{line[1:]}" for line in lines))
 
