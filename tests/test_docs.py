@@ -226,6 +226,34 @@ def test_plain_words(name):
         assert "not" in words and "clinical use" in words
 
 
+# --- the models of a profile -----------------------------------------------------------------------------
+
+
+def unexpanded(code):
+    """The models that code loads by a name just as it stands in `model_names`, where it may be that of an ensemble."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        loops = [node] if isinstance(node, ast.For) else getattr(node, "generators", [])
+        names = {ast.unparse(loop.target) for loop in loops if ast.unparse(loop.iter) == "model_names"}
+        for call in ast.walk(node):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "models.load":
+                loaded = ast.unparse(call.args[0])
+                found |= {loaded} if loaded in names or loaded.startswith("model_names[") else set()
+    return sorted(found)
+
+
+def test_chapters_open_ensembles_before_they_load_models():
+    """`esm1v` stands for five models: `models.load` refuses the name, `models.expand` opens it."""
+    assert unexpanded("for name in model_names:\n    model = models.load(name)") == ["name"]
+    assert unexpanded("[models.load(x) for x in model_names]; models.load(model_names[0])") == ["model_names[0]", "x"]
+    assert unexpanded("for name in models.expand(model_names):\n    models.load(name)") == []
+    code = {source.name: text(source) for source in SOURCES}
+    loading = [name for name in code if "\nmodel_names = " in code[name] and "models.load(" in code[name]]
+    assert len(loading) > 10
+    assert {name: unexpanded(code[name]) for name in loading if unexpanded(code[name])} == {}
+    assert [name for name in loading if "models.expand(" not in code[name]] == []
+
+
 # --- the figure map --------------------------------------------------------------------------------------
 
 
