@@ -503,15 +503,18 @@ def test_a_task_prints_and_writes_its_measures(folder, capsys, monkeypatch):
         ).assign(test=lambda t: np.where(t["split"] == "test", "test", "")),
         tuple(n % 2 for n in range(36)),
         ("no", "yes"),
+        "owner/name@c0ffee",
+        ("a.csv: 2 left out",),
     )
     monkeypatch.setattr(tasks, "examples", lambda *arguments, **options: examples)
     line = ("task", "solubility", "-o", "out.tsv", "--learner", "composition", "--learner", "mlp", "--seeds", 2, "-q")
     assert run(*line) == 0
-    printed = capsys.readouterr().out
-    assert "ACCURACY OF PROTEINS" in printed and "mlp" in printed
+    printed, said = capsys.readouterr()
+    assert "ACCURACY OF PROTEINS" in printed and "mlp" in printed and "plmbook: a.csv: 2 left out\n" in said
     table = pd.read_csv("out.tsv", sep="\t")
     assert table.groupby("learner")["seed"].apply(list).to_dict() == {"composition": [0], "mlp": [0, 1]}
-    assert list(table.columns) == "task test metric learner seed value low high n model".split()
+    assert list(table.columns) == "task test metric learner seed value low high n model data".split()
+    assert set(table["data"]) == {"owner/name@c0ffee"}
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,20 @@ def test_the_same_line_gives_the_same_bytes(folder):
     assert contents(folder / "c")["random/predictions.parquet"] != contents(folder / "a0")["random/predictions.parquet"]
 
 
+def test_a_streamed_data_set_is_read_without_loading_it(folder):
+    """What `sources.embeddings.fill` wrote gives what the table itself gives."""
+    from plmbook.sources import embeddings
+
+    embeddings.fill(folder / "filled", folder / "own.parquet")
+    found, whole = (function_files.read_embeddings(folder / name) for name in ("filled", "own.parquet"))
+    assert isinstance(found.vectors, np.memmap) and np.array_equal(found.vectors, whole.vectors)
+    assert found.table["id"].tolist() == whole.table["id"].tolist() and found.facts == whole.facts
+    assert run("filled", "go.tsv", "--split", "random", "-o", "a") == 0
+    assert run("own.parquet", "go.tsv", "--split", "random", "-o", "b") == 0
+    same = [pd.read_parquet(folder / name / "random/predictions.parquet") for name in "ab"]
+    pd.testing.assert_frame_equal(*same)
+
+
 def test_clusters_from_the_sequences(folder, monkeypatch, capsys):
     monkeypatch.setattr(function_files.shutil, "which", lambda name: None)
     assert run("own.parquet", "go.tsv", "--sequences", "seqs.fasta", "--split", "homology", "-o", "out") == 0

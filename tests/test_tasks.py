@@ -7,6 +7,7 @@ import pytest
 from plmbook import contacts, task_learners, tasks
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
+from plmbook.sources import ankh_tasks
 
 RNG = np.random.default_rng(0)
 
@@ -374,10 +375,38 @@ def test_mutations_of_published_variants_are_counted_from_the_commonest_residues
     assert found["predicted"].tolist() == [-2, -4]
 
 
+def test_what_is_wrong_with_a_published_set_is_said(tmp_path, monkeypatch):
+    """A record without a sequence, and a sequence on both sides; of the hub the commit that was read."""
+    for split, rows in {
+        "train": [("ACDE", 3.0), ("", 3.0), ("GCDE", 2.0)],
+        "validation": [("ACDE", 3.0)],
+        "test": [("GCDE", 1.0), ("GGGG", 0.5)],
+    }.items():
+        pd.DataFrame(rows, columns=["primary", "log_fluorescence"]).to_csv(tmp_path / f"{split}.csv", index=False)
+    known = tasks.examples("fluorescence", source=tmp_path)
+    left_out, *shared = known.notes
+    assert left_out.startswith("train.csv: 1 left out, the first is record 2: ")
+    assert sorted(each.rpartition(" in ")[2] for each in shared) == ["train, test", "train, validation"]
+    assert all(f"{tmp_path}: 1 sequence is in " in each for each in shared)
+    assert known.source == str(tmp_path)
+    assert tasks.with_tests(known, 1, seed=0).notes == known.notes
+    read = ankh_tasks.read
+
+    def of_the_hub(name, *, folder):
+        table, left_out = read(name, folder=tmp_path)
+        table.attrs["revision"] = "c0ffee"
+        return table, left_out
+
+    monkeypatch.setattr(ankh_tasks, "read", of_the_hub)
+    hub_id = ankh_tasks.DATASETS["fluorescence"].hub_id
+    assert tasks.examples("fluorescence", source="hub").source == f"{hub_id}@c0ffee"
+    assert tasks.examples("fluorescence").source == "bundled"
+
+
 def test_contacts_of_a_folder_pass_over_what_is_no_structure(tmp_path):
     """Of `training_*` only ProteinNet's text files are read, and two of them, which are nested, are refused."""
     (tmp_path / "training_hhblits.csv").write_text("input,dssp3\n")
-    assert tasks._proteinnet(tmp_path) == []
+    assert tasks._proteinnet(tmp_path) == ([], ())
     for name in ("training_30", "training_100"):
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match="training_100, training_30 hold the same proteins"):

@@ -33,7 +33,21 @@ if TYPE_CHECKING:
 SECTIONS = ("description", "shared", "notebooks")
 """The keys of a profile: a sentence, the parameters of all notebooks, and those of each notebook by its name."""
 
-VERSIONS = ("plmbook", "torch", "fair-esm", "numpy", "pandas", "scikit-learn", "jupyter-book", "papermill")
+VERSIONS = (
+    "plmbook",
+    "torch",
+    "fair-esm",
+    "transformers",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "lightgbm",
+    "umap-learn",
+    "jupyter-book",
+    "papermill",
+)
 """The packages whose versions are stamped on each executed notebook."""
 
 APPENDIX = "90_"

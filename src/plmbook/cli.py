@@ -449,7 +449,9 @@ def run_task(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A .tsv or .parquet file: the measures by seed.", show_default=False),
+        typer.Option(
+            "--output", "-o", help="A .tsv or .parquet file: measures by seed, the data's commit.", show_default=False
+        ),
     ] = None,
     learner: Annotated[
         list[str] | None, typer.Option(help="Once or more. Default: all of the task.", show_default=False)
@@ -489,6 +491,8 @@ def run_task(
     from plmbook import models
 
     examples = tasks.examples(name, source=data, residues=residues or None)
+    for note in examples.notes:
+        print(f"plmbook: {note}", file=sys.stderr)
     say = (lambda line: print(line, file=sys.stderr)) if _bars(quiet) else None
     import pandas as pd
 
@@ -496,7 +500,7 @@ def run_task(
     for card in cards:
         loaded = models.load(card.name, device=device, dtype=dtype)
         found = tasks.run(name, loaded, learners=learner, seeds=range(seeds), examples=examples, say=say)
-        parts.append(tasks.scores(found).assign(model=card.name))
+        parts.append(tasks.scores(found).assign(model=card.name, data=examples.source))
         del loaded  # one model in memory at a time
     measured = pd.concat(parts, ignore_index=True)
     rows = [("MODEL", "TEST", "LEARNER", chosen.metric.upper(), "95 % OVER PROTEINS", "95 % OVER SEEDS", "PROTEINS")]

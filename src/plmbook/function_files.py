@@ -33,6 +33,7 @@ from plmbook import __version__, foreign, function, function_learners, function_
 from plmbook.errors import InputError, did_you_mean
 from plmbook.function import BASELINES, LEARNERS, Classifier
 from plmbook.paths import file_sha256
+from plmbook.sources import embeddings as streamed
 from plmbook.sources import uniprot
 
 FORMAT = "plmbook go 1"
@@ -64,7 +65,9 @@ class Embeddings:
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read the folder of `plmbook embed`, or a table that `plmbook.foreign` reads.
+    """Read the folder of `plmbook embed`, of `sources.embeddings.fill`, or a table that `plmbook.foreign` reads.
+
+    Of the second one the vectors stay on disk (a memory map) until proteins are chosen.
 
     Raises
     ------
@@ -80,6 +83,9 @@ def read_embeddings(path: str | Path) -> Embeddings:
             raise InputError(f"{path}: holds an embedding per residue; embed with --pool mean, max or bos")
         table = store.read(path)
         known = {name: facts[name] for name in (*MADE_BY, "dimension")}
+    elif (path / streamed.VECTORS).is_file():
+        table, vectors = streamed.read(path)
+        return Embeddings(table.astype({"id": "str"}), vectors, {"dimension": vectors.shape[1]})
     else:
         table = foreign.read_hub(path)
         known = {"dimension": len(table["embedding"].iloc[0])}
@@ -260,7 +266,7 @@ def run(
     graph, known, checks = None, {}, {"ontology": None}
     if obo is not None:
         graph, pairs, known, lost, n_alternative = _propagated(pairs, obo)
-        checks = {"ontology": graph.release, "alternative_ids_mapped": n_alternative}
+        checks = {"ontology": graph.release, "relations": ontology.RELATIONS, "alternative_ids_mapped": n_alternative}
         rows = rows + lost
     used, unused = _proteins_of_both(given, pairs, embeddings, annotations)
     ids = used.table["id"].tolist()

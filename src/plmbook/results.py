@@ -1727,7 +1727,8 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {"plmbook": __version__, "python": platform.python_version()}
-    for package in ("numpy", "pandas", "pyarrow", "torch", "fair-esm"):
+    numbers = ("numpy", "scipy", "pandas", "pyarrow", "torch", "fair-esm", "scikit-learn", "lightgbm", "umap-learn")
+    for package in numbers:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -20,7 +20,7 @@ is kept protein by protein, so that intervals and differences are of proteins an
 import re
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -318,11 +318,17 @@ class Examples:
         `contacts.Structure`; CATH's "C.A.T.H".
     classes : tuple of str
         What the numbers of the classes mean; empty where there are none.
+    source : str
+        "bundled", the data set of the hub with its commit (`owner/name@commit`), or the folder.
+    notes : tuple of str
+        A sentence each: records of a published data set that could not be used, sequences that its splits share.
     """
 
     table: pd.DataFrame
     labels: tuple
     classes: tuple[str, ...] = ()
+    source: str = "bundled"
+    notes: tuple[str, ...] = ()
 
     def of(self, split: str) -> np.ndarray:
         """Rows of a split, int64."""
@@ -432,11 +438,11 @@ def examples(
     InputError
         If there is no such task, or no training, validation or test protein.
     """
-    chosen = task(name)
+    chosen, place, notes = task(name), "bundled", ()
     if str(source) == "bundled":
         table = _BUNDLED[chosen.dataset]()
     else:
-        table = _published(chosen, None if str(source) == "hub" else Path(source))
+        table, place, notes = _published(chosen, None if str(source) == "hub" else Path(source))
     if chosen.kind != "lookup" and not (table["split"] == "validation").any():
         table = _with_validation(table, seed=seed)
     if residues is not None and chosen.kind != "lookup":
@@ -449,7 +455,7 @@ def examples(
     if "n_mutations" not in table:
         table = table.assign(n_mutations=_differences(table) if chosen.kind == "number" else 0)
     labels, classes = _labels(table, chosen)
-    return Examples(table[["id", "split", "test", "sequence", "n_mutations"]], tuple(labels), classes)
+    return Examples(table[["id", "split", "test", "sequence", "n_mutations"]], tuple(labels), classes, place, notes)
 
 
 def _secondary_structure() -> pd.DataFrame:
@@ -520,35 +526,60 @@ def _differences(table: pd.DataFrame) -> np.ndarray:
     return (codes != consensus).sum(axis=1)
 
 
-def _published(of: Task, folder: Path | None) -> pd.DataFrame:
-    """The published data set of a task, from the hub or a folder, as the bundled tables are."""
+def _published(of: Task, folder: Path | None) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
+    """The published data set of a task, from the hub or a folder, as the bundled tables are; its source, and notes."""
     from plmbook.sources import ankh_tasks
 
-    table, _ = ankh_tasks.read(of.dataset, folder=folder)
+    table, left_out = ankh_tasks.read(of.dataset, folder=folder)
+    source = f"{table.attrs['hub_id']}@{table.attrs['revision']}" if folder is None else str(folder)
+    notes = _left_out(left_out)
     if of.kind == "pair":
-        training = [] if folder is None else _proteinnet(folder)
+        training, more = ([], ()) if folder is None else _proteinnet(folder)
         kept = training or _short_structures(contacts.structures_of(tables.load("kept_structures")))
-        return _structures(kept, table, dict.fromkeys(table["id"], "CASP14"))
+        return _structures(kept, table, dict.fromkeys(table["id"], "CASP14")), source, notes + more
     if of.kind == "lookup":
         table = table.assign(split=table["split"].mask(table["role"] == "lookup", "train"))
+    shared = ankh_tasks.duplicates_across(table)
+    notes += tuple(
+        f"{source}: {count:,} {'sequence is' if count == 1 else 'sequences are'} in {places}"
+        for places, count in shared["splits"].value_counts().items()
+    )
     if "test_set" not in table:
-        return _with_test(table)
-    return table.assign(test=table["test_set"].where(table["split"] == "test", ""))
+        return _with_test(table), source, notes
+    return table.assign(test=table["test_set"].where(table["split"] == "test", "")), source, notes
 
 
-def _proteinnet(folder: Path) -> list[contacts.Structure]:
-    """ProteinNet's training proteins where a folder holds its text file, such as `training_30`."""
+def _left_out(records: pd.DataFrame) -> tuple[str, ...]:
+    """A sentence a file of which records (file, row, reason) are left out; row 0: the file is not there.
+
+    Examples
+    --------
+    >>> _left_out(pd.DataFrame({"file": ["a.csv", "a.csv"], "row": [3, 8], "reason": ["no sequence", "no sequence"]}))
+    ('a.csv: 2 left out, the first is record 3: no sequence',)
+    """
+    notes = []
+    for file, part in records.groupby("file", sort=False):
+        first = part.iloc[0]
+        many = f"{len(part):,} left out, the first is record {first['row']}: " if first["row"] else ""
+        notes.append(f"{file}: {many}{first['reason']}")
+    return tuple(notes)
+
+
+def _proteinnet(folder: Path) -> tuple[list[contacts.Structure], tuple[str, ...]]:
+    """ProteinNet's training proteins where a folder holds its text file, such as `training_30`; and notes."""
     from plmbook.sources import ankh_tasks
 
     files = [path for path in sorted(folder.iterdir()) if re.fullmatch(r"training_\d+(\.gz)?", path.name)]
     if len(files) > 1:
         names = ", ".join(path.name for path in files)
         raise InputError(f"{folder}: {names} hold the same proteins; leave one of them")
-    found = []
-    for path in files:
-        for table in ankh_tasks.read_proteinnet(path, left_out=[]):
+    found, left_out, notes = [], [], ()
+    for path in files:  # one, or none
+        for table in ankh_tasks.read_proteinnet(path, left_out=left_out):
             found += _short_structures(contacts.structures_of(table.assign(plddt=np.nan)))
-    return found
+        records = pd.DataFrame(left_out, columns=["row", "id", "reason"])
+        notes = _left_out(records.assign(file=path.name))
+    return found, notes
 
 
 _BUNDLED: dict[str, Callable[[], pd.DataFrame]] = {
@@ -709,7 +740,7 @@ def with_tests(examples: Examples, n: int, *, seed: int) -> Examples:
     drawn = np.random.default_rng(seed).choice(tested, size=min(n, len(tested)), replace=False)
     keep = np.sort(np.concatenate([np.setdiff1d(np.arange(len(examples.table)), tested), drawn]))
     table = examples.table.iloc[keep].reset_index(drop=True)
-    return Examples(table, tuple(examples.labels[k] for k in keep), examples.classes)
+    return replace(examples, table=table, labels=tuple(examples.labels[k] for k in keep))
 
 
 def parameters(name: str) -> dict:
