@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from plmbook import paths, results, sources, tables
+from plmbook import contacts, paths, results, sources, tables
 from plmbook.published import published as published_table
 from plmbook.residues import AMINO_ACIDS, UNKNOWN, apply_mutations, parse_mutations
 
@@ -377,6 +377,11 @@ def test_no_sequence_of_a_task_is_in_two_splits(tasks):
         table = tasks[name]
         assert table["sequence"].is_unique, name
         assert table["sequence"].str.fullmatch(f"[{AMINO_ACIDS}X]+").all(), name
+    assert (tables.load("localisation").groupby("sequence")["split"].nunique() == 1).all()
+    kept = contacts.structures_of(tables.load("kept_structures"))
+    casp = tasks["contacts"].rename(columns={f"ca_{axis}": f"cb_{axis}" for axis in "xyz"}).assign(plddt=np.nan)
+    casp = {each.sequence for each in contacts.structures_of(casp).values()}
+    assert casp and not {each.sequence for each in kept.values()} & casp
     cb513 = tables.load("secondary_structure").query("split == 'test'")
     assert not set(cb513["sequence"]) & set(tasks["secondary_structure"].query("split != 'test'")["sequence"])
 

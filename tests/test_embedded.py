@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 import yaml
 
-from plmbook import effects, evaluation, metrics, models, paths, pretrain, results, tables
+from plmbook import (
+    effects,
+    evaluation,
+    function_learners,
+    metrics,
+    models,
+    paths,
+    pretrain,
+    results,
+    tables,
+    trainings,
+)
 from plmbook.models import cards
 
 BUNDLED = cards.bundled_cards()
@@ -117,6 +128,17 @@ def test_every_derived_table_ships_with_the_manifest_of_these_weights(card):
         assert manifest["content"] == results.content_hash(shipped(card, name))
         ingredients = manifest["ingredients"]
         assert (ingredients["weights"], ingredients["version"]) == (card.sha256, version)
+
+
+@pytest.mark.parametrize("name", ["go-answers", "go-answers-again"])
+@pytest.mark.parametrize("source", ["plmbook_t6_3M", "plmbook_t6_3M_general", "composition"])
+def test_shipped_answers_are_of_the_trees_that_are_grown_now(source, name):
+    """Or `make book` would silently grow them all again."""
+    manifest = json.loads((paths.derived() / source / f"{name}.json").read_text(encoding="utf-8"))
+    asked = manifest["ingredients"]["parameters"]
+    assert asked["fast"] == function_learners.FAST
+    rounds = {"rounds": function_learners.ROUNDS, "patience": function_learners.PATIENCE}
+    assert asked["trees"] == trainings.FAST | rounds
 
 
 def test_it_knows_more_than_residue_frequencies_of_families_it_never_read(card):

@@ -144,7 +144,7 @@ def test_one_data_set_gives_the_trees_of_independent_fits(toy, imbalance, fast):
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_the_number_of_processes_and_threads_changes_no_byte(monkeypatch, fast):
-    """Enough rows that the histograms are summed in blocks."""
+    """Enough rows that LightGBM would divide them among threads."""
     rng = np.random.default_rng(4)
     features = rng.normal(size=(6000, 24)).astype(np.float32)
     labels = features[:, :3] + 2 * rng.normal(size=(6000, 3)) > 1
