@@ -440,12 +440,13 @@ go = measured.get("go")
 if go:
     took, judged = go["time"], go["quality"]
     identical = f"{took['exact_identical']} of {took['exact_compared']} labels"
+    same = "the same trees" if took["exact_identical"] == took["exact_compared"] else "not the same trees"
     change = judged["difference"]
     plots.show_table(
         pd.DataFrame(
             [
                 ("one classifier a label", "1", "", f"{judged['mean_auprc']['independent']:.4f}"),
-                ("exact", spread(took["times_independent"]["exact"], 2), identical, "the same trees"),
+                ("exact", spread(took["times_independent"]["exact"], 2), identical, same),
                 (
                     "fast",
                     spread(took["times_independent"]["fast"]),
