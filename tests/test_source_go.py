@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import function, occlusion, ontology, sources, tables
+from plmbook import function, neighbours, occlusion, ontology, sources, tables, trainings
 from plmbook.errors import InputError
 from plmbook.residues import AMINO_ACIDS
 from plmbook.sources import goa, proteomes, uniprot
@@ -135,6 +135,8 @@ namespace: cellular_component
 is_obsolete: true
 """
 
+HEADER = "Entry\tGene Names\tOrganism (ID)\tSequence\tGene Ontology IDs"
+
 
 @pytest.fixture
 def mirror(tmp_path, monkeypatch):
@@ -146,7 +148,7 @@ def mirror(tmp_path, monkeypatch):
     species = pd.concat([rows, pd.DataFrame([yeast], columns=rows.columns)], ignore_index=True)
     for letter, row in zip("HMY", species.itertuples(), strict=True):
         own = "".join(rng.choice(list(AMINO_ACIDS), 100))
-        lines = ["Entry\tGene Names\tOrganism (ID)\tSequence\tGene Ontology IDs"]
+        lines = [HEADER]
         lines += [
             f"{letter}1\t\t{row.taxon}\t{shared[: 100 + ord(letter) % 7]}\t",
             f"{letter}2\t\t{row.taxon}\t{own}\t",
@@ -186,6 +188,48 @@ def test_a_third_species_is_a_row_more(mirror):
     assert found.releases == {"go": "releases/2023-01-01", **dict.fromkeys(("human", "mouse", "yeast"), "2023-01-05")}
 
 
+def write_many(folder, species, n):
+    """In place of the few: n proteins a species, every other one of the cytosol, which shows in its composition."""
+    rng, letters = np.random.default_rng(1), list(AMINO_ACIDS)
+    shares = np.where(np.isin(letters, list("DEKR")), 3.0, 1.0)
+    for letter, row in zip("HMY", species.itertuples(), strict=True):
+        lines, pairs = [HEADER], []
+        for i in range(n):
+            weights = shares if i % 2 else np.ones(len(letters))
+            sequence = "".join(rng.choice(letters, 100, p=weights / weights.sum()))
+            lines.append(f"{letter}{i}\t\t{row.taxon}\t{sequence}\t")
+            pairs.append(gaf_line(f"{letter}{i}", "GO:0005829" if i % 2 else "GO:0005575"))
+        place = folder / f"uniprot-go-{row.proteome}.tsv.gz"
+        place.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+        place = folder / f"{row.annotations.rsplit('/')[-1]}.gaf.gz"
+        place.write_bytes(gzip.compress(gaf(*pairs).getvalue().encode()))
+
+
+def test_a_classifier_learns_of_a_third_species(mirror, tmp_path):
+    """The splits across species are those of the species that are there, and a term is found in the one not learnt."""
+    write_many(tmp_path, mirror, 60)
+    made = proteomes.compile_proteomes(known=mirror, method="kmer")
+    terms = pd.DataFrame({"go_id": ["GO:0005829"], "name": "cytosol", "namespace": "cellular_component", "top20": True})
+    known = proteomes.Known(made.proteins, made.annotations, terms, made.ontology, "goa", (), True)
+    asked = trainings.question("goa", seed=1, n_seeds=1, known=known)
+    across = [name for name, _ in asked.parts if " to " in name]
+    assert across == [
+        "human to mouse", "human to yeast", "mouse to human", "mouse to yeast", "yeast to human", "yeast to mouse",
+    ]  # fmt: skip
+    part, labels = asked.parts["yeast to human", 1], asked.labels[trainings.AS_GIVEN][["GO:0005829"]]
+    assert set(part.index.str[0]) == {"H", "Y"} and set(part.index[part == "test"].str[0]) == {"H"}
+    shares = neighbours.composition(made.proteins["sequence"]).astype(np.float32)
+    inside = labels.index.isin(part.index)
+    classifier = function.fit("logistic", shares[inside], labels[inside], part, seed=1)
+    tested = labels.index.isin(part.index[part == "test"])
+    truth, found = labels[tested]["GO:0005829"].to_numpy(), classifier.predict(shares[tested])[:, 0]
+    assert truth.sum() == 30 and (found[truth][:, None] > found[~truth]).mean() > 0.95
+    answers = trainings.learn(
+        asked, shares, annotations=trainings.AS_GIVEN, split="yeast to human", seed=1, learner="logistic"
+    )
+    np.testing.assert_array_equal(answers.probabilities[:, 0], found)
+
+
 def test_the_species_of_the_bundled_table_are_the_default(mirror):
     found = proteomes.compile_proteomes(evidence=(), method="kmer")
     assert set(found.proteins["species"]) == {"human", "mouse"}
@@ -221,12 +265,16 @@ def test_whole_proteomes_are_compiled_once_a_release(mirror, cache, tmp_path, mo
     assert (found.whole, found.column, found.ontology.release) == (True, "goa", "releases/2023-01-01")
     assert found.annotations["column"].unique().tolist() == ["goa"]
     (about,) = cache.glob("*/about.json")
-    assert '"human": "2023-01-05"' in about.read_text()
+    pd.testing.assert_frame_equal(found.exclusions, made.exclusions)
+    assert found.exclusions.query("species == 'mouse'")["n"].gt(0).all()
+    assert found.releases == {"go": "releases/2023-01-01", "human": "2023-01-05", "mouse": "2023-01-05"}
     with monkeypatch.context() as patched:
         patched.setattr(proteomes, "compile_proteomes", None)  # a second compilation would fail
         again = proteomes.load("cafa5", whole=True, method="kmer")
     pd.testing.assert_frame_equal(again.proteins, found.proteins)
     pd.testing.assert_frame_equal(again.annotations, found.annotations)
+    pd.testing.assert_frame_equal(again.exclusions, made.exclusions)
+    assert again.releases == made.releases
     about.unlink()  # as if it had been cut short
     assert proteomes.load("cafa5", whole=True, method="kmer").files == found.files and about.exists()
     obo = tmp_path / "go-basic.obo"
@@ -262,6 +310,8 @@ def test_the_sample_is_the_bundled_tables():
     pd.testing.assert_frame_equal(known.proteins, tables.load("go_proteins"))
     pd.testing.assert_frame_equal(known.annotations, tables.load("go_annotations").query("column == 'cafa5'"))
     assert (known.whole, known.column, known.ontology.release) == (False, "cafa5", ontology.RELEASE_2013)
+    assert known.releases == {"go": ontology.RELEASE_2013, "names": "2025-09-26"}
+    assert not len(known.exclusions) and list(known.exclusions) == ["what", "species", "reason", "n"]
     assert [path.name for path in known.files] == list(proteomes.SAMPLE) and all(p.is_file() for p in known.files)
     with pytest.raises(InputError, match="column 'cafa': expected one of cafa5, .*; did you mean 'cafa5'"):
         proteomes.load("cafa")

@@ -5,8 +5,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,6 +21,7 @@ SAMPLE = ("go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv", "go_r
 COMMONEST = 20  # terms that are learnt
 SAYS_LITTLE = ("GO:0005515", "GO:0003674", "GO:0008150", "GO:0005575")  # protein binding, the roots: as in the sample
 VERSION = 1  # of what is kept in the cache
+EXCLUSIONS = {"what": "str", "species": "str", "reason": "str", "n": "int64"}  # column -> type
 
 
 class Proteomes(NamedTuple):
@@ -64,6 +66,12 @@ class Known(NamedTuple):
     files : tuple of Path
         What all of this was read from.
     whole : bool
+    exclusions : DataFrame
+        As those of `Proteomes`. Of the sample there are none: it was drawn when the data was made, and `data/README.md`
+        says how.
+    releases : mapping of str to str
+        "go": the ontology that propagates. With it, of whole proteomes each species' GAF file; of the sample "names",
+        the release that the names of the terms are from.
     """
 
     proteins: pd.DataFrame
@@ -73,6 +81,8 @@ class Known(NamedTuple):
     column: str
     files: tuple[Path, ...]
     whole: bool
+    exclusions: pd.DataFrame = pd.DataFrame(columns=list(EXCLUSIONS)).astype(EXCLUSIONS)
+    releases: Mapping[str, str] = MappingProxyType({})
 
 
 def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: int = 1) -> Known:
@@ -104,18 +114,23 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
         terms, pairs = tables.load("go_terms"), tables.load("go_annotations")
         files = tuple(paths.data() / file for file in SAMPLE)
         proteins, pairs = tables.load("go_proteins"), pairs[pairs["column"] == column]
-        return Known(proteins, pairs, terms, ontology.read_relations(terms), column, files, False)
-    proteins_file, annotations_file = _kept(method, threads)
+        graph = ontology.read_relations(terms)
+        releases = {"go": graph.release, "names": ", ".join(sorted(set(terms["release"])))}
+        return Known(proteins, pairs, terms, graph, column, files, False, releases=releases)
+    proteins_file, annotations_file, about = _kept(method, threads)
     obo = sources.fetch("go")
     graph = ontology.read_obo(obo)
     proteins = tables.read_table(proteins_file, tables.GO_PROTEINS)
     annotations = pd.read_parquet(annotations_file)
     terms = _terms(graph, annotations)
-    return Known(proteins, annotations, terms, graph, COLUMN, (proteins_file, annotations_file, obo), True)
+    said = json.loads(about.read_text(encoding="utf-8"))
+    exclusions = pd.DataFrame(said["exclusions"], columns=list(EXCLUSIONS)).astype(EXCLUSIONS)
+    files = proteins_file, annotations_file, obo
+    return Known(proteins, annotations, terms, graph, COLUMN, files, True, exclusions, said["releases"])
 
 
-def _kept(method: str, threads: int) -> tuple[Path, Path]:
-    """The files of proteins and annotations in the cache, compiled where they are not there."""
+def _kept(method: str, threads: int) -> tuple[Path, Path, Path]:
+    """The files in the cache of proteins, annotations and what was left out, compiled where they are not there."""
     from plmbook.results import write_atomically
 
     species = tables.load("go_species")
@@ -134,7 +149,7 @@ def _kept(method: str, threads: int) -> tuple[Path, Path]:
             write_atomically(place, lambda path, table=table: table.to_parquet(path, index=False))
         said = of | {"releases": made.releases, "exclusions": made.exclusions.to_dict("records")}
         write_atomically(about, lambda path: path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8"))
-    return places
+    return *places, about
 
 
 def _terms(graph: ontology.Ontology, annotations: pd.DataFrame) -> pd.DataFrame:
@@ -219,7 +234,7 @@ def compile_proteomes(
         raise InputError(f"{', '.join(names)}: no protein has an annotation that counts; see evidence and longest")
     table = splits.with_homology(table, method=method, threads=threads)
     table = tables.check(table[list(tables.GO_PROTEINS.names)], tables.GO_PROTEINS, where="proteomes")
-    exclusions = pd.DataFrame(left_out, columns=["what", "species", "reason", "n"])
+    exclusions = pd.DataFrame(left_out, columns=list(EXCLUSIONS)).astype(EXCLUSIONS)
     annotations = pd.concat(pairs, ignore_index=True).assign(column=COLUMN)
     return Proteomes(table, annotations, exclusions[exclusions["n"] > 0].reset_index(drop=True), graph, releases)
 
