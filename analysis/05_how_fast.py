@@ -431,7 +431,7 @@ plots.show_table(
 #
 # [Twenty GO terms](12_twenty_go_terms.ipynb) trains boosted trees for each term on the same features.
 # One `LGBMClassifier` a term bins the features anew each time; *exact* bins them once and grows the same trees; *fast* has
-# coarser bins and gives each tree a quarter of the columns.
+# coarser bins and gives each tree half of the columns.
 # Time is taken on made-up features; average precision in five-fold cross-validation, with hidden states of the embedded
 # model.
 

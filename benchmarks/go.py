@@ -2,7 +2,7 @@
 
     independent   `LGBMClassifier().fit` for each label, as it comes
     exact         `plmbook.function_learners.fit_lightgbm`: the same trees, binned once
-    fast          the same with `fast=True`: coarser bins, a quarter of the columns for each tree, a label a core
+    fast          the same with `fast=True`: coarser bins, half of the columns for each tree, a label a core
 
 Time: 20,000 x 1,280 made-up features, the labels in two halves; within a half the ways take turns. Quality:
 proteins of the bundled table with their twenty commonest terms, the hidden states of the embedded model as features;
