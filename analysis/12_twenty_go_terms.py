@@ -42,7 +42,7 @@ asked = trainings.question(column, seed=seed, n_seeds=n_seeds, known=source)
 proteins, terms, pairs = asked.proteins, source.terms.set_index("go_id"), source.annotations
 ancestors = source.ontology.ancestors()  # the sample's is of 2013: newer terms have no place in it
 study = published("go_terms").set_index("go")
-first = models.card(model_names[0]).name
+first = models.card(models.expand(model_names)[0]).name
 BOTH = (trainings.RANDOM, trainings.HOMOLOGY)  # the splits that tables set side by side
 
 # %% [markdown]

@@ -1231,7 +1231,8 @@ def layer_answers(
         asked = layers.question(column, seed=seed, known=known, **chosen)
     sequences, terms = asked.proteins.set_index("id")["sequence"], list(asked.labels)
     learning = {"last": options["last"], "strengths": options["strengths"], "seed": seed}
-    learning["dims"] = [*options["dims"], model.card.dim]
+    most = min(model.card.dim, int((asked.split == "train").sum()) - 1)  # components that the training proteins have
+    learning["dims"] = sorted({min(k, most) for k in (*options["dims"], most)})
     names = layers.features_of(dict.fromkeys(layers.POOLS, range(model.card.layers + 1)), last=options["last"])
     top = f"mean {model.card.layers}"
     names |= {f"components {k}": [top] for k in learning["dims"]}
