@@ -111,7 +111,7 @@ if source.whole:
 parts = {name: part for (name, each), part in asked.parts.items() if each == seed}
 unrelated = {
     f"{one} to {other}": splits.species_split(proteins, one, other, seed=seed, related=False)
-    for one, other in trainings.species_pairs(proteins)
+    for one, other in splits.species_pairs(proteins, both_ways=True)
 }
 leaks = pd.DataFrame(
     [(name, (part == "train").sum(), *splits.leakage(part, proteins).values()) for name, part in parts.items()],
@@ -319,7 +319,7 @@ drawn = pd.DataFrame(
 )
 figure = plots.forests(drawn, axis="AUPRC less that of the best baseline", reference=0.0)
 caption = (
-    f"LightGBM on the embeddings of {' and '.join(f'{each} ({short.get(each, each)})' for each in embeddings)} against "
+    f"LightGBM on the embeddings of {plots.models_named({each: short.get(each, each) for each in embeddings})} against "
     "the best baseline of each term. "
     "Whiskers: 95 % paired bootstrap over clusters of proteins. Dotted: no difference."
 )

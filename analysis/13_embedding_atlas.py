@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import models, plots, proteome_map, results, tables
+from plmbook import models, plots, proteome_map, results, splits, tables
 from plmbook.sources import proteomes
 
 source = proteomes.load(column, whole=whole_proteomes)
@@ -44,7 +44,7 @@ for name in models.expand(model_names):
     vectors[model.name] = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
 first = next(iter(vectors))
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
-pairs_of_species = proteome_map.species_pairs(proteins)
+pairs_of_species = splits.species_pairs(proteins)
 species = list(dict.fromkeys(name for pair in pairs_of_species for name in pair))
 
 # %% [markdown]
@@ -257,7 +257,7 @@ figure = plots.forests(
     axis=f"share of the {k} nearest with the same label",
     reference=neighbours.groupby("question")["chance"].first().to_dict(),
 )
-models_named = " and ".join(f"{each} ({short.get(each, each)})" for each in vectors)
+models_named = plots.models_named({each: short.get(each, each) for each in vectors})
 caption = (
     f"Neighbours with a protein's own label, by embeddings of {models_named}, by 3-mers and by composition. "
     "Whiskers: 95 % bootstrap over clusters. Dotted: chance. Families are small, so a share of 1 is out of reach there."

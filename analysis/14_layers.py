@@ -125,7 +125,7 @@ figure = plots.by_layer(drawn, axis="mean AUPRC", reference=reached)
 deepest = max(depth[name] for name in of_each)
 figure.axes[0].set_xticks(range(0, deepest + 1, -(-deepest // 10)))  # of all panels, which share the axis
 caption = (
-    f"What logistic regression reaches from each layer of {' and '.join(f'{n} ({short.get(n, n)})' for n in of_each)}; "
+    f"What logistic regression reaches from each layer of {plots.models_named({n: short.get(n, n) for n in of_each})}; "
     "split by homology. Dotted: from the amino-acid composition. The next figure has the intervals."
 )
 plots.show(figure, drawn, "14_layers", profile=profile, caption=caption)

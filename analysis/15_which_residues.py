@@ -300,7 +300,7 @@ drawn = pd.concat(
 drawn = drawn[["model", "kind", "panel", "question", "value", "low", "high"]]
 figure = plots.forests(drawn, rows="question", axis="AUROC of motif residues in their protein", reference=0.5)
 caption = (
-    f"Do {' and '.join(f'{name} ({short.get(name, name)})' for name in names)} look at the motif? Masked: "
+    f"Do {plots.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
     f"{len(fallen)} proteins; shares, and the kind of residue alone: {len(needed)}. Whiskers: 95 % bootstrap over clusters. Dotted: chance."
 )
 plots.show(figure, drawn, "15_motifs", profile=profile, caption=caption)

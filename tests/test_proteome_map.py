@@ -8,7 +8,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from fakes import FakeModel, seeded
-from plmbook import encode, neighbours, ontology, proteome_map, tables
+from plmbook import encode, neighbours, ontology, proteome_map, splits, tables
 from plmbook.errors import InputError
 from plmbook.plots import SPECIES_COLOURS, group_styles, maps
 from plmbook.proteome_map import Space
@@ -332,7 +332,7 @@ def test_a_third_species_goes_through_the_whole_chapter(three_species):
     family = proteome_map.families(proteins, three_species.annotations, {}, n=3)
     assert (family["size"] == 3).all()
 
-    found = proteome_map.species_pairs(proteins)
+    found = splits.species_pairs(proteins)
     assert found == [("human", "mouse"), ("human", "yeast"), ("mouse", "yeast")]
     for one, other in found:
         pairs = proteome_map.ortholog_pairs(proteins, one, other, by="gene")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import function, ontology, tables, trainings
+from plmbook import function, ontology, trainings
 from plmbook.errors import InputError
 
 TERMS = ["GO:1", "GO:2", "GO:3"]
@@ -89,14 +89,9 @@ def test_trainings_of_one_seed_and_of_the_others(asked):
 
 def test_the_sample_is_learnt_across_its_two_species():
     """The shipped answers are keyed by their rows: the order of the splits is part of them."""
-    assert trainings.species_pairs(tables.load("go_proteins")) == [("human", "mouse"), ("mouse", "human")]
     asked = trainings.question("cafa5", seed=1, n_seeds=2)
     expected = [("random", 1), ("homology", 1), ("random", 2), ("homology", 2)]
     assert list(asked.parts) == [*expected, ("human to mouse", 1), ("mouse to human", 1)]
-
-
-def test_proteins_of_one_species_are_learnt_in_it_alone():
-    assert trainings.species_pairs(pd.DataFrame({"species": ["human", "human"]})) == []
 
 
 def test_how_far_apart_is_a_mean_over_proteins():

@@ -6,7 +6,6 @@ way: who the nearest neighbours are, whether they are of the same family, and wh
 nearest. Nothing is trained, and any number of species may be in the table.
 """
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -768,18 +767,6 @@ def identities(pairs: pd.DataFrame, sequences: pd.Series) -> np.ndarray:
         best = align.align_optimal(one, other, matrix, gap_penalty=(-10, -1), max_number=1)[0]
         found[row] = align.get_sequence_identity(best, mode="shortest")
     return found
-
-
-def species_pairs(proteins: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every two species of a table, in order of their numbers of proteins, the most first.
-
-    Examples
-    --------
-    >>> species_pairs(pd.DataFrame({"species": ["mouse", "human", "human"]}))
-    [('human', 'mouse')]
-    """
-    counts = proteins["species"].value_counts()
-    return list(itertools.combinations(sorted(counts.index, key=lambda name: (-counts[name], name)), 2))
 
 
 def _finite(vectors: np.ndarray) -> np.ndarray:

@@ -1496,6 +1496,20 @@ def profile_options(profile: str) -> dict[str, dict]:
 
     Whole proteomes are fetched and compiled where the profile reads them and they are not in the cache.
 
+    Parameters
+    ----------
+    profile : str
+
+    Returns
+    -------
+    dict of str to dict
+        Keys are some of `STUDIES`; the options are `options` (of `layer_answers`) and `known` (of `OF_PROTEOMES`).
+
+    Raises
+    ------
+    InputError
+        Where there is no such profile, or as `plmbook.sources.proteomes.load`.
+
     Examples
     --------
     >>> profile_options("embedded")["layers"]["options"]["n_residues"]

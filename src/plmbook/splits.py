@@ -175,6 +175,34 @@ def species_split(
     return both.reindex(pd.Index([name for name in table["id"] if name in both.index], name="id"))
 
 
+def species_pairs(table: pd.DataFrame, *, both_ways: bool = False) -> list[tuple[str, str]]:
+    """Every two species of a table, in order of their numbers of proteins, the most first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `species`.
+    both_ways : bool
+        Each pair is followed by its reverse: what is learnt of the first is tested on the second.
+
+    Returns
+    -------
+    list of (str, str)
+        None where there is one species.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"species": ["mouse", "human", "human"]})
+    >>> species_pairs(table), species_pairs(table, both_ways=True)
+    ([('human', 'mouse')], [('human', 'mouse'), ('mouse', 'human')])
+    >>> species_pairs(table[1:])
+    []
+    """
+    counts = table["species"].value_counts()
+    pairs = itertools.combinations(sorted(counts.index, key=lambda name: (-counts[name], name)), 2)
+    return [pair for one, other in pairs for pair in [(one, other), (other, one)][: 1 + both_ways]]
+
+
 def leakage(split: pd.Series, table: pd.DataFrame) -> dict[str, float]:
     """How much of the test has a relative in training.
 

@@ -6,7 +6,6 @@ small. One more row a training, with `THRESHOLD` as its id, holds the thresholds
 Since a term is learnt without the others, one column of one training can be computed afresh alone.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -98,30 +97,9 @@ def question(column: str, *, seed: int, n_seeds: int, known: proteomes.Known | N
     for each in range(seed, seed + n_seeds):
         parts[RANDOM, each] = splits.random_split(proteins["id"], seed=each)
         parts[HOMOLOGY, each] = splits.cluster_split(proteins, labels=given, seed=each)
-    for one, other in species_pairs(proteins):
+    for one, other in splits.species_pairs(proteins, both_ways=True):
         parts[f"{one} to {other}", seed] = splits.species_split(proteins, one, other, seed=seed)
     return Question(proteins, chosen, labels, raised, parts)
-
-
-def species_pairs(proteins: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every two species of some proteins, in both orders: learnt of the first, tested on the second.
-
-    Parameters
-    ----------
-    proteins : DataFrame
-        `species`.
-
-    Returns
-    -------
-    list of (str, str)
-        By name; none where there is one species.
-
-    Examples
-    --------
-    >>> species_pairs(pd.DataFrame({"species": ["mouse", "human", "mouse"]}))
-    [('human', 'mouse'), ('mouse', 'human')]
-    """
-    return list(itertools.permutations(sorted(set(proteins["species"])), 2))
 
 
 def trainings(asked: Question, learner: str, *, seed: int, again: bool) -> pd.DataFrame:
