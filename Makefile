@@ -40,9 +40,9 @@ APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
 # What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py book.py site.py atlas.py map_page.py readme.py store.py shards.py foreign.py rescue_store.py),$(shell find src/plmbook -name '*.py'))
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py $(addprefix book/,runner.py site.py atlas.py map_page.py readme.py) engine/store.py engine/shards.py sources/foreign.py variants/rescue_store.py),$(shell find src/plmbook -name '*.py'))
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
-PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/atlas.py src/plmbook/map_page.py) _config.yml
+PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/book/atlas.py src/plmbook/book/map_page.py) _config.yml
 
 .PHONY: help setup book pages check-site test test-browser results model data lab bench lint clean FORCE
 
@@ -57,7 +57,7 @@ book: setup  ## run the notebooks that changed and build the book: book/_build/h
 	@echo "The book is in $(SITE)"
 
 check-site: $(READY)  ## check the built pages: nothing from outside, links, alt texts, no warnings or errors
-	@$(BIN)/python -m plmbook.site $(dir $(SITE))
+	@$(BIN)/python -m plmbook.book.site $(dir $(SITE))
 
 test: setup  ## run the tests
 	@$(BIN)/python -m pytest -q

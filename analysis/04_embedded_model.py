@@ -31,14 +31,19 @@ from IPython.display import Markdown
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from plmbook import contacts, evaluation, metrics, models, paths, plots, results, tables
+from plmbook import models, tables
+from plmbook.book import evaluation, figures
+from plmbook.core import paths
 from plmbook.models import cards
-from plmbook.published import published
+from plmbook.probing import contacts
+from plmbook.stats import metrics
+from plmbook.tables import derived
+from plmbook.tables.published import published
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 names = models.expand(model_names)
 short = {default: "default", general: "general"}  # what the tables call them
-models_named = plots.models_named({name: short.get(name, name) for name in names})  # in their captions
+models_named = figures.models_named({name: short.get(name, name) for name in names})  # in their captions
 release = f"ClinVar {tables.load('variants')['release'].iat[0]}"
 seed = evaluation.OPTIONS["seed"]
 
@@ -68,7 +73,7 @@ def described(card: dict) -> dict:
     }
 
 
-plots.show_table(
+figures.show_table(
     pd.DataFrame({f"{short[name]}, {name}": described(card) for name, card in facts.items()})
     .rename_axis("")
     .reset_index()
@@ -89,7 +94,7 @@ plots.show_table(
 
 # %% tags=["hide-input"]
 corpus = facts[default]["corpus"]
-plots.show_table(
+figures.show_table(
     pd.DataFrame(
         [
             ("general proteins, collected", corpus["general"], corpus["general_residues"]),
@@ -113,9 +118,9 @@ what_was_read = pd.DataFrame(
     ],
     columns=["model", "source", "proteins", "residues, with repeats", "passes"],
 )
-plots.show_table(
+figures.show_table(
     what_was_read,
-    caption=f"What {plots.models_named(short)} have read; a pass is as many residues as the source has",
+    caption=f"What {figures.models_named(short)} have read; a pass is as many residues as the source has",
     digits=1,
 )
 relatives = tables.load("relatives")
@@ -129,7 +134,7 @@ related = {
     name: (title, size, relatives["id"][(relatives["table"] == name)].nunique())
     for name, (title, size) in sizes.items()
 }
-plots.show_table(
+figures.show_table(
     pd.DataFrame(related.values(), columns=["test", "proteins", "with a relative in training"]),
     caption="Relatives of the tests' proteins in the training set; of the genes, among the general proteins",
 )
@@ -155,16 +160,16 @@ log = pd.concat(
 
 def draw_loss(table: pd.DataFrame) -> Figure:
     """Training and held-out loss against the tokens seen, in millions, a panel a model."""
-    with rc_context(plots.STYLE):
-        figure = Figure(figsize=(plots.WIDTH, 4.6), layout="constrained")
+    with rc_context(figures.STYLE):
+        figure = Figure(figsize=(figures.WIDTH, 4.6), layout="constrained")
         axes = figure.subplots(2, 1, sharex=True)
         for ax, (name, part) in zip(axes, table.groupby("model", sort=False), strict=True):
-            colour = plots.MODEL_COLOURS[plots.kind(name)]
+            colour = figures.MODEL_COLOURS[figures.kind(name)]
             measured = part.dropna(subset=["validation_loss"])
             ax.plot(
                 part["tokens"] / 1e6, part["loss"], color=colour, linewidth=0.8, alpha=0.5, label="training batches"
             )
-            held_out = {"color": colour, "marker": plots.MODEL_MARKS[plots.kind(name)], "markersize": 3}
+            held_out = {"color": colour, "marker": figures.MODEL_MARKS[figures.kind(name)], "markersize": 3}
             ax.plot(measured["tokens"] / 1e6, measured["validation_loss"], **held_out, label="held-out families")
             ax.set(title=name, ylabel="loss (nats per residue)")
             ax.grid(axis="y")
@@ -174,7 +179,7 @@ def draw_loss(table: pd.DataFrame) -> Figure:
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Training and held-out loss of the two embedded models against the tokens seen"}}
-plots.show(
+figures.show(
     draw_loss(log),
     log,
     "04_loss",
@@ -197,7 +202,7 @@ for _ in range(3):
     last = before
 doublings = pd.DataFrame(doublings[::-1], columns=["from (million tokens)", "to", "loss before", "loss after"])
 doublings["gain (nats)"] = doublings["loss before"] - doublings["loss after"]
-plots.show_table(doublings, caption=f"Held-out loss by doubling of the tokens; {general}")
+figures.show_table(doublings, caption=f"Held-out loss by doubling of the tokens; {general}")
 
 # %% [markdown]
 # ## Masked residues of families that they never read
@@ -217,7 +222,7 @@ tested, parts = {}, []
 for name in names:
     model = models.load(name)
     tested[name] = evaluation.evaluate(model, profile=profile).assign(model=name)
-    table = results.read(f"heldout.{name}", profile)
+    table = derived.read(f"heldout.{name}", profile)
     for by, groups in (
         ("all", None),
         ("length", metrics.length_group(table["length"])),
@@ -231,7 +236,7 @@ for name in names:
 everything = pd.concat(tested.values(), ignore_index=True)
 perplexity = pd.concat(parts, ignore_index=True).drop_duplicates(["by", "group", "model"])
 wide = perplexity.assign(
-    text=[plots.interval(*row, digits=2) for row in perplexity[["perplexity", "low", "high"]].itertuples(index=False)]
+    text=[figures.interval(*row, digits=2) for row in perplexity[["perplexity", "low", "high"]].itertuples(index=False)]
 )
 columns = [*names, "n-gram", "residue frequencies"]
 
@@ -247,8 +252,8 @@ def shown(by: str) -> pd.DataFrame:
 
 for by in ("all", "length", "kingdom"):
     caption = f"Perplexity of {models_named}; 95 % intervals from resampling proteins" if by == "all" else ""
-    plots.show_table(shown(by), caption=caption)
-saved = results.save(perplexity, "perplexity", profile)
+    figures.show_table(shown(by), caption=caption)
+saved = derived.save(perplexity, "perplexity", profile)
 
 # %% [markdown]
 # ## Variant effects in the 53 genes
@@ -278,8 +283,8 @@ forest["name"] = forest["model"].replace(short) + ", " + forest["name"]
 forest = pd.concat([forest, others[forest.columns]], ignore_index=True)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC with intervals of the embedded models by strategy, pooled and within genes"}}
-plots.show(
-    plots.forest(forest, reference=0.5),
+figures.show(
+    figures.forest(forest, reference=0.5),
     forest,
     "04_auroc",
     profile=profile,
@@ -292,7 +297,7 @@ plots.show(
 # %% tags=["hide-input"]
 unread = variants[variants["test"] == "variant effects, masked marginals"].replace({"model": short})
 unread = unread.assign(genes=unread["data"].map({evaluation.GENES: "all", evaluation.UNREAD_GENES: "no relative read"}))
-plots.show_table(
+figures.show_table(
     unread[["model", "genes", "statistic", "value", "low", "high", "n"]],
     caption="Masked marginals, all genes and those without a relative in the general proteins; "
     f"{models_named}; {release}",
@@ -315,18 +320,18 @@ levels = levels.assign(of=levels["of"].where(levels["of"] != "model", levels["mo
 levels = levels.drop_duplicates(["data", "statistic", "of"])[["data", "statistic", "of", "value", "low", "high", "n"]]
 levels = levels.sort_values(["data", "statistic"], ascending=[False, True], kind="stable")
 caption = f"Long-range contacts, {models_named}; 95 % intervals over proteins"
-plots.show_table(levels.rename(columns={"n": "proteins"}), caption=caption)
+figures.show_table(levels.rename(columns={"n": "proteins"}), caption=caption)
 times = maps[maps["statistic"].str.startswith("P@L /")]
-plots.show_table(
+figures.show_table(
     times.replace({"model": short})[["data", "model", "statistic", "value", "low", "high"]],
     caption=f"Ratios of means over proteins, {models_named}",
     digits=2,
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Precision of predicted long-range contacts against the background of each protein"}}
-by_protein = pd.concat([results.read(f"contacts.{name}", profile) for name in names], ignore_index=True)
-plots.show(
-    plots.contact_precision(by_protein),
+by_protein = pd.concat([derived.read(f"contacts.{name}", profile) for name in names], ignore_index=True)
+figures.show(
+    figures.contact_precision(by_protein),
     by_protein,
     "04_contacts",
     profile=profile,
@@ -336,7 +341,7 @@ plots.show(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Contact map of one protein: structure below the diagonal, predictions above"}}
 kept = tables.load("kept_structures")
-kept = kept[~kept["id"].isin(results.read_in_training("kept_structures"))]
+kept = kept[~kept["id"].isin(derived.read_in_training("kept_structures"))]
 ours = by_protein[(by_protein["model"] == names[0]) & (by_protein["set"] == "kept")]
 best = ours.loc[ours["p_at_l"].idxmax()]
 plan = contacts.cross_fit(kept["id"].value_counts().to_dict(), seed=seed)
@@ -345,8 +350,8 @@ model = models.load(names[0])
 regression = contacts.fit(model, [known[name] for name in contacts.training_ids(plan, int(best["fold"]))], seed=seed)
 structure = known[best["id"]]
 pairs = contacts.pair_table(structure, contacts.predict(regression, model.attentions(structure.sequence)), 24)
-plots.show(
-    plots.contact_map(pairs, length=len(structure.sequence), best=int(structure.counted.sum()), model=names[0]),
+figures.show(
+    figures.contact_map(pairs, length=len(structure.sequence), best=int(structure.counted.sum()), model=names[0]),
     pairs,
     "04_contact_map",
     profile=profile,
@@ -370,7 +375,7 @@ def compared(start: str) -> pd.DataFrame:
     return part.drop_duplicates(["statistic", "of"])[["statistic", "of", "value", "low", "high", "n"]]
 
 
-plots.show_table(compared("secondary structure").rename(columns={"n": "proteins"}),
+figures.show_table(compared("secondary structure").rename(columns={"n": "proteins"}),
                  caption=f"CB513, {models_named}; 95 % intervals over proteins")  # fmt: skip
 
 # %% [markdown]
@@ -380,7 +385,7 @@ plots.show_table(compared("secondary structure").rename(columns={"n": "proteins"
 # mean hidden state is most alike (cosine). The models may have read these sequences, without labels.
 
 # %% tags=["hide-input"]
-plots.show_table(compared("localisation").rename(columns={"n": "proteins"}),
+figures.show_table(compared("localisation").rename(columns={"n": "proteins"}),
                  caption=f"DeepLoc, 10 classes, {models_named}; 95 % intervals over proteins")  # fmt: skip
 
 # %% [markdown]
@@ -390,14 +395,14 @@ plots.show_table(compared("localisation").rename(columns={"n": "proteins"}),
 # The proteins are others, and ESM-2 has read far more: the columns can be laid side by side, not compared to a decimal.
 
 # %% tags=["hide-input"]
-figures = published("esm2_models")
+others = published("esm2_models")
 wanted = {
     ("long-range precision at L", "Large valid"): "P@L, Large valid (%)",
     ("long-range precision at L", "CASP14"): "P@L, CASP14 (%)",
     ("perplexity", "UniRef50 of 2025, test split"): "perplexity, UniRef50",
 }
-figures["title"] = [wanted.get(pair) for pair in zip(figures["metric"], figures["dataset"], strict=True)]
-beside = figures.dropna(subset=["title"]).pivot(index="card", columns="title", values="value")
+others["title"] = [wanted.get(pair) for pair in zip(others["metric"], others["dataset"], strict=True)]
+beside = others.dropna(subset=["title"]).pivot(index="card", columns="title", values="value")
 beside["parameters"] = [models.card(card).parameters for card in beside.index]
 key = ["test", "data", "statistic", "of", "model"]
 value = everything.set_index(key)["value"]
@@ -418,8 +423,8 @@ for name, text in evaluation.PUBLISHED.items():
 order = beside.sort_values("parameters").astype({"parameters": "int64"})
 order = order[["parameters", *(title for title in wanted.values() if title in order), *order.columns[-3:]]]
 caption = f"The models that run here beside published figures of ESM-2; {release}"
-plots.show_table(order.rename_axis("model").reset_index(), caption=caption, digits=2)
-Markdown("Sources: " + "; ".join(sorted(set(figures["source"].dropna()))) + ".")
+figures.show_table(order.rename_axis("model").reset_index(), caption=caption, digits=2)
+Markdown("Sources: " + "; ".join(sorted(set(others["source"].dropna()))) + ".")
 
 # %% [markdown]
 # The cards say in their own words what the models are not.
@@ -433,7 +438,7 @@ Markdown("\n".join(f"- `{name}`: {limit}" for name in facts for limit in facts[n
 # %% tags=["hide-input"]
 assert set(everything["model"]) == set(names), "a model was not tested"
 assert everything.groupby("model").size().nunique() == 1, "the models were not given the same tests"
-saved = results.save(everything, "evaluation", profile)
+saved = derived.save(everything, "evaluation", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -443,7 +448,7 @@ intervals = everything.set_index(key)[["value", "low", "high"]]
 
 
 def told(*where: str, digits: int = 3) -> str:
-    return plots.interval(*intervals.loc[where], digits=digits)
+    return figures.interval(*intervals.loc[where], digits=digits)
 
 
 lines = []

@@ -31,12 +31,17 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import contacts, deviations, matched, models, plots, rescue, results, structure, tables
-from plmbook.residues import AMINO_ACIDS, parse_mutations
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.core.residues import AMINO_ACIDS, parse_mutations
+from plmbook.probing import contacts
+from plmbook.stats import matched
+from plmbook.tables import derived
+from plmbook.variants import deviations, distances, rescue
 
 members = [models.load(name, dtype="float32") for name in models.expand(model_names[:1])]
 sequences = tables.load("genes").set_index("gene")["sequence"]
-variants = results.matching_variants()
+variants = derived.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
 folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
 
@@ -82,7 +87,7 @@ counts = pd.DataFrame(
     ],
     columns=["gene", "residues", *classes, "second sites", "confident residues"],
 )
-plots.show_table(counts, caption=f"What is scanned with {model}; {release}. Confident: pLDDT of 70 or more")
+figures.show_table(counts, caption=f"What is scanned with {model}; {release}. Confident: pLDDT of 70 or more")
 
 # %% [markdown]
 # ## The published figure, and epistasis under it
@@ -96,7 +101,7 @@ plots.show_table(counts, caption=f"What is scanned with {model}; {release}. Conf
 def long_table(gene):
     """A row a variant and position: what the three panels show."""
     scan, part = scans[gene], rows[gene]
-    distance = structure.distances(folds[gene].cb)[part["position"].to_numpy() - 1]  # (n, L)
+    distance = distances.distances(folds[gene].cb)[part["position"].to_numpy() - 1]  # (n, L)
     table = scan.position_table[["id", "mutation", "position", "z", "mean_epistasis", "mean_abs_epistasis"]]
     return table.rename(columns={"id": "gene"}).assign(
         significance=np.repeat(part["significance"].to_numpy(), len(scan.sequence)),
@@ -115,7 +120,7 @@ caption = (
     f"Variants by positions, scanned with {model}; {release}. Left: the class of each variant. "
     "Grey: no second site. The colours of each map end at its 99th percentile."
 )
-plots.show(plots.variant_maps(cells, panels), cells, "06_maps", profile=profile, caption=caption)
+figures.show(figures.variant_maps(cells, panels), cells, "06_maps", profile=profile, caption=caption)
 
 
 # %% tags=["hide-input"]
@@ -157,8 +162,8 @@ caption = (
     f"Pairs of a variant and a position, at least {nearest} residues apart, {model}; {release}. "
     f"In contact: within {cutoff:.0f} Å. Each further box holds half of what lies beyond the one before."
 )
-figure = plots.boxen(pairs, {"z": "published |z|", "epistasis": "mean |epistasis| (nats)"})
-plots.show(figure, pairs[kept], "06_boxen", profile=profile, caption=caption)
+figure = figures.boxen(pairs, {"z": "published |z|", "epistasis": "mean |epistasis| (nats)"})
+figures.show(figure, pairs[kept], "06_boxen", profile=profile, caption=caption)
 
 # %% [markdown]
 # The numbers behind it: how often a pair in contact has the higher value, 0.5 being chance.
@@ -170,15 +175,15 @@ for gene in genes:
     scan = scans[gene]
     scan = replace(scan, by_position={**scan.by_position, "abs_z": np.abs(scan.by_position["z"])})
     for name, value in (("published |z|", "abs_z"), ("mean |epistasis|", "mean_abs_epistasis")):
-        table = structure.position_pairs(scan, folds[gene], value=value, nearest=nearest)
+        table = distances.position_pairs(scan, folds[gene], value=value, nearest=nearest)
         table = table.assign(contact=table["distance"] < cutoff)
         raw = matched.gene_aurocs(table, value="value", case="contact", strata=[], minimum=1)
-        fair = structure.gene_contact_aurocs(table, cutoff=cutoff, nearest=nearest, minimum=1)
+        fair = distances.gene_contact_aurocs(table, cutoff=cutoff, nearest=nearest, minimum=1)
         for against, found in (("all others", raw), ("same separation", fair)):
             if len(found):
                 compared.append((gene, name, against, found["auroc"].iat[0], int(found["n_cases"].iat[0])))
 compared = pd.DataFrame(compared, columns=["gene", "value", "against", "AUROC", "contacts"])
-plots.show_table(compared, caption=f"AUROC of contacts, pairs of positions, {model}; {release}")
+figures.show_table(compared, caption=f"AUROC of contacts, pairs of positions, {model}; {release}")
 
 # %% [markdown]
 # A gene is one protein with a few variants at a few positions: no interval is given, and none of this is a finding.
@@ -221,7 +226,7 @@ for gene in genes:
         f"{gene} {chosen} ({group}; {release}), {model}: {score:+.2f} nats on the wild type; "
         "best by epistasis, then by score"
     )
-    plots.show_table(shown, caption=caption, digits=2)
+    figures.show_table(shown, caption=caption, digits=2)
 listed = pd.concat(listed, ignore_index=True)
 
 # %% tags=["hide-input"]
@@ -256,9 +261,9 @@ for gene in genes:
     for other in ("esm2_t33_650M_UR50D", "esm1v"):
         pair = both[["ours", other]].dropna()
         rho = pair["ours"].corr(pair[other], method="spearman")
-        beside.append((gene, plots.label(other), rho, pair["ours"].median(), pair[other].median(), len(pair)))
+        beside.append((gene, figures.label(other), rho, pair["ours"].median(), pair[other].median(), len(pair)))
 beside = pd.DataFrame(beside, columns=["gene", "published", "Spearman", "median, ours", "median, theirs", "variants"])
-plots.show_table(beside, caption=f"Scores of single variants: {model} here and those published; {release}")
+figures.show_table(beside, caption=f"Scores of single variants: {model} here and those published; {release}")
 
 # %% [markdown]
 # ## What the published script did otherwise
@@ -287,7 +292,7 @@ caption = (
     f"Rows as those versions name them ({chunk} backgrounds a chunk) against the named variants' own; {model}; "
     f"{release}"
 )
-plots.show_table(labelled, caption=caption)
+figures.show_table(labelled, caption=caption)
 
 # %% [markdown]
 # ## Gate and results
@@ -310,7 +315,7 @@ for gene in genes:
 assert len(cells) == sum(len(rows[gene]) * len(sequences[gene]) for gene in genes), "cells are missing"
 saved = {"contacts": compared, "candidates": listed, "published": beside, "labels": labelled}
 for name, table in saved.items():
-    results.save(table, f"rescue_one_gene_{name}", profile)
+    derived.save(table, f"rescue_one_gene_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

@@ -32,17 +32,22 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import contacts, deviations, matched, models, plots, rescue, results, structure, tables
-from plmbook.residues import AMINO_ACIDS, Mutation, parse_mutations
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
+from plmbook.probing import contacts
+from plmbook.stats import matched
+from plmbook.tables import derived
+from plmbook.variants import deviations, distances, rescue
 
 sequences = tables.load("genes").set_index("gene")["sequence"]
 every = tables.load("variants")
 release = f"ClinVar {every['release'].iat[0]}"
-scanned = results.matching_variants()
-scanned = scanned[scanned["significance"].isin([*results.LABELLED, *further])].reset_index(drop=True)
-labelled = scanned[scanned["significance"].isin(results.LABELLED)]
+scanned = derived.matching_variants()
+scanned = scanned[scanned["significance"].isin([*derived.LABELLED, *further])].reset_index(drop=True)
+labelled = scanned[scanned["significance"].isin(derived.LABELLED)]
 folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
-cutoff, nearest = structure.CUTOFFS[0], structure.RANGES[0]
+cutoff, nearest = distances.CUTOFFS[0], distances.RANGES[0]
 
 # %% [markdown]
 # ## The question as it was put beforehand
@@ -83,14 +88,14 @@ def drawn(limit):
 
 def of_labelled(found, part):
     """What was found of the P/LP and B/LB variants."""
-    rows = part["significance"].isin(results.LABELLED).to_numpy()
+    rows = part["significance"].isin(derived.LABELLED).to_numpy()
     by_position = {name: numbers[rows] for name, numbers in found.by_position.items()}
     return replace(found, mutations=tuple(part["mutation"][rows]), by_position=by_position)
 
 
 def pair_table(found, fold):
     """The pairs of a gene: mean |epistasis| as value, and beside it what else a pair could be ranked by."""
-    by, table = found.by_position, structure.position_pairs(found, fold)
+    by, table = found.by_position, distances.position_pairs(found, fold)
     place = np.array([parse_mutations(text)[0].position for text in found.mutations])
     positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
     rows, partners = np.searchsorted(positions, table["position"]), table["partner"].to_numpy() - 1
@@ -156,10 +161,10 @@ for name in model_names:
     assert set(zip(candidates["id"], candidates["mutation"], strict=True)) == set(
         zip(variants["id"], variants["mutation"], strict=True)
     ), "a variant has no candidates"
-    results.save(candidates, f"rescue.{title}", profile)
-    results.save(variants, f"rescue_variants.{title}", profile)
-    results.save(maps, f"rescue_maps.{title}", profile)
-    results.save(wild_type, f"rescue_wild_type.{title}", profile)
+    derived.save(candidates, f"rescue.{title}", profile)
+    derived.save(variants, f"rescue_variants.{title}", profile)
+    derived.save(maps, f"rescue_maps.{title}", profile)
+    derived.save(wild_type, f"rescue_wild_type.{title}", profile)
 first = next(iter(scans))
 said = {title: "" if not limit else f" (at most {limit} variants a gene)" for title, (_, _, limit) in scans.items()}
 counts = pd.DataFrame(
@@ -167,15 +172,15 @@ counts = pd.DataFrame(
         (
             title,
             variants["id"].nunique(),
-            *((variants["significance"] == group).sum() for group in results.LABELLED),
+            *((variants["significance"] == group).sum() for group in derived.LABELLED),
             len(pairs),
             (pairs["distance"] < cutoff).sum(),
         )
         for title, (pairs, variants, _) in scans.items()
     ],
-    columns=["model", "genes", *results.LABELLED, "pairs", f"within {cutoff:.0f} Å"],
+    columns=["model", "genes", *derived.LABELLED, "pairs", f"within {cutoff:.0f} Å"],
 )
-plots.show_table(counts, caption=f"Backgrounds scanned, and pairs of positions that count; {release}")
+figures.show_table(counts, caption=f"Backgrounds scanned, and pairs of positions that count; {release}")
 without = sorted(set(sequences.index) - set(labelled["gene"]))
 Markdown(
     f"{len(sequences) - len(without)} of {len(sequences)} genes have such a variant. "
@@ -186,9 +191,9 @@ Markdown(
 # ## The answer
 
 # %% tags=["hide-input"]
-short = {name: name.replace("separation", "sep.", 1) for name in structure.CONTROLS}
+short = {name: name.replace("separation", "sep.", 1) for name in distances.CONTROLS}
 planned = pd.concat(
-    [structure.contact_auroc(pairs, n=n, seed=seed).assign(model=title) for title, (pairs, _, _) in scans.items()],
+    [distances.contact_auroc(pairs, n=n, seed=seed).assign(model=title) for title, (pairs, _, _) in scans.items()],
     ignore_index=True,
 ).rename(columns={"auroc": "value"})
 planned["name"] = [f"{row.cutoff:.0f} Å, from {row.nearest}: {short[row.matched]}" for row in planned.itertuples()]
@@ -199,15 +204,15 @@ caption = (
     + "; ".join(f"{title}{extra}" for title, extra in said.items())
     + ". Whiskers: 95 % bootstrap over genes. 0.5 is chance."
 )
-figure = plots.forest(
+figure = figures.forest(
     planned.assign(panel=planned["model"].str.replace("_t", "\n_t", n=1)), panel="panel", reference=0.5
 )
-plots.show(figure, planned, "07_contacts", profile=profile, caption=caption)
+figures.show(figure, planned, "07_contacts", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 main = planned[planned["matched"] == "separation"]
 shown = main[["model", "cutoff", "nearest", "value", "low", "high", "p", "n_genes", "n_contacts"]]
-plots.show_table(
+figures.show_table(
     shown.rename(columns={"cutoff": "Å", "nearest": "from", "n_genes": "genes", "n_contacts": "contacts"}).astype(
         {"Å": int}
     ),
@@ -222,15 +227,15 @@ plots.show_table(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC of pairs in contact within each gene, a mark a model"}}
 by_gene = pd.concat(
-    [structure.gene_contact_aurocs(pairs).assign(model=title) for title, (pairs, _, _) in scans.items()],
+    [distances.gene_contact_aurocs(pairs).assign(model=title) for title, (pairs, _, _) in scans.items()],
     ignore_index=True,
 )
 caption = (
     f"AUROC of pairs within {cutoff:.0f} Å by mean |epistasis|, matched on position and separation, from {nearest} "
     f"residues on; {release}. " + "; ".join(f"{title}{extra}" for title, extra in said.items()) + "."
 )
-figure = plots.per_gene(by_gene, axis="AUROC of contacts within the gene")
-plots.show(figure, by_gene, "07_genes", profile=profile, caption=caption)
+figure = figures.per_gene(by_gene, axis="AUROC of contacts within the gene")
+figures.show(figure, by_gene, "07_genes", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Against simpler values
@@ -261,7 +266,7 @@ for title, (pairs, _, _) in scans.items():
         "nearer in the chain": "near",
     }.items():
         alone = {"separation": ()}
-        found = structure.contact_auroc(
+        found = distances.contact_auroc(
             near.dropna(subset=[value]), value=value, cutoffs=[cutoff], controls=alone, n=n, seed=seed
         )
         baselines.append(found.assign(model=title, ranked=name))
@@ -274,7 +279,7 @@ shown = pd.concat([main[main["cutoff"] == cutoff].assign(ranked="mean |epistasis
 shown = shown.sort_values(
     ["nearest", "model"], kind="stable", key=lambda c: c.map(list(scans).index) if c.name == "model" else c
 )
-plots.show_table(
+figures.show_table(
     shown[["model", "ranked", "nearest", "value", "low", "high", "p"]].rename(columns={"nearest": "from"}),
     caption=f"AUROC of pairs within {cutoff:.0f} Å by other values; {release}; |z| needs a gene with two variants",
 )
@@ -292,14 +297,14 @@ plots.show_table(
 # %% tags=["hide-input"]
 afterwards = pd.concat(
     [
-        structure.contact_auroc(pairs, value="corrected", n=n, seed=seed).assign(model=title)
+        distances.contact_auroc(pairs, value="corrected", n=n, seed=seed).assign(model=title)
         for title, (pairs, _, _) in scans.items()
     ],
     ignore_index=True,
 ).rename(columns={"auroc": "value"})
 shown = afterwards[afterwards["matched"].isin(["separation", "separation, entropy, pLDDT"])]
 shown = shown.assign(controls=shown["matched"].map(short), **{"Å": shown["cutoff"].astype(int)})
-plots.show_table(
+figures.show_table(
     shown[["model", "Å", "nearest", "controls", "value", "low", "high", "p"]].rename(columns={"nearest": "from"}),
     caption="Exploratory: AUROC of pairs in contact by mean |epistasis| after the average product correction; "
     f"{release}",
@@ -321,12 +326,12 @@ every["fit"] = np.select(
 kinds = ["another residue", "past the end", "fits by chance"]
 wrong = pd.crosstab(every["gene"], every["fit"]).reindex(columns=["fits", *kinds], fill_value=0)
 classes = pd.crosstab(every["gene"][~there], every["significance"][~there])
-wrong = wrong.join(classes.reindex(columns=results.LABELLED, fill_value=0), how="inner").reset_index()
+wrong = wrong.join(classes.reindex(columns=derived.LABELLED, fill_value=0), how="inner").reset_index()
 wrong = pd.concat([wrong, wrong.drop(columns="gene").sum().to_frame().T.assign(gene="all")], ignore_index=True)
 n_of_gene = every.groupby("gene").size()
 lost = {chunk: int((np.minimum(chunk, n_of_gene) - 1).sum()) for chunk in (2, 5)}
-plots.show_table(
-    wrong[["gene", "fits", *kinds, *results.LABELLED]].astype({c: int for c in wrong.columns if c != "gene"}),
+figures.show_table(
+    wrong[["gene", "fits", *kinds, *derived.LABELLED]].astype({c: int for c in wrong.columns if c != "gene"}),
     caption=f"Genes with variants of another isoform; P/LP and B/LB: of those that do not fit; {release}",
 )
 n_wrong, n_table = int((~there).sum()), len(every)
@@ -344,7 +349,7 @@ Markdown(
 # %% tags=["hide-input"]
 members, _ = load(model_names[0])
 elsewhere = (every["aligned_position"] > 0) & (every["aligned_position"] != every["position"])
-moved = every[elsewhere & every["significance"].isin(results.LABELLED) & ~past]
+moved = every[elsewhere & every["significance"].isin(derived.LABELLED) & ~past]
 moved = moved.sample(frac=1, random_state=seed).groupby("gene").head(per_gene)
 twice = []
 for gene, part in moved.groupby("gene"):
@@ -364,7 +369,7 @@ for gene, part in moved.groupby("gene"):
 twice = pd.DataFrame(twice, columns=["gene", "clinvar", "right", "scanned", "same_best", "spearman"])
 unaffected = main[(main["model"] == first) & (main["cutoff"] == cutoff) & (main["nearest"] == nearest)].iloc[0]
 affected = set(wrong["gene"]) - {"all"}
-others = structure.contact_auroc(
+others = distances.contact_auroc(
     scans[first][0].query("gene not in @affected"),
     cutoffs=[cutoff],
     ranges=[nearest],
@@ -377,8 +382,8 @@ Markdown(
     f"the same best second substitution at both places with {first}, and the rank correlation of the two profiles of "
     f"mean |epistasis| along the chain is {twice['spearman'].mean():.2f} in the mean. "
     "Without the genes of the table above, the pre-stated AUROC is "
-    f"{plots.interval(others['auroc'], others['low'], others['high'])}, with their fitting variants "
-    f"{plots.interval(unaffected['value'], unaffected['low'], unaffected['high'])}."
+    f"{figures.interval(others['auroc'], others['low'], others['high'])}, with their fitting variants "
+    f"{figures.interval(unaffected['value'], unaffected['low'], unaffected['high'])}."
 )
 
 # %% [markdown]
@@ -408,7 +413,7 @@ saved = {
     "misplaced": twice,
 }
 for name, table in saved.items():
-    results.save(table, f"rescue_contacts_{name}", profile)
+    derived.save(table, f"rescue_contacts_{name}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -430,16 +435,16 @@ def against_chance(row):
 
 
 def line(row):
-    return f"{plots.interval(row['value'], row['low'], row['high'])}, p = {row['p']:.3f}, {against_chance(row)}"
+    return f"{figures.interval(row['value'], row['low'], row['high'])}, p = {row['p']:.3f}, {against_chance(row)}"
 
 
 texts = []
 for title, extra in said.items():
-    far = row_of(planned, title, nearest=structure.RANGES[1])
+    far = row_of(planned, title, nearest=distances.RANGES[1])
     strict = row_of(planned, title, matched="separation, entropy, pLDDT")
     texts += [
         f"- {title}{extra}: AUROC {line(row_of(planned, title))} at {cutoff:.0f} Å; {line(far)} from "
-        f"{structure.RANGES[1]} residues on; with entropy and pLDDT matched too {line(strict)}."
+        f"{distances.RANGES[1]} residues on; with entropy and pLDDT matched too {line(strict)}."
     ]
 named = baselines[(baselines["model"] == first) & (baselines["nearest"] == nearest)].set_index("ranked")
 texts += [

@@ -32,9 +32,14 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
-from plmbook import contacts, deviations, matched, metrics, models, plots, results, tables
-from plmbook.errors import InputError
-from plmbook.published import published
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.core.errors import InputError
+from plmbook.probing import contacts
+from plmbook.stats import matched, metrics
+from plmbook.tables import derived
+from plmbook.tables.published import published
+from plmbook.variants import deviations
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 genes, variants, clades = (tables.load(name) for name in ("genes", "variants", "clades"))
@@ -52,7 +57,7 @@ key = ["gene", "mutation"]
 # They are left out whole, and counted.
 
 # %% tags=["hide-input"]
-there = results.matching_variants()
+there = derived.matching_variants()
 carried = cpd.merge(there[[*key, "significance"]], on=key)
 classes = ["P/LP", "B/LB", "VUS"]
 in_alignment = variants["gene"].isin(orthologs["gene"])
@@ -72,7 +77,7 @@ funnel = pd.DataFrame(
     ],
     columns=["variants", *classes, "genes"],
 )
-plots.show_table(funnel, caption=f"From the variants to those that another vertebrate has; {release}")
+figures.show_table(funnel, caption=f"From the variants to those that another vertebrate has; {release}")
 
 pathogenic = carried[carried["significance"] == "P/LP"].reset_index(drop=True)
 residues = pathogenic.drop_duplicates(key)[key].reset_index(drop=True)
@@ -114,7 +119,7 @@ by_flank = pd.DataFrame(
         for part in [carried[carried["flank"] >= k]]
     ]
 )
-plots.show_table(by_flank, caption=f"Carriers by k; published: 57 placental mammals; {release}")
+figures.show_table(by_flank, caption=f"Carriers by k; published: 57 placental mammals; {release}")
 
 # %% [markdown]
 # ## Where the carriers are
@@ -153,7 +158,7 @@ by_clade = pd.DataFrame(
     ],
     columns=["clade", "genomes", "P/LP residues", "only there", "median divergence"],
 ).sort_values("median divergence")
-plots.show_table(
+figures.show_table(
     by_clade, caption=f"P/LP residues carried, by clade; divergence: share of differing residues; {release}"
 )
 
@@ -176,7 +181,7 @@ plots.show_table(
 # that whatever it shows may be memory, and it stands here as such.
 
 # %% tags=["hide-input"]
-related = results.read_in_training("genes")
+related = derived.read_in_training("genes")
 
 
 def scanned_by(entry):
@@ -188,7 +193,7 @@ def scanned_by(entry):
 
 scans = dict(scanned_by(entry) for entry in model_names)
 called = {name: {default: "default", general: "general"}.get(name, name) for name in scans}
-models_named = plots.models_named(called)
+models_named = figures.models_named(called)
 everything = {name: deviations.tried(scan, pathogenic) for name, scan in scans.items()}
 sets = {}  # title -> (model, which rows)
 if general in scans:
@@ -221,9 +226,9 @@ caption = (
     f"Chance that a carrier's substitution has higher epistasis than a matched one, by {models_named}; P/LP residues, "
     f"{release}. The first line is the primary test. Whiskers: 95 % bootstrap over genes. Dotted: chance."
 )
-figure = plots.forest(main, axis="matched AUROC", reference=0.5)
-plots.show(figure, main, "08_enrichment", profile=profile, caption=caption)
-plots.show_table(
+figure = figures.forest(main, axis="matched AUROC", reference=0.5)
+figures.show(figure, main, "08_enrichment", profile=profile, caption=caption)
+figures.show_table(
     main[["name", *columns[:6]]].rename(columns={"name": "model and genes"}),
     caption=f"The same as a table, {models_named}; {release}",
 )
@@ -256,7 +261,7 @@ balance = pd.DataFrame(
     ],
     columns=["of", "within the variant", "within the strata"],
 )
-plots.show_table(balance, caption=f"AUROC of cases against controls, {primary_named}; {release}")
+figures.show_table(balance, caption=f"AUROC of cases against controls, {primary_named}; {release}")
 
 # %% [markdown]
 # ### What this test could have seen
@@ -285,7 +290,7 @@ power = pd.DataFrame(
     ],
     columns=["planted", *columns[:4]],
 )
-plots.show_table(power, caption=f"The test with an effect planted, {primary_named}; {release}")
+figures.show_table(power, caption=f"The test with an effect planted, {primary_named}; {release}")
 
 # %% [markdown]
 # ## Near the variant, by clade, by divergence
@@ -321,9 +326,9 @@ caption = (
     f"(*in* a clade); P/LP residues, {release}. Whiskers: 95 % bootstrap over genes. Dotted: chance."
 )
 wrapped = subsets.assign(panel=subsets["statistic"].str.replace(", ", ",\n"))
-figure = plots.forests(wrapped, axis="matched AUROC", reference=0.5)
-plots.show(figure, subsets, "08_parts", profile=profile, caption=caption)
-plots.show_table(
+figure = figures.forests(wrapped, axis="matched AUROC", reference=0.5)
+figures.show(figure, subsets, "08_parts", profile=profile, caption=caption)
+figures.show_table(
     subsets.loc[subsets["statistic"] == primary, ["name", *columns[:6], "q"]].rename(columns={"name": "part"}),
     caption=f"The same as a table, {primary_named}; {release}"
     + (f"; no gene with {minimum} cases: {', '.join(too_few)}" if too_few else ""),
@@ -338,8 +343,8 @@ by_gene = pd.concat(
     ignore_index=True,
 )
 caption = f"The statistic in each gene with at least {minimum} cases, by {models_named}; P/LP residues, {release}."
-figure = plots.per_gene(by_gene, axis="matched AUROC within the gene")
-plots.show(figure, by_gene, "08_genes", profile=profile, caption=caption)
+figure = figures.per_gene(by_gene, axis="matched AUROC within the gene")
+figures.show(figure, by_gene, "08_genes", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 model, keep = sets[primary]
@@ -349,7 +354,7 @@ rest = metrics.mean_over_genes(own["auroc"].drop(extreme), n=n_permutations, see
 Markdown(
     f"One gene weighs much in a mean over {len(own)}: without {extreme} ({own['auroc'][extreme]:.3f}, "
     f"{own['n_cases'][extreme]:,} of the {own['n_cases'].sum():,} cases) the primary statistic would be "
-    f"{plots.interval(rest.value, rest.low, rest.high)}. "
+    f"{figures.interval(rest.value, rest.low, rest.high)}. "
     f"We saw {extreme} before we left it out, so that this is no test of its own."
 )
 
@@ -363,7 +368,7 @@ Markdown(
 cases = keep(everything[model]).query("case")
 best = cases.loc[cases.groupby(key)["epistasis"].idxmax()].nlargest(8, "epistasis")
 best = best.assign(second=best["ref"] + best["position"].astype("str") + best["alt"])
-plots.show_table(
+figures.show_table(
     best[["gene", "mutation", "second", "epistasis", "distance", "n_carriers"]].rename(
         columns={"mutation": "variant", "second": "in the carrier", "distance": "Å apart", "n_carriers": "carriers"}
     ),
@@ -380,11 +385,11 @@ for scan in scans.values():  # the carriers of the table are those of the alignm
     found = {(s.gene, str(v[0])): int(deviations.carriers(s.residues, v).sum()) for s in scan for v in s.variants}
     assert found == pathogenic.groupby(key).size().to_dict(), "cpd.parquet and orthologs.parquet disagree"
 for table in (main, subsets):
-    tables.check(table, plots.ESTIMATES, where="deviations")
+    tables.check(table, figures.ESTIMATES, where="deviations")
 saved = {"funnel": funnel, "by_flank": by_flank, "by_clade": by_clade, "tests": main, "parts": subsets,
          "balance": balance, "planted": power, "genes": by_gene, "candidates": best}  # fmt: skip
 for name, table in saved.items():
-    results.save(table, f"deviations_{name}", profile)
+    derived.save(table, f"deviations_{name}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -393,7 +398,7 @@ for name, table in saved.items():
 # %% tags=["hide-input"]
 def say(row):
     """A test as text."""
-    return f"{plots.interval(row['value'], row['low'], row['high'])}, p {row['p']:.2g}"
+    return f"{figures.interval(row['value'], row['low'], row['high'])}, p {row['p']:.2g}"
 
 
 def verdict(row):
@@ -419,7 +424,7 @@ Markdown(
             f"That is {verdict(first)}; an AUROC above {first['high']:.3f} is unlikely.",
             f"- What the matching leaves of the matched quantities themselves gives {left.min():.3f} to {left.max():.3f} in "
             f"the same strata: {'as far from one half as' if left.max() >= first['value'] else 'less than'} epistasis.",
-            f"- Without {extreme} alone it would be {plots.interval(rest.value, rest.low, rest.high)}.",
+            f"- Without {extreme} alone it would be {figures.interval(rest.value, rest.low, rest.high)}.",
             *others,
             f"- Of {len(mine)} further tests of the primary model the smallest q is {lowest['q']:.2f} "
             f"({lowest['name']}: {say(lowest)}). "

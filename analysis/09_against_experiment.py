@@ -30,8 +30,12 @@ seed = 2016  # of the resamples: the year of the GB1 landscape
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import landscapes, metrics, models, plots, rescue, results, tables
-from plmbook.residues import join_mutations, parse_mutations
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.core.residues import join_mutations, parse_mutations
+from plmbook.stats import metrics
+from plmbook.tables import derived
+from plmbook.variants import landscapes, rescue
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 short = {default: "default", general: "general"}  # what tables and figures call them
@@ -78,9 +82,9 @@ summary = pd.DataFrame(
         for name, part in doubles.groupby("landscape", sort=False)
     ]
 )
-plots.show_table(summary, caption="What was measured", digits=2)
+figures.show_table(summary, caption="What was measured", digits=2)
 about = proteins.assign(landscape=proteins["landscape"].map(called))[["landscape", "assay", "length"]]
-plots.show_table(about.rename(columns={"length": "residues read"}), caption="The assays, and how much a model reads")
+figures.show_table(about.rename(columns={"length": "residues read"}), caption="The assays, and how much a model reads")
 
 # %% [markdown]
 # **What the models have read.**
@@ -105,7 +109,7 @@ def scanned_by(entry):
     """The name of a model or an ensemble, and its scores of second mutations on backgrounds, by landscape."""
     members = [models.load(name, dtype="float32") for name in models.expand([entry])]
     found = [
-        results.landscape_scores(each, n_backgrounds=n_backgrounds, enough=enough, profile=profile) for each in members
+        derived.landscape_scores(each, n_backgrounds=n_backgrounds, enough=enough, profile=profile) for each in members
     ]
     if len(members) == 1:
         return members[0].name, found[0]
@@ -114,8 +118,8 @@ def scanned_by(entry):
 
 
 scores = dict(scanned_by(entry) for entry in model_names)
-titles = {name: short.get(name, plots.label(name)) for name in scores}
-models_named = plots.models_named(titles)
+titles = {name: short.get(name, figures.label(name)) for name in scores}
+models_named = figures.models_named(titles)
 
 
 def of_landscape(table, name):
@@ -150,12 +154,12 @@ coverage = pd.DataFrame(
     ],
     columns=["landscape", "backgrounds run", "doubles scored", "doubles measured"],
 )
-plots.show_table(
+figures.show_table(
     coverage,
     caption="Backgrounds that were run: the singles with the most doubles, and where rescues are counted all damaging ones",
 )
 both_ways = agree.pivot(index="landscape", columns="model", values="Spearman").loc[list(called.values())]
-plots.show_table(
+figures.show_table(
     both_ways.reset_index(),
     caption=f"Rank correlation of the two numbers of a double, where both were computed; {models_named}",
 )
@@ -195,7 +199,7 @@ for name in called:
 correlations = pd.DataFrame(rows, columns=["landscape", "scale", "name", "value", "low", "high", "n"])
 correlations["model"] = [predictors[name] or "rule" for name in correlations["name"]]
 correlations["kind"] = [
-    plots.kind(predictors[name]) if name.startswith("epistasis") else plots.BASELINE for name in correlations["name"]
+    figures.kind(predictors[name]) if name.startswith("epistasis") else figures.BASELINE for name in correlations["name"]
 ]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation of model epistasis and of simple rules with measured epistasis, a panel a landscape"}}
@@ -204,18 +208,18 @@ caption = (
     "Spearman correlation with measured epistasis, doubles not decided by the floor. Coloured: epistasis of "
     f"{models_named}; grey: rules. Whiskers: 95 %, resampling positions (GB1: pairs of positions). Dotted: none."
 )
-figure = plots.forests(primary, panel="landscape", axis="Spearman correlation", reference=0)
-plots.show(figure, primary, "09_correlation", profile=profile, caption=caption)
+figure = figures.forests(primary, panel="landscape", axis="Spearman correlation", reference=0)
+figures.show(figure, primary, "09_correlation", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 text = correlations.assign(
-    rho=[plots.interval(*row, digits=2, sign=True) for row in correlations[["value", "low", "high"]].to_numpy()]
+    rho=[figures.interval(*row, digits=2, sign=True) for row in correlations[["value", "low", "high"]].to_numpy()]
 )
 for scale, title in scales.items():
     part = text[(text["scale"] == scale) & text["name"].isin([p for p in predictors if not p.startswith("s1")])]
     wide = part.pivot(index="landscape", columns="name", values="rho").loc[list(called.values())]
     models_first = [p for p in predictors if p.startswith("epistasis")]
-    plots.show_table(
+    figures.show_table(
         wide[[*models_first, "f1 + f2, measured"]].reset_index(),
         caption=f"Spearman correlation: {title}; {models_named}",
     )
@@ -223,7 +227,7 @@ wide = within[within["predictor"].isin(models_first)].pivot(
     index=["position1", "position2"], columns="predictor", values="value"
 )
 caption = f"GB1, each pair of positions: Spearman correlation, epistasis; {models_named}"
-plots.show_table(wide.reset_index(), caption=caption, digits=2)
+figures.show_table(wide.reset_index(), caption=caption, digits=2)
 
 # %% [markdown]
 # ## Does it find the measured rescues?
@@ -263,7 +267,7 @@ for name in counted:
     rows.append(found.assign(landscape=called[name], model=[ways.get(p, "rule") for p in found["predictor"]]))
     assert len(part) == (pairs["landscape"] == name).sum(), "a pair was not scored"
 precision = pd.concat(rows, ignore_index=True).rename(columns={"predictor": "name"})
-precision["kind"] = [plots.BASELINE if model == "rule" else plots.kind(model) for model in precision["model"]]
+precision["kind"] = [figures.BASELINE if model == "rule" else figures.kind(model) for model in precision["model"]]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Precision at k of the models and of simple rules for measured rescues, with chance as a dotted line"}}
 shown = precision[precision["k"].isin(shown_ks)].assign(
@@ -274,15 +278,15 @@ caption = (
     "Whiskers: 95 %, resampling mutations. Dotted: chance."
 )
 chance = shown.drop_duplicates("panel").set_index("panel")["chance"].to_dict()
-figure = plots.forests(shown, axis="precision at k", reference=chance)
-plots.show(figure, shown, "09_precision", profile=profile, caption=caption)
+figure = figures.forests(shown, axis="precision at k", reference=chance)
+figures.show(figure, shown, "09_precision", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 for name in dict.fromkeys(precision["landscape"]):
     part = of_landscape(precision, name)
     wide = part.pivot(index="name", columns="k", values="value").loc[list(dict.fromkeys(part["name"]))]
     one = part.iloc[0]
-    plots.show_table(
+    figures.show_table(
         wide.rename(columns=lambda k: f"k = {k}").rename_axis("ranked by").reset_index(),
         caption=f"{name}: precision at k; {one['n_hits']} rescues among {one['n']:,} pairs, chance "
         f"{one['chance']:.3f}; {models_named}",
@@ -329,7 +333,7 @@ wide = cases.assign(column=cases["model"].map(titles) + ", " + cases["by"]).pivo
 wide = wide[[f"{titles[name]}, {by}" for name in scores for by in ("epistasis", "score")]]
 order = cases.drop_duplicates(["background", "second"]).set_index(["background", "second", "status"]).index
 n_sites = cases["of"].max()
-plots.show_table(
+figures.show_table(
     wide.loc[order].reset_index(),
     caption=f"TP53: rank percentile of a suppressor among up to {n_sites:,} second sites, by epistasis and by score on "
     f"the background; {models_named}",
@@ -341,7 +345,7 @@ plots.show_table(
 
 # %% tags=["hide-input"]
 for table in (primary, shown):
-    tables.check(table, plots.ESTIMATES, where="experiment")
+    tables.check(table, figures.ESTIMATES, where="experiment")
 assert (
     doubles.groupby("landscape")
     .size()
@@ -350,7 +354,7 @@ assert (
 saved = {"landscapes": summary, "correlations": correlations, "gb1_pairs": within, "both_ways": agree,
          "precision": precision, "cases": cases, "coverage": coverage}  # fmt: skip
 for name, table in saved.items():
-    results.save(table, f"experiment_{name}", profile)
+    derived.save(table, f"experiment_{name}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -358,11 +362,11 @@ for name, table in saved.items():
 
 # %% tags=["hide-input"]
 def say(row):
-    return plots.interval(row["value"], row["low"], row["high"], digits=2, sign=True)
+    return figures.interval(row["value"], row["low"], row["high"], digits=2, sign=True)
 
 
 def share(row):
-    return plots.interval(row["value"], row["low"], row["high"], digits=2)
+    return figures.interval(row["value"], row["low"], row["high"], digits=2)
 
 
 by = correlations.set_index(["scale", "landscape", "name"]).sort_index()

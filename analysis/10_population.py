@@ -30,12 +30,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import alignment, contacts, deviations, effects, models, plots, population, rescue, results, tables
-from plmbook.residues import AMINO_ACIDS, Mutation, parse_mutations
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
+from plmbook.probing import contacts
+from plmbook.tables import derived
+from plmbook.variants import alignment, deviations, effects, population, rescue
 
 genes, orthologs = tables.load("genes"), tables.load("orthologs")
 sequences, folds = genes.set_index("gene")["sequence"], contacts.structures_of(tables.load("structures"))
-matching = results.matching_variants()
+matching = derived.matching_variants()
 release = f"ClinVar {matching['release'].iat[0]}, gnomAD 2.1.1 exomes"
 key, classes = ["gene", "mutation"], ["P/LP", "B/LB", "VUS"]
 
@@ -55,7 +59,7 @@ start = matching["position"] == 1
 variants = matching[~start].reset_index(drop=True)
 variants["bin"] = population.frequency_bins(variants["allele_frequency"])
 counts = pd.crosstab(variants["significance"], variants["bin"]).loc[classes, list(population.BINS)].reset_index()
-plots.show_table(
+figures.show_table(
     counts.rename(columns={"significance": "class"}), caption=f"Variants by allele frequency; {release}"
 )
 Markdown(
@@ -115,7 +119,7 @@ live, of_codons, of_vus, maps, chosen = [], {}, [], {}, None
 for name in model_names:
     members = [models.load(each, dtype="float32") for each in models.expand([name])]
     title = members[0].name if len(members) == 1 else name
-    scored = mean_of([results.wildtype_effects(each) for each in members], title)
+    scored = mean_of([derived.wildtype_effects(each) for each in members], title)
     live.append(scored)
     of_codons[title] = mean_of([effects.score_table(each, genes, missense) for each in members], title)
     if chosen is None:  # the first model says which VUS are scanned, by all models
@@ -131,12 +135,12 @@ of_vus = pd.concat(of_vus, ignore_index=True)
 esm2, esm1v = "esm2_t33_650M_UR50D", "esm1v"
 published = tables.load("published_effects")
 published = published[published["model"].isin([esm2, esm1v])]
-published = variants.merge(published, on=key).assign(name=lambda t: t["model"].map(plots.label) + " (published)")
+published = variants.merge(published, on=key).assign(name=lambda t: t["model"].map(figures.label) + " (published)")
 column = alignment.effects(tables.load("alignment"), variants).assign(name="alignment column")
 live = pd.concat(live, ignore_index=True)
-live = live[live["position"] > 1].assign(name=lambda t: t["model"], kind=plots.RUN_HERE)
-live.loc[live["model"].str.endswith("_general"), "kind"] = plots.GENERAL
-published["kind"], column["kind"] = published["model"].map(plots.kind), plots.ALIGNMENT
+live = live[live["position"] > 1].assign(name=lambda t: t["model"], kind=figures.RUN_HERE)
+live.loc[live["model"].str.endswith("_general"), "kind"] = figures.GENERAL
+published["kind"], column["kind"] = published["model"].map(figures.kind), figures.ALIGNMENT
 scores = pd.concat([live, published, column], ignore_index=True).drop(columns="bin").merge(variants[[*key, "bin"]])
 names = list(dict.fromkeys(scores["name"]))
 have = scores.groupby(key)["name"].nunique() == len(names)
@@ -162,8 +166,8 @@ caption = (
     + "; ".join(f"{each} {row['genes']} and {row['variants']:,}" for each, row in sizes.iterrows())
     + ". Whiskers: 95 % bootstrap over genes."
 )
-figure = plots.forests(frequency.assign(panel=frequency["statistic"]), axis="correlation", reference=0)
-plots.show(figure, frequency, "10_frequency", profile=profile, caption=caption)
+figure = figures.forests(frequency.assign(panel=frequency["statistic"]), axis="correlation", reference=0)
+figures.show(figure, frequency, "10_frequency", profile=profile, caption=caption)
 
 # %% [markdown]
 # With the absent ones: the score of a variant as its percentile among the variants of its gene, by bin.
@@ -195,8 +199,8 @@ caption = (
     + "; ".join(f"{row.bin} {row.variants:,}" for row in in_bin.itertuples())
     + ". Whiskers: 95 % bootstrap over genes. Dotted: the mean of all."
 )
-figure = plots.by_bin(by_bin, axis="percentile of the score", across="gnomAD allele frequency", reference=50)
-plots.show(figure, by_bin, "10_bins", profile=profile, caption=caption)
+figure = figures.by_bin(by_bin, axis="percentile of the score", across="gnomAD allele frequency", reference=50)
+figures.show(figure, by_bin, "10_bins", profile=profile, caption=caption)
 
 # %% [markdown]
 # ### The kind of substitution
@@ -221,7 +225,7 @@ given_kind = pd.DataFrame(
         )
     ]
 )
-plots.show_table(
+figures.show_table(
     given_kind[["name", "statistic", "value", "low", "high"]].rename(
         columns={"name": "model", "statistic": "frequency with"}
     ),
@@ -250,9 +254,9 @@ plots.show_table(
 # share of exact values was seen.
 
 # %% tags=["hide-input"]
-about = results.read(f"rescue_variants.{first}", profile).rename(columns={"id": "gene"})
-second = population.rescuability(results.read(f"rescue.{first}", profile)).rename(columns={"id": "gene"})
-labelled = variants[variants["significance"].isin(results.LABELLED)]
+about = derived.read(f"rescue_variants.{first}", profile).rename(columns={"id": "gene"})
+second = population.rescuability(derived.read(f"rescue.{first}", profile)).rename(columns={"id": "gene"})
+labelled = variants[variants["significance"].isin(derived.LABELLED)]
 scanned = labelled[[*key, "position", "significance", "allele_frequency", "bin"]].merge(
     about[[*key, "score_wild_type", "mean_abs_epistasis", "best_epistasis"]], on=key
 )
@@ -267,8 +271,8 @@ of_classes = scanned.groupby("significance").agg(
     at_most=("at_most", "median"),
     share=("share", "median"),
 )
-plots.show_table(
-    of_classes.loc[list(results.LABELLED)].reset_index().rename(columns={"significance": "class", "none": "R = 0", "at_most": "at most"}),
+figures.show_table(
+    of_classes.loc[list(derived.LABELLED)].reset_index().rename(columns={"significance": "class", "none": "R = 0", "at_most": "at most"}),
     caption=f"Rescuability by {first}: share of exact and of zero values, medians of score, R, upper bound, share made "
     f"good; {release}",
 )
@@ -286,9 +290,9 @@ with_cost = {
 }
 Markdown(
     "Within genes, the predicted cost correlates with rescuability by "
-    f"{plots.interval(*list(with_cost['rescuability'].values())[:3], sign=True)}, with its upper bound by "
-    f"{plots.interval(*list(with_cost['at_most'].values())[:3], sign=True)}, and with the highest epistasis, acceptable or "
-    f"not, by {plots.interval(*list(with_cost['best_epistasis'].values())[:3], sign=True)}."
+    f"{figures.interval(*list(with_cost['rescuability'].values())[:3], sign=True)}, with its upper bound by "
+    f"{figures.interval(*list(with_cost['at_most'].values())[:3], sign=True)}, and with the highest epistasis, acceptable or "
+    f"not, by {figures.interval(*list(with_cost['best_epistasis'].values())[:3], sign=True)}."
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rescuability against predicted effect, a dot a variant, with a line of medians for P/LP and one for B/LB"}}
@@ -297,10 +301,10 @@ caption = (
     f"variants, {release}. Lines: medians of eight equal parts of a class. The vertical axis is stretched near 0. "
     "Genes are pooled here; the test below is within genes."
 )
-figure = plots.trends_by_class(
+figure = figures.trends_by_class(
     scanned, x="score_wild_type", y="rescuability", x_axis="score on the wild type (nats)", y_axis="rescuability (nats)"
 )
-plots.show(
+figures.show(
     figure,
     scanned[[*key, "significance", "score_wild_type", "rescuability"]],
     "10_rescuability",
@@ -343,9 +347,9 @@ caption = (
     f"Chance that a P/LP variant has a higher value than a B/LB variant of the same gene and part of the predicted effect; "
     f"{first}, {release}. Whiskers: 95 % bootstrap over genes. Dotted: no difference."
 )
-figure = plots.forests(difference.assign(panel=difference["statistic"]), axis="chance", reference=0.5)
-plots.show(figure, difference, "10_classes", profile=profile, caption=caption)
-plots.show_table(
+figure = figures.forests(difference.assign(panel=difference["statistic"]), axis="chance", reference=0.5)
+figures.show(figure, difference, "10_classes", profile=profile, caption=caption)
+figures.show_table(
     difference[["statistic", "name", "value", "low", "high", "p", "genes", "P/LP", "B/LB"]].rename(
         columns={"statistic": "value of", "name": "matched"}
     ),
@@ -368,7 +372,7 @@ followed = pd.DataFrame(
         for given in ([None] if value == "score_wild_type" else [None, "score_wild_type"])
     ]
 )
-plots.show_table(
+figures.show_table(
     followed[["statistic", "value", "low", "high", "genes", "variants"]].rename(columns={"statistic": "correlation of"}),
     caption=f"Spearman correlation within genes, {first}; {release}",
 )
@@ -403,7 +407,7 @@ verdicts = pd.concat(
 )
 misfits = cases[~cases["fits"]]
 per_category = cases.groupby("category").agg(cases=("case", "size"), fits=("fits", "sum")).reset_index()
-plots.show_table(
+figures.show_table(
     per_category.rename(columns={"fits": "in our sequence"}),
     caption="Two changes in one codon, gnomAD 2.1, and those whose wild type is that of our sequence",
 )
@@ -420,8 +424,8 @@ caption = (
     f"*Changed missense*: the scores (wild-type marginals) of the two single changes (rings) and of both together "
     f"(filled), {', '.join(titles)}; gnomAD 2.1. Left is more damaging; 0 is the wild type, or a silent change."
 )
-plots.show(
-    plots.single_and_combined(drawn, axis="score (natural log)"), drawn, "10_codons", profile=profile, caption=caption
+figures.show(
+    figures.single_and_combined(drawn, axis="score (natural log)"), drawn, "10_codons", profile=profile, caption=caption
 )
 
 # %% [markdown]
@@ -430,7 +434,7 @@ plots.show(
 # That is a yardstick and no null hypothesis: two changes reach farther in the genetic code than one.
 
 # %% tags=["hide-input"]
-plots.show_table(
+figures.show_table(
     verdicts[["name", "than", "k", "n", "value", "low", "high"]].rename(
         columns={"name": "by", "than": "combination milder than", "n": "of"}
     ),
@@ -438,7 +442,7 @@ plots.show_table(
     digits=2,
 )
 rescued = of_case[(of_case["category"] == "Rescued nonsense") & (of_case["model"] == first)]
-plots.show_table(
+figures.show_table(
     rescued[["gene", "change1", "change2", "mutation", "combined"]].rename(
         columns={"change1": "one change", "change2": "the other", "mutation": "together", "combined": "score together"}
     ),
@@ -491,7 +495,7 @@ for title in others:
 ranking["orthologs"] = [seen(row) for row in ranking.itertuples()]
 ranking = ranking.sort_values(["share", *key], ascending=[False, True, True], ignore_index=True)
 top = ranking.head(20)
-short = {first: "default" if models.card("embedded").name == first else plots.label(first)}
+short = {first: "default" if models.card("embedded").name == first else figures.label(first)}
 short |= {title: "general" if title == models.card("embedded_general").name else title for title in others}
 table = pd.DataFrame({"VUS": top["gene"] + " " + top["mutation"], "second": top["second"]})
 for title in titles:
@@ -499,9 +503,9 @@ for title in titles:
 for title in others:
     table[f"standing, {short[title]}"] = top[f"standing {title}"].round().map("{:.0f}".format)
 table["Å"], table["orthologs"] = top["distance_angstrom"], top["orthologs"].map("{:.0f}".format).replace("nan", "–")
-plots.show_table(
+figures.show_table(
     table,
-    caption=f"VUS by the share that all models call made good, {plots.models_named(short)}; {release}; second "
+    caption=f"VUS by the share that all models call made good, {figures.models_named(short)}; {release}; second "
     f"substitution of {first}; standing: its percentile by the other model; Å: C-beta distance; orthologs with its "
     "residue. Not for clinical use",
     digits=2,
@@ -535,12 +539,12 @@ assert np.allclose(agreed["score"], agreed["score_wild_type"], atol=0.01), "the 
 for made in (second, of_vus):
     tables.check(made.rename(columns={"gene": "id"}), population.RESCUABILITY, where="population")
 for made in (frequency, given_kind, difference, followed):
-    tables.check(made, plots.ESTIMATES, where="population")
+    tables.check(made, figures.ESTIMATES, where="population")
 saved = {"counts": counts, "frequency": frequency, "given_kind": given_kind, "bins": by_bin,
          "bins_by_class": by_class, "labelled": scanned, "classes": difference, "rescuability_frequency": followed,
          "codons": of_case, "codons_milder": verdicts, "vus": ranking}  # fmt: skip
 for name, made in saved.items():
-    results.save(made, f"population_{name}", profile)
+    derived.save(made, f"population_{name}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -548,7 +552,7 @@ for name, made in saved.items():
 
 # %% tags=["hide-input"]
 def say(row, *, sign=False, digits=2):
-    return plots.interval(row["value"], row["low"], row["high"], sign=sign, digits=digits)
+    return figures.interval(row["value"], row["low"], row["high"], sign=sign, digits=digits)
 
 
 def told(row, chance, above, below, even):

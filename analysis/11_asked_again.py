@@ -27,16 +27,20 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import matched, models, plots, rescored, results, tables
-from plmbook.residues import parse_mutations
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.core.residues import parse_mutations
+from plmbook.stats import matched
+from plmbook.tables import derived
+from plmbook.variants import rescored
 
 sequences = tables.load("genes").set_index("gene")["sequence"]
-variants = results.matching_variants()
+variants = derived.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
 found = []
 for name in models.expand(model_names):  # of an ensemble, every member by itself
     model = models.load(name, dtype="float32")
-    found.append(results.rescores(model, profile=profile))
+    found.append(derived.rescores(model, profile=profile))
     del model  # before the next is loaded
 found = pd.concat(found, ignore_index=True)
 first, models_named = found["model"].iat[0], ", ".join(found["model"].unique())
@@ -67,8 +71,8 @@ counts = pd.DataFrame(
     ],
     columns=["way", "model", "variants", "of each kind", "candidates apart", "random apart"],
 )
-results.save(counts, "asked_again_counts", profile)
-plots.show_table(counts, caption=f"What was asked again, and the median separation (residues) from the variant; {release}", digits=0)
+derived.save(counts, "asked_again_counts", profile)
+figures.show_table(counts, caption=f"What was asked again, and the median separation (residues) from the variant; {release}", digits=0)
 named = pd.MultiIndex.from_frame(pseudo[["gene", "mutation"]].drop_duplicates())
 Markdown(
     "The pseudo-likelihoods are of well-known variants, chosen by name: "
@@ -81,7 +85,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 one = found[found["model"] == first]
-labelled = variants[variants["significance"].isin(results.LABELLED)]
+labelled = variants[variants["significance"].isin(derived.LABELLED)]
 costs = []
 for way, part in one.groupby("way", sort=False):
     asked = part.drop_duplicates(["gene", "mutation"])
@@ -92,8 +96,8 @@ for way, part in one.groupby("way", sort=False):
     }
     costs += [{"what": what} | table.set_index("way").loc[way].to_dict() | {"way": way} for what, table in tables_of.items()]
 costs = pd.DataFrame(costs)
-results.save(costs, "asked_again_costs", profile)
-plots.show_table(
+derived.save(costs, "asked_again_costs", profile)
+figures.show_table(
     costs.assign(millions=costs["residues"] / 1e6)[["way", "what", "passes", "millions"]].rename(
         columns={"millions": "residues, millions"}
     ),
@@ -150,7 +154,7 @@ for (way, model), part in found.groupby(["way", "model"], sort=False):
     row = {"way": way, "model": model, "name": SAME, "value": near.value, "low": near.low, "high": near.high}
     answers.loc[len(answers)] = row | {"genes": near.n_genes}
 answers = answers.sort_values(["way", "model"], kind="stable").reset_index(drop=True)
-results.save(answers, "asked_again_agreement", profile)
+derived.save(answers, "asked_again_agreement", profile)
 
 
 def within(part, first, second):
@@ -162,16 +166,16 @@ def within(part, first, second):
 def forest_of(way):
     part = answers[answers["way"] == way]
     named = part.assign(panel=part["model"].str.replace("_t", "\n_t", n=1))
-    return plots.forests(named, panel="panel", axis="candidate above random", reference=0.5)
+    return figures.forests(named, panel="panel", axis="candidate above random", reference=0.5)
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, both positions masked, a panel a model"}}
 caption = (
     f"Chance that a candidate has a higher value than a random second site of the same variant; "
-    f"{results.RESCORED_TOP} candidates of each of {results.RESCORED_VARIANTS} P/LP variants, {release}; "
+    f"{derived.RESCORED_TOP} candidates of each of {derived.RESCORED_VARIANTS} P/LP variants, {release}; "
     f"{models_named}. Whiskers: 95 % bootstrap over genes. 0.5 is chance."
 )
-plots.show(forest_of("comasked"), answers[answers["way"] == "comasked"], "11_comasked", profile=profile, caption=caption)
+figures.show(forest_of("comasked"), answers[answers["way"] == "comasked"], "11_comasked", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 lines = []
@@ -180,12 +184,12 @@ for model, part in masked.groupby("model", sort=False):
     row, background = of.loc["epistasis, both masked"], of.loc["score on the background"]
     lines.append(
         f"- **{model}**: a candidate has the higher epistasis with both positions masked in "
-        f"{plots.interval(row['value'], row['low'], row['high'])} of the comparisons, and in "
-        f"{plots.interval(*of.loc[SAME, ['value', 'low', 'high']])} of those within a bin of separation. "
+        f"{figures.interval(row['value'], row['low'], row['high'])} of the comparisons, and in "
+        f"{figures.interval(*of.loc[SAME, ['value', 'low', 'high']])} of those within a bin of separation. "
         f"Among the candidates of a variant the two kinds of epistasis have a mean rank correlation of "
         f"{within(part, 'epistasis', 'epistasis_comasked'):+.2f}. "
         f"On the background a candidate scores higher than a random site in "
-        f"{plots.interval(background['value'], background['low'], background['high'])}: "
+        f"{figures.interval(background['value'], background['low'], background['high'])}: "
         + (
             "candidates by epistasis are no better liked in themselves."
             if background["low"] <= 0.5
@@ -209,11 +213,11 @@ Markdown("\n".join(lines))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, by pseudo-likelihood, a panel a model"}}
 caption = (
-    f"Chance that a candidate has a higher value than a random second site of the same variant; {results.NAMED_TOP} "
+    f"Chance that a candidate has a higher value than a random second site of the same variant; {derived.NAMED_TOP} "
     f"candidates of each of {len(named)} named variants, {release}; {models_named}. PLL: pseudo-log-likelihood. "
     f"Whiskers: 95 % bootstrap over {pseudo['gene'].nunique()} genes. 0.5 is chance."
 )
-plots.show(
+figures.show(
     forest_of("pseudo-likelihood"),
     answers[answers["way"] == "pseudo-likelihood"],
     "11_pseudo_likelihood",
@@ -226,10 +230,10 @@ caption = (
     f"What a second site does to the variant's pseudo-log-likelihood (left), and what of it is epistasis (right), of "
     f"candidates and matched random second sites of {len(named)} named variants, {release}; {models_named}."
 )
-figure = plots.boxen(
+figure = figures.boxen(
     pseudo, {"pll_change": "change of the PLL (nats)", "pll_epistasis": "epistasis (nats)"}, panel="model", by="kind"
 )
-plots.show(figure, pseudo, "11_double_mutants", profile=profile, caption=caption)
+figures.show(figure, pseudo, "11_double_mutants", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 lines = []
@@ -239,7 +243,7 @@ for model, part in pseudo.groupby("model", sort=False):
     shares = [part.loc[part["kind"] == kind, "pll_change"].gt(0).mean() for kind in rescored.KINDS]
     lines.append(
         f"- **{model}**: a candidate has the higher epistasis of the PLL in "
-        f"{plots.interval(row['value'], row['low'], row['high'])} of the comparisons; {shares[0]:.0%} of the candidates and "
+        f"{figures.interval(row['value'], row['low'], row['high'])} of the comparisons; {shares[0]:.0%} of the candidates and "
         f"{shares[1]:.0%} of the random second sites make the variant's protein likelier. "
         f"Over the candidates, epistasis of the scan and of the PLL have a mean rank correlation within a variant of "
         f"{within(part, 'epistasis', 'pll_epistasis'):+.2f}."
@@ -256,9 +260,9 @@ best = best.loc[best.groupby(["gene", "mutation"], sort=False)["pll_change"].idx
 wild = [sequences[gene][position - 1] for gene, position in zip(best["gene"], best["position"], strict=True)]
 best["second site"] = wild + best["position"].astype(str) + best["alt"]
 best["made good"] = np.where(best["pll_variant"] < 0, best["pll_change"] / -best["pll_variant"], np.nan)
-results.save(best, "asked_again_named", profile)
+derived.save(best, "asked_again_named", profile)
 shown = best.assign(variant=best["gene"] + " " + best["mutation"])
-plots.show_table(
+figures.show_table(
     shown[["variant", "pll_variant", "second site", "pll_change", "pll_epistasis", "made good"]].rename(
         columns={"pll_variant": "cost", "pll_change": "change", "pll_epistasis": "epistasis"}
     ),
@@ -281,9 +285,9 @@ for model in found["model"].unique():
     lost = (candidates["pseudo-likelihood"]["pll_change"] < 0).mean()
     lines.append(
         f"- **{model}**: within bins of separation {['neither other way tells', 'one of the two other ways tells', 'both other ways tell'][agree]} "
-        f"candidates from random second sites (co-masked {plots.interval(*rows['comasked'][['value', 'low', 'high']], digits=2)}, "
+        f"candidates from random second sites (co-masked {figures.interval(*rows['comasked'][['value', 'low', 'high']], digits=2)}, "
         f"{rows['comasked']['genes']:.0f} genes; pseudo-likelihood "
-        f"{plots.interval(*rows['pseudo-likelihood'][['value', 'low', 'high']], digits=2)}, {rows['pseudo-likelihood']['genes']:.0f} genes), "
+        f"{figures.interval(*rows['pseudo-likelihood'][['value', 'low', 'high']], digits=2)}, {rows['pseudo-likelihood']['genes']:.0f} genes), "
         f"while the order among the candidates of a variant is hardly shared "
         f"(rank correlations {alike['comasked']:+.2f} and {alike['pseudo-likelihood']:+.2f})."
         if max(alike.values()) < 0.5

@@ -33,9 +33,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from plmbook import function, function_learners, function_metrics, models, plots, results, splits, tables, trainings
-from plmbook.published import published
-from plmbook.sources import goa, proteomes
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.function import classifier, measures, proteomes, splits, trainings
+from plmbook.function import learners as function_learners
+from plmbook.sources import goa
+from plmbook.tables import derived
+from plmbook.tables.published import published
 
 source = proteomes.load(column, whole=whole_proteomes)
 asked = trainings.question(column, seed=seed, n_seeds=n_seeds, known=source)
@@ -97,7 +101,7 @@ display(
 if source.whole:
     stated = ", ".join(f"{name} {release}" for name, release in source.releases.items())
     caption = f"Left out of the whole proteomes: proteins and annotations, and why; releases: {stated}"
-    plots.show_table(source.exclusions, caption=caption)
+    figures.show_table(source.exclusions, caption=caption)
 
 # %% [markdown]
 # ## The splits
@@ -117,7 +121,7 @@ leaks = pd.DataFrame(
     [(name, (part == "train").sum(), *splits.leakage(part, proteins).values()) for name, part in parts.items()],
     columns=["split", "training", "test", "with a relative", "share", "ortholog learnt"],
 )
-plots.show_table(leaks, caption="Test proteins that have a relative (of their cluster) in training")
+figures.show_table(leaks, caption="Test proteins that have a relative (of their cluster) in training")
 
 # %% [markdown]
 # ## Learning
@@ -133,11 +137,11 @@ groups = proteins.set_index("id")["cluster"]
 embeddings, answers = {}, {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    embeddings[model.name] = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    embeddings[model.name] = derived.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
     options = {"column": column, "seed": seed, "n_seeds": n_seeds, "known": source, "asked": asked, "profile": profile}
-    answers[model.name] = results.go_answers(model, embeddings=embeddings[model.name], **options)
+    answers[model.name] = derived.go_answers(model, embeddings=embeddings[model.name], **options)
     if model.name == first:
-        again = results.go_answers(model, embeddings=embeddings[first], again=True, **options)
+        again = derived.go_answers(model, embeddings=embeddings[first], again=True, **options)
     del model
 
 
@@ -154,12 +158,12 @@ def shipped(learner, name, table, *, annotations="as given", seed=seed):
 predicted, excluded = {}, []
 for name, split in parts.items():
     inputs = {"sequences": proteins["sequence"].tolist()}
-    common = {each: learn(each, name, function.features_for(each, **inputs)) for each in ("length", "frequency")}
+    common = {each: learn(each, name, classifier.features_for(each, **inputs)) for each in ("length", "frequency")}
     for model, vectors in embeddings.items():
         own = {"lightgbm": shipped("lightgbm", name, answers[model]), "knn": learn("knn", name, vectors)}
         predicted[name, model] = own | {"composition": shipped("composition", name, answers[model])} | common
     of_split = labels[labels.index.isin(split.index)]
-    excluded.append(function.exclusions(of_split, split.reindex(of_split.index)).assign(split=name))
+    excluded.append(classifier.exclusions(of_split, split.reindex(of_split.index)).assign(split=name))
 excluded = pd.concat(excluded, ignore_index=True)
 
 
@@ -178,10 +182,10 @@ for (name, model), methods in predicted.items():
     truth = tested(parts[name], labels, methods["lightgbm"].terms)
     given = {learner: (found.probabilities, found.thresholds) for learner, found in methods.items()}
     which, drawing = {"split": name, "model": model}, resampling(truth)
-    measured.append(function_metrics.term_metrics(truth, *given["lightgbm"], **drawing).assign(**which))
-    against.append(function_metrics.against_baselines(truth, given, "lightgbm", **drawing).assign(**which))
-    ahead.append(function_metrics.mean_differences(truth, given, "lightgbm", **drawing).assign(**which))
-    means.append(which | function_metrics.mean_metric(truth, given["lightgbm"][0], **drawing))
+    measured.append(measures.term_metrics(truth, *given["lightgbm"], **drawing).assign(**which))
+    against.append(measures.against_baselines(truth, given, "lightgbm", **drawing).assign(**which))
+    ahead.append(measures.mean_differences(truth, given, "lightgbm", **drawing).assign(**which))
+    means.append(which | measures.mean_metric(truth, given["lightgbm"][0], **drawing))
 measured, against, ahead = (pd.concat(each, ignore_index=True) for each in (measured, against, ahead))
 means = pd.DataFrame(means).set_index(["split", "model"])
 one_class = measured[measured["auprc"].isna() & (measured["model"] == first)]
@@ -209,13 +213,13 @@ shown = [term for term in chosen if all((split, term) in own.index for split in 
 
 def with_interval(rows, metric):
     """The values of some rows as text."""
-    return [plots.interval(*row, digits=2) for row in rows[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()]
+    return [figures.interval(*row, digits=2) for row in rows[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()]
 
 
 for model, rows in by_model.items():
     beside = pd.DataFrame({"term": names[shown].to_numpy(), "ESM2-15B": study["f1"].reindex(shown).to_numpy()})
     beside = beside.assign(**{split: with_interval(rows.loc[split].loc[shown], "f1") for split in BOTH})
-    plots.show_table(
+    figures.show_table(
         beside,
         caption=f"F1: ESM2-15B and its data (published) beside {model}, LightGBM ({fast}) on both splits; "
         "95 % intervals over clusters",
@@ -238,7 +242,7 @@ for model, rows in by_model.items():
         said = " and ".join("MCC" if metric == "mcc" else metric for metric in pair)
         printed = "ESM2-15B and its data (published)"
         caption = f"{said[0].upper()}{said[1:]}: {printed} beside {model}, LightGBM on both splits"
-        plots.show_table(pd.DataFrame(columns), caption=caption, digits=2)
+        figures.show_table(pd.DataFrame(columns), caption=caption, digits=2)
 
 # %% [markdown]
 # The study's columns say how common a term was among its proteins: of the share $\pi$ that have it, accuracy, precision
@@ -256,8 +260,8 @@ prevalence = pd.DataFrame({"value": implied(), "low": rounding.min(axis=1), "hig
 inside = [(part, whole) for part in study.index for whole in study.index if whole in ancestors.get(part, ())]
 broken = [each for each in inside if prevalence.loc[each[0], "low"] > prevalence.loc[each[1], "high"]]
 said = "; ".join(
-    f"{names[part]} ({plots.interval(*prevalence.loc[part])}) would be more common than {names[whole]} "
-    f"({plots.interval(*prevalence.loc[whole])}), its ancestor"
+    f"{names[part]} ({figures.interval(*prevalence.loc[part])}) would be more common than {names[whole]} "
+    f"({figures.interval(*prevalence.loc[whole])}), its ancestor"
     for part, whole in broken
 )
 Markdown(
@@ -278,7 +282,7 @@ Markdown(
 calibration, summed = [], []
 for (name, model), methods in predicted.items():
     found = methods["lightgbm"]
-    bins = function_metrics.calibration(tested(parts[name], labels, found.terms), found.probabilities)
+    bins = measures.calibration(tested(parts[name], labels, found.terms), found.probabilities)
     calibration.append(bins.assign(split=name, model=model))
     means_of = {each: np.average(bins[each], weights=bins["n"]) for each in ("predicted", "observed")}
     away = np.average((bins["predicted"] - bins["observed"]).abs(), weights=bins["n"])
@@ -287,7 +291,7 @@ for (name, model), methods in predicted.items():
 calibration, summed = pd.concat(calibration, ignore_index=True), pd.DataFrame(summed)
 table = summed[summed["split"].isin(BOTH)]
 table = table.assign(held=[f"{share:.0%}" for share in table["held"]])
-plots.show_table(
+figures.show_table(
     table.rename(columns={"held": "intervals that hold it"}),
     caption="Predicted and observed share of proteins with a term, LightGBM, means over bins and terms",
 )
@@ -310,20 +314,20 @@ both = against[against["split"].isin(BOTH)]
 drawn = pd.DataFrame(
     {
         "name": names[both["term"]].to_numpy(),
-        "panel": [f"{short.get(row.model, plots.label(row.model))},\n{row.split} split" for row in both.itertuples()],
+        "panel": [f"{short.get(row.model, figures.label(row.model))},\n{row.split} split" for row in both.itertuples()],
         "model": both["model"].to_numpy(),
         "value": both["difference"].to_numpy(),
         "low": both["low"].to_numpy(),
         "high": both["high"].to_numpy(),
     }
 )
-figure = plots.forests(drawn, axis="AUPRC less that of the best baseline", reference=0.0)
+figure = figures.forests(drawn, axis="AUPRC less that of the best baseline", reference=0.0)
 caption = (
-    f"LightGBM on the embeddings of {plots.models_named({each: short.get(each, each) for each in embeddings})} against "
+    f"LightGBM on the embeddings of {figures.models_named({each: short.get(each, each) for each in embeddings})} against "
     "the best baseline of each term. "
     "Whiskers: 95 % paired bootstrap over clusters of proteins. Dotted: no difference."
 )
-plots.show(figure, drawn, "12_baselines", profile=profile, caption=caption)
+figures.show(figure, drawn, "12_baselines", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 kinds = {"composition": "composition", "knn": "nearest proteins", "length": "length", "frequency": "frequency"}
@@ -335,12 +339,12 @@ for model, name in itertools.product(embeddings, BOTH):
             "term": names[part["term"]].to_numpy(),
             "AUPRC": part["value"].to_numpy(),
             "best baseline": [f"{kinds[row.baseline]}, {row.baseline_value:.2f}" for row in part.itertuples()],
-            "difference": [plots.interval(*row, digits=2, sign=True) for row in ends],
+            "difference": [figures.interval(*row, digits=2, sign=True) for row in ends],
             "beaten": np.where(part["beats"], "yes", "no"),
         }
     )
     caption = f"{model}, LightGBM, {name} split: the best baseline of each term, and whether it is beaten"
-    plots.show_table(table, caption=caption, digits=2)
+    figures.show_table(table, caption=caption, digits=2)
 
 # %% [markdown]
 # Single terms have wide intervals.
@@ -350,10 +354,10 @@ for model, name in itertools.product(embeddings, BOTH):
 apart = ahead[ahead["split"].isin(BOTH) & ahead["baseline"].isin(["composition", "knn"])]
 table = apart.assign(
     baseline=apart["baseline"].map(kinds),
-    difference=[plots.interval(*row, sign=True) for row in apart[["difference", "low", "high"]].to_numpy()],
+    difference=[figures.interval(*row, sign=True) for row in apart[["difference", "low", "high"]].to_numpy()],
 ).rename(columns={"value": "mean AUPRC", "baseline_value": "the baseline's"})
 table = table[["split", "model", "mean AUPRC", "baseline", "the baseline's", "difference"]]
-plots.show_table(table, caption="LightGBM on the embedding, mean over the terms, against each baseline; 95 % intervals")
+figures.show_table(table, caption="LightGBM on the embedding, mean over the terms, against each baseline; 95 % intervals")
 
 # %% [markdown]
 # ## All terms together, and across species
@@ -371,13 +375,13 @@ for name, model in itertools.product(BOTH, embeddings):
     methods = predicted[name, model] | {"logistic": linear[name, model]}
     truth = tested(parts[name], labels, methods["logistic"].terms)
     given = {learner: (found.probabilities, found.thresholds) for learner, found in methods.items()}
-    alone = {learner: given[learner] for learner in ("logistic", *function.BASELINES)}
-    drawing, scored = resampling(truth), function_metrics.term_metrics(truth, *given["logistic"], n=0)
-    found = {"split": name, "model": model} | function_metrics.mean_metric(truth, given["logistic"][0], **drawing)
+    alone = {learner: given[learner] for learner in ("logistic", *classifier.BASELINES)}
+    drawing, scored = resampling(truth), measures.term_metrics(truth, *given["logistic"], n=0)
+    found = {"split": name, "model": model} | measures.mean_metric(truth, given["logistic"][0], **drawing)
     found["f1"] = scored.loc[scored["auprc"].notna(), "f1"].mean()
-    found["beaten"] = function_metrics.against_baselines(truth, alone, "logistic", **drawing)["beats"].sum()
+    found["beaten"] = measures.against_baselines(truth, alone, "logistic", **drawing)["beats"].sum()
     others = {learner: given[learner] for learner in ("logistic", "lightgbm", "composition")}
-    over = function_metrics.mean_differences(truth, others, "logistic", **drawing).set_index("baseline")
+    over = measures.mean_differences(truth, others, "logistic", **drawing).set_index("baseline")
     for other, each in itertools.product(("lightgbm", "composition"), ("difference", "low", "high")):
         found[f"over_{other}_{each}"] = over.loc[other, each]
     regressions.append(found)
@@ -389,7 +393,7 @@ learners = pd.concat(
 
 def with_ends(table):
     """Mean and interval of each row as text."""
-    return [plots.interval(*row) for row in table[["value", "low", "high"]].to_numpy()]
+    return [figures.interval(*row) for row in table[["value", "low", "high"]].to_numpy()]
 
 
 summary = learners.assign(
@@ -398,7 +402,7 @@ summary = learners.assign(
 summary = summary[["split", "model", "learner", "f1", "auprc", "beaten"]].rename(
     columns={"f1": "mean F1", "auprc": "mean AUPRC", "beaten": "best baseline beaten, of terms"}
 )
-plots.show_table(summary, caption="Two learners on the embedding, means over the terms; 95 % intervals over clusters")
+figures.show_table(summary, caption="Two learners on the embedding, means over the terms; 95 % intervals over clusters")
 
 # %% [markdown]
 # A term counts below only where some of the proteins without a relative have it and some have not; the mean of all test
@@ -415,14 +419,14 @@ for name, split in unrelated.items():
         some = truth[alone].any() & ~truth[alone].all()
         for which, rows in (("all", np.full(len(truth), True)), ("without a relative", alone)):
             part = truth.loc[rows, some]
-            found = function_metrics.mean_metric(part, values[np.ix_(rows, some)], **resampling(part))
+            found = measures.mean_metric(part, values[np.ix_(rows, some)], **resampling(part))
             row = {"split": name, "model": model, "tested": which, "n": len(part), "frequency": part.mean().mean()}
             kinless.append(row | found)
 kinless = pd.DataFrame(kinless)
 table = kinless.assign(auprc=with_ends(kinless))[["split", "model", "tested", "n", "auprc", "frequency", "n_terms"]]
 table = table.rename(columns={"split": "learnt to tested", "n": "proteins", "auprc": "mean AUPRC", "n_terms": "terms"})
 table = table.rename(columns={"frequency": "frequency's"})
-plots.show_table(table, caption="Across species: all test proteins, and those without a relative among the learnt")
+figures.show_table(table, caption="Across species: all test proteins, and those without a relative among the learnt")
 
 # %% [markdown]
 # ## With propagated annotations
@@ -444,14 +448,14 @@ for name in BOTH:
     for annotations, given, methods in answers_to:
         for learner in ("lightgbm", "composition"):
             values, truth = methods[learner].probabilities, tested(parts[name], given, methods[learner].terms)
-            found = function_metrics.mean_metric(truth, values, **resampling(truth))
-            auroc = function_metrics.mean_metric(truth, values, metric="auroc", n=0)["value"]
+            found = measures.mean_metric(truth, values, **resampling(truth))
+            auroc = measures.mean_metric(truth, values, metric="auroc", n=0)["value"]
             which = {"split": name, "annotations": annotations, "learner": learner, "prevalence": truth.mean().mean()}
             with_ancestors.append(which | found | {"auroc": auroc})
 with_ancestors = pd.DataFrame(with_ancestors)
 table = with_ancestors.assign(auprc=with_ends(with_ancestors)).replace({"lightgbm": "embedding"})
 table = table[["split", "annotations", "learner", "prevalence", "auprc", "auroc"]]
-plots.show_table(
+figures.show_table(
     table.rename(columns={"auprc": "mean AUPRC", "auroc": "mean AUROC"}),
     caption=f"LightGBM on the embedding of {first} and on composition, means over "
     f"{' or '.join(map(str, with_ancestors['n_terms'].unique()))} terms, 95 % intervals over clusters; AUPRC rises "
@@ -483,9 +487,9 @@ for name, methods in raised.items():
     for learner, answered in methods.items():
         truth = tested(parts[name], raised_labels, answered.terms)
         learnt_from = raised_labels.loc[(parts[name] == "train").reindex(labels.index).to_numpy(), list(answered.terms)]
-        bits = function_metrics.information(learnt_from, ancestors, **known)
-        values = function_metrics.consistent(answered.probabilities, truth.columns, ancestors)
-        found = function_metrics.cafa(truth, values, information=bits, **known, **resampling(truth))
+        bits = measures.information(learnt_from, ancestors, **known)
+        values = measures.consistent(answered.probabilities, truth.columns, ancestors)
+        found = measures.cafa(truth, values, information=bits, **known, **resampling(truth))
         overall.append(found.assign(learner=learner, split=name, model=first))
 overall = pd.concat(overall, ignore_index=True)
 table = pd.DataFrame(
@@ -494,11 +498,11 @@ table = pd.DataFrame(
         "aspect": overall["aspect"].str.replace("_", " "),
         "learner": overall["learner"].replace({"lightgbm": "embedding", "knn": "nearest proteins"}),
         "proteins": [f"{row.n_proteins}, {row.n_with} with a term" for row in overall.itertuples()],
-        "Fmax": [plots.interval(*row, digits=2) for row in overall[["fmax", "fmax_low", "fmax_high"]].to_numpy()],
-        "Smin, bits": [plots.interval(*row, digits=2) for row in overall[["smin", "smin_low", "smin_high"]].to_numpy()],
+        "Fmax": [figures.interval(*row, digits=2) for row in overall[["fmax", "fmax_low", "fmax_high"]].to_numpy()],
+        "Smin, bits": [figures.interval(*row, digits=2) for row in overall[["smin", "smin_low", "smin_high"]].to_numpy()],
     }
 )
-plots.show_table(
+figures.show_table(
     table,
     caption=f"CAFA's measures over these terms alone, annotations and scores propagated, {first}: not to be set beside "
     "CAFA's leader board",
@@ -519,7 +523,7 @@ for each in range(seed, seed + n_seeds):
         for learner in ("lightgbm", "composition"):
             found = shipped(learner, name, answers[first] if each == seed else again, seed=each)
             truth = tested(asked.parts[name, each], labels, found.terms)
-            mean = function_metrics.mean_metric(truth, found.probabilities, n=0)
+            mean = measures.mean_metric(truth, found.probabilities, n=0)
             row[f"{name}, {learner}"], row[f"{name}, terms"] = mean["value"], mean["n_terms"]
     repeated.append(row)
 repeated = pd.DataFrame(repeated)
@@ -540,7 +544,7 @@ table = pd.DataFrame(
 )
 caption = f"Mean AUPRC of LightGBM on the embedding of {first} and on composition, {n_seeds} seeds of the split; "
 caption += "terms: those that count, of the random split and of that by homology where these differ"
-plots.show_table(table, caption=caption)
+figures.show_table(table, caption=caption)
 
 # %% [markdown]
 # ## Other collections of annotations
@@ -554,10 +558,10 @@ plots.show_table(table, caption=caption)
 
 # %% tags=["hide-input"]
 collected, kept = [], {} if source.whole else dict(tuple(tables.load("go_annotations").groupby("column")))
-shares = function.features_for("composition", sequences=proteins["sequence"].tolist())
+shares = classifier.features_for("composition", sequences=proteins["sequence"].tolist())
 for name in [each for each in tables.GO_COLUMNS if each in kept]:
     annotated = proteins["id"].isin(kept[name]["id"]).to_numpy()
-    given = function.label_table(kept[name], proteins["id"], chosen)[annotated]
+    given = classifier.label_table(kept[name], proteins["id"], chosen)[annotated]
     if name == source.column:
         found = {"logistic": linear["homology", first], "composition": predicted["homology", first]["composition"]}
     else:
@@ -569,7 +573,7 @@ for name in [each for each in tables.GO_COLUMNS if each in kept]:
         }
     truth = tested(parts["homology"], given, found["logistic"].terms)
     answered = {each: (answer.probabilities, answer.thresholds) for each, answer in found.items()}
-    row = function_metrics.mean_differences(truth, answered, "logistic", **resampling(truth)).iloc[0].to_dict()
+    row = measures.mean_differences(truth, answered, "logistic", **resampling(truth)).iloc[0].to_dict()
     of_species = proteins.loc[annotated, "species"].value_counts().reindex(by_species.index, fill_value=0)
     n_terms = int((truth.any() & ~truth.all()).sum())
     collected.append({"collection": name, "n_terms": n_terms} | of_species.to_dict() | row)
@@ -578,13 +582,13 @@ if source.whole:
     display(Markdown("Whole proteomes have one collection."))
 else:
     ends = collected[["difference", "low", "high"]].to_numpy()
-    table = collected.assign(difference=[plots.interval(*row, sign=True) for row in ends], terms=collected["n_terms"])
+    table = collected.assign(difference=[figures.interval(*row, sign=True) for row in ends], terms=collected["n_terms"])
     table = table.rename(columns={"value": "embedding", "baseline_value": "composition"})
     caption = f"Mean AUPRC by the embedding of {first} (logistic regression) and by composition, homology split; "
     caption += "; ".join(f"{name}: {EVIDENCE[name]}" for name in collected["collection"])
     caption += f"; proteins of each species; terms, of {len(chosen)}, that can be learnt and measured"
     seen = ["collection", *by_species.index, "terms", "embedding", "composition", "difference"]
-    plots.show_table(table[seen], caption=caption)
+    figures.show_table(table[seen], caption=caption)
 
 # %% [markdown]
 # ## Gate and results
@@ -598,7 +602,7 @@ saved |= {"species": kinless, "seeds": repeated}
 if len(collected):
     saved["collections"] = collected
 for name, table in saved.items():
-    results.save(table, f"go_{name}", profile)
+    derived.save(table, f"go_{name}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -630,11 +634,11 @@ for model in embeddings:
     lines.append(
         f"With relatives apart, {model} has the best baseline beaten in {row['beaten']:.0f} of {row['n_terms']:.0f} "
         f"terms. Were there no difference from one baseline named beforehand, 2.5 % a side would give "
-        f"{0.025 * row['n_terms']:.1f} by chance; the best of {len(function.BASELINES)}, chosen on the test proteins, "
+        f"{0.025 * row['n_terms']:.1f} by chance; the best of {len(classifier.BASELINES)}, chosen on the test proteins, "
         "is at least as good as that one, so chance gives at most that."
     )
 for row in ahead[(ahead["split"] == "homology") & (ahead["baseline"] == "composition")].itertuples():
-    said = plots.ahead(f"the embedding of {row.model}", "composition", row.difference, row.low, row.high)
+    said = figures.ahead(f"the embedding of {row.model}", "composition", row.difference, row.low, row.high)
     lines.append(f"Over all terms, with relatives apart, {said} in mean AUPRC (this split).")
 for row in (row for row in regressions if row["split"] == "homology"):
     ends = {
@@ -642,8 +646,8 @@ for row in (row for row in regressions if row["split"] == "homology"):
         for other in ("lightgbm", "composition")
     }
     this = f"logistic regression on the embedding of {row['model']}"
-    said = plots.ahead(this, "boosted trees on it", *ends["lightgbm"])
-    also = plots.ahead("that regression", "composition", *ends["composition"])
+    said = figures.ahead(this, "boosted trees on it", *ends["lightgbm"])
+    also = figures.ahead("that regression", "composition", *ends["composition"])
     lines.append(f"With relatives apart, {said}, and {also}, in mean AUPRC (this split).")
 if len(collected):
     lines.append(

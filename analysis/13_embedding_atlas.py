@@ -33,15 +33,17 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import models, plots, proteome_map, results, splits, tables
-from plmbook.sources import proteomes
+from plmbook import models, tables
+from plmbook.book import figures
+from plmbook.function import proteome_map, proteomes, splits
+from plmbook.tables import derived
 
 source = proteomes.load(column, whole=whole_proteomes)
 proteins, terms, annotations = source.proteins, source.terms.set_index("go_id"), source.annotations
 vectors = {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    vectors[model.name] = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    vectors[model.name] = derived.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
 first = next(iter(vectors))
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 pairs_of_species = splits.species_pairs(proteins)
@@ -85,8 +87,8 @@ Markdown(
 shown = family[["family", "cluster", "size", "term", "share"]].rename(
     columns={"family": "stem of the symbols", "size": "proteins", "share": "of them have it"}
 )
-plots.show_table(shown, caption="The largest clusters, and the GO term that tells each apart best", digits=2)
-results.save(family, "embedding_families", profile)
+figures.show_table(shown, caption="The largest clusters, and the GO term that tells each apart best", digits=2)
+derived.save(family, "embedding_families", profile)
 
 # %% [markdown]
 # ## Principal components
@@ -105,8 +107,8 @@ for number, part in goes_with.groupby("component"):
     rows.append((number, pca.shares[number - 1], texts, length, part["r_squared"].iat[0]))
 columns = ["component", "share of variance", "goes with (rank correlation)", "with length", "R² of both"]
 goes = pd.DataFrame(rows, columns=columns)
-results.save(goes_with, "embedding_components", profile)
-plots.show_table(goes, caption=f"{first}: the first components; R² of a linear fit on length and amino acids", digits=2)
+derived.save(goes_with, "embedding_components", profile)
+figures.show_table(goes, caption=f"{first}: the first components; R² of a linear fit on length and amino acids", digits=2)
 
 # %% tags=["hide-input"]
 total = {}
@@ -132,7 +134,7 @@ Markdown(
 # %% tags=["hide-input"]
 centred = proteome_map.embedding_space(vectors[first])
 model = models.load(first, dtype="float32")
-drawn = results.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
+drawn = derived.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
 layouts = {"PCA": pca.scores[:, :2], "UMAP": drawn[["x", "y"]].to_numpy()}
 axes = {
     "PCA": [f"component {i + 1} ({pca.shares[i]:.0%} of variance)" for i in range(2)],
@@ -154,30 +156,30 @@ faith = pd.DataFrame(
     ],
     columns=["map", "neighbours kept", "distances, rank correlation"],
 )
-results.save(faith, "embedding_maps", profile)
-plots.show_table(
+derived.save(faith, "embedding_maps", profile)
+figures.show_table(
     faith, caption=f"{first}: share of the {k} nearest proteins that a map keeps, and order of the distances", digits=2
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps of human and mouse proteins, by principal components and by UMAP, a dot a protein, coloured by species"}}
-styles = plots.group_styles(species, colours=plots.SPECIES_COLOURS)
+styles = figures.group_styles(species, colours=figures.SPECIES_COLOURS)
 caption = f"Proteins by their embedding of {first}, coloured by species. A dot is a protein."
-plots.show(plots.maps(drawn, by="species", styles=styles), drawn, "13_species", profile=profile, caption=caption)
+figures.show(figures.maps(drawn, by="species", styles=styles), drawn, "13_species", profile=profile, caption=caption)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps coloured by compartment, proteins of several or of none that is known in grey"}}
-styles = plots.group_styles(list(proteome_map.COMPARTMENTS))
+styles = figures.group_styles(list(proteome_map.COMPARTMENTS))
 caption = (
     f"Proteins by their embedding of {first}, coloured by compartment (GO, proteins of one compartment alone; grey: "
     "several, or not known)."
 )
-figure = plots.maps(drawn, by="compartment", styles=styles, rest="several or not known")
-plots.show(figure, drawn, "13_compartments", profile=profile, caption=caption)
+figure = figures.maps(drawn, by="compartment", styles=styles, rest="several or not known")
+figures.show(figure, drawn, "13_compartments", profile=profile, caption=caption)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps with the largest families in a colour and a mark each, all other proteins in grey"}}
-styles = plots.group_styles(family["family"].tolist())
+styles = figures.group_styles(family["family"].tolist())
 caption = f"Proteins by their embedding of {first}; the {len(family)} largest families have a colour and a mark."
-figure = plots.maps(drawn, by="family", styles=styles, columns=4)
-plots.show(figure, drawn, "13_families", profile=profile, caption=caption)
+figure = figures.maps(drawn, by="family", styles=styles, columns=4)
+figures.show(figure, drawn, "13_families", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 umap_kept, pca_kept = faith.set_index("map").loc[["UMAP", "PCA"], "neighbours kept"]
@@ -222,7 +224,7 @@ def forest_of(table, panel):
         model=first,
         name=[name_of(row.space, row.form) for row in table.itertuples()],
         panel=panel,
-        kind=[plots.kind(name) if name in vectors else plots.BASELINE for name in table["space"]],
+        kind=[figures.kind(name) if name in vectors else figures.BASELINE for name in table["space"]],
     )
 
 
@@ -248,21 +250,21 @@ for question, (label, asked, with_kin) in questions.items():
         estimate = proteome_map.resampled(share, **options)._asdict()
         found.append({"question": question, "space": name, "form": form, **estimate, "chance": by_chance})
 neighbours = pd.DataFrame(found).rename(columns={"n": "proteins"})
-results.save(neighbours.assign(question=neighbours["question"].str.replace("\n", " ")), "embedding_neighbours", profile)
+derived.save(neighbours.assign(question=neighbours["question"].str.replace("\n", " ")), "embedding_neighbours", profile)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of the ten nearest proteins with the same label, a panel for family, compartment, compartment with relatives left out and species, a line for each model as it is and whitened, for 3-mers and for composition, with 95 % intervals and chance"}}
 forest = forest_of(neighbours, neighbours["question"])
-figure = plots.forests(
+figure = figures.forests(
     forest,
     axis=f"share of the {k} nearest with the same label",
     reference=neighbours.groupby("question")["chance"].first().to_dict(),
 )
-models_named = plots.models_named({each: short.get(each, each) for each in vectors})
+models_named = figures.models_named({each: short.get(each, each) for each in vectors})
 caption = (
     f"Neighbours with a protein's own label, by embeddings of {models_named}, by 3-mers and by composition. "
     "Whiskers: 95 % bootstrap over clusters. Dotted: chance. Families are small, so a share of 1 is out of reach there."
 )
-plots.show(figure, forest, "13_neighbours", profile=profile, caption=caption)
+figures.show(figure, forest, "13_neighbours", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 relatives_out = "compartment,\nrelatives out"
@@ -273,8 +275,8 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
         estimate = proteome_map.resampled(values, clusters=proteins["cluster"][placed], n=n, seed=seed)
         differences.append((name, form, name_of(*baseline), *estimate[:3]))
 differences = pd.DataFrame(differences, columns=["model", "vectors", "less", "value", "low", "high"])
-results.save(differences, "embedding_compartments", profile)
-plots.show_table(
+derived.save(differences, "embedding_compartments", profile)
+figures.show_table(
     differences,
     caption="Same compartment, relatives left out: share of the embedding less that of each baseline, paired",
 )
@@ -304,14 +306,14 @@ for pair, pairs in orthologs.items():
             where = {"direction": f"{query} to {among}", "space": name, "form": form}
             hits.append(ranked.assign(identity=pairs["identity"], cluster=pairs["cluster"], **where))
 hits = pd.concat(hits, ignore_index=True)
-results.save(hits, "embedding_retrieval", profile)
+derived.save(hits, "embedding_retrieval", profile)
 measured = []
 for (direction, name, form), part in hits.groupby(["direction", "space", "form"], sort=False):
     for at in (1, 10):
         value = proteome_map.resampled(part[f"at_{at}"], clusters=part["cluster"], n=n, seed=seed)
         measured.append({"direction": direction, "space": name, "form": form, "k": at, **value._asdict()})
 measured = pd.DataFrame(measured).rename(columns={"n": "pairs"})
-results.save(measured, "embedding_recall", profile)
+derived.save(measured, "embedding_recall", profile)
 identity = pd.concat(orthologs.values())["identity"]
 sizes = proteins["species"].value_counts()
 Markdown(
@@ -327,24 +329,24 @@ Markdown(
 kept = [(row.space, row.form) in [*drawn_forms, ("length", "")] for row in measured.itertuples()]
 main = measured[kept].sort_values(["k", "direction"], kind="stable")
 forest = forest_of(main, [f"{row.direction},\nat {row.k}" for row in main.itertuples()])
-figure = plots.forests(forest, axis="recall of the ortholog", columns=2)
+figure = figures.forests(forest, axis="recall of the ortholog", columns=2)
 caption = (
     f"Orthologs found by embeddings of {models_named}, centred or whitened, and by sequence alone. "
     "Whiskers: 95 % bootstrap over the clusters of the pairs."
 )
-plots.show(figure, forest, "13_retrieval", profile=profile, caption=caption)
+figures.show(figure, forest, "13_retrieval", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 one, other = pairs_of_species[0]
 compared = [*vectors, "composition"]
 variants = measured[measured["space"].isin(compared) & (measured["direction"] == f"{one} to {other}")]
-variants = variants.assign(text=[plots.interval(*row) for row in variants[["value", "low", "high"]].to_numpy()])
+variants = variants.assign(text=[figures.interval(*row) for row in variants[["value", "low", "high"]].to_numpy()])
 variants = variants.pivot(index=["space", "form"], columns="k", values="text").reindex(
     [(name, form) for name in compared for form in proteome_map.FORMS]
 )
 variants = variants.rename(columns={1: "recall at 1", 10: "recall at 10"}).reset_index()
 variants = variants.rename(columns={"space": "vectors of", "form": "are"})
-plots.show_table(variants, caption=f"{one} to {other}: what is done to the vectors first; 95 % intervals")
+figures.show_table(variants, caption=f"{one} to {other}: what is done to the vectors first; 95 % intervals")
 
 # %% [markdown]
 # ### By how alike the pair is
@@ -358,23 +360,23 @@ binned = (
     .set_index(["space", "form", "bin"])
     .sort_index()
 )
-marked = {"3-mers": plots.ALIGNMENT, "composition": plots.BASELINE}
+marked = {"3-mers": figures.ALIGNMENT, "composition": figures.BASELINE}
 rows = []
 for name, form in [*((name, "whitened") for name in vectors), ("3-mers", ""), ("composition", "whitened")]:
     for text in names:
         part = binned.loc[(name, form, text)]
         value = proteome_map.resampled(part["at_1"], clusters=part["cluster"], n=n, seed=seed)
-        kind = marked.get(name) or plots.kind(name)
+        kind = marked.get(name) or figures.kind(name)
         rows.append({"model": first, "name": name_of(name, form), "kind": kind, "bin": text, **value._asdict()})
 by_identity = pd.DataFrame(rows).rename(columns={"n": "pairs"})
-results.save(by_identity, "embedding_recall_by_identity", profile)
-figure = plots.by_bin(by_identity, axis="recall at 1", across=f"identity of the pair ({one} to {other})")
+derived.save(by_identity, "embedding_recall_by_identity", profile)
+figure = figures.by_bin(by_identity, axis="recall at 1", across=f"identity of the pair ({one} to {other})")
 per_bin = by_identity.drop_duplicates("bin")["pairs"]
 caption = (
     f"Orthologs found first by whitened embeddings of {models_named}, by 3-mers and by whitened composition; pairs in each "
     f"bin: {', '.join(f'{number:,}' for number in per_bin)}. Whiskers: 95 % bootstrap over the clusters of the pairs."
 )
-plots.show(figure, by_identity, "13_identity", profile=profile, caption=caption)
+figures.show(figure, by_identity, "13_identity", profile=profile, caption=caption)
 
 # %% [markdown]
 # ### What is lost, what is added
@@ -393,8 +395,8 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
         row["added"] = int(((part["at_1"] == 1) & (theirs == 0)).sum())
         rows.append(row | {"misses: a relative": part.loc[part["at_1"] == 0, "kin"].mean()})
 against = pd.DataFrame(rows)
-results.save(against, "embedding_against_kmers", profile)
-plots.show_table(
+derived.save(against, "embedding_against_kmers", profile)
+figures.show_table(
     against.drop(columns="n"),
     caption=f"Embeddings of {models_named} less 3-mers, recall at 1; queries that only the one finds first; share of the "
     "embedding's misses where a relative stands first",
@@ -409,9 +411,9 @@ points = proteins.drop(columns="sequence").assign(
     model=first, pca_1=layouts["PCA"][:, 0], pca_2=layouts["PCA"][:, 1],
     umap_1=layouts["UMAP"][:, 0], umap_2=layouts["UMAP"][:, 1],
 )  # fmt: skip
-results.save(points, f"embedding_map.{first}", profile)
+derived.save(points, f"embedding_map.{first}", profile)
 near = proteome_map.neighbour_table(forms[first, "centred"], proteins["id"], k=k)
-results.save(near, f"embedding_map_neighbours.{first}", profile)
+derived.save(near, f"embedding_map_neighbours.{first}", profile)
 assert len(near) == k * len(points) and np.isfinite(points[["pca_1", "pca_2", "umap_1", "umap_2"]]).all(axis=None)
 assert neighbours[["value", "chance"]].stack().between(0, 1).all() and measured["value"].between(0, 1).all()
 Markdown(f"{len(points):,} points and the {k} nearest proteins of each are written for the map.")
@@ -444,7 +446,7 @@ best_baseline = together.drop(list(vectors), level="space").idxmax()
 for name in vectors:
     form = together[name].idxmax()
     row = differences.set_index(["model", "vectors", "less"]).loc[(name, form, name_of(*best_baseline))]
-    said = plots.ahead(f"{name} ({form})", name_of(*best_baseline), row["value"], row["low"], row["high"])
+    said = figures.ahead(f"{name} ({form})", name_of(*best_baseline), row["value"], row["low"], row["high"])
     lines.append(
         f"With relatives left out, {said}, the best baseline, in the share of neighbours of the same compartment "
         f"({together[name, form]:.3f}; chance {of_chance[relatives_out]:.3f})."

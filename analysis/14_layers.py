@@ -37,8 +37,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import function, layers, models, neighbours, plots, results, splits, trainings
-from plmbook.sources import proteomes
+from plmbook import models
+from plmbook.book import figures
+from plmbook.function import classifier, layers, proteomes, splits, trainings
+from plmbook.probing import neighbours
+from plmbook.tables import derived
 
 source = proteomes.load(column, whole=whole_proteomes)
 everything = source.proteins
@@ -81,7 +84,7 @@ for name in names:
     model = models.load(name, dtype="float32")
     depth[name] = model.card.layers
     known = {"known": source, "asked": asked, "profile": profile}
-    table = results.layer_answers(model, column=column, seed=seed, options=options, **known)
+    table = derived.layer_answers(model, column=column, seed=seed, options=options, **known)
     answers[name] = {}
     for feature, part in table.groupby("feature", sort=False):
         limits, values = (part["id"] == trainings.THRESHOLD).to_numpy(), trainings.probability(part[list(labels)])
@@ -91,7 +94,7 @@ for name in names:
 reference = {name: f"mean {n_layers}" for name, n_layers in depth.items()}  # the last layer of each
 truth, tested = labels[asked.tested], clusters[asked.tested]
 composition = neighbours.composition(proteins["sequence"].tolist())
-made = function.fit("logistic", composition, labels, split, seed=seed, strengths=tuple(strengths))
+made = classifier.fit("logistic", composition, labels, split, seed=seed, strengths=tuple(strengths))
 composition = made.predict(composition[asked.tested]), made.thresholds
 
 
@@ -121,14 +124,14 @@ of_each = [models.expand([entry])[0] for entry in model_names]  # of an ensemble
 drawn = swept[swept["model"].isin(of_each)].dropna(subset=["layer"]).astype({"layer": int})
 drawn = drawn.assign(name=drawn["model"].map(lambda name: short.get(name, name)), value=drawn["auprc"])
 drawn = drawn[["model", "name", "pool", "layer", "value"]]
-figure = plots.by_layer(drawn, axis="mean AUPRC", reference=reached)
+figure = figures.by_layer(drawn, axis="mean AUPRC", reference=reached)
 deepest = max(depth[name] for name in of_each)
 figure.axes[0].set_xticks(range(0, deepest + 1, -(-deepest // 10)))  # of all panels, which share the axis
 caption = (
-    f"What logistic regression reaches from each layer of {plots.models_named({n: short.get(n, n) for n in of_each})}; "
+    f"What logistic regression reaches from each layer of {figures.models_named({n: short.get(n, n) for n in of_each})}; "
     "split by homology. Dotted: from the amino-acid composition. The next figure has the intervals."
 )
-plots.show(figure, drawn, "14_layers", profile=profile, caption=caption)
+figures.show(figure, drawn, "14_layers", profile=profile, caption=caption)
 
 # %% [markdown]
 # Each feature is compared with the mean of the last layer of its model, and each comparison is paired: the same
@@ -150,13 +153,13 @@ apart = pd.concat(apart, ignore_index=True)
 apart = apart.rename(columns={"auprc_difference": "value", "auprc_low": "low", "auprc_high": "high"})
 apart = apart.assign(panel=apart["model"].map(lambda name: short.get(name, name)))
 apart = apart[["model", "panel", "name", "value", "low", "high"]]
-figure = plots.forests(apart, axis="mean AUPRC less that of the last layer", reference=0.0)
+figure = figures.forests(apart, axis="mean AUPRC less that of the last layer", reference=0.0)
 caption = (
     f"The same for {' and '.join(f'{name} ({n_layers} layers)' for name, n_layers in depth.items())}, less what the "
     "mean of the last layer reaches. "
     "Whiskers: 95 % paired bootstrap over clusters of test proteins."
 )
-plots.show(figure, apart, "14_differences", profile=profile, caption=caption)
+figures.show(figure, apart, "14_differences", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 best = swept[swept["pool"].notna()].sort_values("auprc", ascending=False).groupby("model", sort=False).head(3)
@@ -165,9 +168,9 @@ table = pd.DataFrame({"model": best["model"], "layer, pooling": best["layer"] + 
 for metric, title in (("auprc", "AUPRC"), ("f1", "F1")):
     differences = best[[f"{metric}_difference", f"{metric}_low", f"{metric}_high"]].to_numpy()
     table[f"mean {title}"] = best[metric]
-    table[f"{title} less last layer's"] = [plots.interval(*row, sign=True) for row in differences]
+    table[f"{title} less last layer's"] = [figures.interval(*row, sign=True) for row in differences]
 table.loc[best["name"] == best["model"].map(reference), [name for name in table if "less" in name]] = "(this is it)"
-plots.show_table(table, caption="The three best of each model, chosen on the test proteins, which flatters them")
+figures.show_table(table, caption="The three best of each model, chosen on the test proteins, which flatters them")
 
 # %% [markdown]
 # ## How many numbers
@@ -191,12 +194,12 @@ for metric, title in (("f1", "mean F1"), ("auprc", "mean AUPRC")):
     columns = {f"{metric}_{end}": text for end, text in (("difference", "value"), ("low", "low"), ("high", "high"))}
     halves.append(sized[["model", "dims", *columns]].rename(columns=columns).assign(panel=title))
 curve = pd.concat(halves, ignore_index=True)
-figure = plots.by_size(curve, across="dims", x_axis="components kept", axis="less the whole vector's")
+figure = figures.by_size(curve, across="dims", x_axis="components kept", axis="less the whole vector's")
 caption = (
     f"What is lost with the last components of the last layer's mean: {' and '.join(names)}. "
     "Whiskers: 95 % paired bootstrap over clusters of test proteins."
 )
-plots.show(figure, curve, "14_size", profile=profile, caption=caption)
+figures.show(figure, curve, "14_size", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Gate and results
@@ -208,7 +211,7 @@ assert swept.groupby("model")["name"].nunique().to_dict() == expected  # layers 
 nothing = swept.loc[swept["name"] == "bos 0", "auprc"]
 assert np.allclose(nothing, with_term.mean() / parts["test"])
 for part, saved in {"sweep": swept, "size": sized}.items():
-    results.save(saved, f"layers_{part}", profile)
+    derived.save(saved, f"layers_{part}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -220,7 +223,7 @@ for name, n_layers in depth.items():
 
     def said(row, what, *, of=own):
         """How far one feature is from the last layer's mean."""
-        return plots.ahead(what, "the last layer", *of.loc[row, ["auprc_difference", "auprc_low", "auprc_high"]])
+        return figures.ahead(what, "the last layer", *of.loc[row, ["auprc_difference", "auprc_low", "auprc_high"]])
 
     inner = [f"mean {layer}" for layer in range(1, n_layers)]
     ahead = [row for row in inner if own.loc[row, "auprc_low"] > 0]
@@ -241,7 +244,7 @@ for name, n_layers in depth.items():
     lost = own_size.loc[dims[0], ["f1_difference", "f1_low", "f1_high"]]
     lines.append(
         f"{name}: {dims[0]} components instead of {own_size.index.max()} change the mean F1 by "
-        f"{plots.interval(*lost, sign=True)}. The mean AUPRC falls outside the interval with "
+        f"{figures.interval(*lost, sign=True)}. The mean AUPRC falls outside the interval with "
         f"{', '.join(map(str, clear)) or 'none of the sizes tried'}."
     )
 Markdown("\n".join(f"- {line}" for line in lines))

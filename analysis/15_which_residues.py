@@ -36,9 +36,14 @@ import pandas as pd
 from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
-from plmbook import encode, function, matched, metrics, models, occlusion, plots, results
-from plmbook.function_metrics import term_metrics
-from plmbook.sources import proteomes
+from plmbook import models
+from plmbook.book import figures
+from plmbook.engine import encode
+from plmbook.function import classifier as function
+from plmbook.function import occlusion, proteomes
+from plmbook.function.measures import term_metrics
+from plmbook.stats import matched, metrics
+from plmbook.tables import derived
 
 source = proteomes.load(column, whole=whole_proteomes)
 terms = source.terms.set_index("go_id")
@@ -65,7 +70,7 @@ patterns = pd.DataFrame(
     [(motif.name, motif.accession, motif.pattern, sum(each.any() for each in inside[name])) for name, motif in occlusion.MOTIFS.items()],
     columns=["motif", "PROSITE", "pattern", "proteins"],
 )
-plots.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
+figures.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
 
 # %% tags=["hide-input"]
 kinase = "GO:0004674"  # of serine/threonine kinases, as the motif
@@ -91,9 +96,9 @@ needed = sorted({int(row) for rows in members.values() for row in rows})
 fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in names:
     model = models.load(name, dtype="float32")
-    features = results.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    features = derived.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
     options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
-    learnt = results.go_regressions(model, embeddings=features, **options).groupby("fold")
+    learnt = derived.go_regressions(model, embeddings=features, **options).groupby("fold")
     found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
     fitted[name] = found
     every = np.stack([occlusion.log_odds(one, features) for one in found])
@@ -115,14 +120,14 @@ def measured(name, metric):
     """The measure of every term with its interval, as text."""
     part = quality[quality["model"] == name]
     rows = part[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
-    return [plots.interval(*row, digits=2) for row in rows]
+    return [figures.interval(*row, digits=2) for row in rows]
 
 
 table = pd.DataFrame({"term": brief[wanted].to_numpy(), "with it": labels.sum().to_numpy()})
 for name in names:
     for metric in ("auroc", "auprc"):
         table[f"{metric.upper()}, {short.get(name, name)}"] = measured(name, metric)
-plots.show_table(table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals")
+figures.show_table(table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals")
 
 # %% [markdown]
 # ## What each residue adds
@@ -169,7 +174,7 @@ masking = {"width": width, "stride": stride, "longest": longest, "per_question":
 masked_of = occlusion.to_mask(asked, longest=longest, per_question=per_question)
 model = models.load(first, dtype="float32")
 options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
-windows = results.residue_drops(model, masked=masking, classifiers=fitted[first], **options)
+windows = derived.residue_drops(model, masked=masking, classifiers=fitted[first], **options)
 fixed = {  # rows of the well-known proteins, and the first question each has motif and term of
     row: next(key for key, rows in members.items() if row in rows)
     for row in needed
@@ -247,7 +252,7 @@ for note, row, key, drop in drawn:
 lines = pd.concat(lines, ignore_index=True)
 lines = lines[["model", "panel", "id", "position", "ref", "motif", "drop", "window_share"]]
 seen = pd.DataFrame(seen, columns=["chosen", "protein", "question", "below", "masked", "share"])
-figure = plots.tracks(lines, {"drop": "masked", "window_share": "share"}, axis="log-odds of the term")
+figure = figures.tracks(lines, {"drop": "masked", "window_share": "share"}, axis="log-odds of the term")
 absent = sorted(set(well_known) - {proteins["id"][row] for row in fixed})
 caption = (
     f"{first}: how far the log-odds fall when a window of {width} residues is masked, and the sum of the shares of as "
@@ -258,7 +263,7 @@ caption = (
     )
     + (f" Not among the proteins with motif and term: {', '.join(absent)}." if absent else "")
 )
-plots.show(figure, lines, "15_tracks", profile=profile, caption=caption)
+figures.show(figure, lines, "15_tracks", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Are the motifs found?
@@ -292,18 +297,18 @@ statistics.loc[own, "q"] = false_discovery_control(statistics.loc[own, "p"])
 panels = [*ways, f"kind alone, {short.get(first, first)}"]
 drawn = pd.concat(
     [
-        statistics[own].assign(panel=statistics["way"], kind=statistics["model"].map(plots.kind)),
-        statistics[statistics["of"] == f"kind, {panels[1]}"].assign(panel=panels[-1], kind=plots.BASELINE),
+        statistics[own].assign(panel=statistics["way"], kind=statistics["model"].map(figures.kind)),
+        statistics[statistics["of"] == f"kind, {panels[1]}"].assign(panel=panels[-1], kind=figures.BASELINE),
     ],
     ignore_index=True,
 )
 drawn = drawn[["model", "kind", "panel", "question", "value", "low", "high"]]
-figure = plots.forests(drawn, rows="question", axis="AUROC of motif residues in their protein", reference=0.5)
+figure = figures.forests(drawn, rows="question", axis="AUROC of motif residues in their protein", reference=0.5)
 caption = (
-    f"Do {plots.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
+    f"Do {figures.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
     f"{len(fallen)} proteins; shares, and the kind of residue alone: {len(needed)}. Whiskers: 95 % bootstrap over clusters. Dotted: chance."
 )
-plots.show(figure, drawn, "15_motifs", profile=profile, caption=caption)
+figures.show(figure, drawn, "15_motifs", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 shown = statistics[own].merge(
@@ -314,15 +319,15 @@ table = pd.DataFrame(
         "way": shown["way"],
         "question": shown["question"],
         "clusters": shown["n_genes"],
-        "AUROC": [plots.interval(*row, digits=2) for row in shown[["value", "low", "high"]].to_numpy()],
+        "AUROC": [figures.interval(*row, digits=2) for row in shown[["value", "low", "high"]].to_numpy()],
         "q": shown["q"],
         "less kind alone": [
-            plots.interval(*row, digits=2, sign=True)
+            figures.interval(*row, digits=2, sign=True)
             for row in shown[["difference", "low_gain", "high_gain"]].to_numpy()
         ],
     }
 )
-plots.show_table(table, caption="q: false discovery rate over all rows (Benjamini and Hochberg)")
+figures.show_table(table, caption="q: false discovery rate over all rows (Benjamini and Hochberg)")
 
 # %% [markdown]
 # Do both ways point at the same residues?
@@ -335,7 +340,7 @@ of_protein = blocks.groupby(["question", "gene", "id"]).apply(lambda part: part[
 of_cluster = of_protein.groupby("gene").mean()  # a protein may be asked more than one question
 agreement = metrics.mean_over_genes(of_cluster, n=n_permutations, seed=seed)
 Markdown(
-    f"Rank correlation of both along the chain, {first}: {plots.interval(*agreement[:3], digits=2, sign=True)}, a mean "
+    f"Rank correlation of both along the chain, {first}: {figures.interval(*agreement[:3], digits=2, sign=True)}, a mean "
     f"over {agreement.n} clusters."
 )
 
@@ -360,7 +365,7 @@ for part, saved in {
     "masked": masked,
     "examples": ranked,
 }.items():
-    results.save(saved, f"residues_{part}", profile)
+    derived.save(saved, f"residues_{part}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -389,7 +394,7 @@ if len(weak):
     )
 said.append(
     f"Masking and shares are not the same question ({first}): their rank correlation along the chain is "
-    f"{plots.interval(*agreement[:3], digits=2, sign=True)}, a mean over clusters."
+    f"{figures.interval(*agreement[:3], digits=2, sign=True)}, a mean over clusters."
 )
 if len(fixed):
     told = "; ".join(

@@ -27,7 +27,9 @@ model_names = [
 import pandas as pd
 from IPython.display import Markdown
 
-from plmbook import models, plots, results, task_pages, tasks
+from plmbook import models, tasks
+from plmbook.book import figures, task_pages
+from plmbook.tables import derived
 
 names = models.expand(model_names)
 
@@ -58,7 +60,7 @@ tests = tests.groupby("task", sort=False).apply(
 )
 wide = parts[~parts["part"].str.startswith("test")].pivot(index="task", columns="part", values="text")
 wide = wide.reindex(tests.index).fillna("-").assign(tests=tests)[["train", "validation", "tests"]]
-plots.show_table(
+figures.show_table(
     wide.rename_axis(None, axis=1).reset_index(), caption="Proteins, and their residues in brackets; CATH: domains"
 )
 
@@ -69,7 +71,7 @@ plots.show_table(
 # Seeded learners are trained three times.
 
 # %% tags=["hide-input"]
-plots.show_table(
+figures.show_table(
     pd.DataFrame(
         [
             (each.name, "nothing" if each.baseline else "a model", "yes" if each.seeded else "no", each.meaning)
@@ -85,15 +87,15 @@ plots.show_table(
 # %% tags=["hide-input"]
 for name in names:
     model = models.load(name)
-    results.downstream(model, retrain=name == names[0], profile=profile)
+    derived.downstream(model, retrain=name == names[0], profile=profile)
     del model  # before the next is loaded
-print(f"tolerance of a trained head: {results.HEAD_TOLERANCE}, on {results.HEAD_TESTS} test proteins")
-record = results.records(profile)
+print(f"tolerance of a trained head: {derived.HEAD_TOLERANCE}, on {derived.HEAD_TESTS} test proteins")
+record = derived.records(profile)
 record = record[record["table"].str.startswith("downstream-") & record["model"].isin(names)]
 record = record.assign(
     model=record["model"].map(task_pages.short), task=record["table"].str.removeprefix("downstream-")
 )
-plots.show_table(record[["model", "task", "status", "rows", "sampled", "largest_difference", "seconds"]])
+figures.show_table(record[["model", "task", "status", "rows", "sampled", "largest_difference", "seconds"]])
 
 # %% [markdown]
 # Where the answers were shipped, the rows *sampled* were computed afresh: a baseline of each task, which must be equal, and
@@ -117,7 +119,7 @@ gained = pd.concat(
     ],
     ignore_index=True,
 )
-saved = results.save(gained, "task_gains", profile)
+saved = derived.save(gained, "task_gains", profile)
 own = gained[gained["learner"].isin(task_pages.OWN)].copy()
 titles = {name: task.title.split(",")[0] for name, task in tasks.TASKS.items()} | {
     "secondary_structure_3": "Q3",
@@ -129,9 +131,9 @@ own["name"] = [
     titles[row.task] + ("" if row.test == "test" else f", {row.test.replace(', ', ' ')}") for row in own.itertuples()
 ]
 own["statistic"] = own["model"].map(task_pages.short)
-own["kind"] = own["model"].map(plots.kind)
-plots.show(
-    plots.forest(own, axis="difference", reference=0),
+own["kind"] = own["model"].map(figures.kind)
+figures.show(
+    figures.forest(own, axis="difference", reference=0),
     own,
     "16_gains",
     profile=profile,
@@ -156,7 +158,7 @@ for name in tasks.TASKS:
     own_rows = table[ours].T.rename(columns=lambda line: line.split(",")[0])
     beside.append(pd.concat([spans, own_rows], axis=1).rename_axis("test").reset_index().assign(task=titles[name]))
 beside = pd.concat(beside, ignore_index=True)
-plots.show_table(beside[["task", *beside.columns.drop("task")]])
+figures.show_table(beside[["task", *beside.columns.drop("task")]])
 
 # %% tags=["hide-input"]
 ahead = own.assign(
@@ -165,7 +167,7 @@ ahead = own.assign(
 ahead["verdict"] = ahead["verdict"].replace("", "not apart")
 verdicts = ahead.groupby(["statistic", "verdict"], sort=False).size().unstack(fill_value=0)
 verdicts = verdicts.reindex(columns=["ahead", "not apart", "behind"], fill_value=0)
-plots.show_table(
+figures.show_table(
     verdicts.rename_axis("model").rename_axis(None, axis=1).reset_index(),
     caption="Tests in which the way on embeddings is ahead of the best baseline outside the interval, not apart, behind",
 )
@@ -181,8 +183,8 @@ for row in verdicts.itertuples():
     lines.append(
         f"- {row.Index}: of {len(part)} tests, ahead of the best baseline in {row.ahead}, not apart in "
         f"{part['verdict'].eq('not apart').sum()}, behind in {row.behind}. Most is gained in {best['name']} "
-        f"({plots.interval(best['value'], best['low'], best['high'], sign=True)}), least in {worst['name']} "
-        f"({plots.interval(worst['value'], worst['low'], worst['high'], sign=True)})."
+        f"({figures.interval(best['value'], best['low'], best['high'], sign=True)}), least in {worst['name']} "
+        f"({figures.interval(worst['value'], worst['low'], worst['high'], sign=True)})."
     )
 n_tests = len(own) // len(names)
 lines.append(

@@ -22,7 +22,8 @@ model_names = [
 import numpy as np
 import pandas as pd
 
-from plmbook import models, plots, task_pages, tasks
+from plmbook import models, tasks
+from plmbook.book import figures, task_pages
 
 task_names = ["contacts", "contacts_attention"]
 names = models.expand(model_names)
@@ -46,8 +47,8 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Long-range precision by learner on CASP13 and CASP14"}}
 lines = task_pages.rows(measured.drop_duplicates(["model", "test", "learner"]))
-plots.show(
-    plots.forests(lines, panel="statistic", axis="share of contacts"),
+figures.show(
+    figures.forests(lines, panel="statistic", axis="share of contacts"),
     lines,
     "18_precision",
     profile=profile,
@@ -72,14 +73,14 @@ random_pairs = pd.DataFrame(
     ],
     columns=["test", "share"],
 )
-plots.show_table(random_pairs.groupby("test")["share"].mean().reset_index(), caption="Mean over the proteins")
+figures.show_table(random_pairs.groupby("test")["share"].mean().reset_index(), caption="Mean over the proteins")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Long-range precision of each protein by attention against separation alone, a panel a model"}}
 part = outcomes[(outcomes["task"] == "contacts_attention") & outcomes["test"].str.endswith(", L")]
 wide = part.pivot(index=["model", "test", "id"], columns="learner", values="predicted").reset_index()
 wide["panel"] = wide["model"].map(task_pages.short)
-plots.show(
-    plots.against(wide, x="separation", y="attention", x_axis="P@L of separation alone", axis="P@L from attention"),
+figures.show(
+    figures.against(wide, x="separation", y="attention", x_axis="P@L of separation alone", axis="P@L from attention"),
     wide,
     "18_proteins",
     profile=profile,
@@ -104,7 +105,7 @@ task_pages.show_published(task_names, measured)
 # The published head reads of a pair the product of its two states and their difference, and averages its answer with
 # that of the swapped pair.
 # The difference changes its sign when the pair is swapped: whatever its weights, its share of the average is nothing.
-# Half of the head's last matrix is never used; `plmbook.heads.Pairs` keeps the numbers and does not compute with them,
+# Half of the head's last matrix is never used; `plmbook.tasks.heads.Pairs` keeps the numbers and does not compute with them,
 # and a test holds it against the written-out features.
 
 # %% [markdown]

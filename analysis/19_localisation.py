@@ -18,7 +18,8 @@ model_names = [
 ]  # models whose answers are shown
 
 # %%
-from plmbook import models, plots, task_pages, tasks
+from plmbook import models, tasks
+from plmbook.book import figures, task_pages
 
 task_names = ["localisation"]
 names = models.expand(model_names)
@@ -40,8 +41,8 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of localisation by learner"}}
 lines = task_pages.rows(measured)
-plots.show(
-    plots.forest(lines, axis="share of proteins right"),
+figures.show(
+    figures.forest(lines, axis="share of proteins right"),
     lines,
     "19_accuracy",
     profile=profile,
@@ -62,8 +63,8 @@ task_pages.show_seeds(measured)
 classes = tasks.examples("localisation").classes
 own = outcomes[(outcomes["learner"] == "convbert") & (outcomes["seed"] == 0)]
 recall = task_pages.recall(own, classes)
-plots.show(
-    plots.forest(recall, rows="class", panel="panel", axis="share found"),
+figures.show(
+    figures.forest(recall, rows="class", panel="panel", axis="share found"),
     recall,
     "19_classes",
     profile=profile,

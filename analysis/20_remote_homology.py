@@ -18,7 +18,8 @@ model_names = [
 ]  # models whose answers are shown
 
 # %%
-from plmbook import models, plots, task_pages, tasks
+from plmbook import models, tasks
+from plmbook.book import figures, task_pages
 
 task_names = ["remote_homology"]
 names = models.expand(model_names)
@@ -40,8 +41,8 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of folds by learner"}}
 lines = task_pages.rows(measured)
-plots.show(
-    plots.forest(lines, axis="share of domains right"),
+figures.show(
+    figures.forest(lines, axis="share of domains right"),
     lines,
     "20_accuracy",
     profile=profile,
@@ -64,8 +65,8 @@ likeness = task_pages.likeness(tasks.examples("remote_homology"))
 own = outcomes[outcomes["learner"].isin(["linear", "neighbour"]) & (outcomes["seed"] == 0)]
 own = own[(own["learner"] == "linear") | (own["model"] == names[0])]
 by_likeness = task_pages.by_group(own, likeness)
-plots.show(
-    plots.by_bin(by_likeness, axis="share of domains right", across="cosine of 3-mers to the nearest training domain"),
+figures.show(
+    figures.by_bin(by_likeness, axis="share of domains right", across="cosine of 3-mers to the nearest training domain"),
     by_likeness,
     "20_likeness",
     profile=profile,

@@ -19,7 +19,8 @@ model_names = [
 ]  # models whose answers are shown
 
 # %%
-from plmbook import models, plots, task_pages
+from plmbook import models
+from plmbook.book import figures, task_pages
 
 task_names = ["fluorescence"]
 names = models.expand(model_names)
@@ -41,8 +42,8 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation with measured fluorescence by learner"}}
 lines = task_pages.rows(measured)
-plots.show(
-    plots.forest(lines, axis="Spearman correlation"),
+figures.show(
+    figures.forest(lines, axis="Spearman correlation"),
     lines,
     "22_correlation",
     profile=profile,
@@ -60,13 +61,13 @@ task_pages.show_seeds(measured)
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted against measured brightness of each test variant, by learner"}}
 own = outcomes[outcomes["learner"].isin(["one-hot", "linear", "convbert"]) & (outcomes["seed"] == 0)]
 own = own[(own["learner"] != "one-hot") | (own["model"] == names[0])].copy()
-own["kind"] = [plots.BASELINE if row.learner == "one-hot" else plots.kind(row.model) for row in own.itertuples()]
+own["kind"] = [figures.BASELINE if row.learner == "one-hot" else figures.kind(row.model) for row in own.itertuples()]
 own["panel"] = [
     row.learner if row.learner == "one-hot" else f"{row.learner}, {task_pages.short(row.model)}"
     for row in own.itertuples()
 ]
-plots.show(
-    plots.against(own, x="truth", y="predicted", x_axis="measured (log brightness)", axis="predicted", diagonal=True),
+figures.show(
+    figures.against(own, x="truth", y="predicted", x_axis="measured (log brightness)", axis="predicted", diagonal=True),
     own,
     "22_variants",
     profile=profile,

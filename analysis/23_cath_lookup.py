@@ -19,7 +19,8 @@ model_names = [
 ]  # models whose answers are shown
 
 # %%
-from plmbook import models, plots, task_pages
+from plmbook import models
+from plmbook.book import figures, task_pages
 
 task_names = ["cath"]
 names = models.expand(model_names)
@@ -41,8 +42,8 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of the nearest domain at four levels of CATH by learner"}}
 lines = task_pages.rows(measured)
-plots.show(
-    plots.forests(lines, panel="statistic", axis="share of queries right"),
+figures.show(
+    figures.forests(lines, panel="statistic", axis="share of queries right"),
     lines,
     "23_levels",
     profile=profile,
@@ -54,7 +55,7 @@ plots.show(
 # %% tags=["hide-input"]
 counted = outcomes[(outcomes["learner"] == "embedding") & (outcomes["model"] == names[0])]
 counted = counted.groupby("test", sort=False)["truth"].agg(queries="size", counted="sum").astype({"counted": "int64"})
-plots.show_table(
+figures.show_table(
     counted.rename_axis("level").reset_index(),
     caption="Queries, and those whose class the lookup set has at each level",
 )

@@ -30,9 +30,12 @@ from IPython.display import Markdown
 from matplotlib import colormaps, rc_context
 from matplotlib.figure import Figure
 
-from plmbook import comparison, models, plots, results
+from plmbook import models
 from plmbook import tasks as downstream
-from plmbook.published import published
+from plmbook.book import figures
+from plmbook.tables import derived
+from plmbook.tables.published import published
+from plmbook.tasks import comparison
 
 printed = published("ankh_results")
 scores = comparison.wide(printed)  # (24 columns of tables, 7 models), percentage points
@@ -61,8 +64,8 @@ def draw_scores(scores: pd.DataFrame) -> Figure:
     shades = comparison.normalised(scores)
     labels = [task if column == task.capitalize() else f"{brief.get(task, task)}: {column}" for task, column in scores.index]
     starts = [place for place, task in enumerate(scores.index.get_level_values("task")) if place and task != scores.index[place - 1][0]]
-    with rc_context(plots.STYLE):
-        figure = Figure(figsize=(plots.WIDTH + 1, 0.9 + 0.25 * len(scores)), layout="constrained")
+    with rc_context(figures.STYLE):
+        figure = Figure(figsize=(figures.WIDTH + 1, 0.9 + 0.25 * len(scores)), layout="constrained")
         ax = figure.subplots()
         ax.imshow(shades, cmap=colormaps["Greys"], vmin=0, vmax=1.15, aspect="auto")
         for place, (row, shade) in enumerate(zip(scores.to_numpy(), shades.to_numpy(), strict=True)):
@@ -81,7 +84,7 @@ def draw_scores(scores: pd.DataFrame) -> Figure:
 shown = scores.reset_index()
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Table of the 168 published figures, 24 rows by seven models, each shaded by its place between the worst and the best of its row"}}
-plots.show(
+figures.show(
     draw_scores(scores),
     shown,
     "24_scores",
@@ -97,7 +100,7 @@ plots.show(
 # %% tags=["hide-input"]
 marked = comparison.bold(printed)
 wrong = marked[~marked["right"]]
-plots.show_table(
+figures.show_table(
     wrong[["task", "column", "bold", "bold_value", "best", "best_value"]],
     caption="Columns in which a figure is higher than the bold one; percentage points",
     digits=1,
@@ -128,7 +131,7 @@ readings = {"nine tasks": None, "seven blocks": comparison.RELATED}
 block_ranks = {name: comparison.block_ranks(scores, merge=merge) for name, merge in readings.items()}
 points = {name: comparison.by_task(scores, merge=merge) for name, merge in readings.items()}
 by_blocks = block_ranks["nine tasks"]
-plots.show_table(
+figures.show_table(
     by_blocks.rename(index=brief).rename_axis("task").reset_index(),
     caption="Rank of each model in each task, 1 is the best; models that are level share a rank",
     digits=1,
@@ -138,7 +141,7 @@ likeness.index, likeness.columns = ([brief.get(task, task) for task in tasks] fo
 pairs = likeness.where(~pd.DataFrame(
     [[a >= b for b in range(len(tasks))] for a in range(len(tasks))], index=likeness.index, columns=likeness.columns
 )).stack()  # fmt: skip
-plots.show_table(
+figures.show_table(
     likeness.rename_axis("").reset_index(), caption="Do tasks order the seven models alike? Spearman correlations", digits=2
 )
 (most_alike, most_value), (least_alike, least_value) = ((pairs.idxmax(), pairs.max()), (pairs.idxmin(), pairs.min()))
@@ -168,15 +171,15 @@ for name, table in block_ranks.items():
     for group in comparison.cliques(means, difference):
         bars.append({"panel": name, "low": means[list(group)].min(), "high": means[list(group)].max(), "difference": difference, "models": ", ".join(group)})
 tests, ranked, bars = pd.DataFrame(tests), pd.DataFrame(ranked), pd.DataFrame(bars)
-plots.show_table(
+figures.show_table(
     tests.rename(columns={"n": "number", "chi2": "Friedman's chi²", "p_chi2": "its p", "p": "p of F", "difference": "critical difference"}),
     caption=f"Do {scores.shape[1]} models differ? Friedman's test, with the F of Iman and Davenport, and Nemenyi's critical difference at 5 %",
     digits=5,
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Mean ranks of seven models on a line, with bars under those that cannot be told apart, for nine tasks and for seven blocks"}}
-plots.show(
-    plots.rank_plot(ranked, bars, axis="mean rank (1 is the best)"),
+figures.show(
+    figures.rank_plot(ranked, bars, axis="mean rank (1 is the best)"),
     ranked,
     "24_ranks",
     profile=profile,
@@ -199,7 +202,7 @@ orders = pd.DataFrame(
         "normalised score": comparison.by_task(comparison.normalised(scores)).mean(),
     }
 )
-plots.show_table(
+figures.show_table(
     orders.sort_values("nine tasks").rename_axis("model").reset_index(),
     caption="Mean rank over columns, tasks and blocks; mean over tasks of the score between worst (0) and best (1)",
     digits=2,
@@ -243,7 +246,7 @@ versus = pd.concat(
 for name in points:
     part = versus[versus["blocks"] == name]
     text = part.assign(record=[f"{row.wins}-{row.ties}-{row.losses}" for row in part.itertuples()])
-    plots.show_table(
+    figures.show_table(
         text[["model", "record", "median", "p", "p_holm", "better", "same", "worse"]].rename(
             columns={"record": "won-level-lost", "median": "median difference", "p_holm": "p, Holm"}
         ),
@@ -265,7 +268,7 @@ widths = [0.0, 0.5 * rope, rope, 2 * rope]
 varied = pd.DataFrame({"model": scores.columns.drop(favourite)})
 for width in widths:
     varied[f"{width:g} points"] = comparison.against(points["nine tasks"], favourite, rope=width, **options)["better"]
-plots.show_table(
+figures.show_table(
     varied, caption=f"Probability that {favourite} is better by more than the ROPE, by its half width; nine tasks", digits=2
 )
 
@@ -292,14 +295,14 @@ priced = cost.reset_index().sort_values("parameters", ignore_index=True)
 
 def draw_cost(table: pd.DataFrame) -> Figure:
     """Mean rank and mean normalised score against the size, with the front of what nothing beats."""
-    with rc_context(plots.STYLE):
-        figure = Figure(figsize=(plots.WIDTH, 6.0), layout="constrained")
+    with rc_context(figures.STYLE):
+        figure = Figure(figsize=(figures.WIDTH, 6.0), layout="constrained")
         axes = figure.subplots(2, 1, sharex=True)
         for ax, value, front in zip(axes, ("mean rank", "normalised score"), ("front", "front, score"), strict=True):
             best = table[table[front]].sort_values("parameters")
             ax.step(best["parameters"], best[value], where="post", color="#000000", linewidth=1, linestyle="--", zorder=1)
             for row in table.to_dict("records"):
-                ax.plot(row["parameters"], row[value], markersize=7, linestyle="", **plots.published_mark(row["family"]))
+                ax.plot(row["parameters"], row[value], markersize=7, linestyle="", **figures.published_mark(row["family"]))
                 right = row["parameters"] < 5e9
                 ax.annotate(
                     row["model"], (row["parameters"], row[value]), xytext=(7 if right else -7, 5), fontsize=9,
@@ -313,7 +316,7 @@ def draw_cost(table: pd.DataFrame) -> Figure:
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Mean rank and mean normalised score of seven models against their parameters; the front runs from Ankh Base to Ankh Large"}}
-plots.show(
+figures.show(
     draw_cost(priced),
     priced,
     "24_cost",
@@ -323,7 +326,7 @@ plots.show(
 )
 
 # %% tags=["hide-input"]
-plots.show_table(
+figures.show_table(
     priced[["model", "layers", "dim", "parameters", "gflops", "mean rank", "normalised score", "front"]].rename(
         columns={"gflops": "billion operations a residue", "front": "on the front"}
     ),
@@ -351,7 +354,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 names = models.expand(model_names)
-ours = pd.concat([results.read(f"tasks.{name}", profile) for name in names], ignore_index=True)
+ours = pd.concat([derived.read(f"tasks.{name}", profile) for name in names], ignore_index=True)
 best_runs = comparison.beside(ours, scores)
 
 
@@ -365,7 +368,7 @@ sources = {task: best_on(task, "CB513") for task in ("secondary_structure_3", "s
 spreads = {downstream.task(task).published: comparison.spread(row["low"], row["high"], row["n"]) for task, row in sources.items()}
 errors = comparison.sampling(scores, spreads=spreads)
 known = errors.dropna(subset=["error"])
-plots.show_table(
+figures.show_table(
     known[["task", "column", "proteins", "best", "lead", "extent", "error", "residues_alone"]]
     .assign(task=known["task"].replace(brief))
     .rename(columns={"lead": "best - second", "extent": "best - worst", "error": "± error of one", "residues_alone": "±, residues alone"}),
@@ -405,14 +408,14 @@ def shown_range(row: pd.Series) -> str:
 
 for name in names:
     part = best_runs[best_runs["model"] == name]
-    plots.show_table(
+    figures.show_table(
         pd.DataFrame(
             {
                 "task": [brief.get(published_as[task], published_as[task]) for task in part["task"]],
                 "test": part["test"].to_numpy(),
                 "proteins": part["data"].to_numpy(),
                 "learner": part["learner"].to_numpy(),
-                "value [95 % interval]": [plots.interval(*row, digits=1) for row in part[["value", "low", "high"]].to_numpy()],
+                "value [95 % interval]": [figures.interval(*row, digits=1) for row in part[["value", "low", "high"]].to_numpy()],
                 "best baseline": [f"{row.baseline_value:.1f} ({row.baseline})" if row.baseline else "–" for row in part.itertuples()],
                 "seven models": [shown_range(row) for _, row in part.iterrows()],
                 "comparable": part["comparable"].to_numpy(),
@@ -442,7 +445,7 @@ saved = {
     "bold": marked,
 }
 for name, table in saved.items():
-    results.save(table, f"comparison_{name}", profile)
+    derived.save(table, f"comparison_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

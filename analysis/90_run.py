@@ -24,9 +24,12 @@ import pandas as pd
 from IPython.display import Markdown
 
 import plmbook
-from plmbook import book, machine, paths, plots, results, sources, tables
+from plmbook import sources, tables
+from plmbook.book import figures, runner
+from plmbook.core import machine, paths
 from plmbook.models import cards
-from plmbook.published import TABLES, published
+from plmbook.tables import derived
+from plmbook.tables.published import TABLES, published
 
 # %% [markdown]
 # ## What was run
@@ -35,8 +38,8 @@ from plmbook.published import TABLES, published
 # The commit is that of the checkout; `-dirty` says that tracked files were changed since.
 
 # %% tags=["hide-input"]
-described = book.load_profile(profile)["description"]
-plots.show_table(
+described = runner.load_profile(profile)["description"]
+figures.show_table(
     pd.DataFrame(
         [
             ("profile", f"{profile}: {described}"),
@@ -68,7 +71,7 @@ def state_of(card: cards.Card) -> str:
 
 
 bundled = cards.bundled_cards()
-plots.show_table(
+figures.show_table(
     pd.DataFrame(
         {
             "model": [card.name for card in bundled],
@@ -85,7 +88,7 @@ plots.show_table(
 # %%
 names = {"cores": "cores that it may use", "threads": "threads of torch in this notebook"}
 hardware = {names.get(name, name): value for name, value in machine.hardware().items()}
-plots.show_table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
+figures.show_table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
 
 # %% [markdown]
 # ## The versions
@@ -93,7 +96,7 @@ plots.show_table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
 # All of them are pinned in `requirements.lock`; these are the ones that a number may depend on.
 
 # %%
-plots.show_table(pd.DataFrame(book.versions().items(), columns=["package", "version"]))
+figures.show_table(pd.DataFrame(runner.versions().items(), columns=["package", "version"]))
 
 # %% [markdown]
 # ## Times
@@ -102,11 +105,11 @@ plots.show_table(pd.DataFrame(book.versions().items(), columns=["package", "vers
 # This page is not among them, since it is still running.
 
 # %% tags=["hide-input"]
-stamps = book.stamps()
-stamps = stamps[~stamps["notebook"].str.startswith(book.APPENDIX)].reset_index(drop=True)
+stamps = runner.stamps()
+stamps = stamps[~stamps["notebook"].str.startswith(runner.APPENDIX)].reset_index(drop=True)
 times = stamps[["notebook", "profile", "seconds", "finished"]]
-results.save(times, "run", profile)
-plots.show_table(times, digits=1)
+derived.save(times, "run", profile)
+figures.show_table(times, digits=1)
 
 # %% [markdown]
 # ## Shipped or computed
@@ -117,9 +120,9 @@ plots.show_table(times, digits=1)
 # A *computed* one was computed on this machine.
 
 # %% tags=["hide-input"]
-records = results.records(profile)
+records = derived.records(profile)
 shown = ["table", "model", "status", "rows", "sampled", "largest_difference", "tolerance", "seconds"]
-plots.show_table(
+figures.show_table(
     records[shown].rename(columns={"sampled": "rows checked", "largest_difference": "largest difference"}), digits=4
 )
 
@@ -128,7 +131,7 @@ plots.show_table(
 # algorithm.
 
 # %%
-plots.show_table(records[["table", "reason", "key"]])
+figures.show_table(records[["table", "reason", "key"]])
 
 # %% [markdown]
 # ## The bundled tables
@@ -142,7 +145,7 @@ rows |= {f"published/{name}.csv": len(published(name)) for name in TABLES}
 files = pd.DataFrame({"file": list(rows), "rows": list(rows.values())})
 files["sha256"] = [sha256(paths.data() / file) for file in files["file"]]
 files["recorded"] = [registry.get(file) == found for file, found in zip(files["file"], files["sha256"], strict=True)]
-plots.show_table(files)
+figures.show_table(files)
 
 # %% [markdown]
 # ## The figures
@@ -159,11 +162,11 @@ def figures_of(source: Path) -> list[tuple[str, str]]:
     return [(call.args[2].value, f"analysis/{source.name}, line {call.lineno}") for call in shows]
 
 
-drawn = [figure for source in book.notebooks() for figure in figures_of(source)]
-figures = pd.DataFrame(drawn, columns=["figure", "drawn at"])
-figures["table behind it"] = [f"results/{profile}/figures/{name}.parquet" for name in figures["figure"]]
-figures["written"] = [(paths.root() / place).is_file() for place in figures["table behind it"]]
-plots.show_table(figures)
+drawn = [figure for source in runner.notebooks() for figure in figures_of(source)]
+listed = pd.DataFrame(drawn, columns=["figure", "drawn at"])
+listed["table behind it"] = [f"results/{profile}/figures/{name}.parquet" for name in listed["figure"]]
+listed["written"] = [(paths.root() / place).is_file() for place in listed["table behind it"]]
+figures.show_table(listed)
 
 # %% [markdown]
 # ## What this shows

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import common
 
-from plmbook import cluster, models, store, tables
+from plmbook import models, tables
+from plmbook.engine import cluster, store
 
 KILL_AT = 0.3  # share of the shards
 STORE_BYTES = 80 * 2**20  # Ray's object store of a node: the least that Ray takes is 75 MiB

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook import paths, tables
+from plmbook import tables
+from plmbook.core import paths
 from plmbook.models.cards import Card
 
 RESULTS = Path(__file__).parent / "results"
@@ -44,7 +45,7 @@ def proteins(n: int, *, seed: int = SEED, longest: int = LONGEST) -> list[str]:
 
 def random_proteins(lengths: Sequence[int], *, seed: int = SEED) -> list[str]:
     """Sequences of the given lengths, every residue drawn alike: the time of a forward does not depend on them."""
-    from plmbook.residues import AMINO_ACIDS
+    from plmbook.core.residues import AMINO_ACIDS
 
     rng = np.random.default_rng(seed)
     letters = np.array(list(AMINO_ACIDS))
@@ -128,14 +129,15 @@ def facts() -> dict[str, object]:
     """When, on what machine, with which versions and which commit."""
     import torch
 
-    from plmbook import book, machine
+    from plmbook.book import runner
+    from plmbook.core import machine
 
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": machine.checkout(paths.root()),
         "machine": machine.hardware(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "versions": book.versions() | {"transformers": _version("transformers")},
+        "versions": runner.versions() | {"transformers": _version("transformers")},
     }
 
 

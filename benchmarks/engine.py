@@ -270,7 +270,10 @@ def precision(out: Path, *, quick: bool = False) -> None:
 
 def precision_of(name: str, *, n_proteins: int) -> dict:
     """One model in both dtypes, on the matching variants and on proteins of the localisation table."""
-    from plmbook import effects, encode, metrics, neighbours
+    from plmbook.engine import encode
+    from plmbook.probing import neighbours
+    from plmbook.stats import metrics
+    from plmbook.variants import effects
 
     variants = tables.load("variants")
     variants = variants[variants["matches"]].reset_index(drop=True)

@@ -1,7 +1,7 @@
 """Twenty labels on one matrix of features: LightGBM as one calls it, on one binned data set, and the fast path.
 
     independent   `LGBMClassifier().fit` for each label, as it comes
-    exact         `plmbook.function_learners.fit_lightgbm`: the same trees, binned once
+    exact         `plmbook.function.learners.fit_lightgbm`: the same trees, binned once
     fast          the same with `fast=True`: coarser bins, half of the columns for each tree, a label a core
 
 Time: 20,000 x 1,280 made-up features, the labels in two halves; within a half the ways take turns. Quality:
@@ -18,7 +18,10 @@ import common
 import numpy as np
 from turns import once
 
-from plmbook import encode, function, function_learners, function_metrics, metrics, models, tables
+from plmbook import models, tables
+from plmbook.engine import encode
+from plmbook.function import classifier, learners, measures
+from plmbook.stats import metrics
 
 FOLDS = 5
 RESAMPLES = 200
@@ -45,7 +48,7 @@ def run(out: Path, *, quick: bool = False) -> dict:
     from importlib.metadata import version
 
     record = common.facts() | {"lightgbm": version("lightgbm"), "seed": common.SEED, "quick": quick}
-    record |= {"rounds": size.rounds, "parameters": function_learners.parameters(fast=True)}
+    record |= {"rounds": size.rounds, "parameters": learners.parameters(fast=True)}
     for name, part in (("time", timing), ("quality", quality)):
         record[name] = part(size)
         common.write("go", record, folder=out)
@@ -100,7 +103,7 @@ def quality(size: Size) -> dict:
             found = WAYS[way](features[fold != f], y[fold != f], features[fold == f], size.rounds)
             answers[way][fold == f] = np.transpose(found["predictions"])
             seconds[way] += sum(found["seconds"])
-    weights = function_metrics.resamples(len(y), n=RESAMPLES, seed=common.SEED)
+    weights = measures.resamples(len(y), n=RESAMPLES, seed=common.SEED)
     values = {way: average_precision(y, each, fold) for way, each in answers.items()}
     drawn = {
         way: np.nanmean(average_precision(y, each, fold, weight=weights), axis=(0, 1)) for way, each in answers.items()
@@ -127,7 +130,7 @@ def average_precision(truth: np.ndarray, answers: np.ndarray, fold: np.ndarray, 
         [
             [
                 metrics.auprc(
-                    function_metrics.as_table(truth[rows, k], answers[rows, k]),
+                    measures.as_table(truth[rows, k], answers[rows, k]),
                     weight=None if weight is None else weight[:, rows],
                 )
                 for k in range(truth.shape[1])
@@ -158,9 +161,9 @@ def shared(*, fast: bool) -> Callable[..., dict]:
 
     def fit(features: np.ndarray, labels: np.ndarray, others: np.ndarray, rounds: int) -> dict:
         start = time.perf_counter()
-        fitted = function_learners.fit_lightgbm((features, labels), None, rounds=rounds, fast=fast)
+        fitted = learners.fit_lightgbm((features, labels), None, rounds=rounds, fast=fast)
         seconds = [time.perf_counter() - start]
-        return {"seconds": seconds, "predictions": list(function_learners.predict_lightgbm(fitted, others).T)}
+        return {"seconds": seconds, "predictions": list(learners.predict_lightgbm(fitted, others).T)}
 
     return fit
 
@@ -199,8 +202,8 @@ def labelled_proteins(size: Size):
     proteins = proteins[proteins["id"].isin(pairs["id"])]
     if size.proteins is not None:
         proteins = proteins.sample(size.proteins, random_state=common.SEED)
-    chosen = function.common_terms(pairs[~pairs["go_id"].isin(function_metrics.ROOTS)], size.labels)
-    return proteins, function.label_table(pairs, proteins["id"].tolist(), chosen)
+    chosen = classifier.common_terms(pairs[~pairs["go_id"].isin(measures.ROOTS)], size.labels)
+    return proteins, classifier.label_table(pairs, proteins["id"].tolist(), chosen)
 
 
 def hidden_states(name: str, sequences: list[str], columns: int) -> tuple[np.ndarray, dict]:

@@ -27,11 +27,12 @@ import common
 import torch
 import ways
 
-from plmbook import encode, models, tables
+from plmbook import models, tables
+from plmbook.core.residues import parse_mutations
+from plmbook.engine import encode
+from plmbook.engine.scan import backgrounds
 from plmbook.models.cards import Card
 from plmbook.models.esm import EsmModel
-from plmbook.residues import parse_mutations
-from plmbook.scan import backgrounds
 
 PROTEOMES = {"proteins": 37_000, "residues": 20_000_000}  # human and mouse, as the embeddings study read them
 RESCUE = {"backgrounds": 25_351, "residues": 15_400_000, "models": 6}  # of the rescue-mutation study

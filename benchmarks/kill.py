@@ -23,7 +23,9 @@ from pathlib import Path
 
 import common
 
-from plmbook import paths, store, tables
+from plmbook import tables
+from plmbook.core import paths
+from plmbook.engine import store
 
 SEED = 20221125
 SHARD_RESIDUES = 2_500  # many small shards, so that the moments fall before, between and after them

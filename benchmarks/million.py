@@ -32,8 +32,10 @@ from pathlib import Path
 import common
 import numpy as np
 
-from plmbook import encode, models, paths, shards, store, tables
-from plmbook.residues import AMINO_ACIDS
+from plmbook import models, tables
+from plmbook.core import paths
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.engine import encode, shards, store
 
 SEED = 20221114
 MEAN, SIGMA, SHORTEST, LONGEST = 100, 0.6, 10, 2000  # residues; of the logarithm; residues

@@ -19,7 +19,7 @@ import ways
 from turns import Workers, once, take_turns
 
 from plmbook import models, tables
-from plmbook.residues import AMINO_ACIDS, parse_mutations
+from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 
 GENE = "PTEN"  # 403 residues
 CHUNK = 5  # backgrounds of one forward of the published script
@@ -82,8 +82,8 @@ def plmbook_worker(name: str, folder: str, dtype: str):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from plmbook.engine.scan import backgrounds as scanned
     from plmbook.models.esm import EsmModel
-    from plmbook.scan import backgrounds as scanned
 
     card, path = models.card(name), ways.weights_file(Path(folder), name, dtype)
     model = EsmModel(ways.fair_esm_network(card, path), card, path=path, dtype=dtype)

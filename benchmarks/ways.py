@@ -192,7 +192,7 @@ def make_way(way: str, name: str, dtype: str, folder: str, max_length: int | Non
 
 def plmbook_way(card: Card, network, *, path: Path, device: str = "cpu", dtype: str = "float32", **options) -> Way:
     """`encode.embed`; `options` go to it, such as `token_budget`."""
-    from plmbook import encode
+    from plmbook.engine import encode
     from plmbook.models.esm import EsmModel
 
     model = EsmModel(network, card, path=path, device=device, dtype=dtype)

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models import Output
-from plmbook.residues import AMINO_ACIDS
 
 TOKENS = {letter: number for number, letter in enumerate(AMINO_ACIDS + "X_", start=1)}  # 0 = BOS, 99 = EOS
 

@@ -195,7 +195,7 @@ def test_the_part_on_go_terms_runs_and_is_kept(tmp_path, monkeypatch, capsys):
 
 
 def test_layers_stand_side_by_side_and_rows_stay_in_order():
-    from plmbook import encode
+    from plmbook.engine import encode
 
     sequences = ["MKTAYIAKQRQISFVK", "MKVL", "GSHMLEDPVNWCTFRQYKIA"]
     model = models.load("embedded", device="cpu")

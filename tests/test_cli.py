@@ -13,8 +13,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from plmbook import cli, effects, encode, function, function_files, models, paths, rescue, shards
-from plmbook.residues import parse_mutations
+from plmbook import cli, models
+from plmbook.core import paths
+from plmbook.core.residues import parse_mutations
+from plmbook.engine import encode, shards
+from plmbook.function import classifier, study
+from plmbook.variants import effects, rescue
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
 VARIANTS = """id\tmutation\tnote
@@ -145,7 +149,7 @@ def test_the_names_in_the_help_are_those_of_the_package():
     assert cli.TOP == rescue.TOP
     assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
     assert cli.SHARD_RESIDUES == shards.SHARD_RESIDUES
-    assert cli.LEARNERS == tuple(function.LEARNERS) and cli.GO_SPLITS == (*function_files.SPLITS, "both")
+    assert cli.LEARNERS == tuple(classifier.LEARNERS) and cli.GO_SPLITS == (*study.SPLITS, "both")
     assert set(cli.POOLS) == set(encode.POOLS) and set(cli.LONG) == set(encode.LONG)
 
 
@@ -321,7 +325,7 @@ def test_long_proteins_are_named_before_they_are_embedded(folder, capsys):
 
 
 def test_the_engine_for_many_machines_gets_the_same_job(folder, capsys, monkeypatch):
-    from plmbook import store
+    from plmbook.engine import store
 
     calls = []
 
@@ -329,8 +333,8 @@ def test_the_engine_for_many_machines_gets_the_same_job(folder, capsys, monkeypa
         calls.append((name, len(proteins), address, device, dtype))
         return store.write(output, models.load(name, device="cpu", dtype="float32"), proteins, **options)
 
-    monkeypatch.setitem(sys.modules, "plmbook.cluster", types.SimpleNamespace(write=write))
-    monkeypatch.setattr("plmbook.cluster", sys.modules["plmbook.cluster"], raising=False)
+    monkeypatch.setitem(sys.modules, "plmbook.engine.cluster", types.SimpleNamespace(write=write))
+    monkeypatch.setattr("plmbook.engine.cluster", sys.modules["plmbook.engine.cluster"], raising=False)
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "ray" or find(name))
     line = ("embed", "seqs.fasta", "--shard-residues", 20, "--pool", "max", "--layer", 1, "-o")

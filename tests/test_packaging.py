@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from miniature import REPOSITORY
-from plmbook import book
+from plmbook.book import runner
 from plmbook.models.cards import expand
 
 
@@ -116,8 +116,9 @@ class TestMake:
         for name in ("analysis/01_a.py", "analysis/02_b.py", "analysis/90_run.py", "analysis/profiles/embedded.yml"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("", encoding="utf-8")
-        page = ("src/plmbook/atlas.py", "book/_static/atlas/atlas.js")
-        for name in ("src/plmbook/cli.py", "src/plmbook/effects.py", *page, "data/genes.tsv", "data/make/genes.py"):
+        page = ("src/plmbook/book/atlas.py", "book/_static/atlas/atlas.js")
+        doors = ("src/plmbook/cli.py", "src/plmbook/variants/effects.py")
+        for name in (*doors, *page, "data/genes.tsv", "data/make/genes.py"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("", encoding="utf-8")
         for name in ("Makefile", "requirements.lock", "_config.yml"):
@@ -158,7 +159,7 @@ class TestMake:
         for name, expected in {
             "analysis/01_a.py": ["01_a", "90_run", "--render"],
             "analysis/90_run.py": ["90_run", "--render"],
-            "src/plmbook/effects.py": ["01_a", "02_b", "90_run", "--render"],
+            "src/plmbook/variants/effects.py": ["01_a", "02_b", "90_run", "--render"],
             "data/genes.tsv": ["01_a", "02_b", "90_run", "--render"],
             "analysis/profiles/embedded.yml": ["01_a", "02_b", "90_run", "--render"],
             "_config.yml": ["--render"],
@@ -191,22 +192,22 @@ class TestMake:
 
 class TestBook:
     def test_table_of_contents_names_what_exists(self):
-        for name in book.toc_files():
+        for name in runner.toc_files():
             source = name.replace("book/notebooks/", "analysis/") + ".py"
             assert (REPOSITORY / f"{name}.md").is_file() or (REPOSITORY / source).is_file(), name
 
     def test_every_notebook_is_in_the_table_of_contents(self):
-        named = book.toc_files()
-        for source in book.notebooks():
+        named = runner.toc_files()
+        for source in runner.notebooks():
             assert f"book/notebooks/{source.stem}" in named
 
     @pytest.mark.parametrize("profile", ["embedded", "small", "paper", "full"])
     def test_profiles_fit_the_notebooks(self, profile):
-        assert book.load_profile(profile)["description"]
-        for source in book.notebooks():
-            parameters = book.parameters_of(source, profile)
+        assert runner.load_profile(profile)["description"]
+        for source in runner.notebooks():
+            parameters = runner.parameters_of(source, profile)
             assert json.loads(json.dumps(parameters)) == parameters
-            every = {**book._declared(source), **parameters}
+            every = {**runner._declared(source), **parameters}
             assert every.get("profile", profile) == profile  # it names the folder of the results
             assert expand(every.get("model_names", ["esm1v"]))  # an unknown model raises
 

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plmbook import tables
-from plmbook.errors import InputError
-from plmbook.residues import AMINO_ACIDS
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import alphafold, clinvar, fetch, gnomad, multiz, rescue, uniprot
 from plmbook.sources.record import tar_members
 

@@ -16,8 +16,8 @@ import pandas as pd
 from bundled import place_variants, write
 
 from plmbook import tables
-from plmbook.errors import InputError
-from plmbook.residues import THREE_LETTER, join_mutations, parse_mutations
+from plmbook.core.errors import InputError
+from plmbook.core.residues import THREE_LETTER, join_mutations, parse_mutations
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
 

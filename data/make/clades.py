@@ -14,8 +14,8 @@ import pandas as pd
 from bundled import write
 
 from plmbook import tables
-from plmbook.errors import InputError
-from plmbook.residues import AMINO_ACIDS
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
 

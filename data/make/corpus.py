@@ -29,7 +29,7 @@ from pathlib import Path
 from alike import search
 from kingdoms import kingdom
 
-from plmbook.residues import AMINO_ACIDS
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import multiz, uniprot
 from plmbook.sources.record import opened, read_records, tar_members
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from plmbook import paths
+from plmbook.core import paths
 
 MIRROR = "PLMBOOK_MIRROR"
 

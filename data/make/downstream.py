@@ -33,12 +33,12 @@ import numpy as np
 import pandas as pd
 from alike import relatives, search
 from bundled import write
-from tasks import read_netsurfp
 
 from plmbook import tables
-from plmbook.errors import InputError
-from plmbook.residues import UNKNOWN, join_mutations, parse_mutations
+from plmbook.core.errors import InputError
+from plmbook.core.residues import UNKNOWN, join_mutations, parse_mutations
 from plmbook.sources.record import read_records
+from tasks import read_netsurfp
 
 SEED = 20230116
 IDENTITY = 0.25  # of a relative

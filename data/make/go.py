@@ -25,10 +25,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bundled import write
 
-from plmbook import ontology, splits, tables
-from plmbook.errors import InputError
-from plmbook.published import published
+from plmbook import tables
+from plmbook.core.errors import InputError
+from plmbook.function import ontology, splits
 from plmbook.sources.record import read_records
+from plmbook.tables.published import published
 
 SEED = 20230101
 DRAWS = 500

@@ -20,9 +20,10 @@ import numpy as np
 import pandas as pd
 from bundled import write
 
-from plmbook import landscapes, tables
-from plmbook.errors import InputError
-from plmbook.residues import AMINO_ACIDS, Mutation, join_mutations
+from plmbook import tables
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS, Mutation, join_mutations
+from plmbook.variants import landscapes
 
 CONTEXT = 100  # residues of the protein on either side of an assayed domain
 GB1_SITES = (39, 40, 41, 54)  # of the four letters of a variant

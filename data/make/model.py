@@ -10,8 +10,10 @@ from pathlib import Path
 
 from esm.data import Alphabet
 
-from plmbook import paths, pretrain, tables
-from plmbook.residues import AMINO_ACIDS
+from plmbook import tables
+from plmbook.core import paths
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.engine import pretrain
 from plmbook.tables import read_fasta
 
 # Of the weights; the sequences descend from UniProt (CC BY 4.0), PDB (CC0) and RefSeq (public domain).

@@ -6,7 +6,7 @@ Reads `general.fasta` of data/make/corpus.py: the training proteins without the 
 First every 50th protein of the last quarter is left out of the counts, and on these 1,007 the weights of the terms are
 fitted (every other protein) and each step of the model is measured (the rest): the file lists large families first,
 so these proteins have no near relative among those counted, as the held-out ones. Then all are counted.
-The script stops where the fitted weights are not those of `plmbook.ngram.WEIGHTS`. Takes ten seconds.
+The script stops where the fitted weights are not those of `plmbook.variants.ngram.WEIGHTS`. Takes ten seconds.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from plmbook import ngram
-from plmbook.residues import AMINO_ACIDS, MASK
+from plmbook.core.residues import AMINO_ACIDS, MASK
+from plmbook.variants import ngram
 
 EVERY = 50  # protein of the last quarter of the file is left out for the fit
 SHARE = 0.15  # of the residues of a protein are masked together, as in the evaluation
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         if abs(weight - ngram.WEIGHTS[name]) > ALLOWED
     }
     if wrong:
-        raise SystemExit(f"plmbook.ngram.WEIGHTS is out of date; fitted: {wrong}")
+        raise SystemExit(f"plmbook.variants.ngram.WEIGHTS is out of date; fitted: {wrong}")
     write(every, options.to)
 
 

@@ -15,10 +15,10 @@ import pandas as pd
 from bundled import write
 
 from plmbook import tables
-from plmbook.deviations import SAME
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
+from plmbook.variants.deviations import SAME
 
 
 def differences(row: str, sequence: str) -> str:

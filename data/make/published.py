@@ -20,7 +20,7 @@ from pathlib import Path
 
 import door
 
-from plmbook import paths
+from plmbook.core import paths
 from plmbook.sources import rescue
 from plmbook.sources.record import read_records
 

@@ -5,7 +5,7 @@ Usage: python data/make/registry.py
 
 import pooch
 
-from plmbook import paths
+from plmbook.core import paths
 from plmbook.sources import REGISTRY
 
 

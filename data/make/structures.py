@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from alike import relatives, search
 
 from plmbook import tables
-from plmbook.errors import InputError
-from plmbook.residues import AMINO_ACIDS
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources.record import opened
 
 FILES = {  # file -> (value of `source`, family of all its proteins or "" where search decides)

@@ -26,7 +26,7 @@ from alike import relatives, search
 from bundled import write
 
 from plmbook import tables
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.sources.record import read_records
 
 SEED = 20221121

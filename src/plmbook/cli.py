@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from plmbook import __version__
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 
 ENGINES = ("local", "ray")
 POOLS = ("mean", "max", "bos", "residue")
@@ -27,7 +27,7 @@ LEARNERS = ("lightgbm", "logistic", "mlp", "knn", "composition", "length", "freq
 LONG = ("window", "truncate", "error", "whole")
 SHARD_RESIDUES = 2**18
 TASK_RESIDUES = 100_000  # as `plmbook.tasks.TRAIN_RESIDUES`
-TOP = 50  # candidates by each score, as `plmbook.rescue.TOP`
+TOP = 50  # candidates by each score, as `plmbook.variants.rescue.TOP`
 STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
 
 app = typer.Typer(
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    encoder = logging.getLogger("plmbook.encode")
+    encoder = logging.getLogger("plmbook.engine.encode")
     level = encoder.level
     debug = "--debug" in arguments  # before or after the command: a person adds it to a line that failed
     try:
@@ -202,8 +202,8 @@ def effects(
     variant and model, and rows with model=mean. A mutation is written R175H, Arg175His or p.Arg175His, several of one
     protein R175H:N239Y. Not for clinical use.
     """
-    from plmbook import effects as scoring
     from plmbook import models, tables
+    from plmbook.variants import effects as scoring
 
     cards = _cards(model or ["embedded"])
     _check_scores(cards)
@@ -263,7 +263,8 @@ def rescue(
     is still preferred there), with both ranks. Distances and cpd (orthologs with both residues) are known for the 53
     bundled genes. An interrupted job goes on where it stopped when the same line is run again. Not for clinical use.
     """
-    from plmbook import models, rescue_store, tables
+    from plmbook import models, tables
+    from plmbook.variants import rescue_store
 
     cards = _cards(model or ["embedded"])
     _check_scores(cards)
@@ -328,7 +329,8 @@ def embed(
         raise InputError(f"{output}: the folder {output.parent} does not exist; make it first")
     if not os.access(output if output.is_dir() else output.parent, os.W_OK):
         raise InputError(f"{output}: cannot be written to")
-    from plmbook import encode, shards, store, tables
+    from plmbook import tables
+    from plmbook.engine import encode, shards, store
 
     before = store.existing(output)
     plan = {"long": long, "pool": pool, "shard_residues": shard_residues}
@@ -339,7 +341,7 @@ def embed(
         dtype = before["computed_in"]
     options = plan | {"source": fasta, "layer": layer, "progress": _bars(quiet)}
     if engine == "ray":
-        from plmbook import cluster
+        from plmbook.engine import cluster
 
         placed = {"device": device, "dtype": dtype, "address": address}
         computed = cluster.write(output, card.name, proteins, **placed, **options)
@@ -408,12 +410,12 @@ def go(
         raise InputError(f"{output}: the output is a folder; name one, such as {output.stem}")
     if terms.isdigit() and not int(terms):
         raise InputError("--terms 0: expected a number from 1, or a file with a GO id a line")
-    from plmbook import function_files
+    from plmbook.function import study
 
     chosen = int(terms) if terms.isdigit() else Path(terms)
     inputs = {"clusters": clusters, "sequences": sequences, "obo": obo}
     options = {"terms": chosen, "split": split, "learner": learner, "fast": fast, "seed": seed}
-    for line in function_files.run(embeddings, annotations, output, **inputs, **options):
+    for line in study.run(embeddings, annotations, output, **inputs, **options):
         print(line)
 
 
@@ -430,12 +432,13 @@ def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output
     if annotations is not None:
         raise InputError(f"{annotations}: --predict takes embeddings alone, the terms are those of the classifier")
     _check_output(output, (".tsv", ".parquet"), inputs=[embeddings])
-    from plmbook import function, function_files
+    from plmbook.function import classifier as function
+    from plmbook.function import study
 
-    classifier = function.load(function_files.find_classifier(folder))
-    given = function_files.read_embeddings(embeddings)
-    function_files.check_same_making(classifier, given, embeddings)
-    found = function_files.predictions(classifier, given)
+    classifier = function.load(study.find_classifier(folder))
+    given = study.read_embeddings(embeddings)
+    study.check_same_making(classifier, given, embeddings)
+    found = study.predictions(classifier, given)
     _write_table(found, output)
     print(f"{output}: {len(given.table):,} proteins, {len(classifier.terms)} terms, {classifier.learner}")
 
@@ -521,7 +524,7 @@ def pretrain(
     """Train a masked language model of ESM-2's architecture, or go on with a training that was interrupted."""
     if not config.is_file():
         raise InputError(f"{config}: no such file; expected the YAML file of a training")
-    from plmbook import pretrain as training
+    from plmbook.engine import pretrain as training
 
     written = training.train(config, progress=_bars(quiet))
     if written is not None:
@@ -539,10 +542,10 @@ def compute_results(
     quiet: Quiet = False,
 ) -> None:
     """Compute every result table from the bundled inputs, the shipped ones included (`make results`)."""
-    from plmbook import results
+    from plmbook.tables import derived
 
-    names = [card.name for card in _cards(model or results.profile_models(profile))]
-    results.recompute(profile, names, device=device, progress=_bars(quiet))
+    names = [card.name for card in _cards(model or derived.profile_models(profile))]
+    derived.recompute(profile, names, device=device, progress=_bars(quiet))
 
 
 @app.command("book")
@@ -555,7 +558,7 @@ def build_book(
     render: Annotated[bool, typer.Option("--render", help="Only build the site from the pages already run.")] = False,
 ) -> None:
     """Run the notebooks with a profile and build the site; `make book` does the same in parallel."""
-    from plmbook import book as runner
+    from plmbook.book import runner
 
     if notebook is not None and render:
         raise InputError("--notebook runs one page and --render builds the site; give one of them")
@@ -596,8 +599,11 @@ def _check_scores(cards: Sequence) -> None:
 
 def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     """Structures and alignments by id: the bundled ones where a sequence is a gene's, and those of a folder."""
-    from plmbook import contacts, paths, rescue_store, tables
+    from plmbook import tables
+    from plmbook.core import paths
+    from plmbook.probing import contacts
     from plmbook.sources import alphafold
+    from plmbook.variants import rescue_store
 
     structures, orthologs = {}, {}
     if (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
@@ -616,7 +622,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
 
 def _one_of(what: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        from plmbook.errors import did_you_mean
+        from plmbook.core.errors import did_you_mean
 
         raise InputError(f"--{what} {value}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
 
@@ -661,12 +667,12 @@ def _summary(facts: dict, computed: int, before: dict | None) -> str:
 def _say_long(what: str, long: str) -> None:
     done = "read in overlapping windows" if long == "window" else "cut at the end"
     print(f"plmbook: {what}; they are {done}", file=sys.stderr)
-    logging.getLogger("plmbook.encode").setLevel(logging.ERROR)  # it would say the same again, by number
+    logging.getLogger("plmbook.engine.encode").setLevel(logging.ERROR)  # it would say the same again, by number
 
 
 def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = False) -> None:
     """What happens to proteins longer than the model takes is decided, and said, before it loads."""
-    from plmbook import encode
+    from plmbook.engine import encode
 
     _one_of("long", long, LONG)
     limit = encode.longest(card, long)
@@ -688,7 +694,7 @@ def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = Fa
 
 
 def _check_not_cut(variants, card) -> None:
-    from plmbook.residues import parse_mutations
+    from plmbook.core.residues import parse_mutations
 
     for row in variants.itertuples():
         for mutation in parse_mutations(row.mutation):
@@ -700,7 +706,7 @@ def _check_not_cut(variants, card) -> None:
 
 
 def _write_table(table, path: Path) -> None:
-    from plmbook.results import write_atomically
+    from plmbook.tables.derived import write_atomically
 
     def write(temporary: Path) -> None:
         if path.suffix == ".parquet":

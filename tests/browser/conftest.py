@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from plmbook import paths
+from plmbook.core import paths
 
 SITE = Path(os.environ.get("PLMBOOK_SITE", paths.book() / "_build" / "html")).resolve()
 DESKTOP = {"width": 1440, "height": 900}

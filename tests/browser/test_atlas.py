@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from plmbook import paths, rescue, tables
-from plmbook.residues import AMINO_ACIDS
+from plmbook import tables
+from plmbook.core import paths
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import alphafold
+from plmbook.variants import rescue
 
 PAGE = "atlas"
 GENE, VARIANT = "TP53", "R175H"
@@ -580,8 +582,8 @@ def test_a_browser_that_is_too_old_says_so(browser, server, lack):
 
 
 def test_a_profile_without_a_scan_says_so(browser, site, tmp_path):
-    """The index that `plmbook.atlas.write` makes where no scan has run, in a copy of the page."""
-    from plmbook import atlas
+    """The index that `plmbook.book.atlas.write` makes where no scan has run, in a copy of the page."""
+    from plmbook.book import atlas
 
     (tmp_path / "book").mkdir()
     shutil.copy(site / "book" / "atlas.html", tmp_path / "book")

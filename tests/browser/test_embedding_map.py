@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from plmbook import paths
+from plmbook.core import paths
 
 PAGE = "embedding_map"
 PHONE = {"width": 390, "height": 844}
@@ -219,7 +219,7 @@ def test_what_is_drawn_has_a_name(visit):
 
 
 def test_a_profile_without_a_map_says_so(browser, site, tmp_path):
-    from plmbook import map_page
+    from plmbook.book import map_page
 
     (tmp_path / "book").mkdir()
     shutil.copy(site / "book" / f"{PAGE}.html", tmp_path / "book")

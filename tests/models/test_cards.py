@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import tiny
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.models import CARDS, all_cards, card, cards, expand, load
 
 NAMED_BY_THE_STUDIES = [

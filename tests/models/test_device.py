@@ -2,7 +2,7 @@
 
 import pytest
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.models import device
 
 

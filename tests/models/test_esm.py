@@ -11,10 +11,10 @@ import torch
 from esm import pretrained
 
 import tiny
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models import cards, load
 from plmbook.models import esm as adapter
-from plmbook.residues import AMINO_ACIDS
 
 FAMILIES = ["esm1b", "esm1v", "esm2"]
 SEQUENCES = ["MKTAYIAKQRQISFVKSHFSRQ", "M", "MK_AY", "ACDEFGHIKLMNPQRSTVWY" * 3, "MXBZUO_W", "GG____"]

@@ -14,8 +14,8 @@ from transformers import T5Config, T5EncoderModel
 from transformers.models.t5.modeling_t5 import T5Attention
 
 import tiny
-from plmbook import encode
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
+from plmbook.engine import encode
 from plmbook.models import cards, load
 from plmbook.models import t5 as adapter
 

@@ -8,7 +8,7 @@ import torch
 from transformers import T5ForConditionalGeneration
 
 import tiny
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.models import cards, load
 from plmbook.models import t5_decoder as decoder
 

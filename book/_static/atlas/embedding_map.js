@@ -1,5 +1,5 @@
 /* The map of proteins: one choice (protein, colour, layout, model), kept in the address; everything is drawn from it.
-   Its data are shards as those of the rescue atlas (src/plmbook/map_page.py writes them). */
+   Its data are shards as those of the rescue atlas (src/plmbook/book/map_page.py writes them). */
 "use strict";
 
 (() => {

@@ -1,4 +1,4 @@
-/* Shards: the data of the atlas, each a classic script that calls plmbookAtlas.receive (src/plmbook/atlas.py writes
+/* Shards: the data of the atlas, each a classic script that calls plmbookAtlas.receive (src/plmbook/book/atlas.py writes
    them). A script element is the one way to data that also works from file://. */
 "use strict";
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.models.cards import CARDS, RUNNABLE, Card, all_cards, card, expand
 
 __all__ = ["CARDS", "Card", "Output", "all_cards", "card", "expand", "load"]
@@ -78,7 +78,7 @@ def load(
     >>> load("ankh_large", path="nowhere")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: model 'ankh_large': no folder 'nowhere'
+    plmbook.core.errors.InputError: model 'ankh_large': no folder 'nowhere'
     """
     chosen = card(name)
     if not chosen.runnable:

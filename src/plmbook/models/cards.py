@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from plmbook import paths
-from plmbook.errors import InputError, did_you_mean
+from plmbook.core import paths
+from plmbook.core.errors import InputError, did_you_mean
 
 WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 REGRESSION_URL = "https://dl.fbaipublicfiles.com/fair-esm/regression/{name}-contact-regression.pt"
@@ -226,7 +226,7 @@ def card(name: str) -> Card:
     >>> card("ankh_bass")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: model 'ankh_bass': unknown; did you mean 'ankh_base'...
+    plmbook.core.errors.InputError: model 'ankh_bass': unknown; did you mean 'ankh_base'...
     """
     known = all_cards()
     if name in known:
@@ -271,7 +271,7 @@ def expand(names: Iterable[str]) -> list[str]:
     >>> expand([])
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: no model named
+    plmbook.core.errors.InputError: no model named
     """
     single = [member for name in names for member in ENSEMBLES.get(name, (name,))]
     if not single:

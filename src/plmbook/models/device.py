@@ -6,7 +6,7 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NARROW = 256  # models of fewer numbers a residue are always float32: they hardly gain, and the bundled ones are such
@@ -46,7 +46,7 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
     >>> choose_device("cpu", "float16", dim=320, heads=20)
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: dtype 'float16': expected auto, float32 or bfloat16
+    plmbook.core.errors.InputError: dtype 'float16': expected auto, float32 or bfloat16
     """
     if dtype not in ("auto", *DTYPES):
         raise InputError(f"dtype {dtype!r}: expected auto, float32 or bfloat16")

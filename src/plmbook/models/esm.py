@@ -16,13 +16,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
+from plmbook.core.paths import file_sha256
+from plmbook.core.residues import AMINO_ACIDS, MASK, UNKNOWN, first_fault
 from plmbook.models import Output, packed
 from plmbook.models.cards import REGRESSION_URL, Card, hub_cache, mirror, weights_path
 from plmbook.models.device import DTYPES, choose_device
 from plmbook.models.files import check_tensor, read_pickle, some
-from plmbook.paths import file_sha256
-from plmbook.residues import AMINO_ACIDS, MASK, UNKNOWN, first_fault
 
 ALPHABET = esm.Alphabet.from_architecture("ESM-1b")  # the 33 tokens of ESM-1b, ESM-1v and ESM-2
 NAMESPACE = [argparse.Namespace]  # the one class beyond tensors: Meta's files keep the training options in it
@@ -120,7 +120,8 @@ class EsmModel:
         Parameters
         ----------
         sequences : sequence of str
-            Of ESM-1b and ESM-1v at most `max_length` residues each; how ESM-2 meets a longer one `plmbook.encode` says.
+            Of ESM-1b and ESM-1v at most `max_length` residues each; how ESM-2 meets a longer one
+            `plmbook.engine.encode` says.
         layers : sequence of int
             Hidden states wanted: 0 is the input embedding, `card.layers` (or -1) the last, after its layer norm.
         rows : sequence of int arrays, optional
@@ -218,7 +219,7 @@ class EsmModel:
         if len(tokens) - 2 > self.max_length and not self.card.any_length:
             raise InputError(
                 f"model {self.name!r}: a sequence of {len(tokens) - 2} residues, expected at most {self.max_length}; "
-                "plmbook.encode reads longer ones in windows"
+                "plmbook.engine.encode reads longer ones in windows"
             )
         return tokens
 

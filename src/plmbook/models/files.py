@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 
 
 def read_pickle(path: Path, allowed: Sequence[type] = ()):

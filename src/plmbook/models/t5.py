@@ -24,13 +24,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
+from plmbook.core.paths import file_sha256
+from plmbook.core.residues import AMINO_ACIDS, UNKNOWN, first_fault
 from plmbook.models import Output, packed
 from plmbook.models.cards import RUNNABLE, Card, hub_weights, weights_path
 from plmbook.models.device import DTYPES, choose_device
 from plmbook.models.files import check_tensor, read_pickle, some
-from plmbook.paths import file_sha256
-from plmbook.residues import AMINO_ACIDS, UNKNOWN, first_fault
 
 ACTIVATIONS = {"relu": F.relu, "gated-gelu": partial(F.gelu, approximate="tanh"), "gated-silu": F.silu}
 WORD = "\u2581"  # SentencePiece's mark of the beginning of a word: ProtT5 reads each residue as a word
@@ -437,7 +437,7 @@ def with_prefix(card: Card, prefix: str | None) -> Card:
     >>> with_prefix(card("ankh_large"), "[S2S]")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: model 'ankh_large': prefix '[S2S]', but it knows none; only Ankh3 does
+    plmbook.core.errors.InputError: model 'ankh_large': prefix '[S2S]', but it knows none; only Ankh3 does
     """
     if prefix is None or prefix == card.prefix:
         return card

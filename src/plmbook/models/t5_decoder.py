@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models.cards import Card
 from plmbook.models.cards import card as find_card
 from plmbook.models.device import DTYPES, choose_device
@@ -30,7 +31,6 @@ from plmbook.models.t5 import (
     read_vocabulary,
     with_prefix,
 )
-from plmbook.residues import AMINO_ACIDS
 
 SENTINEL = "<extra_id_{}>"
 NO_RESIDUE = ("<", "[")  # how the tokens begin that are left out of a likelihood, as in Ankh's own code
@@ -133,7 +133,8 @@ def load_seq2seq(
     >>> load_seq2seq("prott5_xl_u50")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: model 'prott5_xl_u50': Rostlab/prot_t5_xl_half_uniref50-enc holds an encoder and no \
+    plmbook.core.errors.InputError: model 'prott5_xl_u50': Rostlab/prot_t5_xl_half_uniref50-enc holds an encoder and no
+    \
 decoder; expected a model of Ankh
     """
     card = find_card(name)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from plmbook import paths
-from plmbook.errors import InputError, did_you_mean
+from plmbook.core import paths
+from plmbook.core.errors import InputError, did_you_mean
 from plmbook.sources import (
     alphafold,
     ankh_tasks,
@@ -122,7 +122,8 @@ def fetch(name: str, accession: str | None = None) -> Path:
     >>> fetch("clinvr")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: unknown source 'clinvr'; expected one of uniprot, clinvar, gnomad, multiz, alphafold, \
+    plmbook.core.errors.InputError: unknown source 'clinvr'; expected one of uniprot, clinvar, gnomad, multiz,
+    alphafold, \
 rescue-scores, uniprot-go, goa, go, esm2-15b-embeddings, ankh-secondary-structure, ankh-remote-homology, \
 ankh-localisation, ankh-solubility, ankh-fluorescence, ankh-cath, proteinnet; did you mean 'clinvar'?
     """

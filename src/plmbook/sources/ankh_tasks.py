@@ -15,7 +15,7 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from plmbook.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, did_you_mean
 from plmbook.sources.record import Source, opened
 from plmbook.tables import LOCALISATIONS
 
@@ -354,7 +354,7 @@ def read(
     >>> read("deeploc")
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: unknown data set 'deeploc'; expected one of secondary_structure, contacts, \
+    plmbook.core.errors.InputError: unknown data set 'deeploc'; expected one of secondary_structure, contacts, \
 remote_homology, localisation, solubility, fluorescence, cath
     """
     if name not in DATASETS:

@@ -1,7 +1,7 @@
 """The ESM2-15B embeddings of the human and mouse proteomes, streamed: a data set that is larger than memory.
 
 Any data set in that layout is read: on the hub at a pinned commit, or a local folder of Parquet, CSV or TSV files.
-`plmbook.foreign.read_hub` reads a small one at once; both find the columns by the same rules.
+`plmbook.sources.foreign.read_hub` reads a small one at once; both find the columns by the same rules.
 """
 
 import os
@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook import foreign
-from plmbook.errors import InputError
-from plmbook.sources import uniprot
+from plmbook.core.errors import InputError
+from plmbook.sources import foreign, uniprot
 from plmbook.sources.record import Source
 
 REPOSITORY = "Darkadin/ESM2_embeddings_Human_Mouse"
@@ -42,7 +41,8 @@ def batches(
     ----------
     place : path or str
         A local folder (or file) of `.parquet`, `.csv` or `.tsv` files, or the name of a data set on the hub
-        (`owner/name`).  An embedding is a column of lists or a column per number; see `plmbook.foreign.read_hub`.
+        (`owner/name`).  An embedding is a column of lists or a column per number; see
+        `plmbook.sources.foreign.read_hub`.
     revision : str, optional
         The commit, 40 hexadecimal digits.  Needed for the hub, where a branch may change; a local folder has none.
     batch_size : int

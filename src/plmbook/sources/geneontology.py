@@ -1,4 +1,4 @@
-"""The Gene Ontology itself: `plmbook.ontology.read_obo` reads the file."""
+"""The Gene Ontology itself: `plmbook.function.ontology.read_obo` reads the file."""
 
 from plmbook.sources.record import Source
 

@@ -6,8 +6,8 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from plmbook.errors import InputError
-from plmbook.residues import Mutation, MutationError
+from plmbook.core.errors import InputError
+from plmbook.core.residues import Mutation, MutationError
 from plmbook.sources.record import Source, opened
 
 SOURCE = Source(

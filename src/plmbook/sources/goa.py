@@ -7,7 +7,7 @@ from typing import NamedTuple, TextIO
 
 import pandas as pd
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.sources.record import Source, opened
 
 SOURCE = Source(

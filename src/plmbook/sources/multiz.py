@@ -8,8 +8,8 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from plmbook.errors import InputError
-from plmbook.residues import AMINO_ACIDS
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources.record import Source, opened, read_records
 
 SOURCE = Source(

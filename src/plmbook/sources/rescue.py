@@ -7,8 +7,8 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from plmbook.errors import InputError
-from plmbook.residues import Mutation
+from plmbook.core.errors import InputError
+from plmbook.core.residues import Mutation
 from plmbook.sources.record import Source, opened
 
 SOURCE = Source(

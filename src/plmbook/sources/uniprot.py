@@ -7,7 +7,7 @@ from typing import TextIO
 
 import pandas as pd
 
-from plmbook.errors import InputError
+from plmbook.core.errors import InputError
 from plmbook.sources.record import Source, opened, read_records
 
 SOURCE = Source(
@@ -178,7 +178,7 @@ def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:
     >>> read_fasta(io.StringIO(">TTR\\nMASHR\\n"))
     Traceback (most recent call last):
         ...
-    plmbook.errors.InputError: UniProt FASTA, record 1: expected a header \
+    plmbook.core.errors.InputError: UniProt FASTA, record 1: expected a header \
 like 'sp|P02766|TTHY_HUMAN ... OS=... OX=...', \
 found 'TTR'
     """

@@ -1,0 +1,486 @@
+"""The interactive atlas: the rescue tables of a profile as scripts that the page `book/atlas.md` loads one by one.
+
+A browser that opens a page from `file://` refuses to fetch data, but it loads scripts.  So every piece of data is a
+classic script, a *shard*, of one line that hands a JSON value to the page: `plmbookAtlas.receive(NAME, VALUE);`.
+
+    index.js                      models, genes, and the scanned variants of each gene
+    gene/TP53.js                  sequence, scores of the wild type, structure, conservation, ClinVar's variants
+    MODEL/TP53/R175H.js           the map of one variant by one model, and its candidates
+
+Arrays of numbers are *packed*: little-endian bytes, those of equal weight together (as blosc's shuffle does, so that
+they deflate better), zlib, and letters in base 85.  `unpack` reads them back; `book/_static/atlas/shards.js` does the
+same in the browser.  What the result tables hold comes back to the last bit: what follows from other numbers
+(epistasis from two scores, a distance from coordinates) is not written twice.
+"""
+
+import base64
+import json
+import re
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from plmbook import tables
+from plmbook.book import figures
+from plmbook.core import paths
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.models.cards import expand
+from plmbook.tables import derived as results
+from plmbook.variants import rescue
+
+CALL = "plmbookAtlas.receive"
+PAGE = "book/atlas"  # of the table of contents: a book without this page gets no shards
+KINDS = {"int8": "<i1", "uint8": "<u1", "int16": "<i2", "uint16": "<u2", "uint32": "<u4", "float32": "<f4"}
+HUNDREDTH = 100  # coordinates of the drawn backbone are integers, in hundredths of an angstrom
+NO_ALIGNMENT = -1  # in place of `cpd`
+
+# "<" could end a script, and some programs take the two separators for the end of a line.
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ALPHABET = (
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",  # Python's base 85
+    b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%.()*+-;,=:?@^_`{|}~",  # without < > &
+)
+_ENCODE, _DECODE = bytes.maketrans(*_ALPHABET), bytes.maketrans(*reversed(_ALPHABET))
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Written(NamedTuple):
+    """What `write` wrote.
+
+    Attributes
+    ----------
+    models, genes, maps : int
+        How many of each.
+    size : int
+        Bytes of all shards.
+    """
+
+    models: int
+    genes: int
+    maps: int
+    size: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.maps:,} maps of {self.genes} genes by {self.models} models, {self.size / 1e6:.1f} MB"
+            if self.models
+            else "no rescue tables in this profile, the page says so"
+        )
+
+
+# --- the files -------------------------------------------------------------------------------------------
+
+
+def write(
+    folder: str | Path, profile: str, *, models: Iterable[str] | None = None, source: str | Path | None = None
+) -> Written:
+    """Write the shards of a profile.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to; what it held before is removed.
+    profile : str
+    models : iterable of str, optional
+        The models as the tables call them; default: those of the profile. What other models have left in the folder of
+        the results is not shown.
+    source : str or Path, optional
+        The folder of the result tables; default: that of the profile.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    InputError
+        Where the tables do not fit each other, as after half a run, or where there is no such profile.
+
+    Notes
+    -----
+    A profile without any `rescue_maps.<model>` of its models gets an index without models, which the page answers
+    with a message.
+    """
+    folder = Path(folder)
+    source = paths.results(profile) if source is None else Path(source)
+    shutil.rmtree(folder, ignore_errors=True)
+    names = titles(results.profile_models(profile)) if models is None else list(models)
+    scans = [_Model(source, name) for name in scanned_models(source, names)]
+    genes = _genes(scans)
+    write_shard(folder, "index", index(profile, scans, genes))
+    n_maps, structures = 0, _structures(genes) if genes else {}
+    for gene, facts in structures.items():
+        write_shard(folder, f"gene/{gene}", gene_shard(facts, scans))
+        for model in scans:
+            for mutation, shard in variant_shards(model, gene):
+                write_shard(folder, f"{model.name}/{gene}/{mutation}", shard)
+                n_maps += 1
+    size = sum(path.stat().st_size for path in folder.rglob("*.js"))
+    return Written(len(scans), len(genes), n_maps, size)
+
+
+def titles(names: Iterable[str]) -> list[str]:
+    """What the result tables call models: a single model by the name on its card, an ensemble by its own.
+
+    Examples
+    --------
+    >>> titles(["esm2_650M", "esm1v"])
+    ['esm2_t33_650M_UR50D', 'esm1v']
+    """
+    members = {name: expand([name]) for name in names}
+    return [each[0] if len(each) == 1 else name for name, each in members.items()]
+
+
+def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
+    """Those of the models that have maps in a folder of results, that with the most variants first.
+
+    Raises
+    ------
+    InputError
+        Where another table of the same scan is missing.
+    """
+    found = {}
+    for name in names:
+        path = source / f"rescue_maps.{name}.parquet"
+        if not path.is_file():
+            continue
+        for table in ("rescue", "rescue_variants", "rescue_wild_type"):
+            if not (source / f"{table}.{name}.parquet").is_file():
+                raise InputError(f"{source}: expected {table}.{name}.parquet beside {path.name}; run the chapter again")
+        found[name] = len(pd.read_parquet(path, columns=["mutation"]))
+    return sorted(found, key=lambda name: (-found[name], name))
+
+
+def script(name: str, value: object) -> str:
+    """One shard: a line that hands a value to the page.
+
+    Parameters
+    ----------
+    name : str
+    value
+        JSON; NaN is refused.
+
+    Returns
+    -------
+    str
+        ASCII, without "<", ">" and "&": harmless in a file, in a page and in any encoding.
+
+    Examples
+    --------
+    >>> print(script("toy", {"text": "</script>"}), end="")
+    plmbookAtlas.receive("toy", {"text":"\\u003c/script\\u003e"});
+    """
+    text = ", ".join(json.dumps(part, separators=(",", ":"), allow_nan=False) for part in (name, value))
+    return f"{CALL}({text.translate(str.maketrans(_ESCAPES))});\n"
+
+
+def write_shard(folder: Path, name: str, value: object) -> None:
+    """Write `FOLDER/NAME.js`; see `script`.
+
+    Raises
+    ------
+    InputError
+        Where a part of the name has other characters than letters, digits, ".", "_" and "-".
+    """
+    for part in name.split("/"):
+        if not _PLAIN.fullmatch(part):
+            raise InputError(f"atlas: {part!r} cannot name a file: expected letters, digits, '.', '_' and '-'")
+    path = folder / f"{name}.js"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script(name, value), encoding="ascii")
+
+
+# --- numbers as letters ----------------------------------------------------------------------------------
+
+
+def pack(columns: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """Arrays of numbers as one text.
+
+    Parameters
+    ----------
+    columns : mapping of str -> array of any shape
+        The kinds of `KINDS`.
+
+    Returns
+    -------
+    dict
+        columns: a list of [name, kind, count]; bytes and deflated: int, how many the arrays have together, and how many
+        deflated, without what base 85 adds (browsers refuse a stream with more after its end); data: str.
+
+    Examples
+    --------
+    >>> packed = pack({"position": np.array([1, 300], dtype=np.uint16)})
+    >>> packed["columns"], packed["bytes"]
+    ([['position', 'uint16', 2]], 4)
+    >>> unpack(packed)["position"].tolist()
+    [1, 300]
+    """
+    described, parts = [], []
+    for name, values in columns.items():
+        flat = np.ascontiguousarray(values).reshape(-1)
+        kind = flat.dtype.name
+        if kind not in KINDS:
+            raise InputError(f"atlas: {name} is {kind}; expected one of {', '.join(KINDS)}")
+        described.append([name, kind, len(flat)])
+        flat = flat.astype(KINDS[kind])
+        parts.append(flat.view(np.uint8).reshape(len(flat), flat.itemsize).T.tobytes())
+    raw = b"".join(parts)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED)  # for numbers: 5 % smaller than the default
+    deflated = deflate.compress(raw) + deflate.flush()
+    data = base64.b85encode(deflated, pad=True).translate(_ENCODE).decode("ascii")
+    return {"columns": described, "bytes": len(raw), "deflated": len(deflated), "data": data}
+
+
+def unpack(packed: Mapping[str, object]) -> dict[str, np.ndarray]:
+    """The arrays behind `pack`, each of one dimension."""
+    padded = base64.b85decode(packed["data"].encode("ascii").translate(_DECODE))
+    raw = zlib.decompress(padded[: packed["deflated"]])
+    found, start = {}, 0
+    for name, kind, count in packed["columns"]:
+        size = np.dtype(KINDS[kind]).itemsize
+        part = np.frombuffer(raw, np.uint8, count * size, start).reshape(size, count)
+        found[name] = np.ascontiguousarray(part.T).view(KINDS[kind]).reshape(count).astype(kind)
+        start += count * size
+    return found
+
+
+# --- what the shards hold --------------------------------------------------------------------------------
+
+
+class _Model:
+    """The tables of one scan, by gene."""
+
+    def __init__(self, source: Path, name: str):
+        def read(table: str, *, schema: tables.Schema | None = None) -> dict[str, pd.DataFrame]:
+            path = source / f"{table}.{name}.parquet"
+            found = tables.read_table(path, schema) if schema else pd.read_parquet(path)
+            return {str(gene): rows for gene, rows in found.groupby("id", sort=False)}
+
+        self.name = name
+        self.maps = read("rescue_maps", schema=rescue.RESCUE_MAPS)
+        self.wild = read("rescue_wild_type", schema=rescue.RESCUE_WILD_TYPE)
+        self.candidates = read("rescue", schema=rescue.RESCUE)
+        self.variants = read("rescue_variants")
+
+    @property
+    def n_variants(self) -> int:
+        return sum(map(len, self.maps.values()))
+
+    @property
+    def top(self) -> int:
+        """How many of the best candidates by epistasis, and by score, are kept of every variant at least."""
+        ranks = ("rank", "rank_background")
+        return min((_unbroken(rows, rank) for rows in self.candidates.values() for rank in ranks), default=0)
+
+    def wild_type(self, gene: str) -> np.ndarray:
+        """float32 (L, 20)"""
+        return self.wild[gene].sort_values("position")[list(AMINO_ACIDS)].to_numpy(np.float32)
+
+
+def _unbroken(candidates: pd.DataFrame, rank: str) -> int:
+    """How many of the best every variant has at least, without a gap; equals share the better rank."""
+    ordered = candidates.sort_values(["mutation", rank])
+    there = ordered[rank] <= ordered.groupby("mutation").cumcount() + 1
+    return int(there.groupby(ordered["mutation"]).cummin().groupby(ordered["mutation"]).sum().min())
+
+
+def _genes(models: list[_Model]) -> list[str]:
+    return sorted({gene for model in models for gene in model.maps})
+
+
+def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, object]:
+    """What the controls of the page need.
+
+    Returns
+    -------
+    dict
+        profile, residues (the order of the columns), release (date of ClinVar), classes (their names), missing (the
+        tables that a profile without models lacks), top (of every variant so many of the best candidates by epistasis
+        and as many by score are there), models: name, label, variants (int); genes: gene, uniprot, length,
+        and by variant mutations, classes (int), frequencies (gnomAD, None where absent), best: by model the epistasis
+        of the best second substitution, None where the model did not scan the variant.
+    """
+    every = tables.load("variants")
+    known = every.set_index(["gene", "mutation"])[["significance", "allele_frequency", "position"]]
+    proteins = tables.load("genes").set_index("gene")
+    return {
+        "profile": profile,
+        "release": str(every["release"].iat[0]),
+        "residues": AMINO_ACIDS,
+        "classes": list(tables.SIGNIFICANCES),
+        "missing": "" if models else f"results/{profile}/rescue_maps.<model>.parquet",
+        "top": min((model.top for model in models), default=0),
+        "models": [{"name": m.name, "label": figures.label(m.name), "variants": m.n_variants} for m in models],
+        "genes": [
+            {"gene": gene, "uniprot": proteins["uniprot"][gene], "length": int(proteins["length"][gene])}
+            | _variants_of(gene, known.loc[gene], models)
+            for gene in genes
+        ],
+    }
+
+
+def _variants_of(gene: str, known: pd.DataFrame, models: list[_Model]) -> dict[str, object]:
+    scanned = {m.name: m.variants[gene].set_index("mutation") for m in models if gene in m.maps}
+    rows = known.loc[known.index.isin({mutation for table in scanned.values() for mutation in table.index})]
+    rows = rows.sort_values("position", kind="stable")
+    best = {name: table["best_epistasis"].reindex(rows.index) for name, table in scanned.items()}
+    return {
+        "mutations": rows.index.tolist(),
+        "classes": [tables.SIGNIFICANCES.index(text) for text in rows["significance"]],
+        "frequencies": _listed(rows["allele_frequency"]),
+        "best": {name: _listed(values.round(3)) for name, values in best.items()},
+    }
+
+
+def _listed(values: pd.Series) -> list[float | None]:
+    return [None if pd.isna(value) else float(str(value)) for value in values]
+
+
+def _structures(genes: list[str]) -> dict[str, dict[str, object]]:
+    """What is known of each gene beside the scans; see `gene_shard`."""
+    by_gene = {name: dict(iter(tables.load(name).groupby("gene"))) for name in ("structures", "backbone", "alignment")}
+    variants = dict(iter(results.matching_variants().groupby("gene")))
+    proteins = tables.load("genes").set_index("gene")
+    return {
+        gene: {
+            "gene": gene,
+            "protein": proteins.loc[gene],
+            "variants": variants[gene],
+            **{name: rows.get(gene) for name, rows in by_gene.items()},
+        }
+        for gene in genes
+    }
+
+
+def gene_shard(facts: Mapping[str, object], models: list[_Model]) -> dict[str, object]:
+    """What the page shows of a gene whatever the variant.
+
+    Returns
+    -------
+    dict
+        gene, uniprot, entry (UniProt's name of the entry), sequence (L residues); variants: ClinVar's of any class, as
+        [mutation, class, frequency or None]; numbers, packed: conservation (float32, L, NaN without an alignment),
+        plddt and cb (float32, L and L x 3, angstrom), n, ca, c, o (int16, L x 3, hundredths of an angstrom);
+        wild_type: by model, packed: score (float32, L x 20).
+    """
+    gene, protein, structure = facts["gene"], facts["protein"], facts["structures"]
+    numbers = {
+        "conservation": conservation(facts["alignment"], len(protein["sequence"])),
+        "plddt": structure["plddt"].to_numpy(np.float32),
+        "cb": structure[["cb_x", "cb_y", "cb_z"]].to_numpy(np.float32),
+    }
+    for atom, table in {"n": "backbone", "ca": "structures", "c": "backbone", "o": "backbone"}.items():
+        places = facts[table][[f"{atom}_{axis}" for axis in "xyz"]].to_numpy(np.float64)
+        numbers[atom] = np.rint(HUNDREDTH * places).astype(np.int16)
+    variants = facts["variants"]
+    return {
+        "gene": gene,
+        "uniprot": protein["uniprot"],
+        "entry": protein["entry_name"],
+        "sequence": protein["sequence"],
+        "variants": [
+            [mutation, tables.SIGNIFICANCES.index(group), frequency]
+            for mutation, group, frequency in zip(
+                variants["mutation"], variants["significance"], _listed(variants["allele_frequency"]), strict=True
+            )
+        ],
+        "numbers": pack(numbers),
+        "wild_type": {m.name: pack({"score": m.wild_type(gene)}) for m in models if gene in m.maps},
+    }
+
+
+def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
+    """How conserved each position is: 1 minus the entropy of its residues, as a share of the largest, ln 20.
+
+    Parameters
+    ----------
+    alignment : DataFrame or None
+        The rows of one gene in the bundled table `alignment`; gaps and unknown letters do not count.
+    length : int
+        L, of a gene without an alignment.
+
+    Returns
+    -------
+    float32 array (L,)
+        1 where all residues are the same, 0 where all twenty are as frequent; NaN without an alignment.
+
+    Examples
+    --------
+    >>> row = pd.DataFrame([[1] + [5] + [0] * 19, [2] + [3] * 20], columns=["position", *AMINO_ACIDS])
+    >>> conservation(row, 2).round(6).tolist()
+    [1.0, 0.0]
+    >>> conservation(None, 2).tolist()
+    [nan, nan]
+    """
+    if alignment is None:
+        return np.full(length, np.nan, dtype=np.float32)
+    counts = alignment.sort_values("position")[list(AMINO_ACIDS)].to_numpy(np.float64)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    terms = np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1)), 0)  # (L, 20)
+    return (1 + terms.sum(axis=1) / np.log(20)).astype(np.float32)
+
+
+def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """The maps of a gene by one model.
+
+    Yields
+    ------
+    mutation : str
+    shard : dict
+        gene, mutation, model, scale (nats a step); numbers, packed: map (int8, L x 20, -128 where there is no second
+        site), and of the candidates, in the order of the table `rescue.<model>`: position, alt (index in the order of
+        the residues), rank, rank_background, score_background, cpd (-1 without an alignment), and epistasis where it is
+        not the difference of the two scores in float32, as it need not be in an ensemble.
+
+    Raises
+    ------
+    InputError
+        Where a map is not of the length of its gene, a variant has no candidates, or these have another wild type.
+    """
+    wild = model.wild_type(gene) if gene in model.maps else None
+    candidates = dict(iter(model.candidates[gene].groupby("mutation", sort=False))) if gene in model.maps else {}
+    for row in model.maps[gene].itertuples() if gene in model.maps else ():
+        of = f"{model.name}, {gene} {row.mutation}"
+        if len(row.epistasis) != wild.size:
+            raise InputError(f"{of}: expected a map of {wild.size} numbers, found {len(row.epistasis)}")
+        if row.mutation not in candidates:
+            raise InputError(f"{of}: a map without candidates; run the chapter again")
+        yield (
+            row.mutation,
+            {
+                "gene": gene,
+                "mutation": row.mutation,
+                "model": model.name,
+                "scale": float(row.scale),
+                "numbers": pack(
+                    {"map": np.frombuffer(row.epistasis, dtype=np.int8)}
+                    | _candidates(candidates[row.mutation], wild, of=of)
+                ),
+            },
+        )
+
+
+def _candidates(table: pd.DataFrame, wild: np.ndarray, *, of: str) -> dict[str, np.ndarray]:
+    position = table["position"].to_numpy(np.uint16)
+    alt = np.array([AMINO_ACIDS.index(letter) for letter in table["alt"]], dtype=np.uint8)
+    background = table["score_background"].to_numpy(np.float32)
+    epistasis = table["epistasis"].to_numpy(np.float32)
+    own = wild[position.astype(int) - 1, alt]
+    if not np.array_equal(own, table["score_wild_type"].to_numpy(np.float32)):
+        raise InputError(f"{of}: the candidates have another wild type than rescue_wild_type; run the chapter again")
+    columns = {
+        "position": position,
+        "alt": alt,
+        "rank": table["rank"].to_numpy(np.uint32),
+        "rank_background": table["rank_background"].to_numpy(np.uint32),
+        "score_background": background,
+        "cpd": table["cpd"].fillna(NO_ALIGNMENT).to_numpy(np.int16),
+    }
+    derived = np.array_equal(background - own, epistasis)
+    return columns if derived else columns | {"epistasis": epistasis}

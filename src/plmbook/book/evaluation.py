@@ -1,0 +1,221 @@
+"""How a model fares in every test of the book, in one table: the model beside its baselines.
+
+The tests themselves are in `plmbook.tables.derived` (what is computed) and in the modules of their analyses (what it
+means); here their statistics are put together for the chapter on the embedded models and for the models' cards.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from plmbook import tables
+from plmbook.core import paths
+from plmbook.models import cards
+from plmbook.probing import contacts, neighbours, probes
+from plmbook.stats import metrics
+from plmbook.tables import Column, Schema, check, derived
+from plmbook.variants import alignment
+
+GENES, UNREAD_GENES = "ClinVar, 53 genes", "ClinVar, genes without a relative among the general proteins"
+PUBLISHED = {"esm2_t33_650M_UR50D": "ESM-2 650M, published", "esm1v": "ESM-1v, published"}
+MINIMUM = 5  # variants of each class that a gene needs for an AUROC of its own
+OPTIONS = {"n": 1000, "seed": derived.SEED}  # of every bootstrap
+
+EVALUATION = Schema(
+    "evaluation",
+    (
+        Column("test", "str", meaning="what was tested"),
+        Column("data", "str", meaning="on which proteins or variants"),
+        Column("statistic", "str", meaning="what was measured"),
+        Column("of", "str", meaning="`model`, or the baseline beside it"),
+        *(
+            Column(name, "float64", meaning="estimate and ends of the 95 % interval")
+            for name in ("value", "low", "high")
+        ),
+        Column("n", "int64", minimum=1, meaning="proteins, variants or genes"),
+    ),
+    key=("test", "data", "statistic", "of"),
+)
+
+
+def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.DataFrame:
+    """Every test of one model.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`; for a bundled one the shipped tables are used and checked (`results.derive`).
+    profile : str
+        Names the folder of the results.
+    progress : bool
+        Show bars.
+
+    Returns
+    -------
+    DataFrame
+        test, data, statistic, of (str), value, low, high (float64), n (int64): see `EVALUATION`.  Intervals are 95 %,
+        from resampling proteins (genes, for the variants).
+    """
+    options = {"profile": profile, "progress": progress}
+    studies = {title: derived.STUDIES[title](model, **options) for title in TESTS}
+    return from_studies(studies, model.name)
+
+
+def from_studies(studies: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
+    """`evaluate` where the tables are there already.
+
+    Parameters
+    ----------
+    studies : mapping of str to DataFrame
+        What each study of `TESTS` gave, by its title in `results.STUDIES`.
+    name : str
+        Of the model, for messages.
+
+    Returns
+    -------
+    DataFrame
+        As `evaluate`.
+    """
+    parts = [test(studies[title]) for title, test in TESTS.items()]
+    return check(pd.concat(parts, ignore_index=True), EVALUATION, where=f"evaluation of {name}")
+
+
+def held_out(table: pd.DataFrame) -> pd.DataFrame:
+    """Perplexity on families that training never saw; `table` as `results.heldout_likelihood`."""
+    found = metrics.perplexity_table(table, **OPTIONS)
+    rows = [("perplexity", row.model, row.perplexity, row.low, row.high, row.n_proteins) for row in found.itertuples()]
+    for opponent in ("n-gram", "residue frequencies"):
+        column = metrics.LIKELIHOODS[opponent]
+        gain = table.assign(gain=table[column] - table["log_likelihood"])
+        ratio = metrics.perplexity(gain, log_likelihood="gain", **OPTIONS)  # exp(mean (ln p_model - ln p_opponent))
+        rows.append((f"perplexity of the {opponent} / the model's", "model", *ratio))
+    return _rows("masked residues", "held-out families", rows)
+
+
+def variants(effects: pd.DataFrame) -> pd.DataFrame:
+    """AUROC of P/LP against B/LB by strategy, pooled and within genes; `effects` as `results.variant_effects`.
+
+    Masked marginals also without the genes that have a relative among the general proteins.
+    """
+    few = f"a sample of ClinVar, genes of at most {derived.PSEUDO_LENGTH} residues"
+    parts = []
+    for strategy, part in metrics.labelled(effects).groupby("strategy", sort=False):
+        test = f"variant effects, {strategy.replace('-', ' ')}"
+        if strategy == "pseudo-likelihood":
+            pooled = metrics.estimate(part.reset_index(drop=True), metrics.auroc, **OPTIONS)
+            parts.append(_rows(test, few, [("AUROC", "model", *pooled)]))
+            continue
+        parts.append(_rows(test, GENES, _aurocs(part, "model")))
+        if strategy == "masked-marginals":
+            unread = part[~part["gene"].isin(derived.read_in_training("genes"))]
+            parts.append(_rows(test, UNREAD_GENES, _aurocs(unread, "model")))
+    return pd.concat(parts, ignore_index=True)
+
+
+def variants_without_a_model() -> pd.DataFrame:
+    """The same of what needs no model here: the alignment column, the share of P/LP in the gene, published scores.
+
+    Each on the matching variants that it has.
+    """
+    matching = derived.matching_variants()
+    published = tables.load("published_effects")
+    published = published[published["model"].isin(PUBLISHED)].rename(columns={"model": "of"})
+    column = alignment.effects(tables.load("alignment"), matching)[["gene", "mutation", "score"]]
+    share = metrics.labelled(matching.assign(score=0.0))
+    share = share.assign(score=metrics.gene_share(share), of="share of the gene")
+    scores = pd.concat([column.assign(of="alignment column"), share, published])[["gene", "mutation", "of", "score"]]
+    scores = metrics.labelled(matching.merge(scores, on=["gene", "mutation"]))
+    rows = [row for of, part in scores.groupby("of", sort=False) for row in _aurocs(part, PUBLISHED.get(of, of))]
+    return _rows("variant effects, without a model here", GENES, rows)
+
+
+def _aurocs(part: pd.DataFrame, of: str) -> list[tuple]:
+    part = part.reset_index(drop=True)
+    qualifying = metrics.gene_aurocs(part, minimum=MINIMUM)["gene"]
+    inside = part[part["gene"].isin(qualifying)].reset_index(drop=True)  # as `metrics.summary`
+    within = metrics.estimate(inside, partial(metrics.within_gene_auroc, minimum=MINIMUM), **OPTIONS)
+    pooled = metrics.estimate(part, metrics.auroc, **OPTIONS)
+    return [("AUROC", of, *pooled), ("AUROC within genes", of, *within[:3], len(qualifying))]
+
+
+def contact_maps(table: pd.DataFrame) -> pd.DataFrame:
+    """Long-range contacts from attention; `table` as `results.contact_precision`."""
+    parts = []
+    for name, data in (("kept", "structures kept aside"), ("genes", "AlphaFold, 53 genes")):
+        part = table[table["set"] == name]
+        rows = []
+        for statistic, of, column in (
+            ("P@L", "model", "p_at_l"),
+            ("P@L", "separation only", "separation_only_p_at_l"),
+            ("P@L", "random pairs", "background"),
+            ("P@L/5", "model", "p_at_l5"),
+            ("P@L/5", "separation only", "separation_only_p_at_l5"),
+        ):
+            rows.append((statistic, of, *metrics.mean_over_genes(part[column], **OPTIONS)))
+        for opponent, column in (("random pairs", "background"), ("separation only", "separation_only_p_at_l")):
+            ratio = contacts.ratio_of_means(part, "p_at_l", column, **OPTIONS)
+            rows.append((f"P@L / that of {opponent}", "model", *ratio))
+        parts.append(_rows("long-range contacts from attention", data, rows))
+    return pd.concat(parts, ignore_index=True)
+
+
+def secondary_structure(table: pd.DataFrame) -> pd.DataFrame:
+    """Q3 of linear probes; `table` as `results.secondary_structure`."""
+    names = {
+        "model": "states",
+        "window of 15 residues": "window",
+        "the residue": "residue",
+        "commonest state": "majority",
+    }
+    rows = [("Q3", name, *probes.q3(table, kind, **OPTIONS)) for name, kind in names.items()]
+    rows.append(("Q3 - that of the window", "model", *probes.q3_gain(table, **OPTIONS)))
+    return _rows("secondary structure, linear probe", "CB513", rows)
+
+
+def localisation(table: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy and Matthews correlation of the nearest neighbour; `table` as `results.localisation`."""
+    names = {"model": "embedding", "composition": "composition", "commonest class": "commonest"}
+    rows = []
+    for name, method in names.items():
+        part = table[table["method"] == method]
+        rows.append(("accuracy", name, *neighbours.estimate(part, neighbours.accuracy, **OPTIONS)))
+        if method != "commonest":
+            rows.append(("Matthews correlation", name, *neighbours.estimate(part, neighbours.mcc, **OPTIONS)))
+    return _rows("localisation, nearest neighbour", "DeepLoc, 10 classes", rows)
+
+
+def write_card(name: str, table: pd.DataFrame) -> None:
+    """Put the evaluation of a bundled model into its card, `data/models/NAME.json`, rounded to four decimals.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    table : DataFrame
+        From `evaluate`.
+    """
+    path = paths.data() / "models" / f"{cards.card(name).name}.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card["evaluation"] = table.round({"value": 4, "low": 4, "high": 4}).to_dict("records")
+    text = json.dumps(card, indent=1) + "\n"
+    derived.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _rows(test: str, data: str, rows: list[tuple]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["statistic", "of", "value", "low", "high", "n"])
+    table.insert(0, "data", data)
+    table.insert(0, "test", test)
+    return table.astype({"value": np.float64, "low": np.float64, "high": np.float64, "n": np.int64})
+
+
+TESTS = {
+    "held-out likelihood": held_out,
+    "variant effects": variants,
+    "contacts": contact_maps,
+    "secondary structure": secondary_structure,
+    "localisation": localisation,
+}
+"""What is read off each study, by its title in `results.STUDIES`."""

@@ -1,0 +1,160 @@
+"""The block of numbers in the README: written from the committed tables, so that it cannot fall behind them.
+
+`python -m plmbook.book.readme` rewrites the block; a test compares it with what the tables give.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plmbook.core import paths
+from plmbook.core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+SEED = 20220917  # as in the chapter on variant effects, so that the intervals are the same
+STRATEGY = "masked-marginals"  # of the embedded model: the one whose scores of every P/LP and B/LB variant are shipped
+PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": "ESM-2 650M, published"}
+
+
+def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
+    """How well the scores tell P/LP from B/LB, from the committed tables alone; no model runs.
+
+    Parameters
+    ----------
+    n, seed : int
+        Of the bootstrap over genes.
+
+    Returns
+    -------
+    DataFrame
+        As `metrics.summary`: model, strategy, statistic, value, low, high, n_pathogenic, n_benign, n_genes; for each
+        score on all variants that have it. The embedded model is among them once its masked marginals are shipped.
+    """
+    import pandas as pd
+
+    from plmbook import tables
+    from plmbook.stats import metrics
+    from plmbook.variants import alignment
+
+    variants = tables.load("variants")[["gene", "mutation", "significance", "matches"]]
+    published = tables.load("published_effects")
+    parts = [published[published["model"] == model] for model in PUBLISHED]
+    parts.append(alignment.effects(tables.load("alignment"), variants[variants["matches"]]))
+    parts += _embedded()
+    columns = ["gene", "mutation", "model", "strategy", "score"]
+    effects = pd.concat([part[columns] for part in parts], ignore_index=True)
+    return metrics.summary(effects.merge(variants, on=["gene", "mutation"], validate="many_to_one"), n=n, seed=seed)
+
+
+def block(table: "pd.DataFrame") -> str:
+    """The lines between the markers, as Markdown.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `glance`.
+
+    Returns
+    -------
+    str
+        A table with one row a score, numbers to three decimals with their 95 % intervals; ends in a newline.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"model": "alignment", "strategy": "site-independent", "value": 0.9, "low": 0.85, "high": 0.9504,
+    ...        "n_pathogenic": 3376, "n_benign": 688, "n_genes": 47}
+    >>> table = pd.DataFrame([row | {"statistic": "auroc"}, row | {"statistic": "within-gene auroc", "n_genes": 31}])
+    >>> print(block(table).splitlines()[-1])
+    | counting the alignment column | 3,376 + 688 | 0.900 [0.850, 0.950] | 0.900 [0.850, 0.950], 31 genes |
+    """
+    lines = [
+        "| score | variants, P/LP + B/LB | AUROC, all genes together | AUROC within genes |",
+        "|---|---|---|---|",
+    ]
+    for (model, strategy), part in table.groupby(["model", "strategy"], sort=False):
+        found = {row.statistic: row for row in part.itertuples()}
+        pooled, within = found["auroc"], found["within-gene auroc"]
+        counts = f"{pooled.n_pathogenic:,} + {pooled.n_benign:,}"
+        cells = (_name(model, strategy), counts, _interval(pooled), f"{_interval(within)}, {within.n_genes} genes")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def current(text: str) -> str:
+    """What a README holds between the markers.
+
+    Examples
+    --------
+    >>> current(f"a\\n{START}\\nnumbers\\n{END}\\n")
+    'numbers\\n'
+    >>> current("no markers")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: README: expected one line <!-- results:start --> and below it one <!-- results:end
+    -->
+    """
+    return _split(text)[1]
+
+
+def replaced(text: str, numbers: str) -> str:
+    """The README with other lines between the markers.
+
+    Examples
+    --------
+    >>> replaced(f"a\\n{START}\\nold\\n{END}\\nb", "new\\n") == f"a\\n{START}\\nnew\\n{END}\\nb"
+    True
+    """
+    before, _, after = _split(text)
+    return before + numbers + after
+
+
+def main() -> int:
+    """Rewrite the block of the repository's README."""
+    from plmbook.tables.derived import write_atomically
+
+    path = paths.root() / "README.md"
+    try:
+        before = path.read_text(encoding="utf-8")
+        after = replaced(before, block(glance()))
+    except InputError as error:
+        print(f"plmbook.book.readme: {error}", file=sys.stderr)
+        return 2
+    write_atomically(path, lambda temporary: Path(temporary).write_text(after, encoding="utf-8"))
+    print(f"{path}: {'as it was' if after == before else 'rewritten'}")
+    return 0
+
+
+def _embedded() -> list["pd.DataFrame"]:
+    """The shipped scores of the embedded model: one table, or none before `make results` has written it."""
+    import pandas as pd
+
+    from plmbook.models.cards import bundled_cards
+
+    shipped = [(card.name, paths.derived() / card.name / f"{STRATEGY}.parquet") for card in bundled_cards()]
+    return [pd.read_parquet(path).assign(model=name, strategy=STRATEGY) for name, path in shipped if path.is_file()]
+
+
+def _name(model: str, strategy: str) -> str:
+    if model in PUBLISHED:
+        return PUBLISHED[model]
+    return "counting the alignment column" if model == "alignment" else f"the embedded model, `{model}`, {strategy}"
+
+
+def _interval(row) -> str:
+    return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Before and with the first marker, between, from the second marker on."""
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
+        raise InputError(f"README: expected one line {START} and below it one {END}")
+    start, end = text.index(START) + len(START) + 1, text.index(END)
+    return text[:start], text[start:end], text[end:]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,357 @@
+"""What the pages of the downstream tasks have in common: from the answers of the learners to lines, tables, sentences.
+
+The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>` (`plmbook.tables.derived.downstream`); the
+page of a task reads them and shows its part, beside the published table.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from plmbook import tasks
+from plmbook.book import figures
+from plmbook.models import cards
+from plmbook.tables import derived
+from plmbook.tables.published import published
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+OWN = ("convbert", "attention", "embedding")  # the way that Ankh's page used, where a task has it
+
+
+def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The answers and the measures of some tasks, as the chapter *The tasks* left them.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Models.
+    task_names : sequence of str
+        Keys of `plmbook.tasks.TASKS`.
+    profile : str
+
+    Returns
+    -------
+    outcomes : DataFrame
+        The columns of `tasks.run`, and model.
+    measured : DataFrame
+        The columns of `tasks.over_seeds`, with model.
+
+    Raises
+    ------
+    InputError
+        If that chapter has not run.
+    """
+    parts = {"task_outcomes": [], "tasks": []}
+    for name in names:
+        for file, found in parts.items():
+            table = derived.read(f"{file}.{name}", profile)
+            found.append(table[table["task"].isin(task_names)].assign(model=name))
+    outcomes, measured = (pd.concat(found, ignore_index=True) for found in parts.values())
+    return outcomes, tasks.over_seeds(measured)
+
+
+def short(model: str) -> str:
+    """What a page calls a model: default and general for the bundled ones, else its label.
+
+    Examples
+    --------
+    >>> short("esm2_t33_650M_UR50D")
+    'ESM-2 650M'
+    """
+    bundled = {
+        cards.card(alias).name: word for alias, word in (("embedded", "default"), ("embedded_general", "general"))
+    }
+    return bundled.get(model) or figures.label(model)
+
+
+def rows(measured: pd.DataFrame) -> pd.DataFrame:
+    """Lines for `plots.forest`: the baselines once, then each learner of each model.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        From `load`, of one task.
+
+    Returns
+    -------
+    DataFrame
+        model, name, kind, statistic (the test), value, low, high (95 % over test proteins), seed_low, seed_high.
+    """
+    baseline = measured["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
+    first = measured["model"].iloc[0]  # the baselines see no model: they are the same for all
+    lines = measured[~baseline | (measured["model"] == first)].copy()
+    baseline = lines["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
+    lines["name"] = lines["learner"].where(baseline, lines["learner"] + ", " + lines["model"].map(short))
+    lines["kind"] = [figures.BASELINE if b else figures.kind(m) for b, m in zip(baseline, lines["model"], strict=True)]
+    lines = lines.rename(columns={"test": "statistic"})
+    order = {name: place for place, name in enumerate(tasks.LEARNERS)}
+    lines["order"] = lines["learner"].map(order)
+    lines = lines.sort_values("order", kind="stable")
+    columns = ["model", "name", "kind", "statistic", "value", "low", "high", "seed_low", "seed_high", "seeds", "n"]
+    return lines[columns].reset_index(drop=True)
+
+
+def best_baseline(measured: pd.DataFrame, test: str) -> str:
+    """The baseline with the highest measure on a test: an opponent chosen in its favour."""
+    part = measured[(measured["test"] == test) & measured["learner"].map(lambda name: tasks.LEARNERS[name].baseline)]
+    return part.loc[part["value"].idxmax(), "learner"]
+
+
+def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
+    """How far each learner of each model is from the best baseline of each test, on the same proteins.
+
+    Parameters
+    ----------
+    outcomes, measured : DataFrame
+        From `load`, of one task.
+    n : int
+        Resamples of the test proteins.
+
+    Returns
+    -------
+    DataFrame
+        model, learner, test, baseline (str), value, low, high (float64, learner less baseline; means over its seeds).
+    """
+    found = []
+    for test in dict.fromkeys(measured["test"]):
+        opponent = best_baseline(measured, test)
+        of_test = outcomes[outcomes["test"] == test]
+        than = of_test[(of_test["learner"] == opponent) & (of_test["model"] == of_test["model"].iloc[0])]
+        own = of_test[~of_test["learner"].map(lambda name: tasks.LEARNERS[name].baseline)]
+        for (model, learner), part in own.groupby(["model", "learner"], sort=False):
+            of_seeds = [tasks.gain(each, than, n=n)[:3] for _, each in part.groupby("seed")]
+            mean = pd.DataFrame(of_seeds).mean()
+            found.append((model, learner, test, opponent, *mean))
+    return pd.DataFrame(found, columns=["model", "learner", "test", "baseline", "value", "low", "high"])
+
+
+def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
+    """The published table of a task with our rows under it; all as shares (or correlations).
+
+    Parameters
+    ----------
+    name : str
+        A task.
+    measured : DataFrame
+        From `load`.
+
+    Returns
+    -------
+    DataFrame
+        model (str, with the learner and "our sample" for ours), and a column a test (float64, NaN where one side has
+        no such test).
+    """
+    table = published("ankh_results")
+    table = table[table["task"] == tasks.task(name).published]
+    table = table.assign(value=table["value"] * table["unit"].map(tasks.SCALE), test=_tests(name, table))
+    wide = table.pivot(index="model", columns="test", values="value")
+    wide = wide.reindex(index=dict.fromkeys(table["model"]), columns=dict.fromkeys(table["test"]))
+    ours = measured[measured["learner"].isin(OWN) & (measured["task"] == name)]
+    for (model, learner), part in ours.groupby(["model", "learner"], sort=False):
+        line = f"{short(model)}, {learner}: our sample"
+        for test, value in zip(part["test"], part["value"], strict=True):
+            wide.loc[line, test] = value
+    return wide.rename_axis("model").rename_axis(None, axis=1).reset_index()
+
+
+def _tests(name: str, table: pd.DataFrame) -> pd.Series:
+    """What our tests are called, for the rows of a published table."""
+    kind = tasks.task(name).kind
+    if kind == "residue":
+        return table["dataset"]
+    if kind == "pair":
+        return table["dataset"] + ", " + table["split"].replace({"L/1": "L"})
+    if kind == "lookup":
+        return table["split"]
+    return pd.Series("test", index=table.index)
+
+
+def counts(known: tasks.Examples) -> pd.DataFrame:
+    """Proteins and residues of each part of a task: part (str), proteins, residues, longest (int64)."""
+    table = known.table.assign(residues=known.table["sequence"].str.len())
+    table["part"] = table["test"].where(table["split"] == "test", table["split"])
+    found = table.groupby("part", sort=False)["residues"].agg(proteins="size", residues="sum", longest="max")
+    return found.reset_index()
+
+
+def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Of the test proteins of each class, how many are found, for `plots.forest`.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        model, predicted, truth (codes): a row a test protein and model.
+    classes : sequence of str
+        What the codes mean.
+
+    Returns
+    -------
+    DataFrame
+        model, panel (its short name), class (with the number of test proteins), value, low, high (Wilson's 95 %), n.
+    """
+    found = []
+    for model, part in outcomes.groupby("model", sort=False):
+        for code, name in enumerate(classes):
+            of_class = part[part["truth"] == code]
+            if len(of_class):
+                right = int((of_class["predicted"] == code).sum())
+                found.append((model, short(model), f"{name} ({len(of_class)})", *_share(right, len(of_class))))
+    return pd.DataFrame(found, columns=["model", "panel", "class", "value", "low", "high", "n"])
+
+
+def likeness(known: tasks.Examples) -> pd.Series:
+    """The cosine of the counts of 3-mers of each test protein and its most similar training protein; float64, by id."""
+    from plmbook.function.proteome_map import kmer_counts
+
+    counts = kmer_counts(known.table["sequence"].tolist())
+    norms = np.sqrt(counts.multiply(counts).sum(axis=1)).ravel()
+    scaled = counts.multiply(1 / np.maximum(norms, 1e-12)[:, None]).tocsr()
+    nearest = (scaled[known.of("test")] @ scaled[known.of("train")].T).max(axis=1).toarray().ravel()
+    return pd.Series(nearest, index=known.table["id"].iloc[known.of("test")])
+
+
+def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> pd.DataFrame:
+    """Share of test proteins whose class is predicted, by a number of the protein.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        model, learner, id, predicted, truth: a row a test protein, learner and model.
+    value_of : Series of float
+        By id.
+    parts : int
+        Groups of about as many test proteins.
+
+    Returns
+    -------
+    DataFrame
+        model, name, kind, bin (range of the number), value, low, high (Wilson's 95 %), n; a row a learner and group.
+    """
+    number = outcomes["id"].map(value_of)
+    groups = pd.qcut(number, parts, duplicates="drop")
+    found = []
+    for (group, model, learner), part in outcomes.groupby([groups, "model", "learner"], observed=True):
+        baseline = tasks.LEARNERS[learner].baseline
+        name, kind = (learner, figures.BASELINE) if baseline else (f"{learner}, {short(model)}", figures.kind(model))
+        right = int((part["predicted"] == part["truth"]).sum())
+        found.append((model, name, kind, f"{group.left:.2f} to {group.right:.2f}", *_share(right, len(part))))
+    return pd.DataFrame(found, columns=["model", "name", "kind", "bin", "value", "low", "high", "n"])
+
+
+def _share(right: int, n: int) -> tuple[float, float, float, int]:
+    """A share with Wilson's 95 % interval, and of how many."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, n)
+    interval = found.proportion_ci(method="wilson")
+    value = right / n
+    return value, min(float(interval.low), value), max(float(interval.high), value), n
+
+
+def show_listing() -> "Markdown":
+    """Every task of `tasks.listing` in a paragraph: tables with so much text do not fit a page."""
+    from IPython.display import Markdown
+
+    found = []
+    for row in tasks.listing().itertuples():
+        commit = f" at `{row.revision[:10]}`" if row.revision else ", the newest"
+        found.append(
+            f"- **{row.title}** (`{row.task}`): {row.metric}; published {row.published}. Head: {row.head}. "
+            f"Training: {row.training}; {row.seeds} seeds. Published data set: `{row.hub}`{commit}. "
+            f"Our sample: {row.sample} ({row.sizes}). Differs: {row.differs}. Comparable: {row.comparable}."
+        )
+    return Markdown("\n".join(found))
+
+
+def show_examples(task_names: Sequence[str]) -> "Markdown":
+    """Put the sizes of the parts on the page; what the head is and how the setting differs from the published one."""
+    from IPython.display import Markdown
+
+    sizes = counts(tasks.examples(task_names[0]))
+    both = ", in both tasks" if len(task_names) > 1 else ""
+    figures.show_table(sizes, caption=f"Proteins of each part that learners are given{both}")
+    setting = tasks.listing().set_index("task").loc[list(task_names)]
+    return Markdown(
+        "\n".join(
+            f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+            for row in setting.itertuples()
+        )
+    )
+
+
+def show_seeds(measured: pd.DataFrame) -> None:
+    """Put the learners that were trained more than once on the page."""
+    seeded = measured[measured["seeds"] > 1]
+    seeded = seeded.assign(model=seeded["model"].map(short))
+    several = ["task"] if seeded["task"].nunique() > 1 else []
+    figures.show_table(
+        seeded[["model", *several, "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
+        caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
+    )
+
+
+def show_published(task_names: Sequence[str], measured: pd.DataFrame, *, digits: int = 3) -> None:
+    """Put the published table of each task on the page, with our rows at the bottom."""
+    for name in task_names:
+        table = beside_published(name, measured[measured["task"] == name])
+        figures.show_table(table, caption=tasks.task(name).title, digits=digits)
+
+
+def shows(task_names: Sequence[str], outcomes: pd.DataFrame, measured: pd.DataFrame) -> "Markdown":
+    """What a page says of its tasks: `sentences` of each."""
+    from IPython.display import Markdown
+
+    lines = []
+    for name in task_names:
+        part = measured[measured["task"] == name]
+        gained = gains(outcomes[outcomes["task"] == name], part)
+        lines += [f"\n**{tasks.task(name).title}**\n"] if len(task_names) > 1 else []
+        lines += sentences(name, part, gained)
+    return Markdown("\n".join(lines))
+
+
+def sentences(name: str, measured: pd.DataFrame, gained: pd.DataFrame) -> list[str]:
+    """What a page says of a task, with the numbers of the run.
+
+    Parameters
+    ----------
+    name : str
+        A task.
+    measured, gained : DataFrame
+        From `load` and `gains`, of this task.
+
+    Returns
+    -------
+    list of str
+        Markdown, a bullet each.
+    """
+    found = []
+    for test in dict.fromkeys(measured["test"]):
+        part = measured[measured["test"] == test].set_index(["model", "learner"])
+        opponent = best_baseline(measured, test)
+        level = part.xs(opponent, level="learner").iloc[0]
+        words = []
+        for row in gained[(gained["test"] == test) & gained["learner"].isin(OWN)].itertuples():
+            own = part.loc[(row.model, row.learner)]
+            verdict = figures.ahead("it", f"`{opponent}`", row.value, row.low, row.high)
+            words.append(
+                f"`{row.learner}` on `{row.model}` reaches {figures.interval(own['value'], own['low'], own['high'])}: "
+                f"{verdict}"
+            )
+        found.append(
+            f"- **{test}** ({tasks.task(name).metric}, {int(level['n'])} proteins): the best baseline, `{opponent}`, "
+            f"has {figures.interval(level['value'], level['low'], level['high'])}. " + "; ".join(words) + "."
+        )
+    own = gained[gained["learner"].isin(OWN)]
+    probes = gained[~gained["learner"].isin(OWN)]
+    if len(probes):
+        both = own.merge(probes, on=["model", "test"], suffixes=("", "_probe"))
+        behind = int((both["value"] < both["value_probe"]).sum())
+        found.append(
+            f"- Against the probes on the same embeddings the head is behind in {behind} of {len(both)} comparisons."
+        )
+    return found

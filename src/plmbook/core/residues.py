@@ -1,0 +1,411 @@
+"""The alphabet of residues, the check of a sequence, and the `Mutation` that every module uses.
+
+Positions are 1-based everywhere outside array indexing.
+Arrays with a last axis of 20 are in the order of `AMINO_ACIDS`.
+"""
+
+import operator
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from plmbook.core.errors import InputError
+
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"  # the order of the last axis of every (..., 20) array
+UNKNOWN = "XBZUOJ"  # letters that a sequence may hold and that are none of the 20: unknown, ambiguous or rare
+MASK = "_"  # stands for a masked residue in a sequence that we hand to a model; never in a user's sequence
+
+THREE_LETTER = {
+    "A": "Ala", "C": "Cys", "D": "Asp", "E": "Glu", "F": "Phe",
+    "G": "Gly", "H": "His", "I": "Ile", "K": "Lys", "L": "Leu",
+    "M": "Met", "N": "Asn", "P": "Pro", "Q": "Gln", "R": "Arg",
+    "S": "Ser", "T": "Thr", "V": "Val", "W": "Trp", "Y": "Tyr",
+}  # fmt: skip
+
+_ONE_LETTER = {three: one for one, three in THREE_LETTER.items()}
+_STOPS = ("*", "Ter", "X", "Stop")
+_FORMS = "written like R175H, Arg175His or p.Arg175His"
+_LONGEST_EXCERPT = 60  # characters of a user's text that a message repeats
+
+# The whole grammar: optional "p.", optional parentheses, a residue, a number, and the rest: what kind of change it is.
+_CHANGE = re.compile(
+    r"(?P<prefix>p\.)?(?P<open>\()?"
+    r"(?P<ref>[A-Za-z]{3}|[A-Za-z*])(?P<position>[0-9]{1,9})(?P<alt>.*?)"
+    r"(?(open)\))",
+    re.DOTALL,
+)
+
+
+class MutationError(InputError):
+    """A text that is not a missense mutation, or a mutation that does not fit its sequence."""
+
+
+@dataclass(frozen=True, order=True)
+class Mutation:
+    """One amino-acid substitution; sorts by position.
+
+    Attributes
+    ----------
+    position : int
+        1-based position in the protein.
+    ref : str
+        The wild-type residue, one letter of `AMINO_ACIDS`.
+    alt : str
+        The residue that replaces it, another letter of `AMINO_ACIDS`.
+
+    Raises
+    ------
+    MutationError
+        If the position is below 1, a letter is not one of the 20, or both letters are the same.
+
+    Notes
+    -----
+    Invariant: `Mutation.parse(str(m)) == m` and `Mutation.parse(m.hgvs) == m`.
+
+    Examples
+    --------
+    >>> Mutation.parse("p.(Arg175His)")
+    Mutation(position=175, ref='R', alt='H')
+    >>> str(Mutation.parse("Arg175His")), Mutation.parse("R175H").hgvs
+    ('R175H', 'p.Arg175His')
+    >>> Mutation(3, "R", "H").apply("MKRL")
+    'MKHL'
+    >>> Mutation(2, "R", "H").apply("MKRL")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.residues.MutationError: R2H: expected the wild type R at position 2, found K; R is at position 3: \
+the numbering is perhaps off by one, or belongs to another isoform
+    """
+
+    position: int
+    ref: str
+    alt: str
+
+    def __post_init__(self) -> None:
+        # Tables hand over numpy integers: keep a plain int, so that equality, hashing and JSON behave.
+        object.__setattr__(self, "position", operator.index(self.position))
+        text = f"{self.ref}{self.position}{self.alt}"
+        if self.position < 1:
+            raise MutationError(
+                f"{text}: position {self.position} does not exist; positions start at 1 (is the source 0-based?)"
+            )
+        for letter in (self.ref, self.alt):
+            if not _is_residue(letter):
+                raise MutationError(f"{text}: {letter!r} is not one of the 20 amino acids {AMINO_ACIDS}")
+        if self.ref == self.alt:
+            raise MutationError(f"{text}: synonymous (both residues are {self.ref}); only missense changes are scored")
+
+    @classmethod
+    def parse(cls, text: str) -> "Mutation":
+        """Read one missense mutation.
+
+        Parameters
+        ----------
+        text : str
+            `R175H`, `Arg175His`, `p.R175H`, `p.Arg175His` or `p.(Arg175His)`; surrounding blanks do not matter.
+
+        Returns
+        -------
+        Mutation
+
+        Raises
+        ------
+        MutationError
+            For anything else, with the reason: stop, frameshift, insertion, deletion or duplication, synonymous,
+            a nucleotide change, unknown letters, position 0.
+
+        Notes
+        -----
+        The forms follow the HGVS recommendations for protein variants (hgvs-nomenclature.org).
+
+        Examples
+        --------
+        >>> Mutation.parse("p.Arg175Ter")
+        Traceback (most recent call last):
+            ...
+        plmbook.core.residues.MutationError: p.Arg175Ter: a stop codon (nonsense change); only missense changes are \
+scored, written like R175H, Arg175His or p.Arg175His
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise MutationError(f"expected a mutation {_FORMS}, found {_excerpt(repr(text))} (an empty cell?)")
+        text = text.strip()
+        match = _CHANGE.fullmatch(text)
+        ref, alt = (_one_letter(match["ref"]), _one_letter(match["alt"])) if match else ("", "")
+        if not (ref and alt) or ref == alt or len(match["ref"]) != len(match["alt"]):
+            raise MutationError(
+                f"{_excerpt(text)}: {_why_refused(text, match)}; only missense changes are scored, {_FORMS}"
+            )
+        return cls(int(match["position"]), ref, alt)
+
+    def __str__(self) -> str:
+        return f"{self.ref}{self.position}{self.alt}"
+
+    @property
+    def hgvs(self) -> str:
+        """The HGVS protein form, such as `p.Arg175His`."""
+        return f"p.{THREE_LETTER[self.ref]}{self.position}{THREE_LETTER[self.alt]}"
+
+    def check(self, sequence: str) -> None:
+        """Make sure that the mutation starts from the residue that the sequence has.
+
+        Parameters
+        ----------
+        sequence : str
+            The wild-type sequence.
+
+        Raises
+        ------
+        MutationError
+            If the position is past the end, or another residue is there.
+
+        Examples
+        --------
+        >>> Mutation(9, "R", "H").check("MKRL")
+        Traceback (most recent call last):
+            ...
+        plmbook.core.residues.MutationError: R9H: position 9 is past the end of the sequence, which has 4 residues; \
+the numbering perhaps belongs to a longer isoform or precursor
+        """
+        if self.position > len(sequence):
+            raise MutationError(
+                f"{self}: position {self.position} is past the end of the sequence, "
+                f"which has {len(sequence)} residues; the numbering perhaps belongs to a longer isoform or precursor"
+            )
+        found = sequence[self.position - 1]
+        if found != self.ref:
+            raise MutationError(
+                f"{self}: expected the wild type {self.ref} at position {self.position}, found {found}; "
+                f"{self._likely_cause(sequence)}"
+            )
+
+    def apply(self, sequence: str) -> str:
+        """Return the mutant sequence.
+
+        Parameters
+        ----------
+        sequence : str
+            The wild-type sequence.
+
+        Returns
+        -------
+        str
+            As long as `sequence` and different from it at `position` only.
+
+        Raises
+        ------
+        MutationError
+            As `check`.
+        """
+        self.check(sequence)
+        return sequence[: self.position - 1] + self.alt + sequence[self.position :]
+
+    def _likely_cause(self, sequence: str) -> str:
+        """Say what a wrong wild type most often means."""
+        beside = [
+            p for p in (self.position - 1, self.position + 1) if 1 <= p <= len(sequence) and sequence[p - 1] == self.ref
+        ]
+        if beside:
+            places = " and ".join(map(str, beside))
+            cause = "the numbering is perhaps off by one, or belongs to another isoform"
+            return f"{self.ref} is at position {places}: {cause}"
+        if sequence[self.position - 1] == self.alt:
+            cause = "the sequence is perhaps the mutant, or the letters are swapped"
+            return f"{self.alt} is what the mutation leads to: {cause}"
+        return "the numbering perhaps belongs to another isoform"
+
+
+def parse_mutations(text: str) -> tuple[Mutation, ...]:
+    """Read one or more substitutions of one protein, joined by `:`.
+
+    Parameters
+    ----------
+    text : str
+        Such as `R175H` or `R175H:N239Y`, each part in any form that `Mutation.parse` reads.
+
+    Returns
+    -------
+    tuple of Mutation
+        Sorted by position; all positions are distinct.
+
+    Raises
+    ------
+    MutationError
+        If a part cannot be read, or two parts change the same position.
+
+    Examples
+    --------
+    >>> join_mutations(parse_mutations("p.Asn239Tyr:R175H"))
+    'R175H:N239Y'
+    >>> parse_mutations("R175H:R175C")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.residues.MutationError: R175H:R175C: position 175 is changed twice; a variant changes each position
+    once
+    """
+    parts = text.split(":") if isinstance(text, str) else [text]
+    mutations = tuple(sorted(Mutation.parse(part) for part in parts))
+    for first, second in zip(mutations, mutations[1:], strict=False):
+        if first.position == second.position:
+            raise MutationError(
+                f"{_excerpt(text)}: position {first.position} is changed twice; a variant changes each position once"
+            )
+    return mutations
+
+
+def join_mutations(mutations: Iterable[Mutation]) -> str:
+    """Write substitutions in the form that `parse_mutations` reads, sorted by position.
+
+    Examples
+    --------
+    >>> join_mutations([Mutation(239, "N", "Y"), Mutation(175, "R", "H")])
+    'R175H:N239Y'
+    """
+    return ":".join(str(mutation) for mutation in sorted(mutations))
+
+
+def apply_mutations(sequence: str, mutations: Iterable[Mutation]) -> str:
+    """Return the sequence with all the substitutions.
+
+    Parameters
+    ----------
+    sequence : str
+        The wild-type sequence.
+    mutations : iterable of Mutation
+        Of distinct positions, each checked against the wild type.
+
+    Returns
+    -------
+    str
+        As long as `sequence`.
+
+    Raises
+    ------
+    MutationError
+        As `Mutation.check`; also where two of them change the same position.
+
+    Examples
+    --------
+    >>> apply_mutations("MKRL", parse_mutations("K2A:L4V"))
+    'MARV'
+    """
+    mutations = tuple(mutations)
+    for mutation in mutations:
+        mutation.check(sequence)
+    for mutation in mutations:  # a second change of a position no longer finds its wild type, and is refused by `apply`
+        sequence = mutation.apply(sequence)
+    return sequence
+
+
+def check_sequence(sequence: str, name: str) -> None:
+    """Make sure that a sequence is one that a protein language model can read.
+
+    Parameters
+    ----------
+    sequence : str
+        Upper-case one-letter codes: `AMINO_ACIDS` and, for unknown, ambiguous or rare residues, `UNKNOWN`.
+    name : str
+        What the message calls the sequence.
+
+    Raises
+    ------
+    InputError
+        If it is empty or holds anything else; the message says which character and where.
+
+    Examples
+    --------
+    >>> check_sequence("MKRL", "toy")
+    >>> check_sequence("MKrl", "toy")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: toy: lower-case 'r' at position 3; residues are upper case (soft-masked? make the \
+sequence upper case)
+    """
+    if not sequence:
+        raise InputError(f"{name}: the sequence is empty")
+    fault = first_fault(sequence)
+    if fault is not None:
+        offset, why = fault
+        raise InputError(f"{name}: {why.format(place=f'position {offset + 1}')}")
+
+
+_NOT_A_RESIDUE = re.compile(f"[^{AMINO_ACIDS}{UNKNOWN}]")
+
+
+def first_fault(sequence: str) -> tuple[int, str] | None:
+    """Find the first character that is not a residue.
+
+    Parameters
+    ----------
+    sequence : str
+
+    Returns
+    -------
+    tuple of (int, str) or None
+        Its 0-based offset and the reason with a `{place}` to fill in; None where all is well.
+
+    Examples
+    --------
+    >>> first_fault("MKRL*")
+    (4, "'*' at {place} is a stop, not a residue; cut the sequence before it")
+    """
+    match = _NOT_A_RESIDUE.search(sequence)
+    if match is None:
+        return None
+    found = match.group()
+    if found == "*":
+        why = "'*' at {place} is a stop, not a residue; cut the sequence before it"
+    elif found in "-.":
+        why = f"'{found}' at {{place}} is an alignment gap, not a residue; remove the gaps"
+    elif found.islower() and found.upper() in AMINO_ACIDS + UNKNOWN:
+        why = f"lower-case '{found}' at {{place}}; residues are upper case (soft-masked? make the sequence upper case)"
+    else:
+        shown = repr(found).replace("{", "{{").replace("}", "}}")
+        expected = f"the 20 letters {AMINO_ACIDS}, or {', '.join(UNKNOWN)} for unknown ones"
+        why = f"{shown} at {{place}} is not a residue; expected {expected}"
+    return match.start(), why
+
+
+def _is_residue(letter: str) -> bool:
+    return isinstance(letter, str) and len(letter) == 1 and letter in AMINO_ACIDS
+
+
+def _one_letter(text: str) -> str:
+    """The one-letter code of a residue written either way, or "" where it is none."""
+    return text if _is_residue(text) else _ONE_LETTER.get(text, "")
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= _LONGEST_EXCERPT else text[:_LONGEST_EXCERPT] + "..."
+
+
+def _why_refused(text: str, match: re.Match | None) -> str:
+    """Say why a text is not a missense change. The order matters: `Arg97ProfsTer23` is a frameshift, not a stop."""
+    lower = text.lower()
+    if re.match(r"[cgmnr]\.", text) or ">" in text:
+        return "a nucleotide change, not a change of the protein"
+    if ":" in text:
+        return "a reference sequence before the change; give the protein in the column `id` and the change alone"
+    if "fs" in lower:
+        return "a frameshift"
+    if re.search(r"del|ins|dup|ext|_", lower):
+        return "an insertion, deletion, duplication or extension"
+    if match is None:
+        return "not a mutation (a residue, a position, a residue)"
+    ref, alt = match["ref"], match["alt"]
+    if ref in _STOPS:
+        return "a change of a stop codon (stop loss), or of an unknown residue X"
+    if alt in _STOPS:
+        return "a stop codon (nonsense change)"
+    if alt == "=" or (alt and _one_letter(alt) == _one_letter(ref) != ""):
+        return "synonymous (no residue changes)"
+    if not alt:
+        return "the new residue is missing"
+    if alt in ("?", "0"):
+        return "an unknown consequence"
+    wrong = [letters for letters in (ref, alt) if not _one_letter(letters)]
+    if not wrong:
+        return "one-letter and three-letter codes are mixed"
+    named = " and ".join(repr(letters) for letters in wrong)
+    if all(_one_letter(letters.upper()) or _one_letter(letters.capitalize()) for letters in wrong):
+        return f"{named}: letter case matters, one-letter codes are upper case, three-letter codes are like Arg"
+    return f"{named}: not among the 20 amino acids"

@@ -1,0 +1,513 @@
+"""From sequences to log-probabilities and embeddings: batches without padding, windows for long proteins, order kept.
+
+The longest batch runs first, so what does not fit into memory fails at once.  A protein that is longer than its model
+takes is refused, cut, or read in overlapping windows: the caller says which, before the first forward.
+"""
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+
+LONG = ("error", "truncate", "window", "whole")
+POOLS = ("mean", "max", "bos", "residue")
+TOKEN_BUDGET = 2048  # tokens of a batch on a CPU: what its caches hold; a larger one is no faster
+MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
+BYTES_PER_TOKEN = 32  # times the model's width and the bytes of a number: what the widest layer keeps, with room
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What one forward reads, residues start to stop of a sequence, and the residues for which it answers."""
+
+    owner: int  # index of the sequence
+    start: int
+    stop: int
+    taken: np.ndarray | None  # 0-based residues of the whole sequence; None: all of it, the piece is the sequence
+
+    @property
+    def n_tokens(self) -> int:
+        return self.stop - self.start + 2  # BOS and EOS
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Start and stop, within the piece, of the residues taken: a window answers for a run of them."""
+        if self.taken is None:
+            return 0, self.stop - self.start
+        return int(self.taken[0]) - self.start, int(self.taken[-1]) + 1 - self.start
+
+
+def log_probabilities(
+    model,
+    sequences: Sequence[str],
+    *,
+    rows: Sequence[np.ndarray] | None = None,
+    long: str = "window",
+    token_budget: int | None = None,
+    progress: bool = False,
+) -> list[np.ndarray]:
+    """Natural-log probabilities of the 20 amino acids at residues of many sequences.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+    sequences : sequence of str
+        Residues; `_` is a masked one.
+    rows : sequence of int arrays, optional
+        For each sequence the 0-based residues that are wanted, in any order.  Default: all.
+    long : {"window", "truncate", "error", "whole"}
+        What happens to a sequence of more than `model.max_length` residues; see `long_sequences` and `longest`.
+    token_budget : int, optional
+        Tokens of a batch; a longer sequence runs alone.  Default: what `token_budget` says.  A batch that does not fit
+        into memory is split, and so is every later one; a warning says it.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    list of float32 array (n_rows, 20)
+        In the order of `sequences`, rows in the order of `rows`, columns in the order of `AMINO_ACIDS`.  Truncated
+        sequences have `model.max_length` rows.
+
+    Raises
+    ------
+    InputError
+        Before any forward: if a sequence is too long and `long` is "error", or a row lies outside what is kept.
+    MemoryError
+        If a single sequence does not fit into memory.
+    """
+    limit = longest(model, long)
+    lengths = _kept_lengths(sequences, limit, long)
+    wanted = _checked_rows(rows, lengths)
+    results = [np.empty((len(each), 20), dtype=np.float32) for each in wanted]
+    pieces = []
+    for owner, residues in enumerate(wanted):
+        pieces += _pieces(owner, lengths[owner], limit, None if rows is None else residues)
+
+    def ask(batch):
+        every = all(piece.taken is None for piece in batch)
+        return {"rows": None if every else [_local_rows(piece) for piece in batch]}
+
+    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
+        table = output.log_probabilities
+        if piece.taken is None or len(piece.taken) == len(wanted[piece.owner]):  # one piece answers for all
+            results[piece.owner] = table
+        else:
+            results[piece.owner][np.isin(wanted[piece.owner], piece.taken)] = table
+    return results
+
+
+def embed(
+    model,
+    sequences: Sequence[str],
+    *,
+    layer: int = -1,
+    pool: str = "mean",
+    long: str = "window",
+    token_budget: int | None = None,
+    progress: bool = False,
+) -> np.ndarray | list[np.ndarray]:
+    """Embeddings of many sequences.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+    sequences : sequence of str
+    layer : int
+        0 is the input embedding, -1 the last layer.
+    pool : {"mean", "max", "bos", "residue"}
+        Mean or maximum over the residues (never over BOS and EOS), the BOS token, or every residue.
+    long, token_budget, progress
+        As in `log_probabilities`.
+
+    Returns
+    -------
+    float32 array (n, d), or for "residue" list of float32 array (L, d)
+        In the order of `sequences`.  Pooling is done in float32 or finer, whatever the model's dtype.
+
+    Raises
+    ------
+    InputError
+        Before any forward: an unknown `pool`, a sequence that is too long where `long` is "error", a window where
+        `pool` is "bos" (a protein read in windows has no one BOS), or no sequence at all.
+    """
+    if pool not in POOLS:
+        raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")
+    if not sequences:
+        raise InputError("no sequence to embed")
+    limit = longest(model, long)
+    lengths = _kept_lengths(sequences, limit, long)
+    pieces = [piece for n, length in enumerate(lengths) for piece in _pieces(n, length, limit, None)]
+    if pool == "bos" and any(piece.taken is not None for piece in pieces):
+        raise InputError(
+            f"pool 'bos': a sequence of more than {limit} residues is read in windows and has no one BOS; "
+            "expected long='truncate' or another pool"
+        )
+    results: list = [None] * len(lengths)
+
+    def ask(batch):
+        options = {"layers": (layer,), "logits": False}
+        if pool == "residue":
+            return options
+        if any(piece.taken is not None for piece in batch):
+            options["spans"] = [piece.span for piece in batch]
+        return options | {"pool": pool}
+
+    for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
+        n, (start, stop) = piece.owner, piece.span
+        if piece.taken is None:
+            found = output.hidden if pool == "residue" else output.pooled
+            results[n] = found[layer].astype(np.float32, copy=False)
+        elif pool == "residue":
+            states = output.hidden[layer]  # (L of the piece, d)
+            results[n] = np.empty((lengths[n], states.shape[1]), np.float32) if results[n] is None else results[n]
+            results[n][piece.taken] = states[start:stop]
+        elif pool == "max":
+            vector = output.pooled[layer]
+            results[n] = vector if results[n] is None else np.maximum(results[n], vector)
+        else:  # the mean over the protein is that of its windows, each with the residues for which it answers
+            share = output.pooled[layer].astype(np.float64) * (stop - start) / lengths[n]
+            results[n] = share if results[n] is None else results[n] + share
+    return results if pool == "residue" else np.stack(results).astype(np.float32)
+
+
+def token_budget(model) -> int:
+    """Tokens of a batch that suit the machine on which a model lies.
+
+    On a CPU `TOKEN_BUDGET`; on a GPU a power of two of at most `MOST_TOKENS` that takes half of the free memory.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+
+    Returns
+    -------
+    int
+    """
+    found = getattr(model, "fitting_tokens", MOST_TOKENS)  # what a batch that did not fit has taught
+    if str(model.device).split(":")[0] == "cpu":
+        return min(found, TOKEN_BUDGET)
+    from plmbook.models.device import DTYPES, free_memory
+
+    per_token = BYTES_PER_TOKEN * model.card.dim * DTYPES[model.dtype].itemsize
+    fitting = (free_memory(model.device) or 0) // 2 // per_token
+    return min(found, max(TOKEN_BUDGET, 2 ** (int(fitting).bit_length() - 1) if fitting else 0))
+
+
+def pooled(states: np.ndarray, pool: str) -> np.ndarray:
+    """Pool the hidden states of residues.
+
+    Parameters
+    ----------
+    states : float array (L, d)
+        Residues only: no BOS, no EOS, no padding.
+    pool : {"mean", "max", "residue"}
+
+    Returns
+    -------
+    float32 array (d,), or (L, d) for "residue"
+
+    Examples
+    --------
+    >>> pooled(np.array([[1.0, 5.0], [3.0, 4.0]]), "mean")
+    array([2. , 4.5], dtype=float32)
+    >>> pooled(np.zeros((0, 2)), "mean")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: no residue to pool
+    """
+    if not len(states):
+        raise InputError("no residue to pool")
+    if pool == "mean":
+        return states.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return (states.max(axis=0) if pool == "max" else states).astype(np.float32)
+
+
+def longest(model, long: str) -> int | None:
+    """Residues of the longest sequence that a model reads at once.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`, or its card
+    long : {"error", "truncate", "window", "whole"}
+        "whole" reads sequences of any length in one piece, also beyond the lengths of the model's training; time and
+        memory are the only limit.  ESM-1b and ESM-1v cannot: they have learned a vector for each of 1,022 positions.
+
+    Returns
+    -------
+    int, or None where there is no limit
+
+    Raises
+    ------
+    InputError
+        If `long` is "whole" and the model cannot.
+
+    Examples
+    --------
+    >>> from plmbook.models import card
+    >>> longest(card("esm2_650M"), "window"), longest(card("esm2_650M"), "whole"), longest(card("ankh_base"), "window")
+    (1022, None, None)
+    >>> longest(card("esm1b"), "whole")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: long 'whole': esm1b_t33_650M_UR50S has no positions beyond 1022 residues; use
+    'window'
+    """
+    if long != "whole":
+        return model.max_length
+    if not getattr(model, "card", model).any_length:
+        raise InputError(
+            f"long 'whole': {model.name} has no positions beyond {model.max_length} residues; use 'window'"
+        )
+    return None
+
+
+def windows(length: int, max_length: int, overlap: int | None = None) -> list[tuple[int, int]]:
+    """Overlapping windows over a sequence, spread evenly.
+
+    Parameters
+    ----------
+    length : int
+        Residues of the sequence.
+    max_length : int
+        Residues of a window.
+    overlap : int, optional
+        The least that two neighbours share.  Default: half a window.
+
+    Returns
+    -------
+    list of (start, stop)
+        0-based, stop excluded.  All have `max_length` residues (or there is one, the whole); the first starts at 0, the
+        last stops at `length`.
+
+    Raises
+    ------
+    InputError
+        If the overlap is not less than the window.
+
+    Examples
+    --------
+    >>> windows(9, 10), windows(16, 10, 4)
+    ([(0, 9)], [(0, 10), (6, 16)])
+    >>> windows(17, 10, 4)
+    [(0, 10), (3, 13), (7, 17)]
+    >>> windows(17, 10, 10)
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: overlap 10: expected 0 to 9, less than a window of 10 residues
+    """
+    overlap = max_length // 2 if overlap is None else overlap
+    if not 0 <= overlap < max_length:
+        raise InputError(
+            f"overlap {overlap}: expected 0 to {max_length - 1}, less than a window of {max_length} residues"
+        )
+    if length <= max_length:
+        return [(0, length)]
+    surplus = length - max_length
+    n_steps = -(-surplus // (max_length - overlap))  # rounded up
+    return [(step * surplus // n_steps, step * surplus // n_steps + max_length) for step in range(n_steps + 1)]
+
+
+def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """For each residue the window that answers for it: the one in which it lies farthest from a cut.
+
+    The ends of the protein are no cuts.  Where two windows are equal, the earlier one answers.
+
+    Parameters
+    ----------
+    length : int
+    spans : sequence of (start, stop)
+        As `windows` gives them.
+
+    Returns
+    -------
+    int array (length,)
+        Indices into `spans`.
+
+    Examples
+    --------
+    >>> window_of(8, [(0, 6), (2, 8)])
+    array([0, 0, 0, 0, 1, 1, 1, 1])
+    """
+    position = np.arange(length)
+    room = np.full((len(spans), length), -1)  # residues between a residue and the nearest cut; -1: not in the window
+    for number, (start, stop) in enumerate(spans):
+        left = position - start if start > 0 else np.full(length, length)
+        right = stop - 1 - position if stop < length else np.full(length, length)
+        room[number] = np.where((position >= start) & (position < stop), np.minimum(left, right), -1)
+    return room.argmax(axis=0)
+
+
+def long_sequences(
+    lengths: Sequence[int], max_length: int | None, long: str, *, ids: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Which sequences are longer than a model takes, and what becomes of them.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Residues.
+    max_length : int or None
+        Of the model, in residues (`longest`); None where there is no limit.
+    long : {"error", "truncate", "window", "whole"}
+    ids : sequence of str, optional
+        Names of the sequences.  Default: their numbers, from 0.
+
+    Returns
+    -------
+    DataFrame
+        One row for each sequence longer than `max_length`: `id`, `length` (residues), `kept` (residues that get an
+        answer; 0 for "error"), `windows` (forwards that it takes).
+
+    Raises
+    ------
+    InputError
+        If `long` is unknown.
+
+    Examples
+    --------
+    >>> long_sequences([1022, 1023], 1022, "window", ids=["A", "B"])
+      id  length  kept  windows
+    0  B    1023  1023        2
+    >>> long_sequences([5], 1022, "cut")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: long 'cut': expected one of error, truncate, window, whole
+    """
+    if long not in LONG:
+        raise InputError(f"long {long!r}: expected one of {', '.join(LONG)}")
+    ids = range(len(lengths)) if ids is None else ids
+    rows = []
+    for name, length in zip(ids, lengths, strict=True):
+        if max_length is not None and length > max_length:
+            n_windows = len(windows(length, max_length))
+            kept = {"error": (0, 0), "truncate": (max_length, 1), "window": (length, n_windows), "whole": (length, 1)}
+            rows.append((name, length, *kept[long]))
+    return pd.DataFrame(rows, columns=["id", "length", "kept", "windows"])
+
+
+def batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
+    """Group items into batches of at most `budget`, largest first; what is larger than the budget is alone.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Tokens of each item.
+    budget : int
+
+    Returns
+    -------
+    list of list of int
+        Indices; every index once.
+
+    Examples
+    --------
+    >>> batches([3, 9, 4, 2], 6)
+    [[1], [2], [0, 3]]
+    """
+    groups: list[list[int]] = []
+    filled = budget
+    for index in sorted(range(len(sizes)), key=lambda n: -sizes[n]):
+        if not groups or filled + sizes[index] > budget:
+            groups.append([])
+            filled = 0
+        groups[-1].append(index)
+        filled += sizes[index]
+    return groups
+
+
+def _kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) -> list[int]:
+    """Residues of each sequence that get an answer, after the policy."""
+    lengths = [len(sequence) for sequence in sequences]
+    if 0 in lengths:
+        raise InputError(f"sequence number {lengths.index(0) + 1} of {len(lengths)} is empty")
+    table = long_sequences(lengths, max_length, long)
+    if not len(table):
+        return lengths
+    listed = ", ".join(f"number {row.id + 1} ({row.length})" for row in table.head(10).itertuples())
+    listed += f" and {len(table) - 10} more" if len(table) > 10 else ""
+    if long == "error":
+        raise InputError(f"{len(table)} of {len(lengths)} sequences are longer than {max_length} residues: {listed}")
+    level, done = (logging.WARNING, "cut after them") if long == "truncate" else (logging.INFO, "read in windows")
+    message = "%d of %d sequences are longer than %d residues, %s: %s"
+    _log.log(level, message, len(table), len(lengths), max_length, done, listed)
+    return [min(length, max_length) for length in lengths] if long == "truncate" else lengths
+
+
+def _checked_rows(rows: Sequence[np.ndarray] | None, lengths: Sequence[int]) -> list[np.ndarray]:
+    if rows is None:
+        return [np.arange(length) for length in lengths]
+    if len(rows) != len(lengths):
+        raise InputError(f"rows for {len(rows)} sequences, expected {len(lengths)}")
+    checked = [np.asarray(each, dtype=np.int64).reshape(-1) for each in rows]
+    for number, (each, length) in enumerate(zip(checked, lengths, strict=True)):
+        if each.size and not (0 <= each.min() and each.max() < length):
+            outside = int(each[(each < 0) | (each >= length)][0])
+            raise InputError(f"sequence number {number + 1}: residue {outside + 1} asked, expected 1 to {length}")
+    return checked
+
+
+def _pieces(owner: int, length: int, max_length: int | None, wanted: np.ndarray | None) -> list[_Piece]:
+    """The forwards that one sequence needs; `wanted` None: every residue."""
+    if max_length is None or length <= max_length:
+        if wanted is None or len(wanted):
+            return [_Piece(owner, 0, length, wanted)]
+        return []
+    spans = windows(length, max_length)
+    answering = window_of(length, spans)
+    wanted = np.arange(length) if wanted is None else wanted
+    taken = [wanted[answering[wanted] == number] for number in range(len(spans))]
+    return [_Piece(owner, *span, each) for span, each in zip(spans, taken, strict=True) if len(each)]
+
+
+def _forwards(model, sequences, pieces, budget, progress, ask) -> Iterator[tuple]:
+    """Run the pieces, longest first, and yield each with its output; `ask` gives the options of a batch."""
+    from tqdm import tqdm
+
+    sizes = [piece.n_tokens for piece in pieces]
+    budget = token_budget(model) if budget is None else min(budget, getattr(model, "fitting_tokens", budget))
+    waiting = deque(batches(sizes, budget))
+    with tqdm(total=sum(sizes), unit=" tokens", unit_scale=True, disable=not progress) as bar:
+        while waiting:
+            group = waiting.popleft()
+            batch = [pieces[index] for index in group]
+            texts = [sequences[piece.owner][piece.start : piece.stop] for piece in batch]
+            n_tokens = sum(sizes[index] for index in group)
+            outputs = _run_if_it_fits(model, texts, ask(batch))
+            if outputs is None:
+                _log.warning("%s: %d tokens do not fit into memory; going on with half", model.name, n_tokens)
+                rest = [*group, *itertools.chain.from_iterable(waiting)]
+                model.fitting_tokens = n_tokens // 2  # also for the next call
+                smaller = batches([sizes[index] for index in rest], model.fitting_tokens)
+                waiting = deque([rest[index] for index in again] for again in smaller)
+                continue
+            yield from zip(batch, outputs, strict=True)
+            bar.update(n_tokens)
+
+
+def _local_rows(piece: _Piece) -> np.ndarray:
+    return np.arange(piece.stop) if piece.taken is None else piece.taken - piece.start
+
+
+def _run_if_it_fits(model, texts: list[str], options: dict) -> list | None:
+    """The outputs of one batch; None where memory does not hold several sequences."""
+    try:
+        return model.run(texts, **options)
+    except RuntimeError as error:
+        # A GPU raises OutOfMemoryError (torch is not imported here); of other memory only the text speaks.
+        told = any(word in str(error) for word in ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED"))
+        if type(error).__name__ != "OutOfMemoryError" and not told:
+            raise
+        if len(texts) == 1:
+            raise MemoryError(
+                f"model {model.name!r}: a sequence of {len(texts[0])} residues does not fit into memory"
+            ) from error
+    return None

@@ -1,0 +1,541 @@
+"""Every substitution of a protein as arrays: on the wild type, on backgrounds, with two positions masked together.
+
+Whatever is asked of a model is one kind of question: ln p(each residue at a position), where the model reads the wild
+type with some *edits* (letters put in, or masked).  `answers` takes any number of questions, runs every distinct input
+once, asks the model for those rows only, and holds one block of inputs at a time.  A protein that is longer than the
+model takes is read in windows, as in `plmbook.engine.encode`.  An input is then a window: edits outside the one that
+answers change nothing and cost nothing, since such a question shares the wild type's input.
+
+A score is a difference of two log-probabilities of one row, in which the normaliser over the vocabulary cancels: plain
+logits would do.  They are normalised all the same, for the pseudo-log-likelihood and the co-masked tables: over 33
+tokens, in float32, that took 0.02 % of a forward pass (the bundled model, one thread, 10 sequences of 398 residues),
+and it moves a difference by less than 3e-6.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, MutationError, join_mutations
+from plmbook.engine import encode
+
+BLOCK = 500_000  # residues that a block of inputs has; their answers, 20 float32 each, are 40 MB
+
+Edits = tuple[tuple[int, str], ...]  # changes of the wild type: (0-based position, letter or MASK)
+
+_COLUMN_OF = np.full(128, -1, dtype=np.int8)  # by ASCII code; -1: none of the 20
+_COLUMN_OF[[ord(letter) for letter in AMINO_ACIDS]] = np.arange(20)
+
+
+class Question(NamedTuple):
+    """ln p(. at position | the wild type with `edits`).
+
+    Attributes
+    ----------
+    protein : int
+        Index of the wild type.
+    edits : tuple of (int, str)
+        What the model reads in place of the wild type, by 0-based position; distinct positions.  Equal inputs are
+        recognised by equal edits: give them in one order.
+    position : int
+        0-based.
+    """
+
+    protein: int
+    edits: Edits
+    position: int
+
+
+def substitutions(
+    model, sequence: str, *, strategy: str = "wildtype-marginals", long: str = "window", progress: bool = False
+) -> np.ndarray:
+    """Score every substitution of a protein.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    sequence : str
+        The wild type, L residues.
+    strategy : {"wildtype-marginals", "masked-marginals"}
+        One forward pass, or one for each position; the equations are in `plmbook.variants.effects`.
+    long : {"window", "truncate", "error", "whole"}
+        What to do where the protein is longer than the model takes; see `plmbook.engine.encode`.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    float32 array (L, 20)
+        ln p(a at i) - ln p(S_i at i), columns in the order of `AMINO_ACIDS`; negative = damaging.  The wild type's own
+        column is 0.  Rows are NaN where the wild type is none of the 20, and where "truncate" cut the protein off.
+
+    Raises
+    ------
+    InputError
+        An unknown strategy, or a sequence that is empty, or too long where `long` is "error".
+    """
+    masks = {"wildtype-marginals": False, "masked-marginals": True}
+    if strategy not in masks:
+        raise InputError(
+            f"unknown strategy {strategy!r}; expected one of {', '.join(masks)}{did_you_mean(strategy, masks)}"
+        )
+    (read,) = _readings(model, [sequence], long)
+    own = columns(sequence)
+    positions = np.flatnonzero(own[: read.kept] >= 0)
+    found = np.full((len(sequence), 20), np.nan, dtype=np.float32)
+    found[positions] = _table(model, sequence, read, positions, masked=masks[strategy], progress=progress)
+    _subtract_own(found, own)
+    return found
+
+
+def backgrounds(
+    model,
+    sequence: str,
+    variants: Sequence[Sequence[Mutation]],
+    *,
+    long: str = "window",
+    block: int = BLOCK,
+    progress: bool = False,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Score every second-site substitution on the background of each variant of a protein.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    sequence : str
+        The wild type S, L residues.
+    variants : sequence of n sequences of Mutation
+        The substitutions of each background B, at distinct positions; every wild type is checked, at once.  A variant
+        without any is the wild type.
+    long : {"window", "truncate", "error", "whole"}
+        As in `substitutions`.
+    block : int
+        Residues of a block, at least one background: bounds the memory, not the batch (that is the encoder's).
+    progress : bool
+        Show a bar.
+
+    Yields
+    ------
+    where : slice
+        Of `variants`; the slices follow one another and cover it.
+    tables : float32 array (b, L, 20)
+        ln p_B(a at j) - ln p_B(S_j at j), columns in the order of `AMINO_ACIDS`: against the wild type's residue, also
+        at the background's own positions.  NaN rows as in `substitutions`.
+
+    Raises
+    ------
+    InputError
+        A mutation that does not fit the sequence, or two at one position (`MutationError`); one that "truncate" cut
+        off; a sequence that is too long where `long` is "error".  All at the call, before any forward.
+
+    Notes
+    -----
+    Invariants: a background without mutation equals `substitutions(model, sequence)`; the order of the variants, and of
+    the mutations of one, does not matter.  Of a protein in windows only those run that hold a mutation; the others are
+    the wild type's.
+    """
+    (read,) = _readings(model, [sequence], long)
+    edits = []
+    for number, variant in enumerate(variants, start=1):
+        check_variant(sequence, variant)
+        edits.append(substituted(variant))
+        if any(position >= read.kept for position, _ in edits[-1]):
+            raise InputError(f"variant {number}, {join_mutations(variant)}: {_cut(read, len(sequence))}")
+    return _backgrounds(model, sequence, read, edits, max(1, block // len(sequence)), progress)
+
+
+def comasked(model, sequence: str, pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
+    """Ask about two positions that are both masked.
+
+    What the model reads depends on the two positions only: one forward pass of {i, j} serves every variant at i with
+    every second site at j and the reverse.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    sequence : str
+        The wild type, L residues.
+    pairs : int array-like (n, 2)
+        Positions i and j, 1-based and different; a pair may come more than once and in either order.
+    long, progress
+        As in `substitutions`.
+
+    Returns
+    -------
+    float32 array (n, 2, 20)
+        Natural-log probabilities over the model's whole vocabulary, columns in the order of `AMINO_ACIDS`: `[k, 0]` at
+        i and `[k, 1]` at j of pair k.
+
+    Raises
+    ------
+    InputError
+        Pairs that are no two different positions of the sequence, or that "truncate" cut off; a sequence that is too
+        long where `long` is "error".
+
+    Notes
+    -----
+    Invariant: `[k, 0]` and `[k, 1]` change places with i and j.
+    """
+    from tqdm import tqdm
+
+    (read,) = _readings(model, [sequence], long)
+    asked = _checked_pairs(pairs, read, len(sequence))
+    distinct, which = np.unique(np.sort(asked, axis=1), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    # The window that answers for one position may not hold the other: there only the one is masked, for all partners.
+    spans = np.array(read.spans)[np.array(read.answering)[distinct]]  # (m, 2, 2): start and stop by position
+    other = distinct[:, ::-1]
+    near = (spans[..., 0] <= other) & (other < spans[..., 1])
+    found = np.empty((*distinct.shape, 20), dtype=np.float32)
+    alone, which_alone = np.unique(distinct[~near], return_inverse=True)
+    found[~near] = _table(model, sequence, read, alone, masked=True)[which_alone]
+    step = max(1, BLOCK // read.longest)
+    with tqdm(total=len(distinct), desc=model.name, unit="pair", disable=not progress) as bar:
+        for start in range(0, len(distinct), step):
+            rows, sides = np.nonzero(near[start : start + step])
+            chunk = distinct[start : start + step].tolist()
+            questions = [
+                Question(0, tuple((position, MASK) for position in chunk[row]), chunk[row][side])
+                for row, side in zip(rows.tolist(), sides.tolist(), strict=True)
+            ]
+            for asked_here, table in _answers(model, [sequence], [read], questions):
+                found[start + rows[asked_here], sides[asked_here]] = table
+            bar.update(len(chunk))
+    result = found[which]
+    backwards = asked[:, 0] > asked[:, 1]
+    result[backwards] = result[backwards, ::-1]
+    return result
+
+
+def pseudo_log_likelihood(
+    model,
+    sequence: str,
+    variants: Sequence[Sequence[Mutation]] = ((),),
+    *,
+    long: str = "window",
+    progress: bool = False,
+) -> np.ndarray:
+    """Pseudo-log-likelihood of variants of a protein: the sum over all i of ln p(x_i at i | x with i masked).
+
+    Position by position, all variants at once, since two inputs can only be equal where they mask the same position: a
+    variant's masked position hides its substitution there, and far from it a window holds none.  Such inputs run once.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    sequence : str
+        The wild type, L residues.
+    variants : sequence of n sequences of Mutation
+        Substitutions at distinct positions, every wild type checked; one without any is the wild type.  Default: the
+        wild type alone.
+    long, progress
+        As in `substitutions`; "truncate" is refused where it cuts.
+
+    Returns
+    -------
+    float64 array (n,)
+        Natural log.  Letters outside the 20 have no probability and are left out.
+
+    Raises
+    ------
+    InputError
+        A mutation that does not fit the sequence, or two at one position (`MutationError`); a sequence that is too long
+        where `long` is not "window".
+
+    Notes
+    -----
+    Source: Salazar et al. 2020.
+    """
+    from tqdm import tqdm
+
+    (read,) = _readings(model, [sequence], long)
+    if read.kept < len(sequence):
+        raise InputError(f"a pseudo-log-likelihood needs every residue: {_cut(read, len(sequence))}")
+    for variant in variants:
+        check_variant(sequence, variant)
+    edits = [substituted(variant) for variant in variants]
+    own = np.array([columns(edited(sequence, each)) for each in edits]).reshape(-1, len(sequence))  # (n, L)
+    positions = np.flatnonzero(columns(sequence) >= 0).tolist()
+    step = max(1, BLOCK // (read.longest * max(1, len(edits))))
+    totals = np.zeros(len(edits))
+    with tqdm(total=len(positions), desc=model.name, unit="position", leave=False, disable=not progress) as bar:
+        for start in range(0, len(positions), step):
+            chunk = positions[start : start + step]
+            questions = (Question(0, _masked_at(each, i), i) for i in chunk for each in edits)
+            terms = np.empty((len(chunk), len(edits)))  # ln p of each variant's own residue
+            for which, table in _answers(model, [sequence], [read], questions):
+                row, variant = np.divmod(which, len(edits))
+                terms[row, variant] = table[np.arange(len(which)), own[variant, np.take(chunk, row)]]
+            for each in terms:  # in the order of the positions, so that company does not change the last digit
+                totals += each
+            bar.update(len(chunk))
+    return totals
+
+
+def answers(
+    model, sequences: Sequence[str], questions: Iterable[Question], *, long: str = "window", progress: bool = False
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ask a model many questions; every distinct input runs once, for the rows asked for only.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    sequences : sequence of str
+        Wild types.
+    questions : iterable of n Question
+        In any order; the same one may come often.
+    long, progress
+        As in `substitutions`.
+
+    Yields
+    ------
+    which : int array (k,)
+        Indices of questions; every question comes once.
+    log_probabilities : float32 array (k, 20)
+        Their answers, columns in the order of `AMINO_ACIDS`; the inputs behind them have at most `BLOCK` residues.
+
+    Raises
+    ------
+    InputError
+        Before any forward: a position outside its protein or its kept part; a sequence that is empty, or too long where
+        `long` is "error".
+    RuntimeError
+        Answers that are not finite.
+    """
+    return _answers(model, sequences, _readings(model, sequences, long), questions, progress=progress)
+
+
+def _answers(model, sequences, readings, questions, *, progress=False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`answers` after the policy for long sequences."""
+    from tqdm import tqdm
+
+    inputs: dict[tuple[int, int, Edits], int] = {}  # (protein, window, edits inside it) -> number
+    numbers, rows = [], []
+    for protein, edits, position in questions:
+        read = readings[protein]
+        if not 0 <= position < read.kept:
+            raise InputError(f"position {position + 1}: {_cut(read, len(sequences[protein]))}")
+        window = read.answering[position]
+        start, stop = read.spans[window]
+        if len(read.spans) > 1:
+            edits = tuple(edit for edit in edits if start <= edit[0] < stop)
+        numbers.append(inputs.setdefault((protein, window, edits), len(inputs)))
+        rows.append(position - start)
+    # A slot is a row of an input that someone asked for: sorted by input, then by row.
+    width = max((read.longest for read in readings), default=1)
+    slots, slot_of = np.unique(
+        np.array(numbers, dtype=np.int64) * width + np.array(rows, dtype=np.int64), return_inverse=True
+    )
+    slot_input, slot_row = np.divmod(slots, width)
+    by_slot = np.argsort(slot_of, kind="stable")
+    first_slot = np.searchsorted(slot_input, np.arange(len(inputs) + 1))  # of each input
+    first_question = np.searchsorted(slot_of[by_slot], np.arange(len(slots) + 1))  # of each slot, in by_slot
+    with tqdm(total=len(inputs), desc=model.name, unit="sequence", disable=not progress) as bar:
+        for begin, keys in _blocks(inputs, readings):
+            first = first_slot[begin : begin + len(keys) + 1]
+            texts = [_text(sequences[protein], readings[protein].spans[window], e) for protein, window, e in keys]
+            wanted = np.split(slot_row[first[0] : first[-1]], first[1:-1] - first[0])
+            table = np.concatenate(_run(model, texts, rows=wanted))  # (slots of the block, 20)
+            which = by_slot[first_question[first[0]] : first_question[first[-1]]]
+            yield which, table[slot_of[which] - first[0]]
+            bar.update(len(keys))
+
+
+def check_variant(sequence: str, variant: Sequence[Mutation]) -> None:
+    """Make sure that the substitutions of a variant fit its wild type and change each position once.
+
+    Examples
+    --------
+    >>> check_variant("MKRL", [Mutation(2, "K", "A"), Mutation(2, "K", "C")])
+    Traceback (most recent call last):
+        ...
+    plmbook.core.residues.MutationError: K2A:K2C: position 2 is changed twice; a variant changes each position once
+    """
+    for mutation in variant:
+        mutation.check(sequence)
+    if len(variant) > 1:
+        positions = sorted(mutation.position for mutation in variant)
+        for one, next_one in zip(positions, positions[1:], strict=False):
+            if one == next_one:
+                raise MutationError(
+                    f"{join_mutations(variant)}: position {one} is changed twice; a variant changes each position once"
+                )
+
+
+def substituted(variant: Sequence[Mutation]) -> Edits:
+    """The edits that make a variant, sorted by position.
+
+    Examples
+    --------
+    >>> substituted([Mutation(3, "R", "H"), Mutation(2, "K", "A")])
+    ((1, 'A'), (2, 'H'))
+    """
+    return tuple(sorted((mutation.position - 1, mutation.alt) for mutation in variant))
+
+
+def edited(sequence: str, edits: Edits) -> str:
+    """The sequence with edits.
+
+    Examples
+    --------
+    >>> edited("MKRL", ((1, "A"), (3, MASK)))
+    'MAR_'
+    """
+    for position, letter in edits:
+        sequence = sequence[:position] + letter + sequence[position + 1 :]
+    return sequence
+
+
+def columns(sequence: str) -> np.ndarray:
+    """The column of each residue in tables with 20, int8 (L,); -1 where it is none of the 20.
+
+    Examples
+    --------
+    >>> columns("ACXY").tolist()
+    [0, 1, -1, 19]
+    """
+    return _COLUMN_OF[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
+
+
+class _Reading(NamedTuple):
+    """How a protein is read: in windows, each residue answered by one of them."""
+
+    spans: list[tuple[int, int]]  # start and stop of each window
+    answering: list[int]  # the window of each residue that is kept; a list: single look-ups are twice as fast
+    longest: int  # residues of the longest window
+
+    @property
+    def kept(self) -> int:
+        return len(self.answering)
+
+
+def _readings(model, sequences: Sequence[str], long: str) -> list[_Reading]:
+    """The windows of each protein, after the policy for long ones."""
+    # No row of any sequence: the encoder checks the policy and says what becomes of long sequences, and runs nothing.
+    encode.log_probabilities(model, sequences, rows=[()] * len(sequences), long=long)
+    limit = encode.longest(model, long)
+    readings = []
+    for length in map(len, sequences):
+        spans = [(0, length)]
+        if limit is not None and length > limit:
+            spans = [(0, limit)] if long == "truncate" else encode.windows(length, limit)
+        kept = spans[-1][1]
+        readings.append(_Reading(spans, encode.window_of(kept, spans).tolist(), max(b - a for a, b in spans)))
+    return readings
+
+
+def _cut(read: _Reading, length: int) -> str:
+    if read.kept == length:
+        return f"expected 1 to {length}, the residues of the sequence"
+    return (
+        f"long='truncate' keeps the first {read.kept} of {length} residues; expected a position of these, or 'window'"
+    )
+
+
+def _checked_pairs(pairs, read: _Reading, length: int) -> np.ndarray:
+    """int (n, 2), 0-based."""
+    asked = np.asarray(pairs)
+    if not asked.size:
+        return np.empty((0, 2), dtype=np.int64)
+    if asked.ndim != 2 or asked.shape[1] != 2 or asked.dtype.kind not in "iu":
+        raise InputError(f"pairs: expected whole numbers in two columns, found {asked.dtype} {asked.shape}")
+    asked = asked.astype(np.int64) - 1
+    outside = ((asked < 0) | (asked >= read.kept)).any(axis=1)
+    same = asked[:, 0] == asked[:, 1]
+    for bad, why in ((outside, _cut(read, length)), (same, "expected two different positions")):
+        if bad.any():
+            number = int(bad.argmax())
+            i, j = (asked[number] + 1).tolist()
+            raise InputError(f"pair number {number + 1}, positions {i} and {j}: {why}")
+    return asked
+
+
+def _table(model, sequence: str, read: _Reading, positions: np.ndarray, *, masked: bool, progress=False) -> np.ndarray:
+    """float32 (n, 20): ln p at positions (0-based) of the wild type, each masked alone or none masked."""
+    found = np.empty((len(positions), 20), dtype=np.float32)
+    questions = (Question(0, ((i, MASK),) if masked else (), i) for i in positions.tolist())
+    for which, table in _answers(model, [sequence], [read], questions, progress=progress):
+        found[which] = table
+    return found
+
+
+def _backgrounds(model, sequence, read, edits, step, progress) -> Iterator[tuple[slice, np.ndarray]]:
+    """`backgrounds` after its checks; `step`: backgrounds of a block."""
+    from tqdm import tqdm
+
+    kept, whole = read.kept, len(read.spans) == 1
+    own = columns(sequence)
+    answering = np.array(read.answering)
+    answered = [np.flatnonzero(answering == window) for window in range(len(read.spans))]
+    touched = [
+        [w for w, (start, stop) in enumerate(read.spans) if any(start <= position < stop for position, _ in each)]
+        for each in edits
+    ]
+    wild = None
+    if any(len(windows) < len(read.spans) for windows in touched):
+        wild = _table(model, sequence, read, np.arange(kept), masked=False)
+    with tqdm(total=len(edits), desc=model.name, unit="background", disable=not progress) as bar:
+        for begin in range(0, len(edits), step):
+            where = slice(begin, min(begin + step, len(edits)))
+            inputs = [(k, w) for k, windows in enumerate(touched[where]) for w in windows]
+            texts = [_text(sequence, read.spans[w], edits[begin + k]) for k, w in inputs]
+            rows = None if whole else [answered[w] - read.spans[w][0] for _, w in inputs]
+            tables = np.empty((where.stop - begin, len(sequence), 20), dtype=np.float32)
+            tables[:, kept:] = np.nan
+            if wild is not None:
+                tables[:, :kept] = wild
+            for (k, w), table in zip(inputs, _run(model, texts, rows=rows), strict=True):
+                tables[k, answered[w]] = table
+            _subtract_own(tables, own)
+            yield where, tables
+            bar.update(len(tables))
+
+
+def _subtract_own(tables: np.ndarray, own: np.ndarray) -> None:
+    """Log-probabilities (..., L, 20) to log ratios against the residue in column `own` (L,), in place, in float32."""
+    tables -= np.take_along_axis(
+        tables, np.broadcast_to(own.astype(np.int64)[:, None], (*tables.shape[:-1], 1)), axis=-1
+    )
+    tables[..., own < 0, :] = np.nan
+
+
+def _masked_at(edits: Edits, position: int) -> Edits:
+    """Edits and a mask, which replaces an edit; the mask comes last, so that equal inputs have equal edits."""
+    return (*(edit for edit in edits if edit[0] != position), (position, MASK))
+
+
+def _text(sequence: str, span: tuple[int, int], edits: Edits) -> str:
+    """What the model reads: a window of the sequence, with the edits that lie in it."""
+    start, stop = span
+    return edited(sequence[start:stop], tuple((i - start, letter) for i, letter in edits if start <= i < stop))
+
+
+def _run(model, texts: list[str], *, rows) -> list[np.ndarray]:
+    # No input is longer than its reading: a window, or the whole protein where that was asked for.
+    beyond = model.max_length is not None and any(len(text) > model.max_length for text in texts)
+    found = encode.log_probabilities(model, texts, rows=rows, long="whole" if beyond else "error")
+    faults = sum(not np.isfinite(table).all() for table in found)
+    if faults:
+        raise RuntimeError(f"{model.name} gave answers that are not finite numbers to {faults} of {len(texts)} inputs")
+    return found
+
+
+def _blocks(inputs: Iterable, readings: Sequence[_Reading]) -> Iterator[tuple[int, list]]:
+    """Inputs in blocks of at most `BLOCK` residues (at least one input each), with the number of the first."""
+    begin, block, residues = 0, [], 0
+    for number, key in enumerate(inputs):
+        start, stop = readings[key[0]].spans[key[1]]
+        if block and residues + stop - start > BLOCK:
+            yield begin, block
+            begin, block, residues = number, [], 0
+        block.append(key)
+        residues += stop - start
+    if block:
+        yield begin, block

@@ -1,0 +1,357 @@
+"""What an embedding store holds, before a file of it exists: the facts of the job, the plan of the shards, their rows.
+
+Which proteins a shard holds depends on the proteins alone; the key of a store is a checksum of everything that decides
+its numbers.  Proteins are read in blocks, once for the plan (`census`) and once for what is computed (`pieces`): memory
+does not grow with their number.  `plmbook.engine.store` puts this into files.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from plmbook import __version__
+from plmbook.core.errors import InputError
+from plmbook.core.paths import file_sha256
+from plmbook.engine import encode
+from plmbook.tables import LISTED, FastaFile
+
+FORMAT = "plmbook embeddings 1"
+SHARD_RESIDUES = 2**18  # 700 proteins: what an interruption can cost, and 1.3 GB of residues at 1,280 numbers each
+MAX_SHARDS = 99_999  # five digits in a file's name, which readers of the hub's layout expect
+
+_FOUND_LATER = ("file", "sha256")  # of a shard: known once it is written
+
+
+@dataclasses.dataclass(frozen=True)
+class Census:
+    """What one reading of the proteins tells, before a model is loaded; `census` makes it.
+
+    Attributes
+    ----------
+    proteins : DataFrame or FastaFile
+        What was read.
+    options : dict
+        With which `max_length`, `long`, `pool` and `shard_residues`.
+    count, residues : int
+    sha256 : str
+        Over the names of the columns and every row.
+    columns : dict of str to str
+        Arrow types of the columns of a shard.
+    shards : list of dict
+        For each the number of `proteins` and `rows`, the `first` and `last` id.
+    n_long : int
+        Proteins of more than `max_length` residues.
+    longer : list of (str, int)
+        Id and length of the first of these, ten at most.
+    """
+
+    proteins: pd.DataFrame | FastaFile
+    options: dict
+    count: int
+    residues: int
+    sha256: str
+    columns: dict[str, str]
+    shards: list[dict]
+    n_long: int
+    longer: list[tuple[str, int]]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def long_ones(self) -> str:
+        """How many proteins are longer than the model reads, and the first of them; for a message."""
+        named = ", ".join(f"{name} ({length})" for name, length in self.longer)
+        more = f" and {self.n_long - len(self.longer)} more" if self.n_long > len(self.longer) else ""
+        limit = self.options["max_length"]
+        return f"{self.n_long} of {self.count} proteins are longer than {limit} residues: {named}{more}"
+
+
+def census(
+    proteins: pd.DataFrame | FastaFile,
+    *,
+    max_length: int | None,
+    long: str = "window",
+    pool: str = "mean",
+    shard_residues: int = SHARD_RESIDUES,
+) -> Census:
+    """Read all proteins once: check them, plan the shards, and hash the content.
+
+    Parameters
+    ----------
+    proteins : DataFrame or FastaFile
+        `id` (distinct), `sequence`; further columns of text or numbers.
+    max_length : int or None
+        The longest protein that the model reads, in residues; None where there is no limit.
+    long, pool, shard_residues
+        As in `plmbook.engine.store.write`.
+
+    Returns
+    -------
+    Census
+
+    Raises
+    ------
+    InputError
+        If the proteins lack a column, an id repeats, a protein is empty or longer than `long` and `pool` allow, or an
+        option is unknown.
+
+    Examples
+    --------
+    >>> proteins = pd.DataFrame({"id": list("abcdef"), "sequence": ["M" * n for n in (3, 4, 9, 2, 2, 1)]})
+    >>> [shard["proteins"] for shard in census(proteins, max_length=None, shard_residues=7).shards]
+    [2, 1, 3]
+    """
+    _one_of("pool", pool, encode.POOLS)
+    _one_of("long", long, encode.LONG)
+    limit = np.inf if max_length is None else max_length
+    digest, columns, shards, longer = None, {}, [], []
+    count = residues = n_long = filled = 0
+    for block in _blocks(proteins):
+        if digest is None:
+            _check_proteins(block)
+            columns = _columns(block, pool)
+            digest = hashlib.sha256(repr(list(block)).encode())
+        digest.update("".join(map(repr, block.itertuples(index=False, name=None))).encode())
+        for name, length in zip(block["id"].tolist(), block["sequence"].str.len().tolist(), strict=True):
+            if length > limit:
+                n_long += 1
+                longer += [(name, length)] if n_long <= LISTED else []
+            if not shards or filled + length > shard_residues:  # a protein is never empty: the last shard is not
+                shards.append({"proteins": 0, "rows": 0, "first": name})
+                filled = 0
+            kept = min(length, limit) if long == "truncate" else length
+            shards[-1]["proteins"] += 1
+            shards[-1]["rows"] += kept if pool == "residue" else 1
+            shards[-1]["last"] = name
+            filled += length
+            residues += length
+        count += len(block)
+    if len(shards) > MAX_SHARDS:
+        raise InputError(f"{len(shards):,} shards, expected at most {MAX_SHARDS:,}; raise shard_residues")
+    options = {"max_length": max_length, "long": long, "pool": pool, "shard_residues": shard_residues}
+    found = Census(proteins, options, count, residues, digest.hexdigest(), columns, shards, n_long, longer)
+    if n_long and (long == "error" or (long == "window" and pool == "bos")):
+        hint = "pool 'bos' needs long 'truncate'" if long == "window" else "cut them, or choose long 'window'"
+        raise InputError(f"{found.long_ones()}; {hint}")
+    return found
+
+
+def describe(
+    model,
+    proteins: pd.DataFrame | FastaFile | Census,
+    *,
+    token_budget: int,
+    source: str | Path | None = None,
+    layer: int = -1,
+    pool: str = "mean",
+    long: str = "window",
+    shard_residues: int = SHARD_RESIDUES,
+) -> dict:
+    """The manifest of a job that has not begun: what makes the embeddings, and the plan of the shards.
+
+    Parameters
+    ----------
+    model, proteins, source, layer, pool, long, shard_residues
+        As in `plmbook.engine.store.write`.
+    token_budget : int
+        As in `plmbook.engine.encode.embed`.
+
+    Returns
+    -------
+    dict
+        JSON values: the facts, `shards` (for each the number of `proteins` and `rows`, the `first` and `last` id) and
+        `store`, the key.
+
+    Raises
+    ------
+    InputError
+        As `census`, and if the model has no such layer or no BOS to pool.
+    ValueError
+        If the proteins were counted for another job.
+    """
+    options = {"max_length": encode.longest(model, long), "long": long, "pool": pool, "shard_residues": shard_residues}
+    if not -1 <= layer <= model.card.layers:
+        raise InputError(f"layer {layer}: {model.name} has the layers 0 to {model.card.layers} (-1 is the last)")
+    if pool == "bos" and not model.card.has_bos:
+        raise InputError(f"pool 'bos': {model.name} has no token before the first residue; expected another pool")
+    counted = proteins if isinstance(proteins, Census) else census(proteins, **options)
+    if counted.options != options:
+        raise ValueError(f"the proteins were counted with {counted.options}, expected {options}")
+    library = "transformers" if model.card.family == "t5" else "fair-esm"
+    facts = {
+        "format": FORMAT,
+        "model": model.name,
+        "weights": model.weights_hash,
+        "layer": model.card.layers if layer == -1 else layer,
+        "pool": pool,
+        "long": long,
+        "dimension": model.card.dim,
+        "computed_in": str(getattr(model, "dtype", "float32")),
+        "device": str(model.device).split(":")[0],
+        "stored_as": "float16",
+        "token_budget": token_budget,
+        "shard_residues": shard_residues,
+        "columns": counted.columns,
+        "source": {"file": Path(source).name, "sha256": file_sha256(source)} if source else None,
+        "proteins": {"count": counted.count, "residues": counted.residues, "sha256": counted.sha256},
+        "versions": {"plmbook": __version__} | {name: version(name) for name in ("torch", library, "numpy", "pyarrow")},
+        "shards": [dict(shard) for shard in counted.shards],
+    }
+    return facts | {"store": key(facts)}
+
+
+def pieces(
+    facts: dict, missing: Collection[int], proteins: pd.DataFrame | FastaFile | Census
+) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Read the proteins once more and cut them into shards; what lies in memory is a block and a shard.
+
+    Parameters
+    ----------
+    facts : dict
+        From `plmbook.engine.store.begin`.
+    missing : collection of int
+        The shards that are wanted.
+    proteins : DataFrame, FastaFile or Census
+        Those of the job.
+
+    Yields
+    ------
+    (int, DataFrame)
+        Number of a missing shard, ascending, and its proteins.
+
+    Raises
+    ------
+    InputError
+        If the file changed since it was first read.
+    """
+    asked, blocks = set(missing), _blocks(proteins)
+    block = next(blocks)
+    for number in range(max(asked, default=-1) + 1):
+        parts, lacking = [], facts["shards"][number]["proteins"]
+        while lacking:
+            if block.empty:
+                block = next(blocks)
+            parts.append(block.iloc[:lacking])
+            block = block.iloc[lacking:]
+            lacking -= len(parts[-1])
+        if number in asked:
+            yield number, parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def _blocks(proteins: pd.DataFrame | FastaFile | Census) -> Iterator[pd.DataFrame]:
+    if isinstance(proteins, Census):
+        proteins = proteins.proteins
+    return iter([proteins]) if isinstance(proteins, pd.DataFrame) else proteins.blocks()
+
+
+def rows(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> pa.Table:
+    """The rows of a shard, in the columns that `facts` names.
+
+    Parameters
+    ----------
+    facts : dict
+        From `describe`.
+    proteins : DataFrame
+        Those of the shard.
+    vectors : float array (n, d), or for "residue" list of float array (L, d)
+        As `plmbook.engine.encode.embed` gives them.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    RuntimeError
+        If an embedding has another width, is not finite, or too large for float16.
+    """
+    residues = facts["pool"] == "residue"
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        halves = [np.asarray(each, dtype=np.float16) for each in (vectors if residues else [vectors])]
+    stacked = np.concatenate(halves)  # (rows, d)
+    if stacked.shape[1] != facts["dimension"]:
+        raise RuntimeError(f"embeddings of {stacked.shape[1]} numbers, expected {facts['dimension']}")
+    bad = ~np.isfinite(stacked).all(axis=1)
+    if bad.any():
+        owners = np.repeat(proteins["id"].to_numpy(object), [len(v) for v in vectors] if residues else 1)
+        raise RuntimeError(f"protein {owners[bad][0]!r}: its embedding holds values that float16 cannot")
+    columns = {"id": proteins["id"], "length": proteins["sequence"].str.len()}
+    if residues:
+        counts = [len(each) for each in vectors]
+        columns = {
+            "id": np.repeat(proteins["id"].to_numpy(object), counts),
+            "position": np.concatenate([np.arange(1, n + 1) for n in counts]),
+        }
+    arrays = {
+        name: pa.array(columns.get(name, proteins.get(name)), type=pa.type_for_alias(kind), from_pandas=True)
+        for name, kind in facts["columns"].items()
+        if name != "embedding"
+    }
+    flat = pa.array(stacked.ravel())
+    return pa.table(arrays | {"embedding": pa.FixedSizeListArray.from_arrays(flat, facts["dimension"])})
+
+
+def key(facts: dict) -> str:
+    """sha256 (hex) over all that decides the content of a store: not the name of the source file, not its progress."""
+    bare = {name: value for name, value in facts.items() if name not in ("store", "complete")}
+    bare["shards"] = [{k: v for k, v in shard.items() if k not in _FOUND_LATER} for shard in facts["shards"]]
+    bare["source"] = facts["source"] and facts["source"]["sha256"]
+    return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: dict, new: dict, ignored: set[str], prefix: str = "") -> Iterator[tuple]:
+    """Name (dotted), old and new value of each fact in which two jobs differ.
+
+    Examples
+    --------
+    >>> list(differences({"layer": 6, "source": {"file": "a"}}, {"layer": 5, "source": {"file": "b"}}, {"source.file"}))
+    [('layer', 6, 5)]
+    """
+    for name in dict.fromkeys([*old, *new]):
+        before, after, full = old.get(name), new.get(name), prefix + name
+        if full in ignored or before == after:
+            continue
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from differences(before, after, ignored, f"{full}.")
+        else:
+            yield full, before, after
+
+
+def _check_proteins(proteins: pd.DataFrame) -> None:
+    lacking = [name for name in ("id", "sequence") if name not in proteins]
+    if lacking or not len(proteins):
+        raise InputError(f"proteins: expected rows with id and sequence, found {'no ' + lacking[0] if lacking else 0}")
+    repeated = proteins.loc[proteins["id"].duplicated(), "id"]
+    if len(repeated):
+        raise InputError(f"proteins: id {repeated.iloc[0]!r} repeats; expected each once")
+    if (empty := proteins["sequence"].str.len() == 0).any():
+        raise InputError(f"proteins: {proteins.loc[empty, 'id'].iloc[0]!r} has no residues")
+    if taken := {"embedding", "position"} & set(proteins):
+        raise InputError(f"proteins: column {min(taken)!r} is one that the store makes; rename it")
+
+
+def _columns(proteins: pd.DataFrame, pool: str) -> dict[str, str]:
+    """Arrow types of the columns; the widths of lists are in `dimension`."""
+    if pool == "residue":
+        return {"id": "string", "position": "int64", "embedding": "list of float16"}
+    types = {"id": "string", "length": "int64"}
+    for name in proteins.columns.difference(["id", "sequence", "length"], sort=False):
+        kind = proteins[name].dtype.kind
+        types[name] = {"i": "int64", "u": "int64", "f": "double", "b": "bool"}.get(kind, "string")
+        try:
+            pa.array(proteins[name], type=pa.type_for_alias(types[name]), from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise InputError(f"proteins: column {name!r}: expected text or numbers ({error})") from None
+    return types | {"embedding": "list of float16"}
+
+
+def _one_of(what: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{what} {value!r}: expected one of {', '.join(choices)}")

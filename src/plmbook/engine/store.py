@@ -1,0 +1,416 @@
+"""The embedding store: Parquet shards and a manifest in a folder; nothing half written, nothing computed twice.
+
+    DIR/manifest.json                                              what made it, and what is in each shard
+    DIR/data/embeddings-00000-of-00003-0123456789abcdef.parquet    a shard; its name ends with the start of its sha256
+
+A pooled store has a row per protein: `id`, `length` (residues), the further columns of the proteins, `embedding`
+(fixed-size list of float16).  A store of residues has a row per residue, in order: `id`, `position` (from 1),
+`embedding`; so pandas, polars and `datasets` read both as they are, from `DIR/data`.
+
+Which proteins a shard holds depends on the proteins alone, and nothing in it on the time or the place: the same job
+gives the same bytes, whether or not it was interrupted.  A shard is moved into place when it is whole.  It carries the
+key of its store (sha256 of what made it), so that a shard of another store is told from a damaged one.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from plmbook.core.errors import InputError
+from plmbook.core.paths import file_sha256
+from plmbook.engine import encode, shards
+from plmbook.tables import FastaFile
+
+ROW_GROUP_BYTES = 2**25  # what a reader that streams holds at a time
+
+_NAME = re.compile(r"embeddings-(\d{5})-of-(\d{5})-([0-9a-f]{16})\.parquet")
+
+
+def write(
+    folder: str | Path,
+    model,
+    proteins: pd.DataFrame | FastaFile | shards.Census,
+    *,
+    source: str | Path | None = None,
+    layer: int = -1,
+    pool: str = "mean",
+    long: str = "window",
+    shard_residues: int = shards.SHARD_RESIDUES,
+    token_budget: int | None = None,
+    progress: bool = False,
+) -> int:
+    """Embed proteins into a store, or go on where an interrupted call stopped.
+
+    Parameters
+    ----------
+    folder : path
+        New, empty, or a store of the very same job.
+    model : a model of `plmbook.models`
+    proteins : DataFrame, FastaFile or Census
+        `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A
+        `plmbook.tables.FastaFile` is never in memory as a whole.  `plmbook.engine.shards.census` checks either before
+        a model is loaded.
+    source : path, optional
+        The file that the proteins come from, for the manifest.
+    layer, pool, long, progress
+        As in `plmbook.engine.encode.embed`.
+    shard_residues : int
+        A shard is closed before it would exceed this; a longer protein is alone in its shard.
+    token_budget : int, optional
+        Tokens of a batch.  Default: as `token_budget` chooses.
+
+    Returns
+    -------
+    int
+        Shards that this call computed; 0 where the store was complete.
+
+    Raises
+    ------
+    InputError
+        Before any forward: bad proteins or options, a folder that holds something else (the message says what
+        differs), a damaged or foreign shard, or another process that is writing here.  Nothing is removed.
+    """
+    folder = Path(folder)
+    if token_budget is None:
+        token_budget = choose_token_budget(folder, model)
+    options = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
+    mine = shards.describe(model, proteins, source=source, shard_residues=shard_residues, **options)
+    existing(folder)  # refuses before anything is made
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        facts, missing = begin(folder, mine)
+        total = facts["proteins"]["count"]
+        done = total - sum(facts["shards"][number]["proteins"] for number in missing)
+        with tqdm(total=total, initial=done, unit=" proteins", disable=not progress) as bar:
+            for number, chosen in shards.pieces(facts, missing, proteins):
+                vectors = encode.embed(model, chosen["sequence"].tolist(), **options)
+                write_shard(folder, facts, number, chosen, vectors)
+                bar.update(len(chosen))
+        if missing or not facts.get("complete"):
+            finish(folder, facts)
+    return len(missing)
+
+
+def choose_token_budget(folder: str | Path, model) -> int:
+    """Tokens of a batch where nobody asks for a number: what the store in the folder records, else the machine's.
+
+    The size of a batch may change the last bits of an embedding, so a job that is resumed keeps the one it began with.
+
+    Raises
+    ------
+    InputError
+        As `existing`.
+    """
+    before = existing(folder)
+    return encode.token_budget(model) if before is None else before["token_budget"]
+
+
+def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
+    """Make the folder a store of this job, or find what is left of it to do.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists, and no other process writes to it.
+    mine : dict
+        From `plmbook.engine.shards.describe`.
+
+    Returns
+    -------
+    facts : dict
+        The manifest in the folder.
+    missing : list of int
+        Numbers of the shards to compute, ascending.
+
+    Raises
+    ------
+    InputError
+        If the folder holds another job's store, or a shard in it is damaged or foreign.
+    """
+    facts = existing(folder)
+    for leftover in folder.glob(".writing-*"):  # of a process that was killed
+        leftover.unlink()
+    if facts is None:
+        facts = mine
+        _place(folder, folder / "manifest.json", _manifest_text(facts).encode())
+    found = _survey(folder, facts)
+    ignored = {"store", "shards", "complete", "source.file"}
+    if (found["state"] == "ok").all():
+        ignored |= {"versions", "device"}  # what is whole stays valid; what is not is never made in two ways
+    differing = [f"{name} was {old!r}, now {new!r}" for name, old, new in shards.differences(facts, mine, ignored)]
+    if differing:
+        raise InputError(
+            f"{folder}: holds the embeddings of another job: {'; '.join(differing)}; "
+            "name another folder, or repeat what was asked first"
+        )
+    _refuse_faults(folder, found[~found["state"].isin(["ok", "missing"])])
+    return facts, found.loc[found["state"] == "missing", "shard"].tolist()
+
+
+def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Path:
+    """Write one shard, whole or not at all; shards may be written in any order and by several processes.
+
+    Parameters
+    ----------
+    folder : Path
+    facts : dict
+        From `begin`.
+    number : int
+    proteins : DataFrame
+        The rows of this shard.
+    vectors : float array (n, d), or for "residue" list of float array (L, d)
+        As `plmbook.engine.encode.embed` gives them.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    RuntimeError
+        If an embedding is not finite or too large for float16, or they are not what the plan says.
+    """
+    table = shards.rows(facts, proteins, vectors)
+    planned = facts["shards"][number]
+    if table.num_rows != planned["rows"] or proteins["id"].iloc[0] != planned["first"]:
+        raise RuntimeError(f"shard {number}: {table.num_rows} rows, the plan says {planned['rows']}")
+    table = table.replace_schema_metadata({"plmbook.engine.store": facts["store"], "plmbook.shard": str(number)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=[name for name in table.column_names if name != "embedding"],
+        row_group_size=max(1, ROW_GROUP_BYTES // (2 * facts["dimension"])),
+    )
+    content = sink.getvalue()
+    digest = hashlib.sha256(content).hexdigest()
+    name = f"embeddings-{number:05d}-of-{len(facts['shards']):05d}-{digest[:16]}.parquet"
+    return _place(folder, folder / "data" / name, content)
+
+
+def finish(folder: Path, facts: dict) -> None:
+    """Check every shard and write their checksums into the manifest: the store is complete.
+
+    Raises
+    ------
+    InputError
+        If a shard is missing, damaged or foreign.
+    """
+    found = _survey(folder, facts)
+    _refuse_faults(folder, found[found["state"] != "ok"])
+    written = [
+        planned | {"file": row.file, "sha256": row.sha256}
+        for planned, row in zip(facts["shards"], found.itertuples(), strict=True)
+    ]
+    _place(folder, folder / "manifest.json", _manifest_text(facts | {"shards": written, "complete": True}).encode())
+
+
+def existing(folder: str | Path) -> dict | None:
+    """The manifest of a store, finished or not; None where the folder is new or empty.
+
+    Raises
+    ------
+    InputError
+        If it is no folder, holds other things, or its manifest is damaged.
+    """
+    folder = Path(folder)
+    place = folder / "manifest.json"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; expected a folder for the embeddings")
+    if not place.is_file():
+        if folder.is_dir() and any(not path.name.startswith(".writing-") for path in folder.iterdir()):
+            raise InputError(f"{folder}: holds files but no embedding store (manifest.json); name a new folder")
+        return None
+    try:
+        facts = json.loads(place.read_text(encoding="utf-8"))
+        ours = facts["format"] == shards.FORMAT and facts["store"] == shards.key(facts)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        ours = False
+    if not ours:
+        raise InputError(f"{place}: damaged, changed, or no manifest of this version ({shards.FORMAT})")
+    return facts
+
+
+def manifest(folder: str | Path) -> dict:
+    """What made a store, and its shards; `complete` is absent where the job has not ended.
+
+    Raises
+    ------
+    InputError
+        If there is no store, or its manifest is damaged.
+    """
+    facts = existing(folder)
+    if facts is None:
+        raise InputError(f"{folder}: no embedding store here; `plmbook embed` makes one")
+    return facts
+
+
+def verify(folder: str | Path) -> pd.DataFrame:
+    """Compare every shard with its checksum, its store and the plan.
+
+    Returns
+    -------
+    DataFrame
+        A row per shard of the plan and per other file: `shard` (number, -1 for what is none), `file`, `state` (`ok`,
+        `missing`, `corrupt`, `foreign`), `why`, `sha256` (hex; empty where there is no file).
+
+    Raises
+    ------
+    InputError
+        If there is no store, or its manifest is damaged.
+    """
+    return _survey(Path(folder), manifest(folder))
+
+
+def dataset(folder: str | Path) -> pyarrow.dataset.Dataset:
+    """Open a complete store without reading it, for what does not fit into memory; rows in the order of the proteins.
+
+    Raises
+    ------
+    InputError
+        If a shard is missing, damaged or foreign; every one is named.
+    """
+    folder = Path(folder)
+    found = verify(folder)
+    _refuse_faults(folder, found[found["state"] != "ok"])
+    return pyarrow.dataset.dataset([str(folder / "data" / name) for name in found["file"]], format="parquet")
+
+
+def read(folder: str | Path) -> pd.DataFrame:
+    """Read a whole store, checked.
+
+    Returns
+    -------
+    DataFrame
+        Rows in the order of the proteins, the columns of the shards; `embedding` holds float16 arrays (d,), and
+        `np.stack(table["embedding"])` is (n, d).
+
+    Raises
+    ------
+    InputError
+        As `dataset`.
+    """
+    return dataset(folder).to_table().to_pandas()
+
+
+def _survey(folder: Path, facts: dict) -> pd.DataFrame:
+    """What `verify` returns."""
+    rows: dict[int, tuple] = {}
+    others = []
+    data = folder / "data"
+    for path in sorted(data.iterdir()) if data.is_dir() else []:
+        digest = file_sha256(path) if path.is_file() else ""
+        number, state, why = _judged(path, digest, facts)
+        if number is None or number in rows:
+            state, why = (state, why) if number is None else ("foreign", why or f"a second shard {number}")
+            others.append((-1, path.name, state, why, digest))
+        else:
+            rows[number] = (number, path.name, state, why, digest)
+    for number in range(len(facts["shards"])):
+        rows.setdefault(number, (number, "", "missing", "not computed yet, or removed", ""))
+    found = [*(rows[n] for n in sorted(rows)), *others]
+    return pd.DataFrame(found, columns=["shard", "file", "state", "why", "sha256"])
+
+
+def _judged(path: Path, digest: str, facts: dict) -> tuple[int | None, str, str]:
+    """Number, state and reason of a file among the shards."""
+    named = _NAME.fullmatch(path.name)
+    if not named or int(named[2]) != len(facts["shards"]) or int(named[1]) >= int(named[2]) or not path.is_file():
+        return None, "foreign", "its name is none of this store's shards"
+    number = int(named[1])
+    if not digest.startswith(named[3]):
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4))
+            why = "its content is not what was written" if file.read() == b"PAR1" else "it is cut off"
+        return number, "corrupt", f"{why} (sha256 {digest[:16]}, expected {named[3]})"
+    try:
+        carried = pq.read_schema(path).metadata or {}
+    except pa.ArrowInvalid:
+        return None, "foreign", "it is no Parquet file"
+    if (carried.get(b"plmbook.engine.store"), carried.get(b"plmbook.shard")) != (facts["store"].encode(), b"%d" %
+    number):
+        return None, "foreign", "it belongs to another store or another place"
+    if facts["shards"][number].get("sha256", digest) != digest:
+        return None, "foreign", "it is not the shard that the manifest lists"
+    return number, "ok", ""
+
+
+def _refuse_faults(folder: Path, faults: pd.DataFrame) -> None:
+    if not len(faults):
+        return
+    named = [f"{row.file or f'shard {row.shard}'}: {row.state}, {row.why}" for row in faults.head(10).itertuples()]
+    more = [f"and {len(faults) - 10} more"] if len(faults) > 10 else []
+    what = "run the same job again to compute them"
+    if (faults["state"] != "missing").any():
+        what = "move what is corrupt or foreign away and run the same job again: it computes what is missing"
+    lines = "\n  ".join([*named, *more])
+    raise InputError(f"{folder}: {len(faults)} faults in the embedding store; {what}\n  {lines}")
+
+
+def _manifest_text(facts: dict) -> str:
+    return json.dumps(facts, indent=1) + "\n"
+
+
+def _place(folder: Path, path: Path, content) -> Path:
+    """Write beside the shards, not among them, and move into place what has reached the disk.
+
+    The temporary file has a name that `begin` knows: after a kill it is removed, whatever was being written.  The name
+    is used once, so that two workers of a cluster that were given one shard do not write into one file.
+    """
+    path.parent.mkdir(exist_ok=True)
+    temporary = folder / f".writing-{secrets.token_hex(8)}-{path.name}"
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+@contextlib.contextmanager
+def alone(folder: str | Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system lets go when the process ends, however it ends.
+
+    Who holds it may call `begin` and `finish`; shards may be written meanwhile by workers that it started.
+
+    Parameters
+    ----------
+    folder : path
+        It exists.
+
+    Raises
+    ------
+    InputError
+        If another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock on a folder
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{folder}: another process is writing embeddings here; wait for it") from None
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,568 @@
+"""How well predicted GO terms fit: per term, over all terms as CAFA does, beside baselines, each with an interval.
+
+Intervals are 95 % percentile intervals from resampling proteins, or whole clusters of proteins where these are given:
+relatives are not independent, and single proteins give intervals that are too narrow. The classifier stays as it is:
+an interval says nothing about another training set.
+
+AUROC, average precision and calibration are those of `plmbook.stats.metrics`, where the positive class is called P/LP
+and the lower score is more positive; here that is a protein that has the term, and minus its probability.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError, did_you_mean
+from plmbook.stats import metrics
+
+METRICS = ("accuracy", "f1", "precision", "recall", "mcc", "auprc", "auroc")
+ROOTS = ("GO:0003674", "GO:0005575", "GO:0008150")  # every annotated protein has them: no one is praised for that
+TAUS = np.arange(1, 100) / 100  # CAFA's thresholds
+CHUNK = 100  # resamples handled together
+
+
+def term_metrics(
+    labels: pd.DataFrame,
+    probabilities: np.ndarray,
+    thresholds: np.ndarray,
+    *,
+    clusters: Sequence | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The measures of each term on the given proteins.
+
+    Parameters
+    ----------
+    labels : DataFrame of bool (n_proteins, k)
+        Columns: GO ids.
+    probabilities : float array (n_proteins, k)
+    thresholds : float array (k,)
+        A protein is said to have the term from this probability on: accuracy, F1, precision, recall, MCC.
+    clusters : sequence (n_proteins,), optional
+        Which proteins are resampled together.
+    n, seed : int
+        Of the bootstrap; n = 0 leaves the intervals out.
+
+    Returns
+    -------
+    DataFrame
+        A row per term: term (str), n, n_with (int64), prevalence, threshold, and for each of `METRICS` its value and
+        the ends of its interval, `_low` and `_high` (float64). Precision without any prediction is 0, as F1 and MCC
+        are; AUPRC (average precision) and AUROC are missing where the term has one class.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit or a probability is not in [0, 1].
+
+    Examples
+    --------
+    >>> labels = pd.DataFrame({"GO:1": [True, True, False, False]})
+    >>> found = term_metrics(labels, np.array([[0.9], [0.4], [0.6], [0.1]]), np.array([0.5]), n=0)
+    >>> found[["f1", "auprc", "auroc"]].round(2).values.tolist()
+    [[0.5, 0.83, 0.75]]
+    """
+    truth, probabilities = _checked(labels, probabilities, thresholds)
+    weights = resamples(len(truth), clusters=clusters, n=n, seed=seed)
+    rows = []
+    for term, y, p, threshold in zip(labels.columns, truth.T, probabilities.T, thresholds, strict=True):
+        row = {"term": str(term), "n": len(y), "n_with": int(y.sum()), "prevalence": y.mean(), "threshold": threshold}
+        value, drawn = _values(y, p, threshold, weights)
+        for name in METRICS:
+            row[name] = value[name]
+            if n:
+                row[f"{name}_low"], row[f"{name}_high"] = _interval(drawn[name])
+        rows.append(row)
+    return pd.DataFrame(rows).astype({"term": "str", "n": "int64", "n_with": "int64"})
+
+
+def against_baselines(
+    labels: pd.DataFrame,
+    predicted: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    learner: str,
+    *,
+    metric: str = "auprc",
+    clusters: Sequence | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """For each term the best baseline, and whether a learner beats it outside the interval.
+
+    Parameters
+    ----------
+    labels : DataFrame of bool (n_proteins, k)
+    predicted : mapping of str to (probabilities, thresholds)
+        By learner, float arrays (n_proteins, k) and (k,), on the same proteins; all but `learner` are baselines.
+    learner : str
+    metric : str
+        Of `METRICS`.
+    clusters, n, seed
+        As in `term_metrics`; the same resamples for both (paired).
+
+    Returns
+    -------
+    DataFrame
+        A row per term: term (str), value (of the learner), baseline (str), baseline_value, difference, low, high
+        (float64), beats (bool: the whole interval of the difference is above 0).
+
+    Raises
+    ------
+    InputError
+        As `term_metrics`; an unknown metric, or no baseline.
+
+    Notes
+    -----
+    The baseline is chosen on the proteins that it is measured on: that flatters it, not the learner.
+    """
+    checked = _compared(labels, predicted, learner, metric)
+    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
+    rows = []
+    for k, term in enumerate(labels.columns):
+        found = {
+            name: _values(truth[:, k], values[:, k], predicted[name][1][k], weights, only=(metric,))
+            for name, (truth, values) in checked.items()
+        }
+        value, drawn = found.pop(learner)
+        best = max(found, key=lambda name: np.nan_to_num(found[name][0][metric], nan=-np.inf))
+        low, high = _interval(drawn[metric] - found[best][1][metric])
+        of_best = found[best][0][metric]
+        rows.append((str(term), value[metric], best, of_best, value[metric] - of_best, low, high, bool(low > 0)))
+    columns = ["term", "value", "baseline", "baseline_value", "difference", "low", "high", "beats"]
+    return pd.DataFrame(rows, columns=columns).astype({"term": "str", "baseline": "str"})
+
+
+def mean_differences(
+    labels: pd.DataFrame,
+    predicted: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    learner: str,
+    *,
+    metric: str = "auprc",
+    clusters: Sequence | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The mean over the terms of what a learner reaches, less that of each other one.
+
+    Single terms have wide intervals; their mean shows a small advantage that is there in many.
+
+    Parameters
+    ----------
+    labels, predicted, learner, metric, clusters, n, seed
+        As in `against_baselines`; a term with one class does not count.
+
+    Returns
+    -------
+    DataFrame
+        A row per baseline: baseline (str), value (of the learner), baseline_value, difference, low, high (float64).
+
+    Raises
+    ------
+    InputError
+        As `against_baselines`.
+    """
+    checked = _compared(labels, predicted, learner, metric)
+    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
+    values, drawn = {}, {}
+    both = _with_both_classes(labels)
+    for name, (y, p) in checked.items():
+        found = [_values(y[:, k], p[:, k], predicted[name][1][k], weights, only=(metric,)) for k in both]
+        values[name], drawn[name] = _mean(found, metric)
+    own = values[learner]
+    rows = [
+        (name, own, value, own - value, *_interval(drawn[learner] - drawn[name]))
+        for name, value in values.items()
+        if name != learner
+    ]
+    columns = ["baseline", "value", "baseline_value", "difference", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).astype({"baseline": "str"})
+
+
+def mean_metric(
+    labels: pd.DataFrame,
+    probabilities: np.ndarray,
+    *,
+    metric: str = "auprc",
+    clusters: Sequence | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The mean of a measure over the terms that some proteins have and some have not, with its interval.
+
+    Parameters
+    ----------
+    labels, probabilities, clusters, n, seed
+        As in `term_metrics`.
+    metric : {"auprc", "auroc"}
+
+    Returns
+    -------
+    dict
+        value, low, high (float) and n_terms (int: those counted).
+
+    Raises
+    ------
+    InputError
+        As `term_metrics`; or no term is counted.
+    """
+    y, p = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
+    both = _with_both_classes(labels)
+    found = [_values(y[:, k], p[:, k], 0.0, weights, only=(metric,)) for k in both]
+    value, drawn = _mean(found, metric)
+    low, high = _interval(drawn)
+    return {"value": value, "low": low, "high": high, "n_terms": len(both)}
+
+
+def cafa(
+    labels: pd.DataFrame,
+    probabilities: np.ndarray,
+    *,
+    aspects: Mapping[str, str] | None = None,
+    annotated: Mapping[str, Collection[str]] | None = None,
+    information: Mapping[str, float] | None = None,
+    clusters: Sequence | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Fmax and Smin over all terms, as CAFA defines them, by aspect of the ontology.
+
+    Parameters
+    ----------
+    labels : DataFrame of bool (n_proteins, k)
+        Propagated: a protein with a term has the term's ancestors among the columns.
+    probabilities : float array (n_proteins, k)
+        Made consistent by the caller: that of a term is at least that of its descendants
+        (`plmbook.function.ontology.propagate`).
+    aspects : mapping of term to str, optional
+        Such as "F", "P", "C"; without it all terms make one aspect, "all".
+    annotated : mapping of aspect to ids, optional
+        The proteins (of the index of `labels`, others do not matter) with any term of the aspect, listed here or not:
+        what is said of them wrongly counts. Without it only those with a listed term are measured, which flatters.
+    information : mapping of term to float, optional
+        Information accretion in bits, for Smin (`information` gives it); a term that it lacks counts 0.
+    clusters, n, seed
+        As in `term_metrics`.
+
+    Returns
+    -------
+    DataFrame
+        A row per aspect: aspect (str), n_terms, n_proteins (int64: measured), n_with (int64: those with a listed term),
+        fmax, fmax_low, fmax_high, fmax_tau, coverage, precision, recall (at that threshold), and with `information`
+        smin, smin_low, smin_high, smin_tau, misinformation, remaining_uncertainty (float64, bits). Interval: resampled
+        proteins at the threshold that is best on all of them.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, a term has no aspect, or nothing is left to measure.
+
+    Notes
+    -----
+    Protein-centred (Radivojac et al. 2013, Jiang et al. 2016), computed by `cafaeval` (Piovesan et al. 2024): for each
+    threshold 0.01 ... 0.99, precision is the mean over the proteins with a prediction, recall over those with a listed
+    term; Fmax is the largest harmonic mean of both, Smin the smallest sqrt(ru^2 + mi^2) of the mean information that is
+    missed and that is wrong, both over all proteins that are measured. `cafaeval` divides recall by the number of
+    these, too, which is `n_proteins / n_with` times less: a protein without a listed term has no recall, and perfect
+    predictions would not reach 1. The roots are left out. With a short list of terms neither can be set beside a leader
+    board of CAFA, which counts all terms of the ontology.
+    """
+    truth, probabilities = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    terms = pd.Index(map(str, labels.columns))
+    if aspects is not None and (without := [term for term in terms if term not in aspects]):
+        raise InputError(f"{len(without)} terms have no aspect, such as {without[0]}")
+    of_term = np.array(["all" if aspects is None else aspects[term] for term in terms])
+    counted = ~terms.isin(ROOTS)
+    weight = None if information is None else np.array([float(information.get(term, 0.0)) for term in terms])
+    codes = np.arange(len(truth)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
+    rows = []
+    for aspect in dict.fromkeys(of_term[counted].tolist()):
+        columns = counted & (of_term == aspect)
+        known = with_term = truth[:, columns].any(axis=1)
+        if not with_term.any():
+            continue
+        if annotated is not None:
+            known = with_term | labels.index.isin(list(annotated.get(aspect, ())))
+        y, p = truth[np.ix_(known, columns)], probabilities[np.ix_(known, columns)]
+        drawn = resamples(len(y), clusters=codes[known], n=n, seed=seed)
+        counts = {"n_terms": int(columns.sum()), "n_proteins": len(y), "n_with": int(with_term.sum())}
+        row = {"aspect": aspect} | counts | _fmax(y, p, drawn)
+        rows.append(row | ({} if weight is None else _smin(y, p, weight[columns], drawn)))
+    if not rows:
+        raise InputError("no protein has a term other than the roots: nothing to measure")
+    return pd.DataFrame(rows)
+
+
+def information(
+    labels: pd.DataFrame,
+    ancestors: Mapping[str, Collection[str]] | None = None,
+    *,
+    aspects: Mapping[str, str] | None = None,
+    annotated: Mapping[str, Collection[str]] | None = None,
+) -> dict[str, float]:
+    """Information accretion of listed terms among themselves: -log2 P(term | its nearest listed ancestors), in bits.
+
+    That of the whole ontology is given the parents, which a short list leaves out: the little that a term adds to a
+    parent outside the list would stand for all that it says here.
+
+    Parameters
+    ----------
+    labels : DataFrame of bool (n_proteins, k)
+        Propagated, of training proteins alone.
+    ancestors : mapping of term to set of terms, optional
+    aspects, annotated
+        As in `cafa`: a term without a listed ancestor is given what stands for the root, the proteins annotated in its
+        aspect; without these all proteins.
+
+    Returns
+    -------
+    dict of term to float
+        From 0; 0 for the roots. As in `plmbook.function.ontology.information_accretion` one protein with every term is
+        added.
+
+    Examples
+    --------
+    >>> labels = pd.DataFrame({"GO:1": [True, True, True, False], "GO:2": [True, False, False, False]})
+    >>> found = information(labels, {"GO:2": {"GO:0", "GO:1"}})
+    >>> {term: round(bits, 2) for term, bits in found.items()}
+    {'GO:1': 0.32, 'GO:2': 1.0}
+    """
+    lineage = {term: set((ancestors or {}).get(term, ())) for term in labels}
+    found = {}
+    for term in labels:
+        listed = [each for each in labels if each in lineage[term] and each not in ROOTS]
+        nearest = [each for each in listed if not any(each in lineage[other] for other in listed)]
+        given = labels[nearest].all(axis=1)
+        if not nearest and annotated is not None:
+            of_aspect = annotated.get("all" if aspects is None else aspects[term], ())
+            given = labels[term] | labels.index.isin(list(of_aspect))
+        share = (1 + (labels[term] & given).sum()) / (1 + given.sum())
+        found[str(term)] = 0.0 if term in ROOTS else float(-np.log2(share))
+    return found
+
+
+def consistent(
+    probabilities: np.ndarray, terms: Sequence[str], ancestors: Mapping[str, set[str]] | None
+) -> np.ndarray:
+    """Raise the probability of each term to that of its descendants: who has a term has its ancestors.
+
+    Parameters
+    ----------
+    probabilities : float array (n, k)
+    terms : sequence of str (k,)
+    ancestors : mapping of term to set of terms, or None
+        Without the term itself; None leaves the probabilities as they are.
+
+    Returns
+    -------
+    float64 array (n, k)
+        Invariant: the column of an ancestor is nowhere below that of its descendant.
+
+    Examples
+    --------
+    >>> consistent(np.array([[0.2, 0.7]]), ["GO:1", "GO:2"], {"GO:1": set(), "GO:2": {"GO:1"}})
+    array([[0.7, 0.7]])
+    """
+    found = np.array(probabilities, dtype=np.float64)
+    if ancestors is None:
+        return found
+    for k, term in enumerate(terms):
+        below = [j for j, other in enumerate(terms) if term in ancestors.get(other, ())]
+        found[:, k] = np.max(probabilities[:, [k, *below]], axis=1)
+    return found
+
+
+def calibration(labels: pd.DataFrame, probabilities: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
+    """Predicted against observed share of each term, in bins of equally many proteins.
+
+    Parameters
+    ----------
+    labels : DataFrame of bool (n_proteins, k)
+    probabilities : float array (n_proteins, k)
+    bins : int
+        As in `plmbook.stats.metrics.reliability`.
+
+    Returns
+    -------
+    DataFrame
+        term (str), predicted, observed, low, high (95 % Wilson interval), n (int64); by term, predicted ascending.
+    """
+    truth, probabilities = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    parts = [
+        metrics.reliability(as_table(y, p), bins=bins).assign(term=str(term))
+        for term, y, p in zip(labels.columns, truth.T, probabilities.T, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)[["term", "predicted", "observed", "low", "high", "n"]]
+
+
+def as_table(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
+    """A term as the statistics of `plmbook.stats.metrics` read it: see the top of this module.
+
+    Parameters
+    ----------
+    y : bool array (n,)
+    p : float array (n,)
+
+    Returns
+    -------
+    DataFrame
+        significance (str), score (minus the probability), probability (float64).
+
+    Examples
+    --------
+    >>> metrics.auprc(as_table(np.array([True, False]), np.array([0.9, 0.2])))
+    1.0
+    """
+    significance = np.where(y, metrics.PATHOGENIC, metrics.BENIGN)
+    return pd.DataFrame({"significance": significance, "score": -p, "probability": p})
+
+
+def resamples(n_rows: int, *, clusters: Sequence | None = None, n: int = 1000, seed: int = 0) -> np.ndarray:
+    """How often each row is drawn in each resample, float64 (n, n_rows); rows of one cluster are drawn together.
+
+    Examples
+    --------
+    >>> resamples(4, clusters=["a", "a", "b", "b"], n=1).tolist() in ([[2, 2, 0, 0]], [[1, 1, 1, 1]], [[0, 0, 2, 2]])
+    True
+    """
+    if clusters is not None and len(clusters) != n_rows:
+        raise InputError(f"{len(clusters)} clusters for {n_rows} proteins")
+    codes = np.arange(n_rows) if clusters is None else pd.factorize(np.asarray(clusters))[0]
+    size = int(codes.max()) + 1
+    draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=n)
+    return draws[:, codes].astype(np.float64)
+
+
+def _with_both_classes(labels: pd.DataFrame) -> list[int]:
+    """Places of the terms that some proteins have and some have not."""
+    both = [k for k, share in enumerate(labels.mean()) if 0 < share < 1]
+    if not both:
+        raise InputError(f"none of {labels.shape[1]} terms divides the proteins; nothing to measure")
+    return both
+
+
+def _mean(found: Sequence[tuple[dict, dict]], metric: str) -> tuple[float, np.ndarray]:
+    """Of what `_values` gives for each term: the mean over terms, on all proteins and on each resample (n,)."""
+    value = float(np.mean([each[metric] for each, _ in found]))
+    return value, np.nanmean([drawn[metric] for _, drawn in found], axis=0)
+
+
+def _values(y, p, threshold, weights, *, only: Sequence[str] = METRICS) -> tuple[dict, dict]:
+    """Each measure on all proteins, and on each resample (n,)."""
+    said, table = p >= threshold, as_table(y, p)
+    everyone = np.ones((1, len(y)))
+    parts = [_measures(y, said, table, part, only) for part in (everyone, *_chunks(weights))]
+    drawn = {name: np.concatenate([part[name] for part in parts[1:]] or [[]]) for name in only}
+    return {name: float(parts[0][name][0]) for name in only}, drawn
+
+
+def _measures(y, said, table, weights, only) -> dict[str, np.ndarray]:
+    """Each measure for each row of weights."""
+    found = {}
+    if set(only) - {"auprc", "auroc"}:
+        tp, fp = weights @ (said & y), weights @ (said & ~y)
+        fn, tn = weights @ (~said & y), weights @ (~said & ~y)
+        margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+        found = {
+            "accuracy": _ratio(tp + tn, tp + fp + fn + tn),
+            "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+            "precision": _ratio(tp, tp + fp),
+            "recall": _ratio(tp, tp + fn),
+            "mcc": _ratio(tp * tn - fp * fn, np.sqrt(margins)),
+        }
+    for name, statistic in (("auprc", metrics.auprc), ("auroc", metrics.auroc)):
+        if name in only:
+            found[name] = statistic(table, weight=weights)
+    return found
+
+
+def _fmax(y: np.ndarray, p: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    curve, with_term = _curve(y, p, None), y.any(axis=1)
+    curve["rc"] *= len(y) / with_term.sum()
+    curve["f"] = _ratio(2 * curve["pr"] * curve["rc"], curve["pr"] + curve["rc"])
+    best = curve.loc[curve["f"].idxmax()]
+    said = p >= best["tau"]
+    hits, predicted = (said & y).sum(axis=1), said.sum(axis=1)
+    precision, recall = _ratio(hits, predicted), _ratio(hits, y.sum(axis=1))
+    # As in the definition: precision over the proteins with a prediction, recall over those with a term.
+    of_precision = _ratio(drawn @ precision, drawn @ (predicted > 0))
+    of_recall = _ratio(drawn @ recall, drawn @ with_term)
+    low, high = _interval(_ratio(2 * of_precision * of_recall, of_precision + of_recall))
+    return {
+        "fmax": best["f"],
+        "fmax_low": low,
+        "fmax_high": high,
+        "fmax_tau": best["tau"],
+        "coverage": best["cov"],
+        "precision": best["pr"],
+        "recall": best["rc"],
+    }
+
+
+def _smin(y: np.ndarray, p: np.ndarray, information: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    curve = _curve(y, p, information)
+    best = curve.loc[curve["s"].idxmin()]
+    said, total = p >= best["tau"], drawn.sum(axis=1)
+    uncertainty, misinformation = (~said & y) @ information, (said & ~y) @ information
+    low, high = _interval(np.hypot(drawn @ uncertainty / total, drawn @ misinformation / total))
+    return {
+        "smin": best["s"],
+        "smin_low": low,
+        "smin_high": high,
+        "smin_tau": best["tau"],
+        "misinformation": best["mi"],
+        "remaining_uncertainty": best["ru"],
+    }
+
+
+def _curve(y: np.ndarray, p: np.ndarray, information: np.ndarray | None) -> pd.DataFrame:
+    """What `cafaeval` measures at each of `TAUS`: tau, f, pr, rc, cov, s, ru, mi."""
+    from cafaeval.evaluation import compute_metrics, normalize
+
+    everyone, columns = np.full(len(TAUS), len(y)), np.arange(y.shape[1])
+    predictions, truth = SimpleNamespace(matrix=p), SimpleNamespace(matrix=y)
+    counted = compute_metrics(predictions, truth, TAUS, columns, information, n_cpu=1)
+    return normalize(counted, "all", TAUS, everyone, "cafa")
+
+
+def _compared(labels: pd.DataFrame, predicted: Mapping, learner: str, metric: str) -> dict[str, tuple]:
+    """What `_checked` gives of each learner."""
+    if metric not in METRICS:
+        raise InputError(f"metric {metric!r}: expected one of {', '.join(METRICS)}{did_you_mean(metric, METRICS)}")
+    if learner not in predicted or len(predicted) < 2:
+        raise InputError(f"expected the predictions of {learner!r} and of a baseline, found {', '.join(predicted)}")
+    return {name: _checked(labels, *given) for name, given in predicted.items()}
+
+
+def _checked(labels: pd.DataFrame, probabilities: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """bool and float64 (n, k)."""
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if probabilities.shape != labels.shape or len(thresholds) != labels.shape[1] or not labels.size:
+        raise InputError(
+            f"labels {labels.shape}, probabilities {probabilities.shape}, {len(thresholds)} thresholds: expected "
+            "(n, k), (n, k) and k"
+        )
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise InputError("a probability is missing or not in [0, 1]")
+    if other := [name for name in labels if not pd.api.types.is_bool_dtype(labels[name]) or labels[name].isna().any()]:
+        raise InputError(f"the labels of {other[0]!r}: expected True and False")
+    return labels.to_numpy(dtype=bool), probabilities
+
+
+def _chunks(weights: np.ndarray) -> list[np.ndarray]:
+    return [weights[start : start + CHUNK] for start in range(0, len(weights), CHUNK)]
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """Missing where no resample has a value."""
+    values = values[~np.isnan(values)]
+    low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, and 0 where b is 0."""
+    a, b = np.broadcast_arrays(np.asarray(a, dtype=np.float64), b)
+    return np.divide(a, b, out=np.zeros(a.shape), where=b != 0)

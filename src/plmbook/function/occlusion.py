@@ -1,0 +1,497 @@
+"""Which residues a prediction rests on: by taking them away, and by dividing a linear classifier's answer among them.
+
+Two ways, both in log-odds of a term, positive where a residue speaks for the term:
+
+- occlusion: a window of residues is masked, the protein is read again, and the log-odds drop;
+- shares: logistic regression on the mean of the hidden states h_i adds up over the residues. With w the coefficients
+  of the raw features, the share of residue i is w . (h_i - m) / L, m the mean of the training proteins; the shares and
+  the intercept sum to the log-odds exactly. A share belongs to what the model wrote at a residue, which it took
+  from the whole protein; occlusion asks what the residue itself does.
+
+Whether either finds the residues that do the work is asked with motifs of PROSITE, which are known from elsewhere.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.core.residues import MASK
+from plmbook.engine import encode
+from plmbook.function import classifier as function
+from plmbook.function import learners, proteomes, splits
+from plmbook.stats import matched, metrics
+
+FOLDS = 5  # each protein is asked of the one classifier that saw none of its relatives
+WIDTH, STRIDE = 5, 5  # residues: of a window, and from one to the next
+
+
+class Motif(NamedTuple):
+    """A pattern of PROSITE."""
+
+    name: str
+    accession: str
+    pattern: str  # in PROSITE's own syntax
+
+
+MOTIFS = {
+    motif.name: motif
+    for motif in (
+        Motif("P-loop", "PS00017", "[AG]-x(4)-G-K-[ST]"),
+        Motif("C2H2 zinc finger", "PS00028", "C-x(2,4)-C-x(3)-[LIVMFYWC]-x(8)-H-x(3,5)-H"),
+        Motif("kinase active site", "PS00108", "[LIVMFYC]-x-[HY]-x-D-[LIVMFY]-K-x(2)-N-[LIVMFYCT](3)"),
+    )
+}
+"""Motifs with the residues that hold a nucleotide or a metal ion (Sigrist et al. 2013)."""
+
+QUESTIONS = (
+    ("P-loop", "GO:0005525"),
+    ("P-loop", "GO:0005524"),
+    ("C2H2 zinc finger", "GO:0000981"),
+    ("C2H2 zinc finger", "GO:0008270"),
+    ("C2H2 zinc finger", "GO:0046872"),
+    ("kinase active site", "GO:0005524"),
+)
+"""A motif, and a GO term that its residues bring about."""
+
+
+class Question(NamedTuple):
+    """Proteins, what is known of them, and where their motifs are.
+
+    Attributes
+    ----------
+    proteins : DataFrame
+        As the bundled table `go_proteins`.
+    labels : DataFrame of bool (n, k)
+        The terms of `QUESTIONS`.
+    inside : dict of str to list of bool arrays
+        By motif and protein: which residues lie in it.
+    members : dict of (str, str) to int64 array
+        Motif and term -> rows of the proteins that have both.
+    """
+
+    proteins: pd.DataFrame
+    labels: pd.DataFrame
+    inside: dict[str, list[np.ndarray]]
+    members: dict[tuple[str, str], np.ndarray]
+
+
+def question(column: str, *, known: proteomes.Known | None = None) -> Question:
+    """Motifs and terms of the bundled proteins, or of others.
+
+    Parameters
+    ----------
+    column : str
+        Collection of annotations: a value of the column `column` of `go_annotations`.
+    known : Known, optional
+        Proteins, instead of the bundled ones; `column` does not count then.
+    """
+    known = proteomes.load(column) if known is None else known
+    proteins, pairs = known.proteins, known.annotations
+    labels = function.label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in QUESTIONS)))
+    inside = {
+        name: [motif_residues(sequence, motif.pattern) for sequence in proteins["sequence"]]
+        for name, motif in MOTIFS.items()
+    }
+    has = {name: np.array([each.any() for each in found]) for name, found in inside.items()}
+    members = {(motif, term): np.flatnonzero(has[motif] & labels[term].to_numpy()) for motif, term in QUESTIONS}
+    return Question(proteins, labels, inside, members)
+
+
+def to_mask(asked: Question, *, longest: int, per_question: int) -> dict[tuple[str, str], list[int]]:
+    """Which proteins are read masked, since that takes time: of each question one a cluster, the shortest first.
+
+    Parameters
+    ----------
+    asked : Question
+    longest : int
+        Residues of a protein at most.
+    per_question : int
+        Clusters of a question at most.
+
+    Returns
+    -------
+    dict of (str, str) to list of int
+        Motif and term -> rows of the proteins.
+    """
+    found = {}
+    for key, rows in asked.members.items():
+        part = asked.proteins.loc[rows].query("length <= @longest").sort_values(["length", "id"])
+        found[key] = part.drop_duplicates("cluster").index[:per_question].tolist()
+    return found
+
+
+_ELEMENT = re.compile(r"(?P<what>x|[A-Z]|\[[A-Z]+\]|\{[A-Z]+\})(?:\((?P<times>\d+(?:,\d+)?)\))?")
+
+
+def expression(pattern: str) -> str:
+    """A regular expression from a pattern in PROSITE's syntax.
+
+    Raises
+    ------
+    InputError
+        If an element of it is none of `x`, `A`, `[AG]`, `{P}`, with `(n)` or `(n,m)` behind; anchors are not read.
+
+    Examples
+    --------
+    >>> expression("[AG]-x(4)-G-K-[ST]"), expression("N-{P}-[ST]-x(2,4)")
+    ('[AG].{4}GK[ST]', 'N[^P][ST].{2,4}')
+    >>> expression("A-?")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: pattern 'A-?': '?' is no element that is read here; expected such as x(2), A, [AG]
+    or {P}
+    """
+    texts = []
+    for element in pattern.rstrip(".").split("-"):
+        match = _ELEMENT.fullmatch(element)
+        if match is None:
+            what = "is no element that is read here; expected such as x(2), A, [AG] or {P}"
+            raise InputError(f"pattern {pattern!r}: {element!r} {what}")
+        what = match["what"].replace("x", ".").replace("{", "[^").replace("}", "]")
+        texts.append(what + (f"{{{match['times']}}}" if match["times"] else ""))
+    return "".join(texts)
+
+
+def motif_residues(sequence: str, pattern: str) -> np.ndarray:
+    """Which residues lie in a match of a PROSITE pattern; matches may overlap.
+
+    Returns
+    -------
+    bool array (L,)
+
+    Examples
+    --------
+    >>> motif_residues("MAAAAAGKTL", "[AG]-x(4)-G-K-[ST]").astype(int).tolist()
+    [0, 1, 1, 1, 1, 1, 1, 1, 1, 0]
+    """
+    found = np.zeros(len(sequence), dtype=bool)
+    for match in re.finditer(f"(?=({expression(pattern)}))", sequence):
+        found[match.start(1) : match.end(1)] = True
+    return found
+
+
+def cross_fitted(
+    features: np.ndarray, labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0, **options
+) -> tuple[list[function.Classifier], np.ndarray]:
+    """Logistic regressions of which each protein has one that saw none of its relatives.
+
+    Parameters
+    ----------
+    features : float array (n, d)
+    labels : DataFrame of bool (n, k)
+    clusters : sequence of str (n,)
+        Relatives; a cluster is in one fold.
+    folds : int
+        At least 3: one is tested, one sets the penalty, the others train.
+    seed : int
+    **options
+        Of `function.fit`.
+
+    Returns
+    -------
+    classifiers : list of Classifier (folds)
+        Of all k terms.
+    fold : int64 array (n,)
+        Which classifier is to be asked about a protein.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three folds, or a term cannot be learnt in one of them.
+    """
+    fold = folds_of(labels, clusters, folds=folds, seed=seed)
+    return [fit_fold(features, labels, fold, number, seed=seed, **options) for number in range(folds)], fold
+
+
+def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
+    """The fold of each protein: see `cross_fitted`.
+
+    Returns
+    -------
+    int64 array (n,)
+    """
+    if folds < 3:
+        raise InputError(f"{folds} folds: expected at least 3 (test, validation, training)")
+    return _folds(labels, np.asarray(clusters), folds, seed)
+
+
+def fit_fold(
+    features: np.ndarray, labels: pd.DataFrame, fold: np.ndarray, number: int, *, seed: int = 0, **options
+) -> function.Classifier:
+    """The classifier of one fold, which saw neither its proteins nor those of the next, which set the penalty.
+
+    Parameters
+    ----------
+    features : float array (n, d)
+    labels : DataFrame of bool (n, k)
+    fold : int64 array (n,)
+        Of `folds_of`.
+    number : int
+        Of the fold.
+    seed, **options
+        Of `function.fit`.
+
+    Raises
+    ------
+    InputError
+        If a term cannot be learnt.
+    """
+    folds = int(fold.max()) + 1
+    split = pd.Series(_parts(fold, number), index=labels.index)
+    made = function.fit("logistic", features, labels, split, seed=seed, **options)
+    if len(gone := made.excluded):
+        raise InputError(f"fold {number + 1} of {folds}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
+    return made
+
+
+def _parts(fold: np.ndarray, number: int) -> np.ndarray:
+    held = (number + 1) % (int(fold.max()) + 1)
+    return np.where(fold == number, "test", np.where(fold == held, "validation", "train"))
+
+
+def coefficients(classifier: function.Classifier) -> pd.DataFrame:
+    """What a logistic regression learnt, as a table.
+
+    Returns
+    -------
+    DataFrame
+        term (str), intercept, w0000, w0001, ... (float64: of the standardised features).
+    """
+    arrays = classifier.fitted.arrays
+    names = [f"w{number:04d}" for number in range(arrays["coefficients"].shape[1])]
+    found = pd.DataFrame(arrays["coefficients"], columns=names)
+    found.insert(0, "intercept", arrays["intercepts"])
+    found.insert(0, "term", list(classifier.terms))
+    return found
+
+
+def from_coefficients(table: pd.DataFrame, features: np.ndarray, fold: np.ndarray, number: int) -> function.Classifier:
+    """The classifier of one fold from what it learnt.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `coefficients` gives it; other columns are ignored.
+    features : float array (n, d)
+        Those it learnt from, which give mean and scale.
+    fold, number
+        As in `fit_fold`.
+
+    Returns
+    -------
+    Classifier
+        That answers in log-odds and shares; the thresholds are missing.
+    """
+    training = np.asarray(features, dtype=np.float32)[_parts(fold, number) == "train"]
+    mean, scale = learners.standards(training)
+    weights = table.filter(regex=r"^w\d+$").to_numpy(dtype=np.float64)
+    arrays = {"mean": mean, "scale": scale, "coefficients": weights}
+    fitted = learners.Fitted(arrays | {"intercepts": table["intercept"].to_numpy(dtype=np.float64)})
+    terms, nothing = tuple(table["term"]), function.exclusion_table([])
+    return function.Classifier("logistic", terms, np.full(len(terms), np.nan), weights.shape[1], nothing, {}, fitted)
+
+
+def _folds(labels: pd.DataFrame, clusters: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each protein, int64 (n,): one after another is split off, each with its share of every label."""
+    table = pd.DataFrame({"id": labels.index, "cluster": clusters})
+    fold = pd.Series(folds - 1, index=labels.index, dtype=np.int64)
+    for number in range(folds - 1):
+        share = 1 / (folds - number)
+        left = labels.loc[table["id"]]
+        split = splits.cluster_split(table, labels=left, fractions=(1 - share, 0.0, share), seed=seed + number)
+        fold[split.index[split == "test"]] = number
+        table = table[(split != "test").to_numpy()]
+    return fold.to_numpy()
+
+
+def log_odds(classifier: function.Classifier, features: np.ndarray) -> np.ndarray:
+    """Log-odds of each term by a logistic regression, float64 (n, k); natural log."""
+    weights, offset = _linear(classifier)
+    return np.asarray(features, dtype=np.float64) @ weights.T + offset
+
+
+def shares(classifier: function.Classifier, states: np.ndarray) -> np.ndarray:
+    """What each residue adds to the log-odds of a logistic regression on the mean of the hidden states.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Of the learner "logistic", fitted on means over residues.
+    states : float array (L, d)
+        Hidden states of the same layer.
+
+    Returns
+    -------
+    float64 array (L, k)
+        Invariant: the sum over residues, and the log-odds of an average training protein (the intercept), are
+        the log-odds of the protein.
+    """
+    arrays = classifier.fitted.arrays
+    weights, _ = _linear(classifier)
+    return (np.asarray(states, dtype=np.float64) - arrays["mean"]) @ weights.T / len(states)
+
+
+def drops(
+    model,
+    sequence: str,
+    classifier: function.Classifier,
+    *,
+    width: int = WIDTH,
+    stride: int = STRIDE,
+) -> np.ndarray:
+    """How far the log-odds of each term fall when a residue is masked, together with its neighbours.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`, the one whose mean embeddings the classifier learnt.
+    sequence : str
+        L residues; at most what the model reads at once.
+    classifier : Classifier
+        Of the learner "logistic".
+    width, stride : int
+        Residues of a window, and from one window to the next; the last window ends with the protein.
+
+    Returns
+    -------
+    float64 array (L, k)
+        Log-odds of the protein less those with the window masked, a mean over the windows that hold a residue.
+
+    Raises
+    ------
+    InputError
+        If stride or width is not positive, or the stride leaves gaps between windows.
+    """
+    spans = windows(len(sequence), width, stride)
+    return spread(window_drops(model, sequence, classifier, spans), spans, len(sequence))
+
+
+def window_drops(model, sequence: str, classifier: function.Classifier, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """How far the log-odds of each term fall when a window is masked.
+
+    Parameters
+    ----------
+    model, sequence, classifier
+        As in `drops`.
+    spans : sequence of m (int, int)
+        Start and stop of each window (0-based, stop excluded).
+
+    Returns
+    -------
+    float64 array (m, k)
+    """
+    texts = [sequence, *(sequence[:a] + MASK * (b - a) + sequence[b:] for a, b in spans)]
+    values = log_odds(classifier, encode.embed(model, texts, long="error"))
+    return values[0] - values[1:]
+
+
+def spread(values: np.ndarray, spans: Sequence[tuple[int, int]], length: int) -> np.ndarray:
+    """From windows to residues: the mean over the windows that hold a residue.
+
+    Parameters
+    ----------
+    values : float array (m, k)
+    spans : sequence of m (int, int)
+        That leave no residue out.
+    length : int
+
+    Returns
+    -------
+    float64 array (length, k)
+
+    Examples
+    --------
+    >>> spread(np.array([[1.0], [3.0]]), [(0, 2), (1, 3)], 3).ravel().tolist()
+    [1.0, 2.0, 3.0]
+    """
+    total, times = np.zeros((length, np.shape(values)[1])), np.zeros((length, 1))
+    for (a, b), value in zip(spans, values, strict=True):
+        total[a:b] += value
+        times[a:b] += 1
+    return total / times
+
+
+def windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
+    """Start and stop (0-based, stop excluded) of windows that cover a protein.
+
+    Examples
+    --------
+    >>> windows(7, 3, 2), windows(8, 3, 3), windows(2, 5, 5)
+    ([(0, 3), (2, 5), (4, 7)], [(0, 3), (3, 6), (5, 8)], [(0, 2)])
+    >>> windows(9, 3, 4)
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: windows of 3 residues, one every 4: expected a stride of 1 to 3, or residues are
+    left out
+    """
+    if not 1 <= stride <= width:
+        expected = f"a stride of 1 to {width}, or residues are left out" if width > 0 else "at least one residue"
+        raise InputError(f"windows of {width} residues, one every {stride}: expected {expected}")
+    width = min(width, length)
+    starts = [*range(0, length - width, stride), length - width]
+    return [(start, start + width) for start in starts]
+
+
+def by_residue_type(table: pd.DataFrame, value: str, *, by: str = "gene") -> pd.Series:
+    """What the kind of amino acid alone would give each residue: a baseline that knows no place.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ref (str), motif (bool), the columns `value` (float) and `by`.
+    value, by : str
+        Names of columns.
+
+    Returns
+    -------
+    Series of float64
+        The mean of `value` over the residues of the same amino acid outside motifs, in the other groups of `by`; 0
+        where they have none. Index of `table`.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": list("aabb"), "ref": list("GKGG"), "motif": False, "x": [9.0, 1.0, 2.0, 4.0]})
+    >>> by_residue_type(t, "x").tolist()
+    [3.0, 0.0, 9.0, 9.0]
+    """
+    outside = table[~table["motif"]]
+    of_all = outside.groupby("ref")[value].agg(["sum", "count"])
+    own = outside.groupby([by, "ref"])[value].agg(["sum", "count"])
+    everyone = of_all.reindex(table["ref"]).fillna(0).to_numpy()
+    here = own.reindex(pd.MultiIndex.from_frame(table[[by, "ref"]])).fillna(0).to_numpy()
+    total, count = (everyone - here).T
+    return pd.Series(np.where(count > 0, total / np.maximum(count, 1), 0.0), index=table.index)
+
+
+def gain(table: pd.DataFrame, value: str, baseline: str, *, n: int = 1000, seed: int = 0) -> metrics.Estimate:
+    """How much better one value tells motif residues from the others of their protein than another value does.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene (str: the cluster of relatives), id, motif (bool), and the columns `value` and `baseline`.
+    value, baseline : str
+        Names of columns.
+    n, seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    Estimate
+        Difference of the AUROCs (`plmbook.stats.matched`), a mean over clusters, with its paired 95 % interval and the
+        number of clusters.
+    """
+    options = {"case": "motif", "strata": ["id"], "minimum": 1}
+    first, second = (matched.gene_aurocs(table, value=name, **options) for name in (value, baseline))
+    return metrics.mean_over_genes(first["auroc"] - second["auroc"], n=n, seed=seed)
+
+
+def _linear(classifier: function.Classifier) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (k, d) and offset (k,) on the raw features."""
+    if classifier.learner != "logistic":
+        raise InputError(f"learner {classifier.learner!r}: expected 'logistic', whose answer is a sum")
+    return learners.linear(classifier.fitted)

@@ -1,0 +1,513 @@
+"""Who may be trained on and who is the test: random, by homology, and across species.
+
+A split is a Series with an entry a protein, `train`, `validation` or `test`, indexed by `id` in the order given.
+"""
+
+import itertools
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from plmbook.core.errors import InputError
+
+PARTS = ("train", "validation", "test")
+FRACTIONS = (0.7, 0.1, 0.2)  # of the proteins, in the order of PARTS
+IDENTITY, COVERAGE, E_VALUE = 0.3, 0.5, 1e-3  # two proteins this alike are relatives; coverage is of both
+K, SHARED = 5, 0.1  # of `kmer_clusters`
+COMMON = 200  # a k-mer of more proteins than this says nothing of kinship, and would cost its square
+RARE = 5  # positives for each part below which a label does not steer the stratification
+
+
+def random_split(ids: Sequence[str], *, fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> pd.Series:
+    """Split proteins at random, relatives or not.
+
+    Parameters
+    ----------
+    ids : sequence of str, shape (n,)
+        Distinct.
+    fractions : three floats
+        Of training, validation and test; their sum is 1.
+    seed : int
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Name `split`, index `id`.
+
+    Raises
+    ------
+    InputError
+        If an id repeats, the fractions are not three that sum to 1, or a part that should have proteins gets none.
+
+    Examples
+    --------
+    >>> random_split(list("abcde"), fractions=(0.6, 0.2, 0.2), seed=1).value_counts().to_dict()
+    {'train': 3, 'validation': 1, 'test': 1}
+    """
+    index = _distinct(ids)
+    bounds = np.round(np.cumsum(_checked(fractions)) * len(index)).astype(int)
+    places = np.random.default_rng(seed).permutation(len(index))
+    parts = np.repeat(PARTS, np.diff(bounds, prepend=0))
+    found = pd.Series(parts[np.argsort(places)], index=index, name="split", dtype="str")
+    return _complete(found, fractions)
+
+
+def cluster_split(
+    table: pd.DataFrame,
+    *,
+    labels: pd.DataFrame | None = None,
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+) -> pd.Series:
+    """Split proteins by whole clusters: no test protein has a relative of its cluster in training.
+
+    Clusters are taken in a seeded order, so that large ones come to each part alike; each goes to the part that is
+    farthest below its share of the proteins and of the positives of the labels that the cluster has, among the parts
+    with room for it (a greedy form of the iterative stratification of Sechidis et al. 2011,
+    doi:10.1007/978-3-642-23808-6_10, for groups).
+
+    Parameters
+    ----------
+    table : DataFrame
+        `id` (distinct) and `cluster`, as in `go_proteins`.
+    labels : DataFrame, shape (n, n_labels), optional
+        0 and 1, a row a protein, indexed by id.  Labels with fewer than 15 positives do not count.
+    fractions : three floats
+        Of training, validation and test; their sum is 1.
+    seed : int
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Name `split`, index `id`.  Invariant: one part a cluster.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, an id repeats, a cluster is empty, labels lack a protein, or there are too few clusters
+        for the parts.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"id": list("abcdef"), "cluster": list("xxyyzz")})
+    >>> split = cluster_split(table, fractions=(0.34, 0.33, 0.33))
+    >>> bool((split.groupby(list("xxyyzz")).nunique() == 1).all()), sorted(set(split))
+    (True, ['test', 'train', 'validation'])
+    """
+    index = _distinct(_column(table, "id"))
+    clusters = _column(table, "cluster").to_numpy()
+    if (unnamed := pd.isna(clusters) | (clusters == "")).any():
+        raise InputError(f"clusters: {index[unnamed][0]!r} has none; expected a cluster for each protein")
+    shares = _checked(fractions)
+    names, members = np.unique(clusters.astype(str), return_inverse=True)
+    counts = _cluster_counts(index, members, len(names), labels)  # (n_clusters, 1 + n_labels)
+    open_parts = np.flatnonzero(shares)
+    wanted = shares[open_parts, None] * counts.sum(0)  # (n_parts, 1 + n_labels)
+    filled = np.zeros_like(wanted)
+    chosen = np.zeros(len(names), dtype=int)
+    for cluster in np.random.default_rng(seed).permutation(len(names)):
+        weights = counts[cluster] / counts.sum(0)  # a rare label of the cluster weighs more than a common one
+        lack = (1 - filled / wanted) @ weights
+        fits = filled[:, 0] + counts[cluster, 0] <= wanted[:, 0] + 0.5
+        part = int(np.argmax(np.where(fits, lack, -np.inf) if fits.any() else lack))
+        chosen[cluster] = open_parts[part]
+        filled[part] += counts[cluster]
+    found = pd.Series(np.array(PARTS)[chosen[members]], index=index, name="split", dtype="str")
+    return _complete(found, fractions)
+
+
+def species_split(
+    table: pd.DataFrame, train: str, test: str, *, validation: float = 0.1, seed: int = 0, related: bool = True
+) -> pd.Series:
+    """Train on the proteins of one species, test on those of another.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `id`, `species`, `cluster`.
+    train, test : str
+        Two of its species; proteins of others are not in the answer.
+    validation : float
+        Share of the training species' proteins that choose thresholds and when to stop; whole clusters.
+    seed : int
+    related : bool
+        False leaves out each test protein whose cluster has a training or validation protein.
+
+    Returns
+    -------
+    Series of str
+        Name `split`, index `id`; proteins left out are missing.
+
+    Raises
+    ------
+    InputError
+        If a species is not in the table, both are one, or nothing is left to test.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"id": list("abcd"), "species": ["human"] * 2 + ["mouse"] * 2, "cluster": list("xyxz")})
+    >>> species_split(table, "human", "mouse", validation=0.5).loc[["c", "d"]].to_dict()
+    {'c': 'test', 'd': 'test'}
+    >>> species_split(table, "human", "mouse", validation=0.5, related=False).index.tolist()
+    ['a', 'b', 'd']
+    """
+    species = _column(table, "species")
+    for name in (train, test):
+        if name not in set(species):
+            raise InputError(f"species {name!r}: not in the table; expected one of {', '.join(sorted(set(species)))}")
+    if train == test:
+        raise InputError(f"species {train!r} to train and to test: expected two")
+    learned = table[species == train]
+    split = cluster_split(learned, fractions=(1 - validation, validation, 0), seed=seed)
+    tested = table[species == test]
+    if not related:
+        tested = tested[~tested["cluster"].isin(set(learned["cluster"]))]
+    if not len(tested):
+        raise InputError(f"every protein of {test!r} has a relative of {train!r}; none is left to test")
+    others = pd.Series("test", index=pd.Index(tested["id"], name="id"), name="split", dtype="str")
+    both = pd.concat([split, others])
+    return both.reindex(pd.Index([name for name in table["id"] if name in both.index], name="id"))
+
+
+def species_pairs(table: pd.DataFrame, *, both_ways: bool = False) -> list[tuple[str, str]]:
+    """Every two species of a table, in order of their numbers of proteins, the most first.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `species`.
+    both_ways : bool
+        Each pair is followed by its reverse: what is learnt of the first is tested on the second.
+
+    Returns
+    -------
+    list of (str, str)
+        None where there is one species.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"species": ["mouse", "human", "human"]})
+    >>> species_pairs(table), species_pairs(table, both_ways=True)
+    ([('human', 'mouse')], [('human', 'mouse'), ('mouse', 'human')])
+    >>> species_pairs(table[1:])
+    []
+    """
+    counts = table["species"].value_counts()
+    pairs = itertools.combinations(sorted(counts.index, key=lambda name: (-counts[name], name)), 2)
+    return [pair for one, other in pairs for pair in [(one, other), (other, one)][: 1 + both_ways]]
+
+
+def leakage(split: pd.Series, table: pd.DataFrame) -> dict[str, float]:
+    """How much of the test has a relative in training.
+
+    Parameters
+    ----------
+    split : Series of str
+        Indexed by id; of `PARTS`.
+    table : DataFrame
+        `id`, `cluster` and, optionally, `ortholog` (an id, or "").
+
+    Returns
+    -------
+    dict
+        `n_test`; `n_related` (test proteins with a training protein in the same cluster) and `share`; with a
+        column `ortholog`, `n_ortholog` (test proteins whose ortholog is in training).
+
+    Raises
+    ------
+    InputError
+        If the table lacks a protein of the split.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"id": list("abc"), "cluster": list("xxy")})
+    >>> leakage(pd.Series(["train", "test", "test"], index=list("abc")), table)
+    {'n_test': 2, 'n_related': 1, 'share': 0.5}
+    """
+    rows = table.set_index(_distinct(_column(table, "id")))
+    if len(unknown := split.index.difference(rows.index)):
+        raise InputError(f"the table has no cluster of {unknown[0]!r} and {len(unknown) - 1} more of the split")
+    rows = rows.loc[split.index]
+    train, test = (split == "train").to_numpy(), (split == "test").to_numpy()
+    n_test, related = int(test.sum()), int(rows.loc[test, "cluster"].isin(set(rows.loc[train, "cluster"])).sum())
+    found = {"n_test": n_test, "n_related": related, "share": related / n_test if n_test else float("nan")}
+    if "ortholog" in rows:
+        found["n_ortholog"] = int(rows.loc[test, "ortholog"].isin(set(rows.index[train])).sum())
+    return found
+
+
+def kmer_clusters(ids: Sequence[str], sequences: Sequence[str], *, k: int = K, shared: float = SHARED) -> pd.Series:
+    """Cluster proteins that share k-mers: for those without MMseqs2.
+
+    Two proteins are linked if they have at least `shared` of the distinct k-mers of the one that has fewer in
+    common; clusters are the connected components.  k-mers of more than 200 proteins do not count.  Close relatives
+    (about half of the residues identical) are found, distant ones are not: MMseqs2 finds more.
+
+    Parameters
+    ----------
+    ids, sequences : sequence of str, shape (n,)
+    k : int
+        Residues.
+    shared : float
+        Above 0, at most 1.
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Index `id`, name `cluster`: each named after its first protein.
+
+    Raises
+    ------
+    InputError
+        If an id repeats, or k or shared is out of range.
+
+    Examples
+    --------
+    >>> kmer_clusters(["a", "b", "c"], ["MKVLAAGW", "MKVLAAGY", "WWWWHHHH"]).tolist()
+    ['a', 'a', 'c']
+    """
+    if k < 1 or not 0 < shared <= 1:
+        raise InputError(f"k-mers: expected k from 1 and shared above 0 up to 1, found k={k}, shared={shared}")
+    index = _distinct(ids)
+    rows, columns, words = [], [], {}
+    for row, sequence in enumerate(sequences):
+        found = {sequence[i : i + k] for i in range(max(1, len(sequence) - k + 1))}  # a short one is its own word
+        columns += [words.setdefault(word, len(words)) for word in sorted(found)]
+        rows += [row] * len(found)
+    has = sparse.csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=(len(index), len(words)))
+    distinct = has.sum(1)
+    has = has[:, has.sum(0) <= COMMON]
+    common = (has @ has.T).tocoo()
+    near = common.data >= shared * np.minimum(distinct[common.row], distinct[common.col])
+    return linked(index, [(common.row[near], common.col[near])])
+
+
+def mmseqs_clusters(
+    ids: Sequence[str],
+    sequences: Sequence[str],
+    *,
+    identity: float = IDENTITY,
+    coverage: float = COVERAGE,
+    e_value: float = E_VALUE,
+    threads: int = 1,
+) -> pd.Series:
+    """Cluster proteins with MMseqs2: connected components of its alignments (`easy-cluster --cluster-mode 1`).
+
+    Parameters
+    ----------
+    ids, sequences : sequence of str, shape (n,)
+    identity : float
+        Least share of identical residues in an alignment.
+    coverage : float
+        Least share of both proteins that it covers.
+    e_value : float
+    threads : int
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Index `id`, name `cluster`: each named after its first protein.
+
+    Raises
+    ------
+    InputError
+        If an id repeats, or there is no program `mmseqs`.
+    """
+    index = _distinct(ids)
+    rule = ["--min-seq-id", identity, "-c", coverage, "--cov-mode", 0, "-e", e_value, "--cluster-mode", 1]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        _write_numbered(work / "all.fasta", sequences)
+        run_mmseqs("easy-cluster", work / "all.fasta", work / "found", work / "tmp", *rule, "--threads", threads)
+        pairs = pd.read_csv(work / "found_cluster.tsv", sep="\t", names=["representative", "member"])
+    return linked(index, [(pairs["representative"].to_numpy(), pairs["member"].to_numpy())])
+
+
+def reciprocal_best_hits(
+    first: pd.Series, second: pd.Series, *, coverage: float = COVERAGE, e_value: float = E_VALUE, threads: int = 1
+) -> pd.DataFrame:
+    """Pairs of proteins of two species that find each other first (`mmseqs easy-rbh`): orthologs, most often.
+
+    Parameters
+    ----------
+    first, second : Series of str
+        Sequences, indexed by id.
+    coverage : float
+        Least share of both proteins that the alignment covers.
+    e_value : float
+    threads : int
+
+    Returns
+    -------
+    DataFrame
+        first, second (str, ids; each at most once), identity (float64, share of identical residues).
+
+    Raises
+    ------
+    InputError
+        If an id repeats, or there is no program `mmseqs`.
+    """
+    indices = [_distinct(each.index) for each in (first, second)]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for name, sequences in (("first", first), ("second", second)):
+            _write_numbered(work / f"{name}.fasta", sequences)
+        files = [work / name for name in ("first.fasta", "second.fasta", "hits.tsv", "tmp")]
+        rule = ["-c", coverage, "--cov-mode", 0, "-e", e_value, "--threads", threads]
+        run_mmseqs("easy-rbh", *files, *rule, "--format-output", "query,target,fident,bits")
+        hits = pd.read_csv(work / "hits.tsv", sep="\t", names=["query", "target", "identity", "bits"])
+    # equal scores make several firsts: the first by place is taken
+    hits = hits.sort_values(["bits", "query", "target"], ascending=[False, True, True])
+    hits = hits.drop_duplicates("query").drop_duplicates("target").sort_values("query")
+    return pd.DataFrame(
+        {
+            "first": indices[0][hits["query"]].astype("str"),
+            "second": indices[1][hits["target"]].astype("str"),
+            "identity": hits["identity"].to_numpy(float),
+        }
+    )
+
+
+def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> pd.DataFrame:
+    """Add clusters that keep relatives together, orthologs above all.
+
+    Proteins of one cluster (`mmseqs_clusters` or `kmer_clusters`), of one gene symbol (case does not count) and
+    reciprocal best hits of two species are joined.
+
+    Parameters
+    ----------
+    proteins : DataFrame
+        `id`, `species`, `gene` ("" where unknown), `sequence`.
+    method : {"mmseqs", "kmer"}
+        "kmer" needs no program, finds close relatives only, and leaves `ortholog` empty.
+    threads : int
+
+    Returns
+    -------
+    DataFrame
+        The same rows with `cluster` (named after its first protein) and `ortholog` (the reciprocal best hit in another
+        species, the first by name where several have one, or "").
+
+    Raises
+    ------
+    InputError
+        If a column is missing, an id repeats, the method is unknown, or there is no program `mmseqs`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"id": ["a", "b"], "species": ["human", "mouse"], "gene": ["TP53", "Trp53"]})
+    >>> with_homology(table.assign(sequence=["MKVLAAGWY", "MKVLAAGWH"]), method="kmer")["cluster"].tolist()
+    ['a', 'a']
+    """
+    if method not in ("mmseqs", "kmer"):
+        raise InputError(f"method {method!r}: expected mmseqs or kmer")
+    ids, species = _distinct(_column(proteins, "id")), _column(proteins, "species").to_numpy()
+    place = pd.Series(range(len(ids)), index=ids)
+    sequences = pd.Series(_column(proteins, "sequence").to_numpy(), index=ids)
+    found = mmseqs_clusters(ids, sequences, threads=threads) if method == "mmseqs" else kmer_clusters(ids, sequences)
+    genes = _column(proteins, "gene").str.upper()
+    symbols = genes.where(genes != "", proteins["id"])
+    links = [(found, ids), (proteins["id"].groupby(symbols).transform("first"), ids)]
+    partner = pd.Series("", index=ids)
+    for one, other in itertools.combinations(sorted(set(species)), 2) if method == "mmseqs" else ():
+        pairs = reciprocal_best_hits(sequences[species == one], sequences[species == other], threads=threads)
+        links.append((pairs["first"], pairs["second"]))
+        for ours, theirs in (("first", "second"), ("second", "first")):
+            new = pairs[(partner[pairs[ours]] == "").to_numpy()]
+            partner[new[ours]] = new[theirs].to_numpy()
+    clusters = linked(ids, [(place[a].to_numpy(), place[b].to_numpy()) for a, b in links])
+    return proteins.assign(cluster=clusters.to_numpy(), ortholog=partner.to_numpy())
+
+
+def linked(ids: Sequence[str], links: Sequence[tuple[np.ndarray, np.ndarray]]) -> pd.Series:
+    """Connected components of proteins.
+
+    Parameters
+    ----------
+    ids : sequence of str, shape (n,)
+    links : sequence of (int array, int array)
+        Places among `ids` of the two ends of each link.
+
+    Returns
+    -------
+    Series of str, shape (n,)
+        Index `id`, name `cluster`: each named after its first protein.
+
+    Examples
+    --------
+    >>> linked(["a", "b", "c", "d"], [(np.array([0]), np.array([2])), (np.array([2]), np.array([3]))]).tolist()
+    ['a', 'b', 'a', 'a']
+    """
+    index = pd.Index(ids, name="id")
+    ends = [np.concatenate([np.asarray(pair[side], dtype=int) for pair in links] or [[]]) for side in (0, 1)]
+    rows, columns = (end.astype(int) for end in ends)
+    graph = sparse.coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(index), len(index)))
+    _, component = connected_components(graph, directed=False)
+    first = pd.Series(np.asarray(index)).groupby(component).first()
+    return pd.Series(first.loc[component].to_numpy(), index=index, name="cluster", dtype="str")
+
+
+def run_mmseqs(*arguments: object) -> None:
+    """Run MMseqs2 quietly; its own last lines are in the message if it fails."""
+    try:
+        done = subprocess.run(["mmseqs", *map(str, arguments), "-v", "1"], capture_output=True, text=True)
+    except FileNotFoundError:
+        raise InputError(
+            "mmseqs: no such program; install MMseqs2 (conda-forge/bioconda or apt), or use kmer_clusters"
+        ) from None
+    if done.returncode:
+        raise InputError(f"mmseqs {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-300:]}")
+
+
+def _write_numbered(path: Path, sequences: Sequence[str]) -> None:
+    with open(path, "w", encoding="ascii") as handle:  # numbers for names: MMseqs2 rewrites ids that hold `|`
+        handle.writelines(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences))
+
+
+def _distinct(ids: Sequence[str]) -> pd.Index:
+    index = pd.Index(ids, name="id")
+    if not len(index):
+        raise InputError("no proteins; expected some to split")
+    if (missing := index.isna()).any():
+        raise InputError(f"the id of protein {int(missing.argmax()) + 1} is missing; expected a name for each")
+    if (repeated := index.duplicated()).any():
+        raise InputError(f"id {index[repeated][0]!r} repeats; expected each protein once")
+    return index
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    if name not in table:
+        raise InputError(f"column {name!r}: not in the table of proteins; found {', '.join(map(str, table))}")
+    return table[name]
+
+
+def _checked(fractions: Sequence[float]) -> np.ndarray:
+    shares = np.asarray(fractions, dtype=float)
+    if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1):
+        raise InputError(f"fractions {tuple(fractions)}: expected three (train, validation, test) from 0, with sum 1")
+    return shares
+
+
+def _complete(split: pd.Series, fractions: Sequence[float]) -> pd.Series:
+    """The split, unless a part that should have proteins has none."""
+    for part, share in zip(PARTS, fractions, strict=True):
+        if share > 0 and not (split == part).any():
+            raise InputError(f"{part}: no protein, expected {share:.0%} of {len(split)}; too few proteins or clusters")
+    return split
+
+
+def _cluster_counts(index: pd.Index, members: np.ndarray, n: int, labels: pd.DataFrame | None) -> np.ndarray:
+    """Proteins and positives of each label that is common enough, a row a cluster, float64."""
+    columns = [np.ones(len(index))]
+    if labels is not None:
+        if len(unknown := index.difference(labels.index)):
+            raise InputError(f"labels: no row of {unknown[0]!r} and {len(unknown) - 1} more")
+        values = labels.loc[index].to_numpy(float)
+        columns += list(values[:, values.sum(0) >= RARE * len(PARTS)].T)
+    return np.stack([np.bincount(members, weights=column, minlength=n) for column in columns], axis=1)

@@ -1,0 +1,673 @@
+"""Contacts between residues, read off attention maps: what a model knows of structure without ever having seen one.
+
+The method is that of Rao et al. (2020, Transformer protein language models are unsupervised structure learners): each
+attention map is made symmetric and corrected for the average product (APC), and one logistic regression for all
+proteins weighs the maps (layers x heads numbers a pair of residues).  It is fitted on at most 20 proteins with a known
+structure; the model itself never sees a coordinate.
+
+Two residues are in *contact* where their C-beta atoms (C-alpha of glycine) are less than 8 angstrom apart.  Pairs are
+told apart by their separation |i - j|: short (6 to 11), medium (12 to 23), long range (24 and more).  Of a predicted
+structure only residues with a pLDDT of 70 or more *count*; a pair counts where both of its residues do.  L is the
+number of residues that count, and P@L the share of contacts among the L best pairs of a range.  Two baselines stand
+beside it: the *background*, the share of contacts among all pairs of the range (what random pairs reach), and
+*separation only*, the pairs ranked by how often residues that far apart touch in the training proteins.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.stats.metrics import Estimate
+
+CUTOFF = 8.0  # angstrom between C-beta atoms
+CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
+NEAREST = 6  # least separation of a pair, in the fit and everywhere
+RANGES = {"short": (6, 12), "medium": (12, 24), "long": (24, None)}  # separation: from (included), to (excluded)
+PENALTY = 0.15  # scikit-learn's C of the L1 penalty, as Rao et al.
+NON_CONTACTS = 10  # drawn for each contact of a training protein
+N_TRAIN = 20  # proteins, as Rao et al.
+LONGEST_TRAINED = 400  # residues, of a protein to fit on
+MEASURES = (
+    *("n_residues", "n_pairs", "n_contacts", "background", "p_at_l", "p_at_l2", "p_at_l5"),
+    *("separation_only_p_at_l", "separation_only_p_at_l5"),
+    *("p_at_l_medium", "background_medium", "p_at_l_short", "background_short"),
+)
+"""The numbers of `contact_precision`, long range where no range is named."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One protein with the places of its residues.
+
+    Attributes
+    ----------
+    id : str
+    sequence : str
+        L residues.
+    cb : float32 array (L, 3)
+        C-beta (C-alpha of glycine), angstrom.
+    plddt : float32 array (L,)
+        0 to 100; NaN where the structure is experimental.
+    """
+
+    id: str
+    sequence: str
+    cb: np.ndarray
+    plddt: np.ndarray
+
+    @property
+    def counted(self) -> np.ndarray:
+        """bool (L,): experimental, or confidently predicted."""
+        return np.isnan(self.plddt) | (self.plddt >= CONFIDENT)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What turns attention into contacts, and the baseline from the same proteins.
+
+    Attributes
+    ----------
+    weights : float64 array (layers, heads)
+    intercept : float
+    rates : float64 array (n,)
+        `rates[s]`: share of contacts among the training proteins' pairs at separation s, made non-increasing; the last
+        one holds for whatever is farther apart.
+    """
+
+    weights: np.ndarray
+    intercept: float
+    rates: np.ndarray
+
+
+# --- structures and maps ---------------------------------------------------------------------------------
+
+
+def structures_of(table: pd.DataFrame) -> dict[str, Structure]:
+    """The proteins of a table of structures.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a residue: `id` (or `gene`), position (int, 1-based, each of 1..L once), residue (one letter),
+        cb_x, cb_y, cb_z (angstrom), plddt (0 to 100, NaN = experimental).  Such as the bundled tables `structures`
+        and `kept_structures`.
+
+    Returns
+    -------
+    dict of str -> Structure
+        By id, in order of appearance.
+
+    Raises
+    ------
+    InputError
+        Where a column is missing, or a protein's positions are not 1..L.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"id": "toy", "position": [2, 1], "residue": ["K", "M"], "cb_x": [3.8, 0.0], "cb_y": 0.0,
+    ...                   "cb_z": 0.0, "plddt": [90.0, 60.0]})
+    >>> toy = structures_of(t)["toy"]
+    >>> toy.sequence, toy.counted.tolist()
+    ('MK', [False, True])
+    >>> structures_of(t.assign(position=[2, 3]))
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: structure of toy: expected the positions 1 to 2, each once, found 2 to 3
+    """
+    key = "id" if "id" in table.columns else "gene"
+    needed = [key, "position", "residue", "cb_x", "cb_y", "cb_z", "plddt"]
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise InputError(f"the table of structures lacks {', '.join(missing)}; it has {', '.join(table.columns)}")
+    found = {}
+    for name, part in table.groupby(key, sort=False):
+        part = part.sort_values("position")
+        positions = part["position"].to_numpy()
+        if not np.array_equal(positions, np.arange(1, len(part) + 1)):
+            raise InputError(
+                f"structure of {name}: expected the positions 1 to {len(part)}, each once, "
+                f"found {positions[0]} to {positions[-1]}"
+            )
+        found[str(name)] = Structure(
+            id=str(name),
+            sequence="".join(part["residue"]),
+            cb=part[["cb_x", "cb_y", "cb_z"]].to_numpy(dtype=np.float32),
+            plddt=part["plddt"].to_numpy(dtype=np.float32),
+        )
+    return found
+
+
+def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
+    """Which residues touch.
+
+    Parameters
+    ----------
+    cb : float array (L, 3)
+        C-beta (C-alpha of glycine), angstrom.
+    cutoff : float
+        Angstrom; a pair at this very distance is no contact.
+
+    Returns
+    -------
+    bool array (L, L)
+        Symmetric, True on the diagonal.
+
+    Examples
+    --------
+    >>> contact_map(np.array([[0.0, 0, 0], [7.9, 0, 0], [15.9, 0, 0]])).astype(int).tolist()
+    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    """
+    from scipy.spatial.distance import pdist, squareform
+
+    touching = squareform(pdist(np.asarray(cb, dtype=np.float64)) < cutoff)
+    np.fill_diagonal(touching, True)
+    return touching
+
+
+def apc(maps: np.ndarray) -> np.ndarray:
+    """Average product correction of symmetrised maps (Dunn et al. 2008).
+
+    With S = A + A', the answer is S_ij - S_i S_j / S, where S_i is the sum of row i and S that of all: what rows and
+    columns explain by themselves is taken away.
+
+    Parameters
+    ----------
+    maps : float array (..., L, L)
+        Such as attention; the sum of each map is not zero.
+
+    Returns
+    -------
+    float array (..., L, L)
+        Symmetric; each row and each column adds up to zero.
+
+    Examples
+    --------
+    A map that is a product of its rows and columns holds nothing about pairs:
+
+    >>> apc(np.outer([1.0, 2.0], [1.0, 2.0])).round(6).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
+    both = maps + np.swapaxes(maps, -1, -2)
+    rows = both.sum(axis=-1)  # (..., L)
+    total = rows.sum(axis=-1)[..., None, None]
+    return both - rows[..., :, None] * rows[..., None, :] / total
+
+
+def pairs(counted: np.ndarray, nearest: int = NEAREST, farther: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs i < j of residues that count, by their separation.
+
+    Parameters
+    ----------
+    counted : bool array (L,)
+    nearest : int
+        Least separation j - i.
+    farther : int, optional
+        First separation that is too large; default: none is.
+
+    Returns
+    -------
+    i, j : int64 arrays (n_pairs,)
+        0-based; sorted by i, then j.
+
+    Examples
+    --------
+    >>> i, j = pairs(np.array([True, True, False, True, True]), nearest=2, farther=4)
+    >>> list(zip(i.tolist(), j.tolist()))
+    [(0, 3), (1, 3), (1, 4)]
+    """
+    places = np.flatnonzero(counted)
+    first, second = np.triu_indices(len(places), k=1)
+    i, j = places[first], places[second]
+    keep = j - i >= nearest
+    if farther is not None:
+        keep &= j - i < farther
+    return i[keep], j[keep]
+
+
+# --- the regression --------------------------------------------------------------------------------------
+
+
+def features(attention: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """What the regression reads of pairs of residues: every attention map after `apc`, at the pair.
+
+    Parameters
+    ----------
+    attention : float array (layers, heads, L, L)
+    i, j : int arrays (n_pairs,)
+        0-based.
+
+    Returns
+    -------
+    float32 array (n_pairs, layers * heads)
+        Heads of a layer side by side.
+    """
+    maps = attention.reshape(-1, *attention.shape[-2:])
+    found = np.empty((len(i), len(maps)), dtype=np.float32)
+    for number, each in enumerate(maps):  # one at a time: all corrected maps of 1,000 residues take 100 MB
+        found[:, number] = apc(each)[i, j]
+    return found
+
+
+def fit(
+    model,
+    structures: Iterable[Structure],
+    *,
+    penalty: float = PENALTY,
+    non_contacts: int = NON_CONTACTS,
+    seed: int = 0,
+) -> Regression:
+    """Fit the weights of the attention maps on proteins of known structure.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`, with `attentions`.
+    structures : iterable of Structure
+        The training proteins.
+    penalty : float
+        scikit-learn's C: the weight of the likelihood against the L1 norm of the weights.
+    non_contacts : int
+        Of each protein all its contacts are used, and this many times as many pairs without contact, drawn.
+    seed : int
+        Of the draws; what is drawn of a protein depends on the seed and its id only.
+
+    Returns
+    -------
+    Regression
+        The intercept is corrected for the draw (Prentice and Pyke 1979), so that probabilities are those of all pairs.
+
+    Raises
+    ------
+    InputError
+        Where there is no protein, or none with a contact and a pair without.
+
+    Notes
+    -----
+    Rao et al. fit on all pairs of 20 proteins.  With a share of the pairs without contact the likelihood has fewer
+    terms, so the penalty weighs a little more; their C is kept.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    shape, tables, labels, n_all = None, [], [], np.zeros(2, dtype=np.int64)
+    separations = []
+    for structure in structures:
+        i, j = pairs(structure.counted)
+        touching = contact_map(structure.cb)[i, j]
+        separations.append((j - i, touching))
+        n_all += [np.count_nonzero(~touching), np.count_nonzero(touching)]
+        chosen = draw_pairs(touching, non_contacts, name=structure.id, seed=seed)
+        attention = model.attentions(structure.sequence)
+        shape = attention.shape[:2]
+        tables.append(features(attention, i[chosen], j[chosen]))
+        labels.append(touching[chosen])
+    if not n_all.all():
+        raise InputError(
+            f"the fit needs pairs in contact and pairs without, found {n_all[1]} and {n_all[0]} "
+            f"in {len(separations)} proteins"
+        )
+    label = np.concatenate(labels)
+    logistic = LogisticRegression(l1_ratio=1.0, C=penalty, solver="liblinear", random_state=seed)
+    logistic.fit(np.concatenate(tables), label)
+    drawn = np.count_nonzero(~label) / n_all[0]  # share of the pairs without contact that the fit has seen
+    return Regression(
+        weights=logistic.coef_.reshape(shape).astype(np.float64),
+        intercept=float(logistic.intercept_[0] + np.log(drawn)),
+        rates=_separation_rates(separations),
+    )
+
+
+def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: str, seed: int) -> np.ndarray:
+    """The pairs of a training protein that a fit reads: all contacts, and a number of other pairs for each.
+
+    Parameters
+    ----------
+    touching : bool array (n_pairs,)
+    non_contacts : int
+        Pairs without contact for each with one, as far as there are so many.
+    name : str
+        The protein's; with the seed it decides the draw.
+    seed : int
+
+    Returns
+    -------
+    int64 array
+        Sorted places in `touching`.
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
+    drawn = rng.choice(outside, size=min(len(outside), non_contacts * len(inside)), replace=False)
+    return np.sort(np.concatenate([inside, drawn]))
+
+
+def separation_rates(structures: Iterable[Structure]) -> np.ndarray:
+    """How often residues touch by their separation: `Regression.rates` of these structures; float64 (n,)."""
+    found = []
+    for structure in structures:
+        i, j = pairs(structure.counted)
+        found.append((j - i, contact_map(structure.cb)[i, j]))
+    return _separation_rates(found)
+
+
+def predict(regression: Regression, attention: np.ndarray) -> np.ndarray:
+    """Probability of contact of every pair of residues.
+
+    Parameters
+    ----------
+    regression : Regression
+    attention : float array (layers, heads, L, L)
+
+    Returns
+    -------
+    float64 array (L, L)
+        Symmetric.  Meant for pairs at least `NEAREST` apart: the fit has seen no others.
+    """
+    from scipy.special import expit
+
+    logit = np.full(attention.shape[-2:], regression.intercept)
+    for layer, head in zip(*np.nonzero(regression.weights), strict=True):  # the L1 penalty leaves some maps out
+        logit += regression.weights[layer, head] * apc(attention[layer, head])
+    return expit(logit)
+
+
+def separation_only(regression: Regression, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """The baseline's score of pairs: how often residues that far apart touch in the training proteins; float64."""
+    return regression.rates[np.minimum(j - i, len(regression.rates) - 1)]
+
+
+def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
+    """Share of contacts among the k best pairs.
+
+    Parameters
+    ----------
+    scores : float array (n_pairs,)
+        Higher = more likely in contact.
+    contacts : bool array (n_pairs,)
+    k : int
+        All pairs where there are fewer.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN without pairs.  Where the k-th place is shared by equal scores, the mean over all ways to break
+        the tie; so scores that are all equal give the background rate.
+
+    Raises
+    ------
+    InputError
+        Where k is below 1, or scores and contacts are not of one length.
+
+    Examples
+    --------
+    One pair is ahead and no contact; two tie for one place, and one of them is a contact.
+
+    >>> precision_at(np.array([0.9, 0.5, 0.5, 0.1]), np.array([False, True, False, True]), 2)
+    0.25
+    >>> precision_at(np.array([0.9]), np.array([True]), 0)
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: precision of the 0 best pairs: expected at least 1
+    """
+    scores, contacts = np.asarray(scores, dtype=np.float64), np.asarray(contacts, dtype=bool)
+    if k < 1:
+        raise InputError(f"precision of the {k} best pairs: expected at least 1")
+    if scores.shape != contacts.shape:
+        raise InputError(f"{len(scores)} scores for {len(contacts)} pairs")
+    if not len(scores):
+        return float("nan")
+    k = min(k, len(scores))
+    last = np.partition(scores, len(scores) - k)[len(scores) - k]  # the k-th best
+    above, tied = scores > last, scores == last
+    hits = np.count_nonzero(contacts[above]) + (k - np.count_nonzero(above)) * contacts[tied].mean()
+    return float(hits / k)
+
+
+def pair_table(structure: Structure, probability: np.ndarray, nearest: int = NEAREST) -> pd.DataFrame:
+    """The pairs of one protein, the best first: what is behind the picture of a contact map.
+
+    Parameters
+    ----------
+    structure : Structure
+    probability : float array (L, L)
+        Of `predict`.
+    nearest : int
+        Least separation.
+
+    Returns
+    -------
+    DataFrame
+        position, partner (int64, 1-based, position < partner; both residues count), probability (float64), contact
+        (bool), in order of falling probability.
+
+    Examples
+    --------
+    >>> toy = Structure("toy", "MKR", np.array([[0.0, 0, 0], [5.0, 0, 0], [10.0, 0, 0]]), np.full(3, np.nan))
+    >>> pair_table(toy, np.array([[0, 0.2, 0.9], [0, 0, 0.4], [0, 0, 0]]), nearest=1).values.tolist()
+    [[1, 3, 0.9, False], [2, 3, 0.4, True], [1, 2, 0.2, True]]
+    """
+    i, j = pairs(structure.counted, nearest)
+    found = pd.DataFrame(
+        {
+            "position": i + 1,
+            "partner": j + 1,
+            "probability": probability[i, j].astype(np.float64),
+            "contact": contact_map(structure.cb)[i, j],
+        }
+    )
+    return found.sort_values("probability", ascending=False, kind="stable", ignore_index=True)
+
+
+# --- the evaluation --------------------------------------------------------------------------------------
+
+
+def contact_precision(
+    model,
+    structures: pd.DataFrame,
+    *,
+    train_ids: Sequence[str],
+    test_ids: Sequence[str] | None = None,
+    regression: Regression | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Fit on some proteins, count the contacts among the best pairs of others.
+
+    Nothing is shared between the two: a protein to fit on is none to test on.  That no family is shared is up to the
+    caller; of the bundled `kept_structures` each protein is of a family of its own, and none is related to a gene of
+    `structures`.  `cross_fit` makes such a plan.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`, with `attentions`.
+    structures : DataFrame
+        As in `structures_of`.
+    train_ids : sequence of str
+        Proteins to fit on.
+    test_ids : sequence of str, optional
+        Default: all others.
+    regression : Regression, optional
+        One that was fitted on `train_ids` before; default: it is fitted now.
+    seed : int
+        Of the pairs without contact in the fit.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    DataFrame
+        One row a test protein, in the order asked: id (str), length (int64, residues), n_residues (int64: L, those that
+        count), and for the long range n_pairs, n_contacts (int64), background, p_at_l, p_at_l2, p_at_l5,
+        separation_only_p_at_l, separation_only_p_at_l5; for the others p_at_l_medium, background_medium, p_at_l_short,
+        background_short (float64, shares; NaN where a range has no pair).  p_at_l2 is of the L / 2 best pairs, rounded
+        down, at least one; p_at_l5 likewise.
+
+    Raises
+    ------
+    InputError
+        Where a protein is unknown, or is both trained and tested on.
+    """
+    from tqdm import tqdm
+
+    known = structures_of(structures)
+    train_ids = list(train_ids)
+    test_ids = [name for name in known if name not in set(train_ids)] if test_ids is None else list(test_ids)
+    unknown = [name for name in [*train_ids, *test_ids] if name not in known]
+    if unknown:
+        raise InputError(f"no structure of {', '.join(unknown[:5])}; there are {len(known)}")
+    both = sorted(set(train_ids) & set(test_ids))
+    if both:
+        raise InputError(f"{', '.join(both[:5])}: both to fit on and to test on; expected one or the other")
+    if regression is None:
+        regression = fit(model, (known[name] for name in train_ids), seed=seed)
+    tested = tqdm(test_ids, desc=f"{model.name}, contacts", unit="protein", disable=not progress)
+    rows = [_tested(model, known[name], regression) for name in tested]
+    return pd.DataFrame(rows, columns=["id", *_COLUMNS]).astype({"id": "str"})
+
+
+def cross_fit(
+    lengths: Mapping[str, int],
+    others: Sequence[str] = (),
+    *,
+    n_train: int = N_TRAIN,
+    longest: int = LONGEST_TRAINED,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """A plan by which each protein is tested once, by a regression that was fitted on other families.
+
+    The proteins of `lengths`, each of a family of its own, are dealt into two halves.  Whoever is in the first half is
+    tested by the regression that `n_train` proteins of the second half gave, and the other way round.  `others` (the 53
+    genes, which share no family with them) are tested by the regression of the second half; none is fitted on.
+
+    Parameters
+    ----------
+    lengths : mapping of str -> int
+        id -> residues.
+    others : sequence of str
+        Ids.
+    n_train : int
+        Proteins of a fit, or all of the half where it has fewer.
+    longest : int
+        Residues: longer proteins are fitted on only where a half lacks shorter ones, since the time of attention maps
+        grows with the square of the length.
+    seed : int
+        Of the dealing, which does not depend on the order of `lengths`.
+
+    Returns
+    -------
+    DataFrame
+        id (str), set ("kept" or "other"), fold (int64: 0 or 1, the half that it is tested with), trains (bool: whether
+        it is one of those on which the *other* half's regression is fitted).  `training_ids` reads it.
+
+    Examples
+    --------
+    >>> plan = cross_fit({"a": 60, "b": 70, "c": 80, "d": 900}, ["TP53"], n_train=1)
+    >>> plan["fold"][plan["id"] == "TP53"].tolist(), int(plan["trains"].sum()), plan["id"][plan["trains"]].max() < "d"
+    ([0], 2, True)
+    >>> set(training_ids(plan, 0)) & set(plan["id"][plan["fold"] == 0])
+    set()
+    """
+    dealt = np.random.default_rng(seed).permutation(sorted(lengths)).tolist()
+    dealt.sort(key=lambda name: lengths[name] > longest)  # stable: the short ones first, in the order drawn
+    halves = [dealt[0::2], dealt[1::2]]
+    training = {name for half in halves for name in half[:n_train]}
+    rows = [(name, "kept", fold, name in training) for fold, half in enumerate(halves) for name in sorted(half)]
+    rows += [(name, "other", 0, False) for name in others]
+    return pd.DataFrame(rows, columns=["id", "set", "fold", "trains"]).astype({"id": "str", "set": "str"})
+
+
+def training_ids(plan: pd.DataFrame, fold: int) -> list[str]:
+    """The proteins on which the regression is fitted that tests a fold of `cross_fit`: those of the other half."""
+    return plan["id"][(plan["fold"] != fold) & plan["trains"]].tolist()
+
+
+def ratio_of_means(
+    table: pd.DataFrame, value: str = "p_at_l", reference: str = "background", *, n: int = 1000, seed: int = 0
+) -> Estimate:
+    """How many times one column's mean over proteins is another's, with a 95 % interval from resampling proteins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a protein with both columns.
+    value, reference : str
+    n, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        n = the proteins.
+
+    Raises
+    ------
+    InputError
+        Where a number is missing, there is no protein, or the mean of the reference is zero.
+
+    Notes
+    -----
+    A ratio of means, not a mean of ratios: a protein with two contacts, and so with hardly any background, would rule
+    the latter.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"p_at_l": [0.3, 0.1], "background": [0.02, 0.02]})
+    >>> round(ratio_of_means(t, n=10).value, 6)
+    10.0
+    """
+    numbers = table[[value, reference]].to_numpy(dtype=np.float64)  # (n_proteins, 2)
+    if not len(numbers) or np.isnan(numbers).any() or numbers[:, 1].sum() == 0:
+        raise InputError(f"{value} / {reference} needs both numbers of each protein, and a reference above zero")
+    draws = np.random.default_rng(seed).multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), size=n)
+    sums = draws @ numbers  # (n, 2)
+    sums = sums[sums[:, 1] > 0]
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
+    return Estimate(float(numbers[:, 0].sum() / numbers[:, 1].sum()), float(low), float(high), len(numbers))
+
+
+# --- pieces ----------------------------------------------------------------------------------------------
+
+_COLUMNS = ("length", *MEASURES)
+
+
+def _separation_rates(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Share of contacts by separation, non-increasing (isotonic regression weighted by the number of pairs).
+
+    Few pairs are far apart, so that raw shares there are noise; that farther means rarer is all that is assumed.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    separation = np.concatenate([each for each, _ in found])
+    touching = np.concatenate([each for _, each in found])
+    n_pairs = np.bincount(separation)
+    n_contacts = np.bincount(separation, weights=touching)
+    there = np.flatnonzero(n_pairs)
+    isotonic = IsotonicRegression(increasing=False, out_of_bounds="clip")
+    isotonic.fit(there, n_contacts[there] / n_pairs[there], sample_weight=n_pairs[there])
+    return isotonic.predict(np.arange(len(n_pairs)))
+
+
+def _tested(model, structure: Structure, regression: Regression) -> tuple:
+    """The row of one test protein: id and `_COLUMNS`."""
+    touching = contact_map(structure.cb)
+    scores = predict(regression, model.attentions(structure.sequence))
+    n_residues = int(structure.counted.sum())
+    found = {"length": len(structure.sequence), "n_residues": n_residues}
+    for name, (nearest, farther) in RANGES.items():
+        i, j = pairs(structure.counted, nearest, farther)
+        truth, score = touching[i, j], scores[i, j]
+        end = "" if name == "long" else f"_{name}"
+        found[f"background{end}"] = float(truth.mean()) if len(truth) else float("nan")
+        found[f"p_at_l{end}"] = precision_at(score, truth, max(n_residues, 1))
+        if name != "long":
+            continue
+        found |= {"n_pairs": len(truth), "n_contacts": int(truth.sum())}
+        baseline = separation_only(regression, i, j)
+        for part in (2, 5):
+            found[f"p_at_l{part}"] = precision_at(score, truth, max(n_residues // part, 1))
+        found["separation_only_p_at_l"] = precision_at(baseline, truth, max(n_residues, 1))
+        found["separation_only_p_at_l5"] = precision_at(baseline, truth, max(n_residues // 5, 1))
+    return (structure.id, *(found[column] for column in _COLUMNS))

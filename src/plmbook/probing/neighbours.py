@@ -1,0 +1,275 @@
+"""Transfer of a label from the nearest protein in the space of embeddings.
+
+A protein is one vector (the mean of the hidden states over its residues), two proteins are as near as the cosine of
+their vectors says, after the mean of the reference proteins is taken off: the mean is what all proteins share, and
+without that step every cosine is close to 1. A query takes the label of its nearest reference, or the vote of the k
+nearest. Nothing is trained.
+
+Two baselines go through the same functions: the vector of amino-acid shares instead of the embedding, and the
+commonest label of the references for everyone.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.stats.metrics import Estimate
+
+VOTES = ("majority", "weighted")
+DECIMALS = 9  # of a cosine: what differs by less is a tie, whatever the order in which a processor adds up
+CHUNK = 500  # queries whose cosines to all references are in memory together
+
+
+def composition(sequences: Sequence[str]) -> np.ndarray:
+    """Shares of the 20 amino acids among the residues of each protein.
+
+    Returns
+    -------
+    float64 array (n, 20)
+        Columns in the order of `AMINO_ACIDS`; other letters do not count, and a protein of nothing else is all zeros.
+
+    Examples
+    --------
+    >>> composition(["AAC", "X"])[:, :3].round(2)
+    array([[0.67, 0.33, 0.  ],
+           [0.  , 0.  , 0.  ]])
+    """
+    counts = np.array([[sequence.count(letter) for letter in AMINO_ACIDS] for sequence in sequences], dtype=np.float64)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
+def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The k references with the largest cosine to each query, both centred on the mean of the references.
+
+    Parameters
+    ----------
+    queries : float array (n, d)
+    references : float array (m, d)
+    k : int
+        1 to m.
+
+    Returns
+    -------
+    places : int64 array (n, k)
+        Rows of `references`, nearest first; of equal ones the first row comes first.
+    similarities : float64 array (n, k)
+        Cosines in [-1, 1], rounded to 9 decimals. A vector that is the mean itself has the cosine 0 to all.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, a number is not finite, or k is not from 1 to m.
+
+    Notes
+    -----
+    Brute force in float64. Invariants: the answer for a query does not depend on the other queries, and does not change
+    where all vectors are shifted by one vector or scaled by one positive number.
+
+    Examples
+    --------
+    >>> nearest(np.array([[3.0, 1.0]]), np.array([[0.0, 2.0], [2.0, 0.0]]))[0]
+    array([[1]])
+    """
+    queries, references = np.asarray(queries, dtype=np.float64), np.asarray(references, dtype=np.float64)
+    if queries.ndim != 2 or references.ndim != 2 or queries.shape[1] != references.shape[1] or not len(references):
+        raise InputError(
+            f"expected (n, d) queries and (m, d) references, found shapes {queries.shape} and {references.shape}"
+        )
+    if not (np.isfinite(queries).all() and np.isfinite(references).all()):
+        raise InputError("an embedding holds a number that is not finite")
+    if not 1 <= k <= len(references):
+        raise InputError(f"k {k}: expected 1 to {len(references)}, the number of references")
+    mean = references.mean(axis=0)
+    units, of_references = _units(queries - mean), _units(references - mean)
+    places = np.empty((len(queries), k), dtype=np.int64)
+    similarities = np.empty((len(queries), k))
+    for start in range(0, len(queries), CHUNK):
+        part = slice(start, start + CHUNK)
+        cosines = np.round(units[part] @ of_references.T, DECIMALS) + 0.0  # no negative zero
+        places[part] = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+        similarities[part] = np.take_along_axis(cosines, places[part], axis=1)
+    return places, similarities
+
+
+def vote(labels: np.ndarray, similarities: np.ndarray, *, how: str = "majority") -> str:
+    """The label of one query from its k nearest references.
+
+    Parameters
+    ----------
+    labels : str array (k,)
+        Nearest first.
+    similarities : float array (k,)
+        Cosines.
+    how : {"majority", "weighted"}
+        One vote a neighbour, or as much as its cosine (nothing where that is negative).
+
+    Returns
+    -------
+    str
+        Of equal labels the one that has the nearer neighbour.
+
+    Examples
+    --------
+    >>> labels, cosines = np.array(["a", "b", "b"]), np.array([0.9, 0.3, 0.2])
+    >>> str(vote(labels, cosines)), str(vote(labels, cosines, how="weighted"))
+    ('b', 'a')
+    """
+    if how not in VOTES:
+        raise InputError(f"vote {how!r}: expected one of {', '.join(VOTES)}{did_you_mean(how, VOTES)}")
+    weights = np.ones(len(labels)) if how == "majority" else np.maximum(similarities, 0)
+    totals: dict[str, float] = {}  # in the order of the nearest neighbour of each label: `max` takes the first
+    for label, weight in zip(labels, weights, strict=True):
+        totals[label] = totals.get(label, 0.0) + float(weight)
+    return max(totals, key=lambda label: round(totals[label], DECIMALS))
+
+
+def transfer(
+    queries: pd.DataFrame,
+    references: pd.DataFrame,
+    query_vectors: np.ndarray,
+    reference_vectors: np.ndarray,
+    *,
+    label: str = "localisation",
+    k: int = 1,
+    how: str = "majority",
+) -> pd.DataFrame:
+    """Predict the label of each query from its k nearest references.
+
+    Parameters
+    ----------
+    queries, references : DataFrame
+        id (str) and the label (str), n and m rows.
+    query_vectors, reference_vectors : float array (n, d) and (m, d)
+    label : str
+        The column to transfer; that of the queries is only copied to `truth`.
+    k, how
+        As in `nearest` and `vote`.
+
+    Returns
+    -------
+    DataFrame
+        One row a query, in their order: id, truth, predicted, neighbour (str, id of the nearest reference),
+        similarity (float64, its cosine).
+
+    Raises
+    ------
+    InputError
+        As `nearest`; or an id that is both a query and a reference.
+    """
+    for table, vectors, name in ((queries, query_vectors, "queries"), (references, reference_vectors, "references")):
+        _need(table, ["id", label])
+        if len(table) != len(vectors):
+            raise InputError(f"{len(vectors)} vectors for {len(table)} {name}")
+    both = set(queries["id"]) & set(references["id"])
+    if both:
+        raise InputError(f"{len(both)} proteins are queries and references, such as {min(both)}")
+    places, similarities = nearest(query_vectors, reference_vectors, k=k)
+    known, names = references[label].to_numpy(dtype=object), references["id"].to_numpy(dtype=object)
+    predicted = [vote(known[row], near, how=how) for row, near in zip(places, similarities, strict=True)]
+    return pd.DataFrame(
+        {
+            "id": queries["id"].to_numpy(),
+            "truth": queries[label].to_numpy(),
+            "predicted": np.array(predicted, dtype=object),
+            "neighbour": names[places[:, 0]],
+            "similarity": similarities[:, 0],
+        }
+    ).astype({"id": "str", "truth": "str", "predicted": "str", "neighbour": "str"})
+
+
+def commonest(queries: pd.DataFrame, references: pd.DataFrame, *, label: str = "localisation") -> pd.DataFrame:
+    """The baseline that knows no query: the commonest label of the references (of equal ones, the first by name).
+
+    Returns
+    -------
+    DataFrame
+        The columns of `transfer`; `neighbour` is empty and `similarity` 0.
+    """
+    _need(references, [label])
+    _need(queries, ["id", label])
+    winner = references[label].value_counts().sort_index().idxmax()
+    return pd.DataFrame({"id": queries["id"].to_numpy(), "truth": queries[label].to_numpy()}).assign(
+        predicted=winner, neighbour="", similarity=0.0
+    )
+
+
+def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Share of the queries with the right label."""
+    return float(np.mean(np.asarray(truth) == np.asarray(predicted)))
+
+
+def mcc(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Matthews correlation coefficient of several classes (Gorodkin 2004): 1 = perfect, 0 = one label for all."""
+    from sklearn.metrics import matthews_corrcoef
+
+    if len(np.union1d(truth, predicted)) < 2:
+        return 0.0  # scikit-learn's answer, without its warning at each such resample
+    return float(matthews_corrcoef(truth, predicted))
+
+
+def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Unweighted mean over the classes that occur of F1; a rare class counts as much as a common one."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, predicted, average="macro", zero_division=0))
+
+
+Statistic = Callable[[np.ndarray, np.ndarray], float]
+
+
+def estimate(predictions: pd.DataFrame, statistic: Statistic = accuracy, *, n: int = 1000, seed: int = 0) -> Estimate:
+    """A statistic of predictions with a 95 % interval from resampling the queries.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        truth, predicted (str), as from `transfer`.
+    statistic : callable
+        From two arrays of labels (or of their codes) to a number: `accuracy`, `mcc`, `macro_f1`.
+    n : int
+        Resamples.
+    seed : int
+        Of the resampling.
+
+    Returns
+    -------
+    Estimate
+        n = the queries. The references stay as they are: the interval says nothing about another reference set.
+
+    Raises
+    ------
+    InputError
+        If there is no row.
+
+    Examples
+    --------
+    >>> estimate(pd.DataFrame({"truth": ["a", "b"], "predicted": ["a", "a"]}), n=10).value
+    0.5
+    """
+    _need(predictions, ["truth", "predicted"])
+    size = len(predictions)
+    if not size:
+        raise InputError("no prediction to judge")
+    # Codes instead of texts: the same answers, much faster to compare a thousand times.
+    _, codes = np.unique(np.concatenate([predictions["truth"], predictions["predicted"]]), return_inverse=True)
+    truth, predicted = codes[:size], codes[size:]
+    rng = np.random.default_rng(seed)
+    draws = (rng.integers(size, size=size) for _ in range(n))
+    values = [statistic(truth[drawn], predicted[drawn]) for drawn in draws]
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return Estimate(float(statistic(truth, predicted)), float(low), float(high), size)
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def _need(table: pd.DataFrame, columns: list[str]) -> None:
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")

@@ -1,0 +1,391 @@
+"""Secondary structure by residue, from a linear probe: what the hidden states of a model say without more training.
+
+A probe is a multinomial logistic regression on standardised features of a residue. The same function fits it on four
+kinds of features, so that what the model adds can be read off:
+
+majority
+    nothing: the commonest state of the training residues
+residue
+    which of the 20 amino acids it is
+window
+    which amino acids stand at the 15 places around it: what methods before 1990 read (GOR; Garnier et al. 1978)
+states
+    the hidden state of the model at the residue, which the model computed from the whole sequence
+
+Q3 is the share of the residues whose state (helix H, strand E, other C) is predicted; residues without coordinates,
+and those of a CB513 chain outside the domains of that set, are in neither training nor test.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.engine import encode
+from plmbook.stats.metrics import Estimate
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+KINDS = ("majority", "residue", "window", "states")
+STATES = "HEC"
+WIDTH = 15  # residues of the window
+MAX_RESIDUES = 60_000  # of the training set
+STRENGTH = 1.0  # inverse of the L2 penalty, scikit-learn's C
+CHUNK = 64  # proteins whose features are in memory together
+
+_CODE = np.full(128, -1, dtype=np.int64)  # by ASCII code
+for _number, _letter in enumerate(AMINO_ACIDS):
+    _CODE[ord(_letter)] = _number
+
+
+def one_hot(sequence: str) -> np.ndarray:
+    """Which amino acid each residue is.
+
+    Returns
+    -------
+    float32 array (L, 20)
+        Columns in the order of `AMINO_ACIDS`; a letter outside them (X and others) has a row of zeros.
+
+    Examples
+    --------
+    >>> one_hot("AX").sum(axis=1)
+    array([1., 0.], dtype=float32)
+    """
+    codes = _CODE[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
+    return (codes[:, None] == np.arange(len(AMINO_ACIDS))).astype(np.float32)
+
+
+def window_one_hot(sequence: str, *, width: int = WIDTH) -> np.ndarray:
+    """Which amino acids stand around each residue.
+
+    Parameters
+    ----------
+    sequence : str
+    width : int
+        Places of the window, odd: the residue itself is in the middle.
+
+    Returns
+    -------
+    float32 array (L, width * 21)
+        Place by place, left to right: 20 columns of `one_hot`, then one that is 1 where the place is outside the chain.
+
+    Raises
+    ------
+    InputError
+        If the width is not odd and positive.
+
+    Examples
+    --------
+    >>> window_one_hot("AC", width=3)[0].reshape(3, 21).argmax(axis=1)  # nothing, A, C
+    array([20,  0,  1])
+    """
+    if width < 1 or width % 2 == 0:
+        raise InputError(f"window of {width} residues: expected an odd number from 1 up")
+    half, inside = width // 2, len(sequence)
+    padded = np.zeros((inside + 2 * half, len(AMINO_ACIDS) + 1), dtype=np.float32)
+    padded[half : half + inside, :-1] = one_hot(sequence)
+    padded[:half, -1] = padded[half + inside :, -1] = 1
+    return np.concatenate([padded[place : place + inside] for place in range(width)], axis=1)
+
+
+def features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -1) -> list[np.ndarray]:
+    """The features of each residue.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+    kind : {"majority", "residue", "window", "states"}
+        See the top of this module; `majority` gives one column of zeros.
+    model : a model of `plmbook.models`, for `states`
+    layer : int
+        For `states`: 0 is the input embedding, -1 the last layer.
+
+    Returns
+    -------
+    list of float32 array (L, d)
+
+    Raises
+    ------
+    InputError
+        An unknown kind, or `states` without a model.
+    """
+    if kind not in KINDS:
+        raise InputError(f"features {kind!r}: expected one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+    if kind == "states":
+        if model is None:
+            raise InputError("features 'states': expected a model")
+        return encode.embed(model, list(sequences), layer=layer, pool="residue")
+    make = {"majority": _nothing, "residue": one_hot, "window": window_one_hot}[kind]
+    return [make(sequence) for sequence in sequences]
+
+
+def draw(proteins: pd.DataFrame, *, max_residues: int = MAX_RESIDUES, seed: int = 0) -> pd.DataFrame:
+    """Whole proteins in a seeded order, as many as have at most `max_residues` counted residues together.
+
+    Parameters
+    ----------
+    proteins : DataFrame
+        id (str), counted (str of 0 and 1), further columns.
+    max_residues : int
+    seed : int
+        Of the order, which does not depend on that of the table.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `proteins`, at least one, fresh index.
+
+    Raises
+    ------
+    InputError
+        If the first protein of the order has more residues than that.
+
+    Examples
+    --------
+    >>> toy = pd.DataFrame({"id": list("abc"), "counted": ["1" * 40, "1" * 40, "1" * 40]})
+    >>> len(draw(toy, max_residues=100))
+    2
+    """
+    shuffled = proteins.sort_values("id").sample(frac=1, random_state=seed, ignore_index=True)
+    fits = shuffled["counted"].str.count("1").cumsum() <= max_residues
+    if not fits.any():
+        raise InputError(f"{max_residues} training residues: expected at least those of one protein")
+    return shuffled[fits].reset_index(drop=True)
+
+
+def fit(
+    proteins: pd.DataFrame,
+    kind: str,
+    *,
+    model=None,
+    layer: int = -1,
+    max_residues: int = MAX_RESIDUES,
+    strength: float = STRENGTH,
+    seed: int = 0,
+) -> "Pipeline":
+    """Fit a probe on labelled proteins.
+
+    Parameters
+    ----------
+    proteins : DataFrame
+        id, sequence, dssp3, counted (str), as in the bundled table `secondary_structure`.
+    kind, model, layer
+        As in `features`.
+    max_residues, seed
+        As in `draw`.
+    strength : float
+        Inverse of the L2 penalty on the coefficients (scikit-learn's C).
+
+    Returns
+    -------
+    sklearn Pipeline
+        Standardisation and logistic regression, in float64 and to convergence: the optimum is unique, so that the
+        answer does not hang on the processor. Most frequent class for `majority`.
+
+    Raises
+    ------
+    InputError
+        A missing column, a mask or states that do not fit the sequence, fewer than two states to learn.
+    """
+    from sklearn.dummy import DummyClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    _check(proteins)
+    drawn = draw(proteins, max_residues=max_residues, seed=seed)
+    masks = [as_bool(mask) for mask in drawn["counted"]]
+    tables = features(drawn["sequence"], kind, model=model, layer=layer)
+    x = np.concatenate([table[mask] for table, mask in zip(tables, masks, strict=True)]).astype(np.float64)
+    y = np.concatenate([letters(states)[mask] for states, mask in zip(drawn["dssp3"], masks, strict=True)])
+    if len(np.unique(y)) < 2:
+        raise InputError(f"{len(y)} training residues: expected at least two states, found {', '.join(np.unique(y))}")
+    if kind == "majority":
+        return make_pipeline(DummyClassifier(strategy="most_frequent")).fit(x, y)
+    # The columns of hidden states are nearly collinear: a method of first order takes a thousand steps, Newton's a few.
+    # One-hot columns are not, and there are more of them.
+    solver = "newton-cholesky" if kind == "states" else "lbfgs"
+    regression = LogisticRegression(C=strength, solver=solver, tol=1e-5, max_iter=2000)
+    return make_pipeline(StandardScaler(), regression).fit(x, y)
+
+
+def count_correct(
+    proteins: pd.DataFrame, kind: str, probe: "Pipeline", *, model=None, layer: int = -1, progress: bool = False
+) -> np.ndarray:
+    """How many counted residues of each protein a probe gets right.
+
+    Parameters
+    ----------
+    proteins : DataFrame
+        As in `fit`; labels are only compared.
+    kind, model, layer
+        As in `features`, those of the fit.
+    probe : Pipeline
+        From `fit`.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    int64 array (n,)
+
+    Notes
+    -----
+    Invariant: a protein's number does not depend on the other proteins.
+    """
+    from tqdm import tqdm
+
+    _check(proteins)
+    counts = []
+    with tqdm(total=len(proteins), unit="protein", desc=kind, disable=not progress) as bar:
+        for start in range(0, len(proteins), CHUNK):
+            part = proteins.iloc[start : start + CHUNK]
+            tables = features(part["sequence"], kind, model=model, layer=layer)
+            for table, states, mask in zip(tables, part["dssp3"], part["counted"], strict=True):
+                chosen = as_bool(mask)
+                right = probe.predict(table[chosen]) == letters(states)[chosen] if chosen.any() else np.array([])
+                counts.append(int(right.sum()))
+            bar.update(len(part))
+    return np.array(counts, dtype=np.int64)
+
+
+def fit_all(
+    proteins: pd.DataFrame,
+    model,
+    *,
+    layer: int = -1,
+    kinds: Sequence[str] = KINDS,
+    max_residues: int = MAX_RESIDUES,
+    strength: float = STRENGTH,
+    seed: int = 0,
+) -> dict[str, "Pipeline"]:
+    """A probe of each kind on the same training residues; see `fit`."""
+    options = {"model": model, "layer": layer, "max_residues": max_residues, "strength": strength, "seed": seed}
+    return {kind: fit(proteins, kind, **options) for kind in kinds}
+
+
+def secondary_structure(
+    model, proteins: pd.DataFrame, probes: dict[str, "Pipeline"], *, layer: int = -1, progress: bool = False
+) -> pd.DataFrame:
+    """Score fitted probes on test proteins.
+
+    Parameters
+    ----------
+    model : a model of `plmbook.models`
+    proteins : DataFrame
+        id, sequence, dssp3, counted (str): none of the training proteins.
+    probes : dict of kind to Pipeline
+        From `fit_all`, of the same model and layer.
+    layer, progress
+        As in `count_correct`.
+
+    Returns
+    -------
+    DataFrame
+        One row a protein, in their order: id (str), n_residues (int64, counted ones) and for each kind
+        `correct_<kind>` (int64, residues).
+    """
+    _check(proteins)
+    table = pd.DataFrame({"id": proteins["id"].to_numpy(), "n_residues": proteins["counted"].str.count("1").to_numpy()})
+    for kind, probe in probes.items():
+        table[f"correct_{kind}"] = count_correct(proteins, kind, probe, model=model, layer=layer, progress=progress)
+    return table.astype({name: "int64" for name in table.columns if name != "id"})
+
+
+def q3(table: pd.DataFrame, kind: str = "states", *, n: int = 1000, seed: int = 0) -> Estimate:
+    """Share of the counted residues whose state is predicted, with a 95 % interval from resampling proteins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `secondary_structure`.
+    kind : str
+        Which of its probes.
+    n : int
+        Resamples.
+    seed : int
+        Of the resampling.
+
+    Returns
+    -------
+    Estimate
+        value, low, high in [0, 1]; n = the proteins.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or no counted residue.
+
+    Examples
+    --------
+    >>> q3(pd.DataFrame({"n_residues": [10, 30], "correct_states": [10, 18]}), n=10).value
+    0.7
+    """
+    return _ratio(table, f"correct_{kind}", n=n, seed=seed)
+
+
+def q3_gain(
+    table: pd.DataFrame, kind: str = "states", baseline: str = "window", *, n: int = 1000, seed: int = 0
+) -> Estimate:
+    """Q3 of one probe minus that of another on the same resampled proteins; see `q3`."""
+    _need(table, [f"correct_{kind}", f"correct_{baseline}"])
+    return _ratio(table.assign(_gain=table[f"correct_{kind}"] - table[f"correct_{baseline}"]), "_gain", n=n, seed=seed)
+
+
+def as_bool(mask: str) -> np.ndarray:
+    """bool (L,) of a text of 0 and 1.
+
+    Examples
+    --------
+    >>> as_bool("10")
+    array([ True, False])
+    """
+    return letters(mask) == "1"
+
+
+def letters(text: str) -> np.ndarray:
+    """The letters of a text, str array (L,)."""
+    return np.array(list(text), dtype="U1")
+
+
+def _nothing(sequence: str) -> np.ndarray:
+    return np.zeros((len(sequence), 1), dtype=np.float32)
+
+
+def _ratio(table: pd.DataFrame, numerator: str, *, n: int, seed: int) -> Estimate:
+    """Sum of one column over that of `n_residues`, proteins resampled."""
+    _need(table, [numerator, "n_residues"])
+    right, all_of_them = table[numerator].to_numpy(np.float64), table["n_residues"].to_numpy(np.float64)
+    if not all_of_them.sum() > 0:
+        raise InputError("Q3 needs at least one counted residue")
+    draws = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), size=n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = (draws @ right) / (draws @ all_of_them)
+    low, high = np.nanquantile(values, [0.025, 0.975])
+    return Estimate(float(right.sum() / all_of_them.sum()), float(low), float(high), len(table))
+
+
+def _check(proteins: pd.DataFrame) -> None:
+    """Labels and mask have a letter for each residue."""
+    _need(proteins, ["id", "sequence", "dssp3", "counted"])
+    if not len(proteins):
+        raise InputError("no protein to probe")
+    length = proteins["sequence"].str.len()
+    for column, allowed in (("dssp3", STATES), ("counted", "01")):
+        wrong = (proteins[column].str.len() != length) | ~proteins[column].str.fullmatch(f"[{allowed}]+")
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise InputError(
+                f"row {row + 1}, {proteins['id'].iloc[row]}: {column}: expected one of {', '.join(allowed)} for each "
+                f"of {length.iloc[row]} residues, found {proteins[column].iloc[row][:20]!r}"
+            )
+
+
+def _need(table: pd.DataFrame, columns: list[str]) -> None:
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")

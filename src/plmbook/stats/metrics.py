@@ -1,0 +1,891 @@
+"""How well scores separate pathogenic from benign variants, and how sure we are of it.
+
+A *table* has one row per variant and the columns `gene` (str), `significance` ("P/LP" or "B/LB") and one or more
+score columns (float64, natural-log likelihood ratios). Convention everywhere: **pathogenic is the positive class,
+a lower score is more damaging**; so an AUROC of 1 says that every P/LP variant scores below every B/LB variant.
+Rows of other classes and missing scores are refused, never dropped: `labelled` makes the selection explicit.
+
+A *statistic* is a function `statistic(table, *, score="score", weight=None)`. `weight` has the shape
+(..., n_rows): how often each row counts in each of several resamples; the answer has the leading shape. So the
+bootstrap sorts the scores once and handles all resamples together.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+
+PATHOGENIC = "P/LP"
+BENIGN = "B/LB"
+CHUNK = 250  # resamples handled together: 250 x 4,400 rows of float64 are 9 MB
+
+# What `perplexity_table` calls each column of `results.heldout_likelihood`.
+LIKELIHOODS: Mapping[str, str] = MappingProxyType(
+    {
+        "model": "log_likelihood",
+        "n-gram": "ngram_log_likelihood",
+        "residue frequencies": "frequency_log_likelihood",
+    }
+)
+LENGTH_EDGES = (50, 150, 300, 500, 1023)  # residues; a range excludes its upper edge
+
+Statistic = Callable[..., np.ndarray]
+
+
+class Interval(NamedTuple):
+    """The two ends of a percentile interval."""
+
+    low: float
+    high: float
+
+
+class Estimate(NamedTuple):
+    """A statistic with its interval and the number of rows that it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def labelled(table: pd.DataFrame, *, score: str | list[str] = "score") -> pd.DataFrame:
+    """The P/LP and B/LB rows on which every given score exists.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With `significance` and the score columns.
+    score : str or list of str
+        Columns that must not be missing; several columns give the rows that all models have in common.
+
+    Returns
+    -------
+    DataFrame
+        A part of `table` with a fresh index.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"significance": ["P/LP", "VUS", "B/LB"], "score": [-3.0, -1.0, np.nan]})
+    >>> labelled(t)["significance"].tolist()
+    ['P/LP']
+    """
+    scores = [score] if isinstance(score, str) else list(score)
+    _need(table, ["significance", *scores])
+    keep = table["significance"].isin([PATHOGENIC, BENIGN]) & table[scores].notna().all(axis=1)
+    return table[keep].reset_index(drop=True)
+
+
+def auroc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None) -> np.ndarray | float:
+    """Area under the ROC curve: the chance that a random P/LP variant scores below a random B/LB one, ties half.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `significance` and the score column; only P/LP and B/LB rows, no missing score.
+    score : str
+        The score column.
+    weight : ndarray (..., n_rows), optional
+        How often each row counts.
+
+    Returns
+    -------
+    float or ndarray (...)
+        In [0, 1]; NaN where a class is empty.
+
+    Raises
+    ------
+    InputError
+        For another class or a missing score.
+
+    Notes
+    -----
+    The Mann-Whitney statistic, equal to `sklearn.metrics.roc_auc_score(pathogenic, -score, sample_weight=weight)`.
+
+    Examples
+    --------
+    Three P/LP, two B/LB: of six pairs five are in order and one is a tie, (5 + 0.5) / 6.
+
+    >>> t = pd.DataFrame({"significance": ["P/LP"] * 3 + ["B/LB"] * 2, "score": [-5.0, -4.0, -1.0, -1.0, 0.0]})
+    >>> round(float(auroc(t)), 4)
+    0.9167
+    >>> auroc(t.assign(significance="VUS"))
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: significance must be P/LP or B/LB, found VUS; select the rows with \
+metrics.labelled(table)
+    """
+    pathogenic, values = _classes(table, score)
+    weight = _weights(weight, len(values))
+    positive, negative = _by_threshold(values, pathogenic, weight)  # (..., n_thresholds), most damaging first
+    below = np.cumsum(negative, axis=-1) - negative / 2  # benign weight at or below the threshold, ties half
+    n_positive, n_negative = positive.sum(-1), negative.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _plain(1 - (positive * below).sum(-1) / (n_positive * n_negative))
+
+
+def auprc(
+    table: pd.DataFrame, *, positive: str = PATHOGENIC, score: str = "score", weight: np.ndarray | None = None
+) -> np.ndarray | float:
+    """Area under the precision-recall curve (average precision), either class as the positive one.
+
+    The base rate is what a random score reaches: 82 % for P/LP on the bundled variants, which makes that number
+    look good whatever the model; the same with B/LB positive is the harder question.
+
+    Parameters
+    ----------
+    table, score, weight
+        As in `auroc`.
+    positive : {"P/LP", "B/LB"}
+        P/LP: the lowest scores are called first; B/LB: the highest.
+
+    Returns
+    -------
+    float or ndarray (...)
+        In [0, 1]; NaN where a class is empty.
+
+    Notes
+    -----
+    sum_k (R_k - R_(k-1)) P_k over the distinct scores, equal to `sklearn.metrics.average_precision_score`.
+
+    Examples
+    --------
+    P/LP first: ranks P B P give (1/1 + 2/3) / 2; B/LB first: ranks P B P give 1/2.
+
+    >>> t = pd.DataFrame({"significance": ["P/LP", "B/LB", "P/LP"], "score": [-3.0, -2.0, -1.0]})
+    >>> round(auprc(t), 4), round(auprc(t, positive="B/LB"), 4)
+    (0.8333, 0.5)
+    """
+    if positive not in (PATHOGENIC, BENIGN):
+        raise InputError(f"the positive class is {PATHOGENIC} or {BENIGN}, not {positive!r}")
+    pathogenic, values = _classes(table, score)
+    weight = _weights(weight, len(values))
+    if positive == BENIGN:
+        pathogenic, values = ~pathogenic, -values
+    hits, misses = _by_threshold(values, pathogenic, weight)
+    true, false = np.cumsum(hits, axis=-1), np.cumsum(misses, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(true + false > 0, true / (true + false), 0.0)
+        area = (hits * precision).sum(-1) / true[..., -1]
+    return _plain(np.where((true[..., -1] > 0) & (false[..., -1] > 0), area, np.nan))
+
+
+def benign_auprc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None) -> np.ndarray | float:
+    """`auprc` with B/LB as the positive class, as a statistic of its own."""
+    return auprc(table, positive=BENIGN, score=score, weight=weight)
+
+
+def gene_aurocs(table: pd.DataFrame, *, minimum: int = 5, score: str = "score") -> pd.DataFrame:
+    """AUROC within each gene that has enough variants of each class.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `gene`, `significance`, the score column.
+    minimum : int
+        Least number of P/LP and of B/LB variants in a gene.
+    score : str
+        The score column.
+
+    Returns
+    -------
+    DataFrame
+        gene (str), n_pathogenic, n_benign (int64), auroc (float64); sorted by gene; genes below `minimum` left out.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": list("AABBB"), "significance": ["P/LP", "B/LB", "P/LP", "B/LB", "B/LB"],
+    ...                   "score": [-2.0, 0.0, -1.0, -2.0, 0.0]})
+    >>> gene_aurocs(t, minimum=1)["auroc"].tolist()
+    [1.0, 0.5]
+    """
+    _need(table, ["gene"])
+    pathogenic, _ = _classes(table, score)
+    rows = []
+    for gene, part in table.assign(_pathogenic=pathogenic).groupby("gene", sort=True):
+        n_pathogenic = int(part["_pathogenic"].sum())
+        n_benign = len(part) - n_pathogenic
+        if min(n_pathogenic, n_benign) >= max(minimum, 1):
+            rows.append((gene, n_pathogenic, n_benign, float(auroc(part, score=score))))
+    return pd.DataFrame(rows, columns=["gene", "n_pathogenic", "n_benign", "auroc"]).astype(
+        {"gene": "str", "n_pathogenic": "int64", "n_benign": "int64", "auroc": "float64"}
+    )
+
+
+def within_gene_auroc(
+    table: pd.DataFrame, minimum: int = 5, *, score: str = "score", weight: np.ndarray | None = None
+) -> np.ndarray | float:
+    """Mean over genes of the AUROC within the gene: what is left when gene identity cannot help.
+
+    Parameters
+    ----------
+    table, score
+        As in `gene_aurocs`.
+    minimum : int
+        Least number of P/LP and of B/LB variants in a gene.
+    weight : ndarray (..., n_rows), optional
+        Constant within a gene (whole genes are resampled).
+
+    Returns
+    -------
+    float or ndarray (...)
+        NaN where no gene qualifies.
+
+    Raises
+    ------
+    InputError
+        Where a weight differs between rows of one gene.
+    """
+    genes = gene_aurocs(table, minimum=minimum, score=score)
+    if weight is None:
+        return float(genes["auroc"].mean()) if len(genes) else float("nan")
+    chosen = _gene_weights(table, _weights(weight, len(table)), genes["gene"])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _plain(chosen @ genes["auroc"].to_numpy() / chosen.sum(-1))
+
+
+def pair_auroc(
+    table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None, between: bool = False
+) -> np.ndarray | float:
+    """AUROC over the pairs of a P/LP and a B/LB variant that lie in one gene, or over those of two genes.
+
+    The pooled AUROC is the mean of the two, weighted by their numbers of pairs. Between genes a score also gains by
+    having the level of each gene right; within a gene it cannot. Other than in `within_gene_auroc`, each pair counts
+    alike, so that genes with many variants dominate.
+
+    Parameters
+    ----------
+    table, score
+        As in `gene_aurocs`.
+    weight : ndarray (..., n_rows), optional
+        Constant within a gene (whole genes are resampled). Copies of a gene are still one gene.
+    between : bool
+        The pairs of two genes instead of those within one.
+
+    Returns
+    -------
+    float or ndarray (...)
+        In [0, 1]; NaN where there is no such pair.
+
+    Raises
+    ------
+    InputError
+        Where a weight differs between rows of one gene.
+
+    Examples
+    --------
+    Within A one of one pair is in order, within B none of one; between them A's P/LP and B's B/LB, and B's P/LP and A's
+    B/LB, are both in order.
+
+    >>> t = pd.DataFrame({"gene": list("AABB"), "significance": ["P/LP", "B/LB"] * 2, "score": [-3.0, 0.0, -1.0, -2.0]})
+    >>> pair_auroc(t), pair_auroc(t, between=True), float(auroc(t))
+    (0.5, 1.0, 0.75)
+    >>> pair_auroc(t, weight=np.arange(4))
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: the weights must be equal within a gene: resample whole genes
+    """
+    genes = gene_aurocs(table, minimum=1, score=score)
+    weight = _weights(weight, len(table))
+    times = _gene_weights(table, weight, genes["gene"])
+    size = times**2 * (genes["n_pathogenic"] * genes["n_benign"]).to_numpy()  # copies of a gene pair up, too
+    inside, n_inside = size @ genes["auroc"].to_numpy(), size.sum(-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if not between:
+            return _plain(inside / n_inside)
+        pathogenic, _ = _classes(table, score)
+        n_all = weight[..., pathogenic].sum(-1) * weight[..., ~pathogenic].sum(-1)
+        return _plain((auroc(table, score=score, weight=weight) * n_all - inside) / (n_all - n_inside))
+
+
+def gene_share(table: pd.DataFrame, *, leave_one_out: bool = False) -> pd.Series:
+    """A score that knows nothing but the gene: minus the gene's share of P/LP among its labelled variants.
+
+    The baseline for pooled AUROC. Its within-gene AUROC is 0.5 by construction.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `gene` and `significance`, P/LP and B/LB only.
+    leave_one_out : bool
+        Take the variant itself out of its gene's share. A gene with one variant then gets the share of all other
+        variants. Note that this pushes a gene's own P/LP variants *above* its B/LB variants (each lacks itself), so
+        the within-gene AUROC is 0: the honest pooled baseline, not a score to use.
+
+    Returns
+    -------
+    Series of float64
+        In [-1, 0], index of `table`; lower = more damaging.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": list("AAAB"), "significance": ["P/LP", "P/LP", "B/LB", "B/LB"]})
+    >>> gene_share(t).round(3).tolist()
+    [-0.667, -0.667, -0.667, 0.0]
+    >>> gene_share(t, leave_one_out=True).round(3).tolist()  # (2-1)/2, (2-1)/2, 2/2; B has no other: 2/3
+    [-0.5, -0.5, -1.0, -0.667]
+    """
+    _need(table, ["gene"])
+    pathogenic = pd.Series(_labels(table).astype(float), index=table.index)
+    group = pathogenic.groupby(table["gene"])
+    n, total = group.transform("count"), group.transform("sum")
+    if leave_one_out:
+        others = (pathogenic.sum() - pathogenic) / max(len(table) - 1, 1)
+        share = ((total - pathogenic) / (n - 1).where(n > 1)).fillna(others)
+    else:
+        share = total / n
+    return (0.0 - share).rename("score")
+
+
+def gene_resamples(table: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> np.ndarray:
+    """How often each gene is drawn in each bootstrap resample.
+
+    Returns
+    -------
+    ndarray (n, n_rows) of float64
+        Row weights: each resample draws as many genes as the table has, with replacement; all rows of a gene carry
+        the gene's count.
+    """
+    _need(table, ["gene"])
+    codes, names = pd.factorize(table["gene"])
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)
+    return draws[:, codes].astype(np.float64)
+
+
+def bootstrap_genes(
+    table: pd.DataFrame,
+    statistic: Statistic,
+    n: int = 1000,
+    seed: int = 0,
+    *,
+    score: str = "score",
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of a statistic when genes, not variants, are resampled.
+
+    Variants of one gene share the protein, the alignment and the clinical laboratory; resampling variants would
+    give intervals that are too narrow.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `statistic` takes it.
+    statistic : callable
+        `statistic(table, score=..., weight=...)` as in this module.
+    n : int
+        Resamples.
+    seed : int
+        Of the random generator; the same seed gives the same interval.
+    score : str
+        The score column.
+    level : float
+        Coverage, 0.95 = from the 2.5th to the 97.5th percentile.
+
+    Returns
+    -------
+    Interval
+        (low, high). Resamples on which the statistic does not exist (no benign variant drawn) are left out.
+
+    Raises
+    ------
+    InputError
+        Where the statistic exists on no resample.
+    """
+    values = _resampled(table, statistic, n=n, seed=seed, score=score)
+    return _percentiles(values, level)
+
+
+def estimate(
+    table: pd.DataFrame, statistic: Statistic, *, score: str = "score", n: int = 1000, seed: int = 0
+) -> Estimate:
+    """A statistic on the table with its 95 % interval over genes.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": list("AABB"), "significance": ["P/LP", "B/LB"] * 2, "score": [-2.0, 0.0, -3.0, -1.0]})
+    >>> estimate(t, auroc, n=50).value  # of four pairs, -2 < 0, -2 < -1, -3 < 0 and -3 < -1 are all in order
+    1.0
+    """
+    low, high = bootstrap_genes(table, statistic, n, seed, score=score)
+    return Estimate(float(statistic(table, score=score)), low, high, len(table))
+
+
+def paired_difference(
+    table: pd.DataFrame,
+    first: str,
+    second: str,
+    *,
+    statistic: Statistic = auroc,
+    n: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """`statistic` of one score minus that of another, on the rows that both have, resampling genes once for both.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `gene`, `significance`, and both score columns (missing values allowed: those rows are left out of both).
+    first, second : str
+        The score columns.
+
+    Returns
+    -------
+    Estimate
+        value, low, high of first - second (positive: the first is better), n = the common rows.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": list("AABB"), "significance": ["P/LP", "B/LB"] * 2,
+    ...                   "x": [-2.0, 0.0, -3.0, -1.0], "y": [-2.0, 0.0, -3.0, np.nan]})
+    >>> paired_difference(t, "x", "y", n=20).n
+    3
+    """
+    common = labelled(table, score=[first, second])
+    return estimate(common, contrast(statistic, [first], [second]), score=first, n=n, seed=seed)
+
+
+def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Statistic:
+    """The mean of a statistic over some scores less its mean over others, as a statistic of its own.
+
+    Parameters
+    ----------
+    statistic : callable
+        As in this module.
+    first, second : list of str
+        Score columns, at least one each.
+
+    Returns
+    -------
+    callable
+        `statistic(table, *, score, weight)`, which does not look at `score`.
+
+    Examples
+    --------
+    What averaging two scores buys: the statistic of their mean, less the mean of their statistics.
+
+    >>> t = pd.DataFrame({"significance": ["P/LP", "B/LB"], "x": [-2.0, 0.0], "y": [1.0, 0.0], "mean": [-0.5, 0.0]})
+    >>> contrast(auroc, ["mean"], ["x", "y"])(t)
+    0.5
+    >>> contrast(auroc, ["mean"], [])
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: a contrast needs at least one score on each side
+    """
+    if not first or not second:
+        raise InputError("a contrast needs at least one score on each side")
+
+    def difference(rows: pd.DataFrame, *, score: str = "", weight: np.ndarray | None = None) -> np.ndarray | float:
+        sides = [[statistic(rows, score=name, weight=weight) for name in names] for names in (first, second)]
+        return _plain(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
+
+    return difference
+
+
+def mean_over_genes(values: pd.Series, *, n: int = 1000, seed: int = 0) -> Estimate:
+    """The mean of one number a gene, with its 95 % interval from resampling the genes.
+
+    Parameters
+    ----------
+    values : Series of float64
+        A value a gene.
+    n, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        n = the genes.
+
+    Raises
+    ------
+    InputError
+        Where there is no gene, or a value is missing.
+
+    Examples
+    --------
+    >>> mean_over_genes(pd.Series([1.0, 1.0], index=["A", "B"]), n=10)
+    Estimate(value=1.0, low=1.0, high=1.0, n=2)
+    >>> mean_over_genes(pd.Series([1.0, np.nan]))
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: a mean over genes needs a number for each gene, found 1 of 2
+    """
+    numbers = values.to_numpy(dtype=np.float64)
+    if not len(numbers) or np.isnan(numbers).any():
+        found = int((~np.isnan(numbers)).sum())
+        raise InputError(f"a mean over genes needs a number for each gene, found {found} of {len(numbers)}")
+    genes = len(numbers)
+    draws = np.random.default_rng(seed).multinomial(genes, np.full(genes, 1 / genes), size=n)  # (n, n_genes)
+    return Estimate(float(numbers.mean()), *_percentiles(draws @ numbers / genes, 0.95), genes)
+
+
+def summary(
+    effects: pd.DataFrame,
+    *,
+    minimum: int = 5,
+    n: int = 1000,
+    seed: int = 0,
+    by: tuple[str, ...] = ("model", "strategy"),
+) -> pd.DataFrame:
+    """The statistics of every model and strategy of an effects table, with intervals over genes.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        `gene`, `significance`, `score` and the columns of `by`; other classes and missing scores are left out, and
+        the counts say what is left.
+    minimum : int
+        For the within-gene AUROC.
+    n, seed : int
+        Of the bootstrap.
+    by : tuple of str
+        What one line of the summary is about.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `by`, statistic ("auroc", "within-gene auroc", "auprc P/LP", "auprc B/LB"), value, low, high
+        (float64), n_pathogenic, n_benign, n_genes (int64; for the within-gene AUROC the genes that qualify and
+        their variants).
+    """
+    rows = []
+    for names, part in labelled(effects).groupby(list(by), sort=False):
+        for label, statistic in _statistics(minimum).items():
+            used = part
+            if label == "within-gene auroc":
+                used = part[part["gene"].isin(gene_aurocs(part, minimum=minimum)["gene"])]
+            if used["significance"].nunique() < 2:  # nothing to separate: no number rather than an invented one
+                continue
+            found = estimate(used.reset_index(drop=True), statistic, n=n, seed=seed)
+            n_pathogenic = int((used["significance"] == PATHOGENIC).sum())
+            counts = (n_pathogenic, len(used) - n_pathogenic, used["gene"].nunique())
+            rows.append((*names, label, found.value, found.low, found.high, *counts))
+    columns = [*by, "statistic", "value", "low", "high", "n_pathogenic", "n_benign", "n_genes"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def calibrate(
+    table: pd.DataFrame, *, method: str = "isotonic", score: str = "score", folds: int = 5, seed: int = 0
+) -> pd.Series:
+    """Probability that a variant is P/LP, each gene's from a fit that never saw the gene.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `gene`, `significance`, the score column.
+    method : {"isotonic", "platt"}
+        A non-increasing step function, or a logistic curve of the score (Platt 1999), both from scikit-learn.
+    folds : int
+        Genes are dealt into this many groups.
+    seed : int
+        Of the dealing.
+
+    Returns
+    -------
+    Series of float64
+        `probability`, in [0, 1], index of `table`.
+
+    Raises
+    ------
+    InputError
+        Unknown method, fewer genes than folds, or a fold whose training part has only one class.
+    """
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+
+    if method not in ("isotonic", "platt"):
+        raise InputError(f"unknown calibration {method!r}; expected isotonic or platt")
+    _need(table, ["gene"])
+    pathogenic, values = _classes(table, score)
+    if table["gene"].nunique() < folds:
+        raise InputError(f"{folds} folds need at least {folds} genes, found {table['gene'].nunique()}")
+    probability = np.full(len(table), np.nan)
+    splitter = GroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    for train, test in splitter.split(values, pathogenic, groups=table["gene"]):
+        if pathogenic[train].all() or not pathogenic[train].any():
+            raise InputError("a fold's training genes have only one class; use fewer folds or more genes")
+        if method == "isotonic":
+            fit = IsotonicRegression(y_min=0, y_max=1, increasing=False, out_of_bounds="clip")
+            probability[test] = fit.fit(values[train], pathogenic[train]).predict(values[test])
+        else:
+            fit = LogisticRegression(C=1e6)  # two parameters, a thousand rows: no need to shrink
+            fit.fit(values[train, None], pathogenic[train])
+            probability[test] = fit.predict_proba(values[test, None])[:, 1]
+    return pd.Series(probability, index=table.index, name="probability")
+
+
+def reliability(table: pd.DataFrame, *, probability: str = "probability", bins: int = 10) -> pd.DataFrame:
+    """Predicted against observed share of P/LP, in bins of equally many variants.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `significance` and the probability column (see `calibrate`).
+    bins : int
+        Number of bins; equal predictions stay in one bin, so there may be fewer.
+
+    Returns
+    -------
+    DataFrame
+        predicted (mean probability), observed (share of P/LP), low, high (95 % Wilson interval of the share, variants
+        taken as independent), n (int64); sorted by predicted.
+    """
+    pathogenic, values = _classes(table, probability)
+    if ((values < 0) | (values > 1)).any():
+        raise InputError(f"{probability} must lie in [0, 1]")
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, values, side="right")
+    groups = pd.DataFrame({"place": place, "predicted": values, "observed": pathogenic.astype(float)}).groupby("place")
+    found = groups.agg(predicted=("predicted", "mean"), observed=("observed", "mean"), n=("observed", "size"))
+    z = 1.959964  # 97.5th percentile of the normal distribution
+    n, share = found["n"], found["observed"]
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    found = found.assign(low=centre - half, high=centre + half).reset_index(drop=True)
+    return found[["predicted", "observed", "low", "high", "n"]]
+
+
+def brier(table: pd.DataFrame, *, probability: str = "probability") -> float:
+    """Mean squared distance between the probability of P/LP and the class (1 or 0); 0 is perfect (Brier 1950)."""
+    pathogenic, values = _classes(table, probability)
+    return float(np.mean((values - pathogenic) ** 2))
+
+
+def expected_calibration_error(table: pd.DataFrame, *, probability: str = "probability", bins: int = 10) -> float:
+    """Mean over variants of |predicted - observed share| of their bin (Naeini 2015), bins as in `reliability`."""
+    found = reliability(table, probability=probability, bins=bins)
+    return float(((found["predicted"] - found["observed"]).abs() * found["n"]).sum() / found["n"].sum())
+
+
+def spearman(effects: pd.DataFrame, *, by: str = "model", key: tuple[str, ...] = ("gene", "mutation")) -> pd.DataFrame:
+    """Spearman rank correlation of every pair of models, each on the variants that both have.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        `score` and the columns of `by` and `key`; one strategy per model.
+    by : str
+        The column that tells the models (or strategies) apart.
+
+    Returns
+    -------
+    DataFrame
+        first, second (str), spearman (float64), n (int64); each unordered pair once, in order of appearance.
+
+    Raises
+    ------
+    InputError
+        Where a model has two scores for one variant.
+    """
+    repeated = effects.duplicated([by, *key])
+    if repeated.any():
+        row = effects[repeated].iloc[0]
+        raise InputError(f"two scores of {row[by]} for {' '.join(str(row[k]) for k in key)}; keep one strategy")
+    wide = effects.pivot(index=list(key), columns=by, values="score")[effects[by].unique()]
+    rows = []
+    for i, first in enumerate(wide.columns):
+        for second in wide.columns[i + 1 :]:
+            common = wide[[first, second]].dropna()
+            rows.append((first, second, common.rank().corr().iloc[0, 1] if len(common) > 1 else np.nan, len(common)))
+    return pd.DataFrame(rows, columns=["first", "second", "spearman", "n"])
+
+
+def perplexity(
+    table: pd.DataFrame,
+    *,
+    log_likelihood: str = "log_likelihood",
+    count: str = "n_masked",
+    n: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """exp(-mean log p) over masked residues, with a 95 % interval from resampling proteins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per protein: the sum of ln p of the true residues (float64) and their number (int).
+
+    Returns
+    -------
+    Estimate
+        1 = certain and right; 20 = no better than guessing among the amino acids; n = the proteins.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"log_likelihood": [2 * np.log(0.5), np.log(0.5)], "n_masked": [2, 1]})
+    >>> round(perplexity(t, n=10).value, 6)
+    2.0
+    """
+    _need(table, [log_likelihood, count])
+    total, masked = table[log_likelihood].to_numpy(float), table[count].to_numpy(float)
+    if not len(table) or masked.sum() == 0:
+        raise InputError("perplexity needs at least one masked residue")
+    draws = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), size=n)
+    values = np.exp(-(draws @ total) / (draws @ masked))
+    return Estimate(float(np.exp(-total.sum() / masked.sum())), *_percentiles(values, 0.95), len(table))
+
+
+def perplexity_table(
+    table: pd.DataFrame,
+    *,
+    by: pd.Series | None = None,
+    columns: Mapping[str, str] = LIKELIHOODS,
+    count: str = "n_masked",
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Perplexity of several models at the same masked residues, by groups of proteins.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row per protein, as `results.heldout_likelihood` gives it.
+    by : Series of str, optional
+        Group of each row of `table` (its kingdom, its `length_group`); a row without one is left out. Without `by`, all
+        proteins are one group, `all`.
+    columns : mapping of str to str
+        What a line calls the model -> the column with its sum of ln p.
+    n, seed : int
+        Of the bootstrap over the proteins of a group.
+
+    Returns
+    -------
+    DataFrame
+        group, model (str), perplexity, low, high (float64), n_proteins, n_masked (int64): a line per group and model,
+        groups sorted (in the order of its categories, where `by` has such).
+
+    Notes
+    -----
+    Invariant: the mean of ln perplexity over the groups, weighted by n_masked, is that over all proteins in a group.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"log_likelihood": np.log([0.5, 0.25]), "n_masked": [1, 1]})
+    >>> found = perplexity_table(t, by=pd.Series(["a", "b"]), columns={"model": "log_likelihood"}, n=10)
+    >>> found[["group", "perplexity", "n_proteins"]].round(6).values.tolist()
+    [['a', 2.0, 1], ['b', 4.0, 1]]
+    """
+    _need(table, [*columns.values(), count])
+    groups = pd.Series("all", index=table.index) if by is None else by
+    rows = []
+    for name, part in table.groupby(groups, observed=True):
+        for model, column in columns.items():
+            found = perplexity(part, log_likelihood=column, count=count, n=n, seed=seed)
+            rows.append((str(name), model, *found[:3], len(part), int(part[count].sum())))
+    return pd.DataFrame(rows, columns=["group", "model", "perplexity", "low", "high", "n_proteins", "n_masked"])
+
+
+def length_group(lengths: pd.Series, edges: tuple[int, ...] = LENGTH_EDGES) -> pd.Series:
+    """Which range of lengths a protein falls into, for `perplexity_table`.
+
+    Parameters
+    ----------
+    lengths : Series of int
+        Residues.
+    edges : tuple of int
+        Ascending; a range includes its lower edge and excludes its upper one.
+
+    Returns
+    -------
+    Series of ordered category
+        Such as "150-299"; missing where a length is outside all ranges.
+
+    Examples
+    --------
+    >>> length_group(pd.Series([50, 149, 150, 1022])).tolist()
+    ['50-149', '50-149', '150-299', '500-1022']
+    """
+    labels = [f"{first}-{after - 1}" for first, after in itertools.pairwise(edges)]
+    return pd.cut(lengths, list(edges), right=False, labels=labels)
+
+
+def _statistics(minimum: int) -> dict[str, Statistic]:
+    """The statistics of `summary` by the name that the tables show."""
+
+    def within(table, *, score="score", weight=None):
+        return within_gene_auroc(table, minimum, score=score, weight=weight)
+
+    return {"auroc": auroc, "within-gene auroc": within, "auprc P/LP": auprc, "auprc B/LB": benign_auprc}
+
+
+def _resampled(table: pd.DataFrame, statistic: Statistic, *, n: int, seed: int, score: str) -> np.ndarray:
+    """(n,) values of the statistic, in chunks that bound the memory."""
+    weights = gene_resamples(table, n=n, seed=seed)
+    parts = [statistic(table, score=score, weight=weights[i : i + CHUNK]) for i in range(0, n, CHUNK)]
+    return np.concatenate(parts)
+
+
+def _percentiles(values: np.ndarray, level: float) -> Interval:
+    values = values[~np.isnan(values)]
+    if not len(values):
+        raise InputError("the statistic exists on no resample: too few genes have both classes")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def _by_threshold(values: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the positives and of the negatives at each distinct value, ascending: two (..., n_distinct) arrays."""
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(values[order]) > 0]))
+    sorted_weight = np.take(weight, order, axis=-1)
+    hits = sorted_weight * positive[order]
+    misses = sorted_weight - hits
+    if len(starts) < len(order):  # equal values are taken together
+        hits, misses = (np.add.reduceat(each, starts, axis=-1) for each in (hits, misses))
+    return hits, misses
+
+
+def _classes(table: pd.DataFrame, score: str) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) bool pathogenic and (n,) float64 scores of a table that holds nothing else."""
+    _need(table, ["significance", score])
+    values = table[score].to_numpy(dtype=np.float64)
+    pathogenic = _labels(table)
+    if not len(table):
+        raise InputError("the table has no rows")
+    if not np.isfinite(values).all():
+        n_missing = int((~np.isfinite(values)).sum())
+        raise InputError(f"{n_missing} of {len(table)} values of {score} are missing; see metrics.labelled(table)")
+    return pathogenic, values
+
+
+def _labels(table: pd.DataFrame) -> np.ndarray:
+    _need(table, ["significance"])
+    other = table["significance"][~table["significance"].isin([PATHOGENIC, BENIGN])]
+    if len(other):
+        raise InputError(
+            f"significance must be {PATHOGENIC} or {BENIGN}, found {other.iloc[0]}; "
+            "select the rows with metrics.labelled(table)"
+        )
+    return (table["significance"] == PATHOGENIC).to_numpy(dtype=bool)
+
+
+def _gene_weights(table: pd.DataFrame, weight: np.ndarray, genes: pd.Series) -> np.ndarray:
+    """(..., n_genes) weight of each of `genes` from the weights (..., n_rows) of the rows, equal within a gene."""
+    codes, names = pd.factorize(table["gene"])
+    by_gene = weight[..., np.unique(codes, return_index=True)[1]]
+    if not np.array_equal(by_gene[..., codes], weight):
+        raise InputError("the weights must be equal within a gene: resample whole genes")
+    return by_gene[..., pd.Index(names).get_indexer(genes)]
+
+
+def _weights(weight: np.ndarray | None, n: int) -> np.ndarray:
+    weight = np.ones(n) if weight is None else np.asarray(weight, dtype=np.float64)
+    if weight.shape[-1] != n:
+        raise InputError(f"{weight.shape[-1]} weights for {n} rows")
+    return weight
+
+
+def _need(table: pd.DataFrame, columns: list[str]) -> None:
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+
+
+def _plain(value: np.ndarray) -> np.ndarray | float:
+    """A Python float for a single number, else the array."""
+    return float(value) if np.ndim(value) == 0 else value

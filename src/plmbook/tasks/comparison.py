@@ -1,0 +1,883 @@
+"""Several models on several tasks: ranks, tests over tasks, costs, and how far a difference can be trusted.
+
+A table of *scores* has a row a column of a published table and a column a model; its index says to which task a row
+belongs. Rows of one task share proteins and training and are not independent, so what is tested is first averaged
+within a task: the task is the *block*. Tests over blocks are those that Demšar (2006) recommends for classifiers over
+data sets, and the Bayesian signed-rank test of Benavoli et al. (2017). None of them knows the error of a single figure:
+`sampling` gives its size for the test sets whose number of proteins is known.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+
+PUBLISHED = ("task", "dataset", "split", "unit", "model", "value", "bold_on_page")
+POINTS = {"percent": 1.0, "fraction": 100.0, "correlation": 100.0}  # a unit in percentage points
+OURS = ("task", "test", "metric", "model", "learner", "seed", "value", "low", "high", "n")
+KEYS = OURS[:4]  # what one of our results is of
+DECIMALS = 9  # of a difference: what is nearer than that is a tie
+
+RELATED = {  # tasks that ask the same of the same proteins: one block where they are merged
+    "secondary structure, 3 states": "secondary structure",
+    "secondary structure, 8 states": "secondary structure",
+    "contacts from embeddings": "contacts",
+    "contacts from attention": "contacts",
+}
+# Proteins of the public test sets of these names. The page prints no sizes: the first four are those of NetSurfP-2.0
+# (CB513, TS115), CASP12 and CASP14 as the pbc collection has them, and of DeepLoc, TAPE (folds, fluorescence), DeepSol
+# and EAT (the queries of the CATH lookup). Of the contact sets no size is known here.
+PROTEINS = {
+    "CASP12": 20,
+    "CASP14": 18,
+    "TS115": 115,
+    "CB513": 513,
+    "DeepLoc": 2768,
+    "SCOPe": 718,
+    "Solubility": 2001,
+    "Fluorescence": 27217,
+    "Lookup69K": 219,
+}
+RESIDUES = {"CASP12": 6801, "CASP14": 3626}  # of those proteins in the pbc collection
+OVER_RESIDUES = ("secondary structure, 3 states", "secondary structure, 8 states")  # a protein counts by its residues
+Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+
+
+@dataclass(frozen=True)
+class Friedman:
+    """Friedman's test whether models differ at all over blocks.
+
+    Attributes
+    ----------
+    n_blocks, n_models : int
+    chi2, p_chi2 : float
+        Friedman's statistic, corrected for ties, and its p by the chi-squared distribution.
+    f, p : float
+        The correction of Iman and Davenport (1980), less conservative with few blocks, and its p by the F distribution
+        with n_models - 1 and (n_models - 1)(n_blocks - 1) degrees of freedom.
+    """
+
+    n_blocks: int
+    n_models: int
+    chi2: float
+    p_chi2: float
+    f: float
+    p: float
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """What the Bayesian signed-rank test says of a model against another.
+
+    Attributes
+    ----------
+    better, same, worse : float
+        Posterior probability that the first model is better by more than the region of practical equivalence, that
+        both are equal for practical purposes, that it is worse. They sum to 1.
+    """
+
+    better: float
+    same: float
+    worse: float
+
+
+# --- tables ----------------------------------------------------------------------------------------------
+
+
+def wide(results: pd.DataFrame) -> pd.DataFrame:
+    """The long table of published figures as scores in percentage points.
+
+    Parameters
+    ----------
+    results : DataFrame
+        task, dataset, split, unit, model (str), value (float64), such as `published("ankh_results")`.
+
+    Returns
+    -------
+    DataFrame of float64
+        Index: task, column (`dataset`, or `dataset, split`), in the order of the page; columns: models, in the order
+        of the page. Fractions and correlations are multiplied by 100.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a unit is unknown, a figure comes twice, or a model lacks one.
+
+    Examples
+    --------
+    >>> from plmbook.published import published
+    >>> table = wide(published("ankh_results"))
+    >>> table.shape, table.index[-1], float(table.iloc[-1].max())
+    ((24, 7), ('CATH lookup', 'Lookup69K, H'), 73.0)
+    """
+    _need(results, PUBLISHED[:6], "published results")
+    unknown = sorted(set(results["unit"]) - set(POINTS))
+    if unknown:
+        raise InputError(f"published results: unit {unknown[0]!r}, expected one of {', '.join(POINTS)}")
+    table = results.assign(
+        column=_columns(results), value=(results["value"] * results["unit"].map(POINTS)).round(DECIMALS)
+    )
+    keys = ["task", "column", "model"]
+    twice = table[table.duplicated(keys)]
+    if len(twice):
+        raise InputError(f"published results: {', '.join(twice.iloc[0][keys])}: given twice")
+    rows = pd.MultiIndex.from_frame(table[["task", "column"]].drop_duplicates())
+    scores = table.pivot(index=["task", "column"], columns="model", values="value")
+    scores = scores.reindex(index=rows, columns=list(dict.fromkeys(table["model"])))
+    _complete(scores)
+    return scores.rename_axis(columns=None)
+
+
+def normalised(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores of each row between 0, the worst model, and 1, the best.
+
+    Parameters
+    ----------
+    scores : DataFrame of float64
+        A row a column of a table, a column a model; higher is better.
+
+    Returns
+    -------
+    DataFrame of float64
+        Of the same shape. A row in which all models are level is 0.5 throughout.
+
+    Notes
+    -----
+    How much a tenth is worth differs from row to row: one model that fails moves all others together.
+
+    Examples
+    --------
+    >>> normalised(pd.DataFrame({"a": [80.0, 5.0], "b": [90.0, 5.0], "c": [85.0, 5.0]})).values.tolist()
+    [[0.0, 1.0, 0.5], [0.5, 0.5, 0.5]]
+    """
+    low, high = scores.min(axis=1), scores.max(axis=1)
+    extent = (high - low).where(high > low)
+    return scores.sub(low, axis=0).div(extent, axis=0).fillna(0.5)
+
+
+def ranks(scores: pd.DataFrame, *, lowest_first: bool = False) -> pd.DataFrame:
+    """The rank of each model in each row: 1 is the best, models that are level share the mean of their ranks.
+
+    Parameters
+    ----------
+    scores : DataFrame of float64
+        A row a block, a column a model.
+    lowest_first : bool
+        The lowest number has rank 1: for mean ranks that are ranked again.
+
+    Returns
+    -------
+    DataFrame of float64
+        Of the same shape; every row sums to k (k + 1) / 2, k being the number of models.
+
+    Raises
+    ------
+    InputError
+        If a score is missing.
+
+    Examples
+    --------
+    >>> ranks(pd.DataFrame({"a": [0.9, 0.5], "b": [0.8, 0.7], "c": [0.8, 0.6]})).values.tolist()
+    [[1.0, 2.5, 2.5], [3.0, 1.0, 2.0]]
+    """
+    _complete(scores)
+    return scores.round(DECIMALS).rank(axis=1, method="average", ascending=lowest_first)
+
+
+def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Means of the rows of each task, so that a task with four columns counts as one with one.
+
+    Parameters
+    ----------
+    table : DataFrame of float64
+        Index: task and column, as of `wide`; columns: models.
+    merge : mapping of task -> block, optional
+        Such as `RELATED`: after that, the tasks of a block are averaged.
+
+    Returns
+    -------
+    DataFrame of float64
+        Index: task (or block), in order of first appearance.
+
+    Raises
+    ------
+    InputError
+        If a task to be merged is not there.
+
+    Examples
+    --------
+    >>> rows = pd.MultiIndex.from_tuples([("Q3", "x"), ("Q3", "y"), ("Q8", "x"), ("GO", "")], names=["task", "column"])
+    >>> table = pd.DataFrame({"a": [1.0, 3.0, 4.0, 7.0]}, index=rows)
+    >>> by_task(table)["a"].to_dict()
+    {'Q3': 2.0, 'Q8': 4.0, 'GO': 7.0}
+    >>> by_task(table, merge={"Q3": "structure", "Q8": "structure"})["a"].to_dict()
+    {'structure': 3.0, 'GO': 7.0}
+    """
+    means = table.groupby(level="task", sort=False).mean()
+    absent = [task for task in merge or {} if task not in means.index]
+    if absent:
+        raise InputError(f"task {absent[0]!r} is to be merged, but the table has {', '.join(map(str, means.index))}")
+    if merge:
+        means = means.groupby([merge.get(task, task) for task in means.index], sort=False).mean()
+    return means.rename_axis("task")
+
+
+def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The ranks of the models in each task: ranks in its columns, averaged, and ranked again.
+
+    Parameters
+    ----------
+    scores : DataFrame of float64
+        As of `wide`.
+    merge : mapping of task -> block, optional
+        As in `by_task`.
+
+    Returns
+    -------
+    DataFrame of float64
+        A row a block, each a row of ranks, as `friedman` needs them.
+
+    Examples
+    --------
+    >>> rows = pd.MultiIndex.from_tuples([("Q3", "x"), ("Q3", "y")], names=["task", "column"])
+    >>> block_ranks(pd.DataFrame({"a": [9.0, 9.0], "b": [8.0, 1.0], "c": [7.0, 5.0]}, index=rows)).values.tolist()
+    [[1.0, 2.5, 2.5]]
+    """
+    return ranks(by_task(ranks(scores), merge=merge), lowest_first=True)
+
+
+def bold(results: pd.DataFrame) -> pd.DataFrame:
+    """What the page prints in bold beside what is best.
+
+    Parameters
+    ----------
+    results : DataFrame
+        As in `wide`, with bold_on_page (bool).
+
+    Returns
+    -------
+    DataFrame
+        A row a column of a table: task, column, bold, best (str; several models with a comma), bold_value, best_value
+        (float64, percentage points; missing where nothing is bold), right (bool: nothing is higher than what is bold).
+
+    Examples
+    --------
+    >>> from plmbook.published import published
+    >>> table = bold(published("ankh_results"))
+    >>> int((~table["right"]).sum()), table.set_index("task").loc["fluorescence", "best"]
+    (5, 'Ankh Large, Ankh Base')
+    """
+    _need(results, PUBLISHED, "published results")
+    scores = wide(results)
+    printed = results[results["bold_on_page"]].assign(column=_columns(results))
+    rows = []
+    for task, column in scores.index:
+        row = scores.loc[(task, column)]
+        marked = printed.loc[(printed["task"] == task) & (printed["column"] == column), "model"].tolist()
+        best = row.index[row == row.max()].tolist()
+        value = row[marked].max() if marked else np.nan
+        right = bool(marked) and set(marked) <= set(best)
+        rows.append((task, column, ", ".join(marked), ", ".join(best), value, row.max(), right))
+    return pd.DataFrame(rows, columns=["task", "column", "bold", "best", "bold_value", "best_value", "right"])
+
+
+# --- tests over blocks -----------------------------------------------------------------------------------
+
+
+def friedman(table: pd.DataFrame) -> Friedman:
+    """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport.
+
+    Parameters
+    ----------
+    table : DataFrame of float64
+        Ranks: a row a block, a column a model, as of `block_ranks`.
+
+    Returns
+    -------
+    Friedman
+
+    Raises
+    ------
+    InputError
+        With fewer than two blocks or three models, or where the numbers are not ranks.
+
+    Notes
+    -----
+    Demšar (2006), equations in 3.2.2; the correction for ties is that of Conover (1999), and without ties the
+    statistic is Friedman's. Both p take blocks for independent. Where all blocks agree, F is infinite.
+
+    Source: Iman and Davenport, Approximations of the critical region of the Friedman statistic, 1980.
+
+    Examples
+    --------
+    >>> found = friedman(ranks(pd.DataFrame([[9, 8, 7], [9, 7, 8], [9, 8, 7], [8, 9, 7]], columns=list("abc"))))
+    >>> round(found.chi2, 2), round(found.f, 2), round(found.p, 3)
+    (4.5, 3.86, 0.084)
+    """
+    from scipy import stats
+
+    values = table.to_numpy(dtype=np.float64)
+    n, k = values.shape
+    if n < 2 or k < 3:
+        raise InputError(f"Friedman's test: {n} blocks and {k} models, expected at least two and three")
+    if not np.allclose(values.sum(axis=1), k * (k + 1) / 2):
+        raise InputError("Friedman's test: a row is not one of ranks; pass the scores through `ranks`")
+    sums = values.sum(axis=0)
+    spread = (values**2).sum() - n * k * (k + 1) ** 2 / 4  # of all ranks about their mean; 0 where all are level
+    chi2 = (k - 1) * ((sums - n * (k + 1) / 2) ** 2).sum() / spread if spread > 0 else 0.0
+    rest = n * (k - 1) - chi2
+    f = (n - 1) * chi2 / rest if rest > 1e-9 else np.inf
+    return Friedman(
+        n_blocks=n,
+        n_models=k,
+        chi2=float(chi2),
+        p_chi2=float(stats.chi2.sf(chi2, k - 1)),
+        f=float(f),
+        p=float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))),
+    )
+
+
+def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) -> float:
+    """How far apart two mean ranks must be to differ, all pairs of models taken together (Nemenyi's test).
+
+    Parameters
+    ----------
+    n_models, n_blocks : int
+    alpha : float
+        The chance of calling any pair different where none is.
+
+    Returns
+    -------
+    float
+        In ranks.
+
+    Raises
+    ------
+    InputError
+        With fewer than two models or two blocks.
+
+    Notes
+    -----
+    q of the studentized range, divided by the root of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a).
+    The approximation is one for many blocks.
+
+    Examples
+    --------
+    >>> round(critical_difference(4, 14), 2)  # the example of the paper: 2.569 * sqrt(4 * 5 / (6 * 14))
+    1.25
+    """
+    from scipy import stats
+
+    if n_models < 2 or n_blocks < 2:
+        raise InputError(f"critical difference: {n_models} models and {n_blocks} blocks, expected at least two of each")
+    q = stats.studentized_range.ppf(1 - alpha, n_models, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(n_models * (n_models + 1) / (6 * n_blocks)))
+
+
+def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
+    """Groups of models that cannot be told apart: the bars of a critical-difference diagram.
+
+    Parameters
+    ----------
+    mean_ranks : Series of float64
+        By model.
+    difference : float
+        As of `critical_difference`; models that far apart or farther differ.
+
+    Returns
+    -------
+    list of tuples of str
+        Each of at least two models, from the best to the worst; none is part of another.
+
+    Examples
+    --------
+    >>> cliques(pd.Series({"a": 1.0, "b": 2.0, "c": 2.5, "d": 4.5}), 2.0)
+    [('a', 'b', 'c')]
+    >>> cliques(pd.Series({"a": 1.0, "b": 2.0, "c": 2.5, "d": 4.0}), 2.1)
+    [('a', 'b', 'c'), ('b', 'c', 'd')]
+    """
+    ordered = mean_ranks.sort_values(kind="stable")
+    found, last = [], -1
+    for start in range(len(ordered)):
+        end = int((ordered < ordered.iloc[start] + difference).sum()) - 1
+        if end > start and end > last:
+            found.append(tuple(ordered.index[start : end + 1]))
+            last = end
+    return found
+
+
+def signed_rank(differences: Sequence[float]) -> float:
+    """Wilcoxon's signed-rank test, exact, two-sided, with ties.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        One a block; zeros are left out, equal sizes share their ranks.
+
+    Returns
+    -------
+    float
+        p: twice the share of all ways to give the ranks signs whose sum is as low, or as high, as the one found, at
+        most 1. 1 where nothing is left.
+
+    Raises
+    ------
+    InputError
+        If a difference is not a finite number.
+
+    Notes
+    -----
+    The sums of all 2^n ways are counted one rank after the other. With n blocks p cannot fall below 2^(1 - n).
+
+    Examples
+    --------
+    >>> signed_rank([1, 2, 3]), signed_rank([1, 1, -2, 0])  # 2 / 8; ranks 1.5, 1.5, 3: 3 or less in 5 of 8 ways
+    (0.25, 1.0)
+    """
+    values = _finite(differences)
+    values = values[values != 0]
+    if not len(values):
+        return 1.0
+    twice = np.rint(2 * pd.Series(np.abs(values)).rank().to_numpy()).astype(int)  # whole numbers, halves doubled
+    ways = np.zeros(twice.sum() + 1)  # ways[s]: how many choices of positive ranks have the sum s
+    ways[0] = 1
+    for rank in twice:
+        ways[rank:] = ways[rank:] + ways[: len(ways) - rank]
+    positive = twice[values > 0].sum()
+    low, high = ways[: positive + 1].sum(), ways[positive:].sum()
+    return float(min(1.0, 2 * min(low, high) / ways.sum()))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p values corrected for their number by Holm's step-down method.
+
+    Parameters
+    ----------
+    p : sequence of float
+
+    Returns
+    -------
+    float64 array
+        In the order given; never below p nor above 1.
+
+    Examples
+    --------
+    >>> holm([0.04, 0.01, 0.03]).round(2).tolist()  # 0.01 x 3, 0.03 x 2, then 0.04 x 1 but not below 0.06
+    [0.06, 0.03, 0.06]
+    """
+    values = _finite(p)
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty(len(values))
+    stepped = values[order] * np.arange(len(values), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0) if len(values) else stepped
+    return adjusted
+
+
+def bayesian_signed_rank(
+    differences: Sequence[float], *, rope: float, n: int = 50_000, seed: int = 0, prior: float = 0.5
+) -> SignedRank:
+    """The Bayesian signed-rank test: better, equal for practical purposes, or worse?
+
+    The distribution of the differences is unknown and drawn: weights of the observed differences, and of one made-up
+    difference of 0 (the prior), from a Dirichlet distribution. In each draw, the mean of two differences taken at
+    random by these weights lies above the region of practical equivalence, in it, or below it with some probability;
+    the most probable of the three is what this draw says. The answer is how often the draws say each.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        One a block, first model minus second.
+    rope : float
+        Half the width of the region of practical equivalence, in the unit of the differences; its ends belong to it.
+    n, seed : int
+        Draws.
+    prior : float
+        Weight of the made-up difference; an observed one has 1.
+
+    Returns
+    -------
+    SignedRank
+
+    Raises
+    ------
+    InputError
+        If a difference is not finite, there is none, rope is negative, or n or prior is not positive.
+
+    Notes
+    -----
+    Benavoli, Corani, Demšar and Zaffalon, Time for a change, 2017, section 4.2: prior strength 0.5 at 0. A draw that is
+    undecided between two is shared between them. The blocks are taken for independent.
+
+    Examples
+    --------
+    >>> found = bayesian_signed_rank([3.0, 4.0, 5.0, 6.0], rope=1.0, n=2000)
+    >>> found.better > 0.95, found.worse
+    (True, 0.0)
+    """
+    values = _finite(differences)
+    if not len(values) or rope < 0 or n < 1 or prior <= 0:
+        raise InputError(
+            f"Bayesian signed-rank test: {len(values)} differences, rope {rope}, {n} draws, prior {prior}; "
+            "expected at least one, 0 or more, and positive numbers"
+        )
+    values = np.concatenate([[0.0], values])
+    weights = np.random.default_rng(seed).dirichlet([prior, *np.ones(len(values) - 1)], size=n)  # (n, m + 1)
+    means = ((values[:, None] + values[None, :]) / 2).round(DECIMALS)  # of each pair, itself included
+    above = np.einsum("ni,ij,nj->n", weights, (means > rope).astype(float), weights, optimize=True)
+    below = np.einsum("ni,ij,nj->n", weights, (means < -rope).astype(float), weights, optimize=True)
+    masses = np.stack([above, 1 - above - below, below], axis=1)
+    most = masses >= masses.max(axis=1, keepdims=True) - 1e-12
+    better, same, worse = (most / most.sum(axis=1, keepdims=True)).mean(axis=0)
+    return SignedRank(better=float(better), same=float(same), worse=float(worse))
+
+
+def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_000, seed: int = 0) -> pd.DataFrame:
+    """One model against each of the others, over blocks.
+
+    Parameters
+    ----------
+    scores : DataFrame of float64
+        A row a block, a column a model, all rows in one unit, such as `by_task(wide(...))`.
+    model : str
+        The one that is compared, a column.
+    rope, n, seed
+        As in `bayesian_signed_rank`; each pair has the same draws.
+
+    Returns
+    -------
+    DataFrame
+        A row for each other model, in the order of the columns: model (str), wins, ties, losses (int64, blocks; of
+        `model`), median (float64, of the differences, `model` minus the other), p, p_holm (`signed_rank`; for all rows
+        together), better, same, worse (`bayesian_signed_rank`).
+
+    Raises
+    ------
+    InputError
+        If the model is not a column, or a score is missing.
+
+    Examples
+    --------
+    >>> scores = pd.DataFrame({"a": [9.0, 8.0, 7.0], "b": [7.0, 5.0, 7.0]})
+    >>> against(scores, "a", n=100)[["model", "wins", "ties", "losses", "median", "p"]].values.tolist()
+    [['b', 2, 1, 0, 2.0, 0.5]]
+    """
+    _complete(scores)
+    if model not in scores:
+        raise InputError(f"model {model!r} is not in the table, which has {', '.join(map(str, scores.columns))}")
+    rows = []
+    for other in scores.columns.drop(model):
+        difference = (scores[model] - scores[other]).round(DECIMALS)
+        said = bayesian_signed_rank(difference, rope=rope, n=n, seed=seed)
+        counts = [int(found.sum()) for found in (difference > 0, difference == 0, difference < 0)]
+        rows.append((other, *counts, difference.median(), signed_rank(difference), said.better, said.same, said.worse))
+    columns = ["model", "wins", "ties", "losses", "median", "p", "better", "same", "worse"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.insert(columns.index("p") + 1, "p_holm", holm(table["p"]))
+    return table
+
+
+# --- cost ------------------------------------------------------------------------------------------------
+
+
+def costs(cards: Mapping[str, str]) -> pd.DataFrame:
+    """What a residue costs: the size of each model, and about how many operations its forward pass takes.
+
+    Parameters
+    ----------
+    cards : mapping of model -> card
+        The name in a table, and what `plmbook.models.card` takes.
+
+    Returns
+    -------
+    DataFrame
+        A row a model: model, card (str), family (str), layers, dim, parameters (int64), gflops (float64, a residue).
+
+    Raises
+    ------
+    InputError
+        If a card is unknown.
+
+    Notes
+    -----
+    Each parameter takes part in one multiplication and one addition a residue: 2 x parameters (Kaplan et al. 2020).
+    For ESM that is 2 x 12 x layers x dim^2 and a few per cent, as its cards confirm; the encoders of T5 differ in their
+    feed-forward layers and heads, so the cards' counts are used for all. Left out is attention itself, which grows with
+    the length of the protein, and for T5 the decoder, which is not run.
+
+    Examples
+    --------
+    >>> costs({"ESM2-650M": "esm2_650M"})[["layers", "dim", "gflops"]].round(1).values.tolist()
+    [[33.0, 1280.0, 1.3]]
+    """
+    from plmbook import models
+
+    rows = []
+    for name, known in cards.items():
+        card = models.card(known)
+        size = card.parameters
+        rows.append((name, card.name, card.family, card.layers, card.dim, size, 2 * size / 1e9))
+    return pd.DataFrame(rows, columns=["model", "card", "family", "layers", "dim", "parameters", "gflops"])
+
+
+def pareto(cost: Sequence[float], badness: Sequence[float]) -> np.ndarray:
+    """Which items no other beats: none is cheaper and at least as good, or as cheap and better.
+
+    Parameters
+    ----------
+    cost, badness : sequence of float
+        Low is good in both, such as parameters and mean rank.
+
+    Returns
+    -------
+    bool array
+
+    Examples
+    --------
+    >>> pareto([1, 2, 3, 3], [5, 2, 4, 2]).tolist()  # the third loses to the second, the last one is as good but dearer
+    [True, True, False, False]
+    """
+    cost, badness = _finite(cost), _finite(badness)
+    no_worse = (cost[:, None] <= cost) & (badness[:, None] <= badness)  # [i, j]: i is no worse than j in either
+    truly = (cost[:, None] < cost) | (badness[:, None] < badness)
+    return ~(no_worse & truly).any(axis=0)
+
+
+# --- the error of a figure -------------------------------------------------------------------------------
+
+
+def share_error(share: float, n: int) -> float:
+    """Half the width of the 95 % interval of a share of n independent items: 1.96 sqrt(p (1 - p) / n).
+
+    Examples
+    --------
+    >>> round(share_error(0.8, 100), 3)  # 1.96 * 0.04
+    0.078
+    """
+    return float(Z * np.sqrt(share * (1 - share) / n))
+
+
+def correlation_error(rho: float, n: int) -> float:
+    """Half the width of the 95 % interval of a Spearman correlation of n pairs, near enough.
+
+    Notes
+    -----
+    On Fisher's scale the standard error is sqrt((1 + rho^2 / 2) / (n - 3)) (Bonett and Wright 2000); back on the scale
+    of the correlation it is 1 - rho^2 as wide.
+
+    Examples
+    --------
+    >>> round(correlation_error(0.0, 103), 3)  # 1.96 / 10
+    0.196
+    """
+    return float(Z * (1 - rho**2) * np.sqrt((1 + rho**2 / 2) / (n - 3)))
+
+
+def spread(low: float, high: float, n: int) -> float:
+    """How much proteins differ from each other, from a 95 % interval of their mean: its half width x sqrt(n) / 1.96.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of an interval from resampling proteins.
+    n : int
+        Proteins.
+
+    Returns
+    -------
+    float
+        A standard deviation, in the unit of the interval.
+
+    Examples
+    --------
+    >>> round(spread(0.70, 0.74, 400), 3)  # 0.02 * 20 / 1.96
+    0.204
+    """
+    return float((high - low) / 2 * np.sqrt(n) / Z)
+
+
+def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """How far a published figure may be off because its test set has so few proteins.
+
+    Parameters
+    ----------
+    scores : DataFrame of float64
+        As of `wide`, in percentage points.
+    spreads : mapping of task -> float, optional
+        Standard deviation between proteins, in percentage points, for tasks that count residues (`OVER_RESIDUES`).
+
+    Returns
+    -------
+    DataFrame
+        A row a column of a table: task, column (str), proteins (Int64, missing where unknown), best, second (float64),
+        lead (best minus second), extent (best minus worst), error (half the width of the 95 % interval of one figure,
+        at the median of the models; missing where unknown), residues_alone (the same, were residues independent, which
+        they are not: less than the truth; missing where it does not apply).
+
+    Notes
+    -----
+    `error` is of one figure. Two models are tested on the same proteins and err together, so the error of their
+    difference is smaller by an amount that only figures for each protein would tell. Nothing here knows how much a
+    figure changes with another seed of the training.
+
+    Examples
+    --------
+    >>> rows = pd.MultiIndex.from_tuples([("remote homology", "SCOPe, Fold")], names=["task", "column"])
+    >>> found = sampling(pd.DataFrame({"a": [61.0], "b": [60.0], "c": [50.0]}, index=rows)).iloc[0]
+    >>> int(found["proteins"]), float(found["lead"]), round(float(found["error"]), 1)  # 1.96 * sqrt(0.6 * 0.4 / 718)
+    (718, 1.0, 3.6)
+    """
+    rows = []
+    for (task, column), row in scores.iterrows():
+        name = column.split(", ")[0]
+        n = None if "contacts" in task else PROTEINS.get(name)
+        ordered = row.sort_values(ascending=False)
+        middle = row.median() / 100
+        error = residues = np.nan
+        if task in OVER_RESIDUES:
+            error = Z * spreads[task] / np.sqrt(n) if n and spreads and task in spreads else np.nan
+            residues = 100 * share_error(middle, RESIDUES[name]) if name in RESIDUES else np.nan
+        elif n:
+            error = 100 * (correlation_error if task == "fluorescence" else share_error)(middle, n)
+        best, second, worst = ordered.iloc[0], ordered.iloc[1], ordered.iloc[-1]
+        rows.append((task, column, n, best, second, best - second, best - worst, error, residues))
+    columns = ["task", "column", "proteins", "best", "second", "lead", "extent", "error", "residues_alone"]
+    return pd.DataFrame(rows, columns=columns).astype({"proteins": "Int64"})
+
+
+# --- our runs beside -------------------------------------------------------------------------------------
+
+
+def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Our best learner of each test beside the best baseline and the range of the published models.
+
+    Parameters
+    ----------
+    ours : DataFrame
+        task (a key of `tasks.TASKS`), test, metric, learner (a key of `tasks.LEARNERS`), model (str), seed, n (int64),
+        value, low, high (float64): as of `tasks.scores`, for any number of models. Values are shares or correlations.
+    scores : DataFrame of float64
+        As of `wide`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each task, test, metric and model of ours (str): n (int64), learner (str, the best that reads the
+        model), value, low, high, seed_low, seed_high (float64, percentage points, as of `tasks.over_seeds`), seeds
+        (int64), baseline (str, the best; empty: none), baseline_value (float64), column (str: the published column that
+        has the same name, or is the task's only one; empty: none), lowest, highest (float64, of the published models),
+        data (str: how many proteins, of how many in the public set of that name), comparable (str: `no` or `in part`).
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a seed comes twice, a task or learner is unknown, a published task is not in `scores`,
+        or of a test only baselines were run.
+
+    Notes
+    -----
+    Both the learner and the baseline are the best on the very proteins that they are measured on, which flatters both.
+
+    Examples
+    --------
+    >>> from plmbook.published import published
+    >>> row = {"task": "cath", "test": "C", "metric": "accuracy of queries", "model": "m", "seed": 0, "n": 9}
+    >>> runs = [row | {"learner": learner, "value": v, "low": v, "high": v}
+    ...         for learner, v in (("composition", 0.4), ("embedding", 0.5))]
+    >>> found = beside(pd.DataFrame(runs), wide(published("ankh_results")))
+    >>> found[["value", "baseline", "baseline_value", "column", "lowest", "highest", "comparable"]].values.tolist()
+    [[50.0, 'composition', 40.0, 'Lookup69K, C', 72.0, 85.0, 'no']]
+    """
+    from plmbook import tasks
+
+    _need(ours, OURS, "results of the tasks")
+    twice = ours[ours.duplicated([*KEYS, "learner", "seed"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise InputError(f"results of the tasks: {', '.join(row[[*KEYS, 'learner']])}: seed {row['seed']} twice")
+    strange = sorted(set(ours["learner"]) - set(tasks.LEARNERS))
+    if strange:
+        raise InputError(f"results of the tasks: learner {strange[0]!r}, expected one of {', '.join(tasks.LEARNERS)}")
+    rows = []
+    for key, part in tasks.over_seeds(ours).groupby(list(KEYS), sort=False):
+        known = tasks.task(key[0])
+        if known.published not in scores.index:
+            raise InputError(f"published results: task {known.published!r} is missing")
+        rule = part["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
+        if rule.all():
+            raise InputError(f"results of the tasks: {', '.join(key)}: no learner but baselines")
+        best = part.loc[part["value"].where(~rule).idxmax()]
+        simple = part.loc[part["value"].where(rule).idxmax()] if rule.any() else {"learner": "", "value": np.nan}
+        published = scores.loc[known.published]
+        column = counterpart(key[1], published.index)
+        rows.append(
+            {
+                **dict(zip(KEYS, key, strict=True)),
+                "n": best["n"],
+                "learner": best["learner"],
+                **{name: 100 * best[name] for name in ("value", "low", "high", "seed_low", "seed_high")},
+                "seeds": best["seeds"],
+                "baseline": simple["learner"],
+                "baseline_value": 100 * simple["value"],
+                "column": column,
+                "lowest": published.loc[column].min() if column else np.nan,
+                "highest": published.loc[column].max() if column else np.nan,
+                "data": _data(key[1], int(best["n"])),
+                "comparable": known.comparable.split(":")[0],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def counterpart(test: str, columns: Sequence[str]) -> str:
+    """The published column of a test of ours, by name; the only one of a task where ours is just called `test`.
+
+    Examples
+    --------
+    >>> contacts = ["ProteinNet, L/1", "ProteinNet, L/5", "CASP14, L/1", "CASP14, L/5"]
+    >>> [counterpart(test, contacts) for test in ("CASP14, L", "CASP14, L/5", "others, L")]
+    ['CASP14, L/1', 'CASP14, L/5', '']
+    >>> counterpart("CASP14", ["CASP12", "CASP14, HARD"]), counterpart("test", ["DeepLoc"])
+    ('CASP14, HARD', 'DeepLoc')
+    """
+    columns = list(columns)
+    named = [
+        each
+        for each in columns
+        if each in (test, f"{test}/1") or each.startswith(f"{test}, ") or each.endswith(f", {test}")
+    ]
+    if len(named) == 1:
+        return named[0]
+    return columns[0] if test == "test" and len(columns) == 1 else ""
+
+
+def _data(test: str, n: int) -> str:
+    return f"{n:,} of {PROTEINS[test]}" if test in PROTEINS else f"{n:,}"
+
+
+def _columns(results: pd.DataFrame) -> pd.Series:
+    split = results["split"].fillna("")
+    return results["dataset"].where(split == "", results["dataset"] + ", " + split)
+
+
+def _need(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"{name}: column {missing[0]!r} is missing, found {', '.join(map(str, table.columns))}")
+
+
+def _complete(scores: pd.DataFrame) -> None:
+    missing = scores.isna()
+    if missing.any(axis=None):
+        row, model = missing.stack().idxmax()[:-1], missing.stack().idxmax()[-1]
+        raise InputError(f"scores: {', '.join(map(str, row))}: none of {model}; expected one of every model")
+
+
+def _finite(values: Sequence[float]) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64).ravel()
+    if not np.isfinite(values).all():
+        place = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise InputError(f"value {place + 1} is {values[place]}, expected finite numbers")
+    return values

@@ -1,0 +1,741 @@
+"""Heads: small networks that learn a task from the embeddings of residues, which stay as they are.
+
+A head reads a batch of embeddings (B, L, d) with a mask of which rows are residues, and answers with logits and, where
+labels are given, a loss:
+
+    head = ConvBertForRegression(input_dim=192, nhead=4, hidden_dim=96, pooling="max", training_labels_mean=1.2)
+    fitted = fit(head, training, validation, seed=0)   # lists of (embeddings of a protein, label)
+    logits = predict(fitted.head, embeddings)
+
+The ConvBERT heads carry the class names and parameters of Ankh (Elnaggar et al. 2023): `num_layers` layers of
+transformers' ConvBERT (Jiang et al. 2020), pooling, one linear map. `Probe` is what they are compared with: the linear
+map alone, or one hidden layer.
+
+Two things differ from Ankh's classes. What a head says of a protein does not depend on the padding: rows beyond its end
+are kept out of attention, convolution, pooling and loss (there, only out of attention, and pooling saw them). And the
+parameter `num_hidden_layers` does nothing, as in Ankh's version 1, whose README has the examples: `num_layers` layers
+are built.
+"""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from plmbook.core.errors import InputError, did_you_mean
+
+POOLINGS = ("max", "avg", "mean")  # Ankh writes avg, and takes mean for the same
+IGNORED = -100  # the label of a residue that does not count
+IGNORED_PAIR = -1  # the label of a pair that does not count
+BATCH = 16  # proteins of a step, as Ankh's examples accumulate
+EPOCHS = 10
+PATIENCE = 3  # epochs without a better validation score, after which training stops
+RATE = 1e-3
+WARM_UP = 0.1  # share of the steps of the longest training in which the rate rises
+CLIP = 1.0  # largest norm of a gradient
+POOL = 8  # batches that are sorted by length together: little padding, and still a random order
+
+Example = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass
+class HeadOutput:
+    """What a head says of a batch.
+
+    Attributes
+    ----------
+    logits : float tensor
+        (B, 1) binary and regression, (B, k) for a class a protein, (B, L, k) for one a residue, (B, L, L, k) contacts.
+    loss : float tensor () or None
+        None where no labels were given.
+    """
+
+    logits: torch.Tensor
+    loss: torch.Tensor | None = None
+
+
+# --- losses --------------------------------------------------------------------------------------------
+
+
+def _binary_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(logits, labels.reshape(logits.shape).to(logits.dtype))
+
+
+def _class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over what counts; 0 where nothing does."""
+    if not (labels != IGNORED).any():
+        return logits.sum() * 0
+    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+
+
+def _label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Several labels at once; a row of `IGNORED` does not count."""
+    counted = (labels != IGNORED).all(dim=-1)
+    if not counted.any():
+        return logits.sum() * 0
+    return F.binary_cross_entropy_with_logits(logits[counted], labels[counted].to(logits.dtype))
+
+
+def _square_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return F.mse_loss(logits, labels.reshape(logits.shape).to(logits.dtype))
+
+
+def _pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean over the pairs that count; 0 where none does."""
+    losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED_PAIR, reduction="sum")
+    return losses / (labels != IGNORED_PAIR).sum().clamp(min=1)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a head answers: its loss, and the label of a row that padding adds."""
+
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    padding: int
+    dtype: torch.dtype
+
+
+KINDS = {
+    "binary": Kind(_binary_loss, 0, torch.float32),
+    "classes": Kind(_class_loss, IGNORED, torch.int64),
+    "labels": Kind(_label_loss, IGNORED, torch.float32),
+    "number": Kind(_square_loss, 0, torch.float32),
+    "contacts": Kind(_pair_loss, IGNORED_PAIR, torch.int64),
+}
+
+BY_RESIDUE = {"classes": 1, "labels": 2, "contacts": 2}  # dimensions of a protein's label where it is one a residue
+
+
+# --- the layers ----------------------------------------------------------------------------------------
+
+
+class _MaskedLinear(nn.Linear):
+    """A linear map whose rows beyond the end of a protein are zero: what the convolution finds beyond a chain's end."""
+
+    mask: torch.Tensor | None = None  # (B, L, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mapped = super().forward(x)
+        return mapped if self.mask is None else mapped * self.mask
+
+
+class ConvBert(nn.Module):
+    """Layers of ConvBERT over embeddings: self-attention beside a convolution whose kernel depends on the place.
+
+    Parameters
+    ----------
+    input_dim : int
+        Width of the embeddings, d; a multiple of the attention heads that are left (half of `nhead`).
+    nhead : int
+        Attention heads, half of which ConvBERT replaces by the convolution.
+    hidden_dim : int
+        Width of the feed-forward.
+    num_hidden_layers : int
+        Kept for Ankh's signature; changes nothing.
+    num_layers : int
+    kernel_size : int
+        Residues under the convolution, odd.
+    dropout : float
+
+    Raises
+    ------
+    InputError
+        An even kernel, or a width that the heads do not divide.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        nhead: int,
+        hidden_dim: int,
+        num_hidden_layers: int = 1,
+        num_layers: int = 1,
+        kernel_size: int = 7,
+        dropout: float = 0.2,
+    ):
+        ConvBertConfig, ConvBertLayer = _convbert()
+        super().__init__()
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise InputError(f"kernel_size {kernel_size}: expected an odd number of residues")
+        needed = 2 * max(nhead // 2, 1)
+        if input_dim % needed:
+            raise InputError(f"input_dim {input_dim}: expected a multiple of {needed} for {nhead} heads")
+        config = ConvBertConfig(
+            hidden_size=input_dim,
+            num_attention_heads=nhead,
+            intermediate_size=hidden_dim,
+            conv_kernel_size=kernel_size,
+            num_hidden_layers=num_hidden_layers,
+            hidden_dropout_prob=dropout,
+        )
+        self.layers = nn.ModuleList([ConvBertLayer(config) for _ in range(num_layers)])
+        for layer in self.layers:
+            attention = layer.attention.self
+            attention.conv_out_layer = _MaskedLinear(input_dim, attention.all_head_size)
+
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Hidden states (B, L, d) of embeddings (B, L, d); those beyond the end of a protein are zero.
+
+        `mask` : bool tensor (B, L), True where there is a residue. None: everywhere.
+        """
+        if mask is None:
+            there = additive = None
+        else:
+            there = mask[..., None].to(embeddings.dtype)  # (B, L, 1)
+            additive = (1 - there[:, None, None, :, 0]) * torch.finfo(embeddings.dtype).min  # (B, 1, 1, L)
+        x = embeddings if there is None else embeddings * there
+        for layer in self.layers:
+            layer.attention.self.conv_out_layer.mask = there
+            x = layer(x, attention_mask=additive)
+            x = x if there is None else x * there
+        return x
+
+
+def _convbert() -> tuple[type, type]:
+    """transformers' ConvBertConfig and ConvBertLayer.
+
+    Importing them imports progress bars, which warn in a notebook that has no widgets; nothing here draws one.
+    """
+    import warnings
+
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        from transformers.models.convbert.configuration_convbert import ConvBertConfig
+        from transformers.models.convbert.modeling_convbert import ConvBertLayer
+    return ConvBertConfig, ConvBertLayer
+
+
+def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
+    """One vector a protein: the maximum or the mean over its residues.
+
+    Parameters
+    ----------
+    hidden : float tensor (B, L, d)
+    mask : bool tensor (B, L) or None
+    pooling : {"max", "avg", "mean"}
+
+    Returns
+    -------
+    float tensor (B, d)
+
+    Examples
+    --------
+    >>> hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
+    >>> pool(hidden, mask, "avg").item(), pool(hidden, mask, "max").item(), pool(hidden, None, "max").item()
+    (2.0, 3.0, 9.0)
+    """
+    if mask is None:
+        return hidden.amax(dim=1) if pooling == "max" else hidden.mean(dim=1)
+    there = mask[..., None]
+    if pooling == "max":
+        return hidden.masked_fill(~there, -torch.inf).amax(dim=1)
+    return (hidden * there).sum(dim=1) / there.sum(dim=1)
+
+
+class Pairs(nn.Module):
+    """Logits of pairs of residues, symmetric: a linear map of the product and the difference of their states.
+
+    Notes
+    -----
+    The features are Ankh's: `x_i * x_j` and `x_i - x_j`, and the logits of (i, j) and (j, i) are averaged. The
+    difference then cancels, whatever its weights; so it is not computed, and the products of all pairs are two matrix
+    products. The weights of the difference are kept, so that the parameters are those of the published head.
+    """
+
+    def __init__(self, input_dim: int, num_tokens: int = 2):
+        super().__init__()
+        self.linear = nn.Linear(2 * input_dim, num_tokens)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, L, d) to (B, L, L, num_tokens)."""
+        of_products = self.linear.weight[:, : x.shape[-1]]  # (k, d)
+        logits = [(x * weights) @ x.transpose(1, 2) for weights in of_products]
+        return torch.stack(logits, dim=-1) + self.linear.bias
+
+
+class Head(nn.Module):
+    """Encoder, pooling, linear map, loss: what all heads share.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `KINDS`.
+    encoder : Module or None
+        From (B, L, d) and a mask to (B, L, d'); None: the embeddings as they are.
+    decoder : Module
+    pooling : {"max", "avg", "mean"} or None
+        None: an answer a residue (or a pair).
+    bias : float
+        Of the linear map, at the start.
+    """
+
+    def __init__(
+        self, kind: str, encoder: nn.Module | None, decoder: nn.Module, *, pooling: str | None = None, bias: float = 0.0
+    ):
+        super().__init__()
+        if pooling is not None and pooling not in POOLINGS:
+            raise InputError(
+                f"pooling {pooling!r}: expected {', '.join(POOLINGS)} or None{did_you_mean(str(pooling), POOLINGS)}"
+            )
+        self.kind, self.pooling = kind, pooling
+        self.encoder, self.decoder = encoder, decoder
+        linear = decoder.linear if isinstance(decoder, Pairs) else decoder
+        nn.init.uniform_(linear.weight, -0.1, 0.1)
+        nn.init.constant_(linear.bias, bias)
+
+    def forward(
+        self, embeddings: torch.Tensor, labels: torch.Tensor | None = None, mask: torch.Tensor | None = None
+    ) -> HeadOutput:
+        """Logits, and the loss where there are labels.
+
+        Parameters
+        ----------
+        embeddings : float tensor (B, L, d)
+        labels : tensor, optional
+            binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, `IGNORED` where a residue does not count; labels
+            (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64, `IGNORED_PAIR` where a pair does not count.
+        mask : bool tensor (B, L), optional
+            True where there is a residue. Default: everywhere.
+        """
+        x = embeddings if self.encoder is None else self.encoder(embeddings, mask)
+        if self.pooling is not None:
+            x = pool(x, mask, self.pooling)
+        logits = self.decoder(x)
+        return HeadOutput(logits, None if labels is None else KINDS[self.kind].loss(logits, labels))
+
+
+class _Hidden(nn.Module):
+    """One hidden layer on each residue."""
+
+    def __init__(self, input_dim: int, hidden_dim: int, dropout: float):
+        super().__init__()
+        self.linear, self.dropout = nn.Linear(input_dim, hidden_dim), nn.Dropout(dropout)
+
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        return self.dropout(F.relu(self.linear(embeddings)))
+
+
+class _PoolFirst(nn.Module):
+    """The mean over residues, then what follows: a probe of a protein reads its mean embedding."""
+
+    def __init__(self, then: nn.Module | None):
+        super().__init__()
+        self.then = then
+
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        mean = pool(embeddings, mask, "avg")
+        return mean if self.then is None else self.then(mean)
+
+
+class Probe(Head):
+    """A linear map, or one hidden layer and a linear map, of each residue or of a protein's mean embedding.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `KINDS`.
+    input_dim : int
+    outputs : int
+        Logits: 1 for binary and number, else the classes.
+    hidden_dim : int, optional
+        None: linear.
+    by_residue : bool
+        Whether the answer is one a residue (or a pair).
+    dropout : float
+        After the hidden layer.
+    bias : float
+        As in `Head`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        input_dim: int,
+        outputs: int = 1,
+        *,
+        hidden_dim: int | None = None,
+        by_residue: bool = False,
+        dropout: float = 0.2,
+        bias: float = 0.0,
+    ):
+        hidden = None if hidden_dim is None else _Hidden(input_dim, hidden_dim, dropout)
+        width = input_dim if hidden_dim is None else hidden_dim
+        encoder = hidden if by_residue or kind == "contacts" else _PoolFirst(hidden)
+        decoder = Pairs(width, outputs) if kind == "contacts" else nn.Linear(width, outputs)
+        super().__init__(kind, encoder, decoder, bias=bias)
+
+
+# --- Ankh's heads --------------------------------------------------------------------------------------
+
+
+def _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout) -> ConvBert:
+    return ConvBert(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
+
+
+class ConvBertForBinaryClassification(Head):
+    """Yes or no of a protein: logits (B, 1).
+
+    Parameters
+    ----------
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    pooling : {"max", "avg", "mean"}
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`; or for a pooling that there is not, None among them.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        nhead: int,
+        hidden_dim: int,
+        num_hidden_layers: int = 1,
+        num_layers: int = 1,
+        kernel_size: int = 7,
+        dropout: float = 0.2,
+        pooling: str = "max",
+    ):
+        _check_pooled(pooling)
+        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
+        super().__init__("binary", encoder, nn.Linear(input_dim, 1), pooling=pooling)
+
+
+class ConvBertForMultiClassClassification(Head):
+    """One of `num_tokens` classes: of each residue (B, L, k), or with `pooling` of a protein (B, k).
+
+    Parameters
+    ----------
+    num_tokens : int
+        Classes, k.
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    pooling : {"max", "avg", "mean"} or None
+        None: an answer a residue, as in Ankh.
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`; or for a pooling that there is not.
+    """
+
+    answers = "classes"
+
+    def __init__(
+        self,
+        num_tokens: int,
+        input_dim: int,
+        nhead: int,
+        hidden_dim: int,
+        num_hidden_layers: int = 1,
+        num_layers: int = 1,
+        kernel_size: int = 7,
+        dropout: float = 0.2,
+        pooling: str | None = None,
+    ):
+        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
+        super().__init__(self.answers, encoder, nn.Linear(input_dim, num_tokens), pooling=pooling)
+
+
+class ConvBertForMultiLabelClassification(ConvBertForMultiClassClassification):
+    """Any of `num_tokens` labels: of each residue (B, L, k), or with `pooling` of a protein (B, k).
+
+    Parameters and errors are those of `ConvBertForMultiClassClassification`.
+    """
+
+    answers = "labels"
+
+
+class ConvBertForRegression(Head):
+    """A number a protein: logits (B, 1). `training_labels_mean` is the bias of the linear map at the start.
+
+    Parameters
+    ----------
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    pooling : {"max", "avg", "mean"}
+    training_labels_mean : float, optional
+        In units of the label; without it the bias begins at 0.
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`; or for a pooling that there is not, None among them.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        nhead: int,
+        hidden_dim: int,
+        num_hidden_layers: int = 1,
+        num_layers: int = 1,
+        kernel_size: int = 7,
+        dropout: float = 0.2,
+        pooling: str = "max",
+        training_labels_mean: float | None = None,
+    ):
+        _check_pooled(pooling)
+        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
+        bias = 0.0 if training_labels_mean is None else training_labels_mean
+        super().__init__("number", encoder, nn.Linear(input_dim, 1), pooling=pooling, bias=bias)
+
+
+class ConvBertForContactPrediction(Head):
+    """Whether two residues touch: symmetric logits (B, L, L, `num_tokens`), see `Pairs`.
+
+    Parameters
+    ----------
+    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
+        As in `ConvBert`.
+    num_tokens : int
+        Classes of a pair: no contact, contact.
+
+    Raises
+    ------
+    InputError
+        As `ConvBert`.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        nhead: int,
+        hidden_dim: int,
+        num_hidden_layers: int = 1,
+        num_layers: int = 1,
+        kernel_size: int = 7,
+        dropout: float = 0.1,
+        num_tokens: int = 2,
+    ):
+        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
+        super().__init__("contacts", encoder, Pairs(input_dim, num_tokens))
+
+
+def _check_pooled(pooling: str | None) -> None:
+    if pooling is None:
+        raise InputError("pooling None: an answer for a protein needs one, expected avg or max")
+
+
+def n_parameters(head: nn.Module) -> int:
+    """How many numbers a head learns.
+
+    Examples
+    --------
+    >>> n_parameters(Probe("number", 192))
+    193
+    """
+    return sum(parameter.numel() for parameter in head.parameters())
+
+
+# --- training ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A head after training.
+
+    Attributes
+    ----------
+    head : Head
+        With the weights of the best epoch, in evaluation mode.
+    log : DataFrame
+        epoch (int64, from 1), loss (float64, mean over the steps), validation (float64, higher = better).
+    best_epoch : int
+    """
+
+    head: Head = field(repr=False)
+    log: pd.DataFrame
+    best_epoch: int
+
+
+def fit(
+    head: Callable[[], Head] | Head,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    score: Callable[[list[np.ndarray], list[np.ndarray]], float],
+    *,
+    epochs: int = EPOCHS,
+    patience: int = PATIENCE,
+    batch: int = BATCH,
+    rate: float = RATE,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Fitted:
+    """Train a head; the epoch with the best validation score is kept.
+
+    Parameters
+    ----------
+    head : Head, or a function without arguments that makes one
+        A function is called after seeding, so that the start is part of what the seed says.
+    training, validation : sequence of (embeddings, label)
+        float32 array (L, d) of a protein, and its label as in `Head.forward` without the first dimension.
+    score : callable
+        From the logits and the labels of the validation proteins, as lists, to a number: higher is better.
+    epochs : int
+        At most.
+    patience : int
+        Epochs without a better score, after which training stops.
+    batch : int
+        Proteins of a step.
+    rate, weight_decay : float
+        Of AdamW; the rate rises over the first tenth of the steps and stays.
+    seed : int
+        Of the start, the order and the dropout.
+    device : str
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    InputError
+        Without training or validation proteins, or where the loss or the score is not a number.
+
+    Notes
+    -----
+    On a CPU with one thread: the products are small, and sums do not depend on the number of cores. So the same seed
+    gives the same head, byte for byte, on one machine; another processor's last digits grow to another head.
+    """
+    if not len(training) or not len(validation):
+        raise InputError(f"{len(training)} training and {len(validation)} validation proteins: expected some of each")
+    with torch.random.fork_rng(devices=[]), one_thread():
+        torch.manual_seed(seed)
+        order = np.random.default_rng(seed)
+        head = (head() if not isinstance(head, Head) else head).to(device)
+        optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=weight_decay)
+        steps = max(1, round(WARM_UP * epochs * -(-len(training) // batch)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / steps))
+        lengths = [len(embeddings) for embeddings, _ in training]
+        best, best_epoch, kept, rows = -np.inf, 0, None, []
+        for epoch in range(1, epochs + 1):
+            head.train()
+            losses = []
+            for chosen in _batches(lengths, batch, order):
+                embeddings, labels, mask = collate([training[n] for n in chosen], head.kind, device)
+                optimiser.zero_grad()
+                loss = head(embeddings, labels, mask).loss
+                loss.backward()
+                nn.utils.clip_grad_norm_(head.parameters(), CLIP)
+                optimiser.step()
+                schedule.step()
+                losses.append(loss.item())
+            if not np.isfinite(losses).all():
+                raise InputError(f"epoch {epoch}: the loss is not a number; is the rate too large?")
+            value = float(score(predict(head, [x for x, _ in validation], batch=batch), [y for _, y in validation]))
+            if np.isnan(value):
+                raise InputError(f"epoch {epoch}: the validation score is not a number; do these labels have one?")
+            rows.append((epoch, float(np.mean(losses)), value))
+            if kept is None or value > best:
+                best, best_epoch, kept = value, epoch, copy.deepcopy(head.state_dict())
+            if epoch - best_epoch >= patience:
+                break
+        head.load_state_dict(kept)
+    return Fitted(head.eval(), pd.DataFrame(rows, columns=["epoch", "loss", "validation"]), best_epoch)
+
+
+@torch.inference_mode()
+def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH) -> list[np.ndarray]:
+    """Logits of each protein, without what padding added.
+
+    Parameters
+    ----------
+    head : Head
+        Is put into evaluation mode.
+    embeddings : sequence of float32 array (L, d)
+    batch : int
+        Proteins at a time; neighbours in length go together.
+
+    Returns
+    -------
+    list of float32 array
+        (1,), (k,), (L, k) or (L, L, k), in the order of `embeddings`.
+
+    Notes
+    -----
+    Invariant: the answer for a protein does not depend on the others, but for the last digits of a sum.
+    """
+    head.eval()
+    device = next(head.parameters()).device
+    found: list[np.ndarray] = [np.empty(0)] * len(embeddings)
+    order = sorted(range(len(embeddings)), key=lambda n: -len(embeddings[n]))
+    with one_thread():
+        for start in range(0, len(order), batch):
+            chosen = order[start : start + batch]
+            x, _, mask = collate([(embeddings[n], None) for n in chosen], head.kind, device)
+            logits = head(x, mask=mask).logits.cpu().numpy()
+            for n, answer in zip(chosen, logits, strict=True):
+                found[n] = _unpadded(answer, len(embeddings[n]))
+    return found
+
+
+def collate(
+    examples: Sequence[tuple[np.ndarray, np.ndarray | None]], kind: str, device: str | torch.device = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+    """A batch of proteins side by side, padded at the end.
+
+    Returns
+    -------
+    embeddings : float32 tensor (B, L, d)
+    labels : tensor or None
+        As in `Head.forward`; rows that padding adds do not count.
+    mask : bool tensor (B, L)
+        True where there is a residue.
+    """
+    longest = max(len(x) for x, _ in examples)
+    embeddings = torch.zeros(len(examples), longest, examples[0][0].shape[1])
+    mask = torch.zeros(len(examples), longest, dtype=torch.bool)
+    for row, (x, _) in enumerate(examples):
+        embeddings[row, : len(x)] = torch.from_numpy(np.asarray(x, dtype=np.float32))
+        mask[row, : len(x)] = True
+    if examples[0][1] is None:
+        return embeddings.to(device), None, mask.to(device)
+    of_kind = KINDS[kind]
+    each = [torch.as_tensor(np.asarray(y)).to(of_kind.dtype) for _, y in examples]
+    if each[0].dim() == BY_RESIDUE.get(kind):
+        shape = [longest, longest] if kind == "contacts" else [longest, *each[0].shape[1:]]
+        labels = torch.full([len(each), *shape], of_kind.padding, dtype=of_kind.dtype)
+        for row, y in enumerate(each):
+            labels[(row, *(slice(n) for n in y.shape))] = y
+    else:
+        labels = torch.stack(each)
+    return embeddings.to(device), labels.to(device), mask.to(device)
+
+
+def _unpadded(answer: np.ndarray, length: int) -> np.ndarray:
+    """(k,) as it is, (L', k) and (L', L', k) cut to the protein."""
+    return answer[(slice(length),) * (answer.ndim - 1)].copy()
+
+
+def _batches(lengths: Sequence[int], batch: int, order: np.random.Generator) -> Iterator[np.ndarray]:
+    """Batches of proteins of similar length, in a random order."""
+    shuffled = order.permutation(len(lengths))
+    found = []
+    for start in range(0, len(shuffled), POOL * batch):
+        together = sorted(shuffled[start : start + POOL * batch], key=lambda n: lengths[n])
+        found += [np.array(together[k : k + batch]) for k in range(0, len(together), batch)]
+    for place in order.permutation(len(found)):
+        yield found[place]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch on one thread of the CPU, and back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,245 @@
+"""Do second sites sit where the protein touches the variant?  Epistasis against distance.
+
+A *pair* is a position i that has variants and a partner j.  Its value is how much a substitution at i changes what the
+model says at j: the mean over the variants at i of the mean of |epistasis| over the 19 substitutions at j.  The mean
+and not the maximum over substitutions: a maximum of 19 numbers is ruled by the one letter that the model likes least.
+
+Pairs are compared within one position i and one bin of separation |i - j|, so that neither a variant to which the model
+answers strongly nor what is near in the chain gains by it (`plmbook.stats.matched`).  A partner that answers to every
+variant
+is the other half of that: beside the value stands the value after the average product correction, as for contacts
+(Dunn et al. 2008), which takes away what position and partner explain by themselves.  Two more strata are controls:
+thirds of the model's entropy at j on the wild type, where an uncertain model moves little or much whatever the cause,
+and thirds of pLDDT at j.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.probing import contacts
+from plmbook.stats import matched
+from plmbook.variants.rescue import Rescue
+
+CUTOFFS = (8.0, 10.0)  # angstrom between C-beta atoms
+RANGES = (6, 24)  # least separation: all pairs that count, long range
+EDGES = (6, 9, 12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 384)  # of the bins of separation; lower edge included
+
+CONTROLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "separation": (),
+        "separation, entropy": ("entropy_bin",),
+        "separation, pLDDT": ("plddt_bin",),
+        "separation, entropy, pLDDT": ("entropy_bin", "plddt_bin"),
+    }
+)
+"""What is matched beside the position, and the further strata of it."""
+
+
+def distances(cb: np.ndarray) -> np.ndarray:
+    """Distances between residues.
+
+    Parameters
+    ----------
+    cb : float array (L, 3)
+        C-beta (C-alpha of glycine), angstrom.
+
+    Returns
+    -------
+    float64 array (L, L)
+
+    Examples
+    --------
+    >>> distances(np.array([[0.0, 0, 0], [3.0, 4.0, 0]])).tolist()
+    [[0.0, 5.0], [5.0, 0.0]]
+    """
+    from scipy.spatial.distance import pdist, squareform
+
+    return squareform(pdist(np.asarray(cb, dtype=np.float64)))
+
+
+def entropy(score_wild_type: np.ndarray) -> np.ndarray:
+    """How uncertain a model is at each position, among the 20 residues.
+
+    Parameters
+    ----------
+    score_wild_type : float array (L, 20)
+        Log ratios against one residue, such as `Rescue.score_wild_type`.
+
+    Returns
+    -------
+    float64 array (L,)
+        Nats, 0 to ln 20; NaN where the scores are.
+
+    Examples
+    --------
+    >>> entropy(np.zeros((1, 20))).round(4).tolist()  # ln 20
+    [2.9957]
+    """
+    from scipy.special import entr, softmax
+
+    return entr(softmax(np.asarray(score_wild_type, dtype=np.float64), axis=1)).sum(axis=1)
+
+
+def position_pairs(
+    rescue: Rescue,
+    structure: contacts.Structure,
+    *,
+    value: str = "mean_abs_epistasis",
+    nearest: int = RANGES[0],
+) -> pd.DataFrame:
+    """The pairs of one protein with what the model and the structure say about them.
+
+    Parameters
+    ----------
+    rescue : Rescue
+        Variants of one substitution each count; others are left out.
+    structure : Structure
+        Of the same sequence; residues count as in `plmbook.probing.contacts`.
+    value : str
+        One of `plmbook.variants.rescue.BY_POSITION`.
+    nearest : int
+        Least separation.
+
+    Returns
+    -------
+    DataFrame
+        gene (str: the protein's id), position, partner (int64, 1-based), separation, n_variants (int64), value
+        (float64), corrected (float64: value - mean of its position x mean of its partner / mean of all, over these
+        pairs), distance (float64, angstrom), entropy (float64, nats, of the partner), plddt (float64, of the
+        partner); sorted by position, then partner.
+
+    Raises
+    ------
+    InputError
+        A structure of another sequence.
+    """
+    if structure.sequence != rescue.sequence:
+        raise InputError(f"{rescue.id}: the structure {structure.id} has another sequence; another isoform?")
+    single = [row for row, mutation in enumerate(rescue.mutations) if ":" not in mutation]
+    place = np.array([int(rescue.mutations[row][1:-1]) - 1 for row in single], dtype=np.int64)
+    positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(positions), len(rescue.sequence)))
+    np.add.at(sums, which, rescue.by_position[value][single].astype(np.float64))
+    means = sums / n_variants[:, None]  # (n_positions, L)
+    apart = np.abs(positions[:, None] - np.arange(len(rescue.sequence))) >= nearest
+    counted = structure.counted[positions][:, None] & structure.counted
+    row, j = np.nonzero(apart & counted & ~np.isnan(means))
+    i, values = positions[row], means[row, j]
+    return pd.DataFrame(
+        {
+            "gene": pd.Series(rescue.id, index=range(len(row)), dtype="str"),
+            "position": i + 1,
+            "partner": j + 1,
+            "separation": np.abs(i - j),
+            "n_variants": n_variants[row],
+            "value": values,
+            "corrected": values - _mean_by(row, values) * _mean_by(j, values) / values.mean()
+            if len(values)
+            else values,
+            "distance": distances(structure.cb)[i, j],
+            "entropy": entropy(rescue.score_wild_type)[j],
+            "plddt": structure.plddt[j].astype(np.float64),
+        }
+    )
+
+
+def contact_auroc(
+    pairs: pd.DataFrame,
+    *,
+    value: str = "value",
+    cutoffs: Sequence[float] = CUTOFFS,
+    ranges: Sequence[int] = RANGES,
+    controls: Mapping[str, Sequence[str]] = CONTROLS,
+    minimum: int = matched.MINIMUM,
+    n: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Whether the value is higher for pairs in contact than for pairs of the same position and separation.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        Of `position_pairs`, one or more proteins.
+    value : {"value", "corrected"}
+    cutoffs : sequence of float
+        Angstrom: closer pairs are in contact.
+    ranges : sequence of int
+        Least separations.
+    controls : mapping of str to sequence of str
+        Further strata; as `CONTROLS`.
+    minimum, n, seed : int
+        As in `plmbook.stats.matched.auroc`.
+
+    Returns
+    -------
+    DataFrame
+        cutoff (float64), nearest (int64), matched (str), auroc, low, high, p (float64), n_genes, n_contacts, n_others
+        (int64).  0.5 is chance; the interval resamples genes; p rotates the partners of a position within its bins of
+        separation.
+
+    Raises
+    ------
+    InputError
+        Where no gene has `minimum` contacts.
+    """
+    binned = pairs.assign(
+        separation_bin=np.searchsorted(EDGES, pairs["separation"], side="right"),
+        entropy_bin=_thirds(pairs, "entropy"),
+        plddt_bin=_thirds(pairs, "plddt"),
+    )
+    rows = []
+    for cutoff in cutoffs:
+        for nearest in ranges:
+            chosen = binned[binned["separation"] >= nearest].assign(contact=lambda t, c=cutoff: t["distance"] < c)
+            for name, further in controls.items():
+                strata = ["position", "separation_bin", *further]
+                found = matched.auroc(
+                    chosen, value=value, case="contact", strata=strata, minimum=minimum, n=n, seed=seed
+                )
+                rows.append((cutoff, nearest, name, *found))
+    return pd.DataFrame(
+        rows,
+        columns=["cutoff", "nearest", "matched", "auroc", "low", "high", "p", "n_genes", "n_contacts", "n_others"],
+    )
+
+
+def gene_contact_aurocs(
+    pairs: pd.DataFrame,
+    *,
+    value: str = "value",
+    cutoff: float = CUTOFFS[0],
+    nearest: int = RANGES[0],
+    minimum: int = matched.MINIMUM,
+) -> pd.DataFrame:
+    """The same of each gene, matched on position and separation.
+
+    Returns
+    -------
+    DataFrame
+        As `plmbook.stats.matched.gene_aurocs`: gene, auroc, n_cases (contacts), n_controls, n_pairs.
+    """
+    chosen = pairs[pairs["separation"] >= nearest]
+    chosen = chosen.assign(
+        contact=chosen["distance"] < cutoff,
+        separation_bin=np.searchsorted(EDGES, chosen["separation"], side="right"),
+    )
+    return matched.gene_aurocs(
+        chosen, value=value, case="contact", strata=["position", "separation_bin"], minimum=minimum
+    )
+
+
+def _mean_by(group: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Mean of the values of each value's group."""
+    return (np.bincount(group, weights=values) / np.maximum(np.bincount(group), 1))[group]
+
+
+def _thirds(pairs: pd.DataFrame, column: str) -> np.ndarray:
+    """int64 (n_pairs,): 0, 1 or 2, by thirds of the gene's residues (not of its pairs); equal where all are missing."""
+    partners = pairs[["gene", "partner", column]].drop_duplicates(["gene", "partner"])
+    filled = partners.assign(**{column: partners[column].fillna(0.0)})  # experimental structures have no pLDDT
+    bins = filled.assign(third=matched.quantile_bins(filled, column, by=["gene"]))
+    return pairs[["gene", "partner"]].merge(bins, on=["gene", "partner"], how="left")["third"].to_numpy()

@@ -1,0 +1,437 @@
+"""Scores of missense variants from a masked language model: five strategies, one sign convention.
+
+Every score is a natural-log likelihood ratio of the variant over the wild type: **negative = damaging**, 0 = the wild
+type itself. There is no cut-off between damaging and harmless here, and none of this is for clinical use.
+
+Notation: S is the wild-type sequence, M the mutant (all substitutions of the variant applied), D the variant's
+mutated positions, x_i the residue of x at i, x_(-i) the sequence x with the mask token at i, x_(-D) with the mask token
+at every position of D, and p(a at i | x) what the model says about position i when it reads x. p is normalised over
+the model's whole vocabulary. Four strategies are sums over D and differ only in what the model reads, which each says
+in one line. `plmbook.engine.scan` collects what all variants ask, and runs every distinct input once.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
+from plmbook.engine import scan
+from plmbook.engine.scan import Edits, substituted
+from plmbook.variants.ngram import Ngram, log_probabilities
+
+DEFAULT = "wildtype-marginals"
+
+KEYS = ("id", "gene")  # the columns that may name a protein, the first one that is there
+
+_COLUMN = {letter: i for i, letter in enumerate(AMINO_ACIDS)}
+
+Variant = tuple[Mutation, ...]  # sorted, at distinct positions
+Pairs = Sequence[tuple[str, Variant]]  # wild types and their variants, checked
+
+
+def wildtype_marginals(model, pairs: Pairs, **options) -> np.ndarray:
+    """sum over i in D of ln p(M_i at i | S) - ln p(S_i at i | S).
+
+    One forward pass of the wild type serves every variant of a protein; the model sees the residue that it judges.
+
+    Source: Meier et al. 2021 ("wild type marginal"); Brandes et al. 2023 score all human missense variants with it.
+    """
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return ()
+
+    return _marginals(model, pairs, reads, **options)
+
+
+def masked_marginals(model, pairs: Pairs, **options) -> np.ndarray:
+    """sum over i in D of ln p(M_i at i | S_(-i)) - ln p(S_i at i | S_(-i)).
+
+    One position masked at a time, all others wild type: of several substitutions each is masked alone and the scores
+    are summed. This is what fair-esm's own script computes. One forward pass per position.
+
+    Source: the variant-prediction script of Meier et al. 2021; equal to `comasked` for one substitution.
+    """
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return ((i, MASK),)
+
+    return _marginals(model, pairs, reads, **options)
+
+
+def comasked(model, pairs: Pairs, **options) -> np.ndarray:
+    """sum over i in D of ln p(M_i at i | S_(-D)) - ln p(S_i at i | S_(-D)).
+
+    All mutated positions are masked together. One forward pass per set of positions.
+
+    Source: the equation printed in Meier et al. 2021 ("masked marginal").
+    """
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return tuple([(m.position - 1, MASK) for m in variant])
+
+    return _marginals(model, pairs, reads, **options)
+
+
+def mutant_marginals(model, pairs: Pairs, **options) -> np.ndarray:
+    """sum over i in D of ln p(M_i at i | M) - ln p(S_i at i | M).
+
+    Read off a forward pass of the **mutant** sequence: the model sees the substitution and says how much it would
+    rather have the wild type there. One forward pass per variant.
+
+    Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, the scores that the
+    rescue-mutation study published.
+    """
+
+    def reads(variant: Variant, i: int) -> Edits:
+        return substituted(variant)
+
+    return _marginals(model, pairs, reads, **options)
+
+
+def pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
+    """PLL(M) - PLL(S), with PLL(x) = sum over all i of ln p(x_i at i | x_(-i)).
+
+    Every residue of both sequences is masked once: one forward pass per residue for the wild type, one per residue
+    for each variant (less the mutated position of a single substitution, which both share). Letters outside the 20
+    (X and others) are in both sums and have no probability of their own; they are left out of both.
+
+    Source: Salazar et al. 2020 (pseudo-log-likelihood); Brandes et al. 2023 (its ratio, for variants).
+    """
+    of_protein: dict[str, list[int]] = {}
+    for number, (sequence, variant) in enumerate(pairs):
+        if variant:
+            of_protein.setdefault(sequence, []).append(number)
+    scores = np.zeros(len(pairs))
+    for sequence, numbers in of_protein.items():
+        totals = scan.pseudo_log_likelihood(model, sequence, [(), *(pairs[n][1] for n in numbers)], **options)
+        scores[numbers] = totals[1:] - totals[0]
+    return scores
+
+
+Strategy = Callable[..., np.ndarray]  # (model, pairs, *, long, progress) -> float64 (n,)
+
+STRATEGIES: dict[str, Strategy] = {
+    "wildtype-marginals": wildtype_marginals,
+    "masked-marginals": masked_marginals,
+    "mutant-marginals": mutant_marginals,
+    "pseudo-likelihood": pseudo_likelihood,
+    "comasked": comasked,
+}
+
+
+def strategy_function(name: str) -> Strategy:
+    """The function behind a strategy's name.
+
+    Examples
+    --------
+    >>> strategy_function("comasked").__name__
+    'comasked'
+    >>> strategy_function("llr")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: unknown strategy 'llr'; expected one of wildtype-marginals, masked-marginals, \
+mutant-marginals, pseudo-likelihood, comasked
+    """
+    if name not in STRATEGIES:
+        raise InputError(
+            f"unknown strategy {name!r}; expected one of {', '.join(STRATEGIES)}{did_you_mean(name, STRATEGIES)}"
+        )
+    return STRATEGIES[name]
+
+
+def score(
+    model,
+    sequence: str,
+    variants: Sequence[Sequence[Mutation]],
+    *,
+    strategy: str = DEFAULT,
+    long: str = "window",
+    progress: bool = False,
+) -> np.ndarray:
+    """Score variants of one protein.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    sequence : str
+        The wild type, L residues.
+    variants : sequence of n sequences of Mutation
+        One or more substitutions each, at distinct positions; every wild type is checked. A variant without any is
+        the wild type and scores 0.
+    strategy : str
+        A key of `STRATEGIES`.
+    long : {"window", "truncate", "error", "whole"}
+        What to do where the protein is longer than the model takes; see `plmbook.engine.encode`.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    ndarray (n,) of float64
+        Natural-log likelihood ratios, negative = damaging.
+
+    Raises
+    ------
+    InputError
+        Unknown strategy; a mutation that does not fit the sequence (`MutationError`); a position that `truncate`
+        cut off.
+
+    Notes
+    -----
+    Invariants: the order of `variants` does not matter; for single substitutions `masked-marginals` equals
+    `comasked`; for a model whose answer at i does not depend on the residue at i, `wildtype-marginals`,
+    `masked-marginals` and `mutant-marginals` are equal for single substitutions.
+    """
+    function = strategy_function(strategy)
+    for variant in variants:
+        scan.check_variant(sequence, variant)
+    return function(model, [(sequence, tuple(sorted(variant))) for variant in variants], long=long, progress=progress)
+
+
+def score_table(
+    model,
+    proteins: pd.DataFrame,
+    variants: pd.DataFrame,
+    *,
+    strategy: str = DEFAULT,
+    long: str = "window",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Score a table of variants; every wild type is checked before anything runs.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    proteins : DataFrame
+        `id` or `gene` (unique), `sequence`.
+    variants : DataFrame
+        `id` or `gene`, `mutation` ("R175H" or "R175H:N239Y", any form that `Mutation` reads), further columns.
+    strategy, long, progress
+        As in `score`.
+
+    Returns
+    -------
+    DataFrame
+        The rows and columns of `variants` in their order, plus model (str), strategy (str), score (float64, natural
+        log, negative = damaging).
+
+    Raises
+    ------
+    InputError
+        A column is missing, a variant names a protein that is not there, or a wild type does not match: all faults
+        are counted and the first ten listed.
+    """
+    function = strategy_function(strategy)
+    scores = function(model, pair_up(proteins, variants), long=long, progress=progress)
+    return variants.assign(model=model.name, strategy=strategy, score=scores)
+
+
+def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, tuple[Mutation, ...]]]:
+    """The sequence and the parsed mutations of each row of a variants table, every wild type checked.
+
+    Parameters
+    ----------
+    proteins, variants : DataFrame
+        As in `score_table`.
+
+    Returns
+    -------
+    list of (str, tuple of Mutation)
+        In the order of `variants`.
+
+    Raises
+    ------
+    InputError
+        As in `score_table`.
+
+    Examples
+    --------
+    >>> proteins = pd.DataFrame({"gene": ["TOY"], "sequence": ["MKRL"]})
+    >>> pair_up(proteins, pd.DataFrame({"gene": ["TOY"], "mutation": ["K2A"]}))
+    [('MKRL', (Mutation(position=2, ref='K', alt='A'),))]
+    >>> pair_up(proteins, pd.DataFrame({"gene": ["TOY"], "mutation": ["R2A"]}))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: 1 of 1 variants cannot be scored:
+      row 1, TOY: R2A: expected the wild type R at position 2, found K; ...
+    """
+    shared = [column for column in KEYS if column in proteins.columns and column in variants.columns]
+    protein_key = shared[0] if shared else _key(proteins, "proteins")
+    variant_key = shared[0] if shared else _key(variants, "variants")
+    for table, column, name in ((proteins, "sequence", "proteins"), (variants, "mutation", "variants")):
+        if column not in table.columns:
+            raise InputError(f"the table of {name} lacks the column {column}; it has {', '.join(table.columns)}")
+    if proteins[protein_key].duplicated().any():
+        twice = proteins[protein_key][proteins[protein_key].duplicated()].iloc[0]
+        raise InputError(f"the table of proteins names {twice} twice")
+    sequences = dict(zip(proteins[protein_key], proteins["sequence"], strict=True))
+    pairs, faults = [], []
+    for row, (name, text) in enumerate(zip(variants[variant_key], variants["mutation"], strict=True), start=1):
+        try:
+            if name not in sequences:
+                raise InputError(f"no such protein{did_you_mean(str(name), map(str, sequences))}")
+            mutations = parse_mutations(text)
+            for mutation in mutations:
+                mutation.check(sequences[name])
+            pairs.append((sequences[name], mutations))
+        except InputError as error:
+            faults.append(f"row {row}, {name}: {error}")
+    if faults:
+        listed = "\n  ".join(faults[:10]) + ("\n  ..." if len(faults) > 10 else "")
+        raise InputError(f"{len(faults)} of {len(variants)} variants cannot be scored:\n  {listed}")
+    return pairs
+
+
+def add_mean(effects: pd.DataFrame, *, name: str = "mean") -> pd.DataFrame:
+    """Append an ensemble: the mean score over the models, where every model has one.
+
+    Parameters
+    ----------
+    effects : DataFrame
+        `id` or `gene`, `mutation`, `model`, `strategy`, `score`; further columns are carried from the first model.
+    name : str
+        What the added rows have in `model`.
+
+    Returns
+    -------
+    DataFrame
+        `effects` and below it one row per variant and strategy with `model=name`; a variant that a model lacks (no
+        row, or no score) gets no mean, since a mean over fewer models is another score.
+
+    Raises
+    ------
+    InputError
+        Where rows with this name are there already.
+
+    Examples
+    --------
+    >>> e = pd.DataFrame({"gene": "TOY", "mutation": ["K2A", "R3A", "K2A"], "model": ["a", "a", "b"],
+    ...                   "strategy": "comasked", "score": [-1.0, -5.0, -2.0]})
+    >>> add_mean(e).tail(1)[["mutation", "model", "score"]].values.tolist()
+    [['K2A', 'mean', -1.5]]
+    """
+    if (effects["model"] == name).any():
+        raise InputError(f"the effects already hold rows with model={name}")
+    key = [_key(effects, "effects"), "mutation", "strategy"]
+    # A variant may be listed twice in a user's table (with other carried columns): the n-th row of one model belongs
+    # with the n-th of the next.
+    numbered = effects.assign(_turn=effects.groupby([*key, "model"]).cumcount())
+    groups = numbered.groupby([*key, "_turn"], sort=False)["score"]
+    complete = groups.transform("count") == effects["model"].nunique()
+    mean = effects.assign(model=name, score=groups.transform("mean"))[complete]
+    first = ~numbered[complete].duplicated([*key, "_turn"])
+    return pd.concat([effects, mean[first]], ignore_index=True)
+
+
+def masked_likelihood(
+    model,
+    proteins: pd.DataFrame,
+    *,
+    frequencies: Sequence[float],
+    ngram: Ngram | None = None,
+    share: float = 0.15,
+    seed: int = 0,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """How well a model guesses masked residues of whole proteins, beside models that count residues and neighbours.
+
+    In each protein a share of the residues is masked together (Devlin et al. 2019 mask 15 %; here every chosen
+    residue becomes the mask token). The choice depends on the seed and the protein's id only, so a protein gives the
+    same numbers alone and among others. `metrics.perplexity` makes a perplexity of the sums.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`; its log-probabilities are normalised over its whole vocabulary.
+    proteins : DataFrame
+        id (str), sequence (str).
+    frequencies : sequence of 20 floats
+        Of `AMINO_ACIDS` in the training corpus, all positive, sum 1.
+    ngram : Ngram, optional
+        The n-gram (`plmbook.variants.ngram`) to ask about the same masked sequences: it sees what the model sees.
+    share : float
+        Of the residues of the 20 kinds; at least one residue per protein.
+    seed : int
+        Of the choice.
+
+    Returns
+    -------
+    DataFrame
+        id, n_masked (int64), log_likelihood, frequency_log_likelihood and, where an n-gram is given,
+        ngram_log_likelihood (float64: sums of ln p of the true residues at the same positions).
+
+    Raises
+    ------
+    InputError
+        Frequencies that are none, or a protein without any of the 20 residues.
+    """
+    from plmbook.engine import encode
+
+    expected = np.asarray(frequencies, dtype=np.float64)
+    if expected.shape != (20,) or (expected <= 0).any() or abs(expected.sum() - 1) > 1e-3:
+        raise InputError("frequencies must be 20 positive numbers that add up to 1, in the order " + AMINO_ACIDS)
+    masked, rows = [], []
+    for name, sequence in zip(proteins["id"], proteins["sequence"], strict=True):
+        chosen = _choose_masks(name, sequence, share=share, seed=seed)
+        masked.append(scan.edited(sequence, tuple((int(i), MASK) for i in chosen)))
+        rows.append(chosen)
+    found = encode.log_probabilities(model, masked, rows=rows, progress=progress)
+    answers = []
+    for name, sequence, text, chosen, table in zip(
+        proteins["id"], proteins["sequence"], masked, rows, found, strict=True
+    ):
+        columns = [_COLUMN[sequence[i]] for i in chosen]
+        log_likelihood = float(table[np.arange(len(chosen)), columns].astype(np.float64).sum())
+        answer = [name, len(chosen), log_likelihood, float(np.log(expected[columns]).sum())]
+        if ngram is not None:
+            answer.append(float(log_probabilities(text, ngram)[chosen, columns].sum()))
+        answers.append(answer)
+    names = ["id", "n_masked", "log_likelihood", "frequency_log_likelihood"]
+    return pd.DataFrame(answers, columns=names if ngram is None else [*names, "ngram_log_likelihood"])
+
+
+def _marginals(
+    model, pairs: Pairs, reads: Callable[[Variant, int], Edits], *, long: str = "window", progress: bool = False
+) -> np.ndarray:
+    """(n,) float64: sum over i in D of ln p(M_i at i | x) - ln p(S_i at i | x), where x is what the model `reads`.
+
+    Equal wild types share their forward passes.
+    """
+    proteins = list(dict.fromkeys(sequence for sequence, _ in pairs))
+    number = {sequence: n for n, sequence in enumerate(proteins)}
+    questions = (
+        scan.Question(number[sequence], reads(variant, m.position - 1), m.position - 1)
+        for sequence, variant in pairs
+        for m in variant
+    )
+    substitutions = [(n, _COLUMN[m.alt], _COLUMN[m.ref]) for n, (_, variant) in enumerate(pairs) for m in variant]
+    owner, alt, ref = np.array(substitutions, dtype=np.int64).reshape(-1, 3).T
+    ratios = np.empty(len(owner))  # one for each substitution, in float64
+    for which, table in scan.answers(model, proteins, questions, long=long, progress=progress):
+        row = np.arange(len(which))
+        ratios[which] = table[row, alt[which]].astype(np.float64) - table[row, ref[which]]
+    # summed in the order of the substitutions: company does not change the last digit
+    return np.bincount(owner, weights=ratios, minlength=len(pairs))
+
+
+def _choose_masks(name: str, sequence: str, *, share: float, seed: int) -> np.ndarray:
+    """Sorted 0-based positions to mask: a function of the seed and the protein's id."""
+    eligible = np.flatnonzero([letter in _COLUMN for letter in sequence])
+    if not len(eligible):
+        raise InputError(f"{name}: none of the 20 amino acids in its sequence")
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    return np.sort(rng.choice(eligible, size=max(1, round(share * len(eligible))), replace=False))
+
+
+def _key(table: pd.DataFrame, name: str) -> str:
+    """The column that names the protein: `id`, or else `gene`."""
+    for column in KEYS:
+        if column in table.columns:
+            return column
+    raise InputError(f"the table of {name} needs a column id or gene; it has {', '.join(map(str, table.columns))}")

@@ -1,0 +1,718 @@
+"""Epistasis and rescue as measured: double-mutant landscapes on one scale that is fixed beforehand.
+
+f is the natural logarithm of fitness relative to the wild type: 0 = as the wild type, negative = damaged.  An assay
+cannot tell apart what lies at its floor, so f is never below it.  For a double mutant of a and b, two scales:
+
+1. `epistasis` = f_ab - f_a - f_b, **the primary one**, on the doubles that the floor does not decide (`floored`).
+2. `residual` = f_ab - g(f_a + f_b), g the increasing function that fits all doubles of the landscape best (isotonic
+   regression): what is left when a non-linearity common to all pairs, such as the floor itself, is taken away.
+
+Both tables that the functions read are bundled: `tables.load("landscapes")` and `tables.load("landscape_proteins")`.
+
+A model is held against these measurements by `pair_scores`, which scores a second mutation on the background of a
+first one, by `correlations` and `pair_correlations` with the measured epistasis, and by `precision` for the rescues.
+Mutations of one position, and doubles of one pair of positions, are alike: intervals come from resampling positions,
+pairs of positions or mutations, never doubles.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
+from plmbook.stats.metrics import Interval
+from plmbook.variants import rescue
+
+# How fitness is given -> nats in one unit of it; "linear" is a ratio to the wild type, of which the logarithm is taken.
+LOG_UNITS: Mapping[str, float] = MappingProxyType({"ln": 1.0, "log2": np.log(2), "log10": np.log(10)})
+SCALES = ("linear", *LOG_UNITS)
+Z = 3.0  # standard errors by which a rescue must lift; 1.3 in 1,000 lifts of nothing come so far
+
+
+def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
+    """Fitness on the common scale.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a variant: landscape, mutation ("A1C" or "A1C:D2E", sorted by position), fitness and error (float, on
+        the scale of the assay; error is one standard error, NaN = unknown).
+    proteins : DataFrame
+        One row a landscape: landscape, scale (one of `SCALES`), wild_type_fitness and floor (float, on that scale).
+
+    Returns
+    -------
+    DataFrame
+        landscape, mutation, f, error, floor (float64, nats relative to the wild type; f >= floor, floor < 0), in the
+        order and with the index of `table`.
+
+    Raises
+    ------
+    InputError
+        If a landscape is not among `proteins`, a scale is unknown, or a floor is not below the wild type.
+
+    Examples
+    --------
+    >>> proteins = pd.DataFrame({"landscape": ["toy"], "scale": "log2", "wild_type_fitness": 1.0, "floor": -2.0})
+    >>> table = pd.DataFrame({"landscape": "toy", "mutation": ["A1C", "A1D"], "fitness": [0.0, -9.0], "error": 1.0})
+    >>> log_fitness(table, proteins)[["f", "error", "floor"]].round(3).values.tolist()
+    [[-0.693, 0.693, -2.079], [-2.079, 0.693, -2.079]]
+    >>> log_fitness(table, proteins.assign(floor=2.0))
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: landscape 'toy': expected a floor below the wild type's fitness 1.0, found 2.0
+    """
+    known = proteins.set_index("landscape")
+    parts = []
+    for name, rows in table.groupby("landscape", sort=False):
+        if name not in known.index:
+            raise InputError(f"landscape {name!r}: expected one of {', '.join(known.index)}")
+        scale, wild_type, floor = known.loc[name, ["scale", "wild_type_fitness", "floor"]]
+        if scale not in SCALES:
+            raise InputError(f"landscape {name!r}: unknown scale {scale!r}; expected one of {', '.join(SCALES)}")
+        if not floor < wild_type or (scale == "linear" and not floor > 0):
+            above = " and above 0" if scale == "linear" else ""
+            raise InputError(
+                f"landscape {name!r}: expected a floor below the wild type's fitness {wild_type}{above}, found {floor}"
+            )
+        fitness = rows["fitness"].astype("float64").clip(lower=floor)
+        error = rows["error"].astype("float64")
+        if scale == "linear":
+            values, error, lowest = np.log(fitness / wild_type), error / fitness, np.log(floor / wild_type)
+        else:
+            unit = LOG_UNITS[scale]
+            values, error, lowest = unit * (fitness - wild_type), unit * error, unit * (floor - wild_type)
+        parts.append(rows[["landscape", "mutation"]].assign(f=values, error=error, floor=lowest))
+    return pd.concat(parts).loc[table.index]
+
+
+def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
+    """Measured epistasis of every double mutant, on both scales.
+
+    Parameters
+    ----------
+    table, proteins : DataFrame
+        As for `log_fitness`; both singles of every double must be there.
+
+    Returns
+    -------
+    DataFrame
+        One row a double, in the order of `table`, index from 0: landscape, mutation, mutation1, mutation2 (str),
+        position1, position2 (int64, 1-based, in ascending order), f1, f2, f12 (float64, nats, never below the floor),
+        error1, error2, error12 (float64, nats), floor (float64, nats), epistasis (f12 - f1 - f2), error (that of
+        epistasis, NaN where one of the three is), floored (bool), residual (float64, nats).
+
+        `floored`: f1, f2, f12 or f1 + f2 is at the floor or below it, so that the floor decides epistasis: where
+        f1 + f2 is, it cannot be negative.  Leave these out of the first scale; the second one needs no flag.
+
+    Raises
+    ------
+    InputError
+        As `log_fitness`; also if a single is missing, a variant comes twice or has more than two mutations.
+
+    Examples
+    --------
+    A rescue: C alone costs 3, D alone nothing, both together 1.
+
+    >>> proteins = pd.DataFrame({"landscape": ["toy"], "scale": "ln", "wild_type_fitness": 0.0, "floor": -5.0})
+    >>> table = pd.DataFrame({"landscape": "toy", "mutation": ["A1C", "E2D", "A1C:E2D"],
+    ...                       "fitness": [-3.0, 0.0, -1.0], "error": 0.0})
+    >>> epistasis(table, proteins)[["mutation1", "mutation2", "epistasis", "floored"]].values.tolist()
+    [['A1C', 'E2D', 2.0, False]]
+    >>> epistasis(table[1:], proteins)
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: landscape 'toy': A1C:E2D: expected its single mutant A1C among the variants, found
+    none
+    """
+    values = log_fitness(table, proteins)
+    repeated = values.duplicated(["landscape", "mutation"])
+    if repeated.any():
+        row = values[repeated].iloc[0]
+        raise InputError(f"landscape {row['landscape']!r}: {row['mutation']} comes twice")
+    n_mutations = values["mutation"].str.count(":") + 1
+    if (n_mutations > 2).any():
+        row = values[n_mutations > 2].iloc[0]
+        raise InputError(f"landscape {row['landscape']!r}: {row['mutation']}: expected one or two mutations")
+    doubles = values[n_mutations == 2].rename(columns={"f": "f12", "error": "error12"}).reset_index(drop=True)
+    singles = values[n_mutations == 1].set_index(["landscape", "mutation"])[["f", "error"]]
+    parts = doubles["mutation"].str.partition(":")
+    for which, column in (("1", 0), ("2", 2)):
+        doubles[f"mutation{which}"] = parts[column]
+        doubles[f"position{which}"] = parts[column].str[1:-1].astype("int64")
+        keys = pd.MultiIndex.from_arrays([doubles["landscape"], parts[column]])
+        known = keys.isin(singles.index)
+        if not known.all():
+            row = doubles[~known].iloc[0]
+            raise InputError(
+                f"landscape {row['landscape']!r}: {row['mutation']}: expected its single mutant "
+                f"{row[f'mutation{which}']} among the variants, found none"
+            )
+        doubles[[f"f{which}", f"error{which}"]] = singles.reindex(keys).to_numpy()
+    additive = doubles["f1"] + doubles["f2"]
+    doubles["epistasis"] = doubles["f12"] - additive
+    doubles["error"] = np.sqrt(doubles["error1"] ** 2 + doubles["error2"] ** 2 + doubles["error12"] ** 2)
+    doubles["floored"] = doubles[["f1", "f2", "f12"]].min(axis=1).combine(additive, min) <= doubles["floor"]
+    doubles["residual"] = _residual(doubles["landscape"], additive, doubles["f12"])
+    sides = [f"{name}{which}" for name in ("mutation", "position") for which in "12"]
+    measured = ["f1", "f2", "f12", "error1", "error2", "error12", "floor", "epistasis", "error", "floored", "residual"]
+    return doubles[["landscape", "mutation", *sides, *measured]]
+
+
+def _residual(landscape: pd.Series, additive: pd.Series, found: pd.Series) -> pd.Series:
+    """What an increasing function of the additive expectation, fitted to each landscape, does not explain."""
+    from sklearn.isotonic import IsotonicRegression
+
+    expected = pd.Series(0.0, index=found.index)
+    for _, x in additive.groupby(landscape, sort=False):
+        expected[x.index] = IsotonicRegression().fit_transform(x, found[x.index])
+    return found - expected
+
+
+def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = Z) -> pd.DataFrame:
+    """Which second mutations rescue a damaging first one, by a rule that is fixed beforehand.
+
+    Every double is looked at from both sides.  A first mutation counts as *damaging* where it costs at least half of
+    what the assay can show (f <= floor / 2).  The second one *rescues* it where the double has won back at least half
+    of that loss (f12 >= f / 2) and the lift, f12 - f, is at least `z` of its standard errors.  The rescue is *specific*
+    where epistasis too is at least `z` of its standard errors above 0: it is more than the second mutation's own
+    benefit.
+
+    Parameters
+    ----------
+    table, proteins : DataFrame
+        As for `epistasis`.
+    z : float
+        Standard errors.
+
+    Returns
+    -------
+    DataFrame
+        One row a damaging mutation and a second one that was measured with it, in the order of the doubles of `table`,
+        the lower position first, index from 0: landscape, mutation (the damaging one), second, double (str), f,
+        f_second, f_double, lift, lift_error, epistasis, epistasis_error, residual (float64, nats), floored, rescued,
+        specific (bool).  `rescued` among all rows is what precision at k counts.
+
+    Raises
+    ------
+    InputError
+        As `epistasis`; also if an error is unknown or `z` is negative.
+
+    Examples
+    --------
+    >>> proteins = pd.DataFrame({"landscape": ["toy"], "scale": "ln", "wild_type_fitness": 0.0, "floor": -5.0})
+    >>> table = pd.DataFrame({"landscape": "toy", "mutation": ["A1C", "E2D", "A1C:E2D"],
+    ...                       "fitness": [-3.0, 0.0, -1.0], "error": 0.1})
+    >>> rescues(table, proteins)[["mutation", "second", "lift", "rescued", "specific"]].values.tolist()
+    [['A1C', 'E2D', 2.0, True, True]]
+    """
+    if not z >= 0:
+        raise InputError(f"expected z >= 0 standard errors, found {z}")
+    doubles = epistasis(table, proteins)
+    if doubles["error"].isna().any():
+        row = doubles[doubles["error"].isna()].iloc[0]
+        raise InputError(f"landscape {row['landscape']!r}: {row['mutation']}: a rescue needs the error of each fitness")
+    shared = {"mutation": "double", "f12": "f_double", "error": "epistasis_error"}
+    sides = []
+    for first, second in (("1", "2"), ("2", "1")):
+        own = {
+            f"mutation{first}": "mutation",
+            f"mutation{second}": "second",
+            f"f{first}": "f",
+            f"f{second}": "f_second",
+        }
+        side = doubles.rename(columns=shared).rename(columns=own)
+        sides.append(side.assign(lift_error=np.sqrt(doubles[f"error{first}"] ** 2 + doubles["error12"] ** 2)))
+    found = pd.concat(sides).sort_index(kind="stable")
+    found = found[found["f"] <= found["floor"] / 2].reset_index(drop=True)
+    found["lift"] = found["f_double"] - found["f"]
+    found["rescued"] = (found["f_double"] >= found["f"] / 2) & (found["lift"] >= z * found["lift_error"])
+    found["specific"] = found["rescued"] & (found["epistasis"] >= z * found["epistasis_error"])
+    names = ["landscape", "mutation", "second", "double", "f", "f_second", "f_double", "lift", "lift_error"]
+    return found[[*names, "epistasis", "epistasis_error", "residual", "floored", "rescued", "specific"]]
+
+
+# --- what a model and what simple rules say --------------------------------------------------------------
+
+
+def sides(doubles: pd.DataFrame, backgrounds: Collection[str] | None = None) -> pd.DataFrame:
+    """Every double from both sides: one mutation as the background, the other as the second site on it.
+
+    Parameters
+    ----------
+    doubles : DataFrame
+        mutation1, mutation2 (str), such as of `epistasis`.
+    backgrounds : collection of str, optional
+        Mutations that serve as backgrounds.  Default: all.
+
+    Returns
+    -------
+    DataFrame
+        mutation (the background), second (str): each pair once, sorted.
+
+    Examples
+    --------
+    >>> doubles = pd.DataFrame({"mutation1": ["A1C"], "mutation2": ["E2D"]})
+    >>> sides(doubles).values.tolist()
+    [['A1C', 'E2D'], ['E2D', 'A1C']]
+    >>> sides(doubles, ["E2D"]).values.tolist()
+    [['E2D', 'A1C']]
+    """
+    both = pd.concat(
+        [doubles[[f"mutation{a}", f"mutation{b}"]].set_axis(["mutation", "second"], axis=1) for a, b in ("12", "21")]
+    )
+    if backgrounds is not None:
+        both = both[both["mutation"].isin(backgrounds)]
+    return both.drop_duplicates().sort_values(["mutation", "second"]).reset_index(drop=True)
+
+
+def most_doubled(doubles: pd.DataFrame, n: int) -> list[str]:
+    """The mutations with the most doubles: the backgrounds to run where all would take too long.
+
+    Parameters
+    ----------
+    doubles : DataFrame
+        mutation1, mutation2 (str).
+    n : int
+
+    Returns
+    -------
+    list of str
+        At most n; of equals the first by name.
+
+    Examples
+    --------
+    >>> most_doubled(pd.DataFrame({"mutation1": ["A1C", "A1C"], "mutation2": ["E2D", "E2F"]}), 2)
+    ['A1C', 'E2D']
+    """
+    counts = doubles["mutation1"].value_counts().add(doubles["mutation2"].value_counts(), fill_value=0)
+    return counts.sort_index().sort_values(ascending=False, kind="stable").index[:n].tolist()
+
+
+def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enough: int) -> pd.DataFrame:
+    """Which second mutations are scored on which backgrounds, where all would take too long.
+
+    Parameters
+    ----------
+    measured, proteins : DataFrame
+        The bundled tables `landscapes` and `landscape_proteins`.
+    n : int
+        Backgrounds of a protein: those with the most doubles; 0 is all.
+    enough : int
+        Measured rescues of a landscape from which on all damaging first mutations are backgrounds, too.
+
+    Returns
+    -------
+    DataFrame
+        landscape (str: the first one of its protein), mutation (the background), second (str).
+    """
+    doubles, pairs = epistasis(measured, proteins), rescues(measured, proteins)
+    counts = pairs.groupby("landscape")["rescued"].sum()
+    counted = set(counts.index[counts >= enough])
+    parts = []
+    for _, of_protein in proteins.groupby("sequence", sort=False):  # PDZ3 has two landscapes
+        part = doubles[doubles["landscape"].isin(of_protein["landscape"])]
+        damaging = pairs.loc[pairs["landscape"].isin(set(of_protein["landscape"]) & counted), "mutation"]
+        chosen = {*most_doubled(part, n or len(measured)), *damaging}
+        parts.append(sides(part, chosen).assign(landscape=of_protein["landscape"].iat[0]))
+    return pd.concat(parts, ignore_index=True)[["landscape", "mutation", "second"]]
+
+
+def pair_scores(
+    model, sequence: str, pairs: pd.DataFrame, *, known: np.ndarray | None = None, progress: bool = False
+) -> pd.DataFrame:
+    """What a model says of second mutations on the backgrounds of first ones.
+
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`, or several: an ensemble.
+    sequence : str
+        The wild type.
+    pairs : DataFrame
+        mutation (the background), second (str), at different positions of the sequence.
+    known : float array (n,), optional
+        The scores on the backgrounds, where these are at hand: only the wild type is read.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    DataFrame
+        `pairs` with (float32, natural log; `plmbook.variants.rescue`) score_background, score_wild_type: of the second
+        mutation; model_epistasis: their difference; score_first: of the background's own mutation on the wild type.
+
+    Raises
+    ------
+    InputError
+        A mutation that does not fit the sequence; a second one at the position of the first.
+
+    Notes
+    -----
+    One forward pass for each distinct background and one for the wild type.
+    """
+    which, names = pd.factorize(pairs["mutation"], sort=True)
+    second, seconds = pd.factorize(pairs["second"], sort=True)
+    first_of, second_of = ([_single(text, sequence) for text in texts] for texts in (names, seconds))
+    i, own = _cells(first_of)[:, which]
+    j, column = _cells(second_of)[:, second]
+    same = i == j
+    if same.any():
+        row = pairs[same].iloc[0]
+        raise InputError(f"{row['second']} on the background {row['mutation']}: expected another position")
+    order = np.argsort(which, kind="stable")
+    starts = np.searchsorted(which[order], np.arange(len(names) + 1))
+    found = np.empty((3, len(pairs)), dtype=np.float32)
+    if known is not None:
+        block = next(iter(rescue.scores(model, sequence, [()])))  # of the wild type alone
+        found[:] = known, block.score_wild_type[j, column], block.score_wild_type[i, own]
+        first_of = []
+    for block in rescue.scores(model, sequence, [(mutation,) for mutation in first_of], progress=progress):
+        rows = order[starts[block.where.start] : starts[block.where.stop]]
+        found[0, rows] = block.score_background[which[rows] - block.where.start, j[rows], column[rows]]
+        found[1, rows] = block.score_wild_type[j[rows], column[rows]]
+        found[2, rows] = block.score_wild_type[i[rows], own[rows]]
+    background, wild_type, first = found
+    return pairs.assign(
+        score_background=background,
+        score_wild_type=wild_type,
+        model_epistasis=background - wild_type,
+        score_first=first,
+    )
+
+
+def _single(text: str, sequence: str) -> Mutation:
+    found = parse_mutations(text)
+    if len(found) != 1:
+        raise InputError(f"{text}: expected one mutation, found {len(found)}")
+    found[0].check(sequence)
+    return found[0]
+
+
+def _cells(mutations: Sequence[Mutation]) -> np.ndarray:
+    """Where mutations stand in a table (L, 20): int64 (2, n), position and column."""
+    cells = [(mutation.position - 1, AMINO_ACIDS.index(mutation.alt)) for mutation in mutations]
+    return np.array(cells, dtype=np.int64).reshape(-1, 2).T
+
+
+def symmetric(doubles: pd.DataFrame, scored: pd.DataFrame, *, value: str = "model_epistasis") -> pd.DataFrame:
+    """A model's epistasis of each double: the mean over its two sides, as far as both were scored.
+
+    A model reads the second site off the background of the first; the reverse is another number, although the measured
+    epistasis is one.
+
+    Parameters
+    ----------
+    doubles : DataFrame
+        mutation1, mutation2.
+    scored : DataFrame
+        mutation, second, `value`, each pair once, such as of `pair_scores`.
+    value : str
+
+    Returns
+    -------
+    DataFrame
+        on1, on2 (float64: mutation 2 on the background of mutation 1, and the reverse; NaN where not scored), mean
+        (float64: of those there are); rows and index of `doubles`.
+
+    Examples
+    --------
+    >>> doubles = pd.DataFrame({"mutation1": ["A1C", "A1C"], "mutation2": ["E2D", "E2F"]})
+    >>> scored = pd.DataFrame({"mutation": ["A1C", "E2D", "A1C"], "second": ["E2D", "A1C", "E2F"],
+    ...                        "model_epistasis": [1.0, 3.0, 5.0]})
+    >>> symmetric(doubles, scored).values.tolist()
+    [[1.0, 3.0, 2.0], [5.0, nan, 5.0]]
+    """
+    known = scored.set_index(["mutation", "second"])[value].astype("float64")
+    found = {}
+    for a, b in ("12", "21"):
+        keys = pd.MultiIndex.from_arrays([doubles[f"mutation{a}"], doubles[f"mutation{b}"]])
+        found[f"on{a}"] = known.reindex(keys).to_numpy()
+    table = pd.DataFrame(found, index=doubles.index)
+    return table.assign(mean=table.mean(axis=1))
+
+
+def substitution_similarity(mutations: pd.Series) -> np.ndarray:
+    """How alike the residues of each substitution are: BLOSUM62.
+
+    Parameters
+    ----------
+    mutations : Series of str
+        One substitution each.
+
+    Returns
+    -------
+    int64 array (n,)
+        -4 (unlike) to 3.
+
+    Examples
+    --------
+    >>> substitution_similarity(pd.Series(["I1V", "W5D"])).tolist()
+    [3, -4]
+    """
+    from biotite.sequence.align import SubstitutionMatrix
+
+    blosum = SubstitutionMatrix.std_protein_matrix()
+    return np.array([blosum.get_score(text[0], text[-1]) for text in mutations], dtype=np.int64)
+
+
+def mean_lift(pairs: pd.DataFrame) -> pd.Series:
+    """What a second mutation lifts other damaging ones by: it knows the second and not the first.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        mutation, second (str), lift (float), one row a pair of one landscape, such as of `rescues`.
+
+    Returns
+    -------
+    Series of float64
+        The damaging mutations fall into two halves, every other one by name.  The mean lift by `second` of those of
+        the other half; the mean of all its lifts where the second has none there.  Index of `pairs`.
+
+    Notes
+    -----
+    Halves, since the mean over all other rows would rank the rows of one second by minus their own lift.
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"mutation": ["A1C", "A1D", "A1E", "A1D"], "second": ["E2D", "E2D", "E2D", "E2F"],
+    ...                       "lift": [1.0, 3.0, 2.0, 5.0]})
+    >>> mean_lift(pairs).tolist()
+    [3.0, 1.5, 3.0, 1.5]
+    """
+    half = pd.factorize(pairs["mutation"], sort=True)[0] % 2
+    values = pd.Series(np.nan, index=pairs.index, dtype="float64")
+    for own in (0, 1):
+        others = pairs[half != own]
+        known = others.groupby("second")["lift"].mean()
+        values[half == own] = pairs.loc[half == own, "second"].map(known).fillna(others["lift"].mean())
+    return values
+
+
+# --- against what was measured ---------------------------------------------------------------------------
+
+
+def correlations(
+    table: pd.DataFrame,
+    *,
+    measured: str,
+    predictors: Sequence[str],
+    units: Sequence[str] = ("position1", "position2"),
+    n: int = 500,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Rank correlation of several predictors with what was measured, on the same rows.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a double of one landscape: `measured` and the predictors (numbers, none missing), `units`.
+    measured : str
+    predictors : sequence of str
+        Columns.
+    units : sequence of str
+        Columns whose values are resampled, all from one urn: a row counts as often as the product of the counts of its
+        units says.  Ranks are taken anew in each resample.
+    n, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        predictor (str), value, low, high (float64: Spearman's rho, 95 % interval), n (int64: rows); a row a predictor.
+
+    Raises
+    ------
+    InputError
+        A missing column or number; fewer than two units.
+    """
+    _need(table, [measured, *predictors, *units])
+    ranked = {name: _Ranks(table[name].to_numpy(dtype=np.float64)) for name in (measured, *predictors)}
+
+    def rho(weight: np.ndarray) -> np.ndarray:
+        target = ranked[measured].weighted(weight)
+        return np.array([_pearson(target, ranked[name].weighted(weight), weight) for name in predictors])
+
+    values = rho(np.ones(len(table)))
+    drawn = np.array([rho(weight) for weight in _weights(table, units, n=n, seed=seed)])
+    ends = [_ends(column) for column in drawn.T]
+    return pd.DataFrame(
+        {
+            "predictor": list(predictors),
+            "value": values,
+            "low": [interval.low for interval in ends],
+            "high": [interval.high for interval in ends],
+            "n": len(table),
+        }
+    )
+
+
+def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequence[str]) -> pd.DataFrame:
+    """Rank correlation within each pair of positions: what is left when the positions themselves cannot help.
+
+    Parameters
+    ----------
+    table, measured, predictors
+        As in `correlations`, with position1 and position2.
+
+    Returns
+    -------
+    DataFrame
+        position1, position2 (int64), predictor (str), value (float64), n (int64); pairs in order, then predictors.
+
+    Raises
+    ------
+    InputError
+        As `correlations`.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"position1": 1, "position2": [2, 2, 5, 5], "epistasis": [0.0, 1.0, 9.0, 8.0],
+    ...                       "model": [3.0, 4.0, 1.0, 2.0]})
+    >>> pair_correlations(table, measured="epistasis", predictors=["model"])["value"].round(3).tolist()
+    [1.0, -1.0]
+    """
+    _need(table, [measured, *predictors, "position1", "position2"])
+    rows = []
+    for (first, second), part in table.groupby(["position1", "position2"]):
+        ones, target = np.ones(len(part)), _Ranks(part[measured].to_numpy(dtype=np.float64))
+        for name in predictors:
+            other = _Ranks(part[name].to_numpy(dtype=np.float64))
+            rho = _pearson(target.weighted(ones), other.weighted(ones), ones)
+            rows.append((first, second, name, rho, len(part)))
+    return pd.DataFrame(rows, columns=["position1", "position2", "predictor", "value", "n"])
+
+
+def precision(
+    table: pd.DataFrame,
+    *,
+    predictors: Sequence[str],
+    ks: Sequence[int],
+    hit: str = "rescued",
+    units: Sequence[str] = ("mutation", "second"),
+    n: int = 500,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How many of the k pairs that a predictor puts first are rescues.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row a pair of one landscape, such as of `rescues`: `hit` (bool), the predictors (higher comes first, none
+        missing), `units`.
+    predictors : sequence of str
+        Columns.
+    ks : sequence of int
+        At least 1, at most the rows.
+    hit : str
+    units, n, seed
+        As in `correlations`.
+
+    Returns
+    -------
+    DataFrame
+        predictor (str), k (int64), value, low, high (float64: share of rescues among the first k, 95 % interval), n,
+        n_hits (int64: rows, rescues), chance (float64: n_hits / n); predictors in order, then k.
+
+    Raises
+    ------
+    InputError
+        A missing column or number; a k out of range.
+
+    Notes
+    -----
+    Where equal scores compete for the last places, each has the same chance: the value is the mean over their orders.
+    """
+    _need(table, [hit, *predictors, *units])
+    if not all(1 <= k <= len(table) for k in ks):
+        raise InputError(f"expected k from 1 to {len(table)}, the rows, found {', '.join(map(str, ks))}")
+    hits = table[hit].to_numpy(dtype=np.float64)
+    ranked = {name: _Ranks(-table[name].to_numpy(dtype=np.float64)) for name in predictors}
+
+    def shares(weight: np.ndarray) -> np.ndarray:
+        return np.array([_first_k(*(each.sums(v) for v in (weight, weight * hits)), ks) for each in ranked.values()])
+
+    values = shares(np.ones(len(table)))  # (n_predictors, n_ks)
+    drawn = np.array([shares(weight) for weight in _weights(table, units, n=n, seed=seed)])
+    rows = []
+    for p, name in enumerate(predictors):
+        for q, k in enumerate(ks):
+            rows.append((name, k, values[p, q], *_ends(drawn[:, p, q]), len(table), int(hits.sum()), hits.mean()))
+    return pd.DataFrame(rows, columns=["predictor", "k", "value", "low", "high", "n", "n_hits", "chance"])
+
+
+class _Ranks:
+    """One column of numbers in order, so that ranks in a resample need no sorting."""
+
+    def __init__(self, values: np.ndarray):
+        self.order = np.argsort(values, kind="stable")
+        ordered = values[self.order]
+        new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        self.start = np.flatnonzero(new)  # of each run of equal values
+        self.run = np.empty(len(values), dtype=np.int64)
+        self.run[self.order] = np.cumsum(new) - 1
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """The sum of some other numbers over each run of equal values, the lowest values first."""
+        return np.add.reduceat(values[self.order], self.start)
+
+    def weighted(self, weight: np.ndarray) -> np.ndarray:
+        """Mid-rank of each value where rows count as often as `weight` says."""
+        size = self.sums(weight)
+        return (np.cumsum(size) - size / 2)[self.run]
+
+
+def _pearson(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
+    total = weight.sum()
+    if not total:  # a resample of few units may hold no row
+        return np.nan
+    x, y = x - weight @ x / total, y - weight @ y / total
+    spread = (weight @ (x * x)) * (weight @ (y * y))
+    return float(weight @ (x * y) / np.sqrt(spread)) if spread > 0 else np.nan
+
+
+def _first_k(size: np.ndarray, hits: np.ndarray, ks: Sequence[int]) -> np.ndarray:
+    """Share of hits among the first k, NaN where there are fewer; rows and hits of each run of equal scores."""
+    rows, found = np.cumsum(size), np.cumsum(hits)
+    last = np.searchsorted(rows, ks)  # the run that holds the k-th row
+    inside = last < len(rows)
+    last = np.minimum(last, len(rows) - 1)
+    before = np.asarray(ks) - (rows[last] - size[last])  # rows of that run that are among the first k
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (found[last] - hits[last] + hits[last] * before / size[last]) / ks
+    return np.where(inside, share, np.nan)
+
+
+def _weights(table: pd.DataFrame, units: Sequence[str], *, n: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each row counts in each resample of the units."""
+    codes, names = pd.factorize(pd.concat([table[name] for name in units], ignore_index=True))
+    if len(names) < 2:
+        raise InputError(f"expected two or more of {' and '.join(units)} to resample, found {len(names)}")
+    codes = codes.reshape(len(units), len(table))
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names))).astype(np.float64)
+        yield drawn[codes].prod(axis=0)
+
+
+def _ends(values: np.ndarray) -> Interval:
+    """The 2.5th and the 97.5th percentile of the resamples on which there is a value."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return Interval(np.nan, np.nan)
+    return Interval(*np.quantile(there, [0.025, 0.975]))
+
+
+def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    if not len(table):
+        raise InputError("the table has no rows")
+    for name in columns:
+        if table[name].isna().any():
+            raise InputError(f"{int(table[name].isna().sum())} of {len(table)} values of {name} are missing")

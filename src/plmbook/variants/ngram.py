@@ -1,0 +1,256 @@
+"""What counting neighbours says about a masked residue: the honest opponent of a language model.
+
+Three kinds of counts over the training proteins, and the protein's own composition, are combined log-linearly:
+
+    ln p(x) = ln f(x) + w_1 ln[P(x | l, r) / f(x)] + sum over d of w_d sum over the sides of ln[P_d(x | n) / f(x)]
+              + w_c ln[q(x) / f(x)] - ln Z
+
+f is how common x is, l and r its two neighbours, n the residue d places away on one side (d = 2, 3, 4: a turn of a
+helix), and q the composition of the residues that are visible in the same protein, shrunk towards f (a *cache*).
+A neighbour beyond the end of the protein is a letter of its own (`END`). A masked or unknown one is summed over: with
+l unknown P(x | l, r) becomes P(x | r), with both unknown f(x); an unknown n drops its term.
+Z makes the 20 probabilities sum to 1.
+
+The counts are a table, a row per context (`count`); `Ngram.from_table` smooths them once for many proteins.
+
+Source: smoothing by a Dirichlet prior, MacKay and Peto 1995; the cache, Kuhn and De Mori 1990.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
+
+END = "-"  # a place before the first or after the last residue
+DISTANCES = (2, 3, 4)  # residues away, on either side, whose pairs with the residue are counted
+PRIOR = 100.0  # pseudo-counts of the residue frequencies in every context; contexts have 100,000 counts and more
+SHRINKAGE = 100.0  # residues' worth of the corpus in the composition of a protein
+
+# Fitted on training proteins that were left out of the counts (data/make/ngram.py); the keys are terms of the equation.
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {"neighbours": 0.59, "2": 0.38, "3": 0.35, "4": 0.33, "composition": 0.83}
+)
+
+_END, _UNKNOWN = 20, 21  # codes after those of the 20 residues
+_LETTERS = 22
+_CODES = np.full(256, _UNKNOWN, dtype=np.uint8)
+_CODES[np.frombuffer((AMINO_ACIDS + END).encode(), dtype=np.uint8)] = np.arange(21)
+_CONTEXT = re.compile(rf"(?P<left>[{AMINO_ACIDS}{END}]?\.*)_(?P<right>\.*[{AMINO_ACIDS}{END}]?)")
+_PAD = max(DISTANCES)
+_PIECE = 2_000_000  # residues counted at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Ngram:
+    """Smoothed counts, ready for `log_probabilities`.
+
+    Attributes
+    ----------
+    frequencies : ndarray (20,) of float64
+        f, in the order of `AMINO_ACIDS`.
+    neighbours : ndarray (22, 22, 20) of float64
+        ln P(x | l, r) - ln f(x) by the codes of l and r: the residues, `END`, unknown.
+    pairs : dict of int to ndarray (22, 20) of float64
+        ln P_d(x | n) - ln f(x) by the code of n, for the offsets -4 to -2 and 2 to 4 of n from x; 0 where n is unknown.
+    """
+
+    frequencies: np.ndarray
+    neighbours: np.ndarray
+    pairs: dict[int, np.ndarray]
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame, *, prior: float = PRIOR) -> "Ngram":
+        """Smooth a table of counts.
+
+        Parameters
+        ----------
+        table : DataFrame
+            As `count` makes it, or the bundled one (`tables.load("ngram")`); contexts that are absent count 0.
+        prior : float
+            Pseudo-counts of the residue frequencies in every context.
+
+        Raises
+        ------
+        InputError
+            A context that is none, or no counts at all.
+        """
+        counts = {offset: np.zeros((_LETTERS, 20)) for offset in _offsets()}
+        both = np.zeros((_LETTERS, _LETTERS, 20))
+        for context, row in zip(table["context"], table[list(AMINO_ACIDS)].to_numpy(dtype=np.float64), strict=True):
+            place, codes = _parse(context)
+            if place == 0:
+                both[codes] = row
+            else:
+                counts[place][codes] = row
+        frequencies = both.sum((0, 1))
+        if (frequencies <= 0).any():
+            raise InputError("the counts of an n-gram need every amino acid at least once with both neighbours known")
+        frequencies /= frequencies.sum()
+        both[_UNKNOWN] = both.sum(0)  # an unknown neighbour is summed over; both unknown gives the frequencies
+        both[:, _UNKNOWN] = both.sum(1)
+        pairs = {}
+        for offset, found in counts.items():
+            pairs[offset] = _smoothed(found, frequencies, prior)
+            pairs[offset][_UNKNOWN] = 0.0
+        return cls(frequencies, _smoothed(both, frequencies, prior), pairs)
+
+
+def count(sequences: Iterable[str]) -> pd.DataFrame:
+    """Count residues by their contexts.
+
+    Parameters
+    ----------
+    sequences : iterable of str
+        Proteins; a letter outside the 20 is unknown, and a context with an unknown letter is not counted.
+
+    Returns
+    -------
+    DataFrame
+        context (str: `L_K` = between L and K, `A.._` = three after A, `_.W` = two before W, `-` = beyond the end, `.` =
+        any), then one int64 column an amino acid: how often it stands at `_`. A row per possible context, 441 of two
+        neighbours and 21 for each offset, sorted as `contexts`.
+
+    Raises
+    ------
+    InputError
+        Where there is no sequence.
+
+    Examples
+    --------
+    >>> table = count(["MKL", "MK"]).set_index("context")
+    >>> int(table.loc["M_L", "K"]), int(table.loc["M_-", "K"]), int(table.loc["M._", "L"]), int(table["M"].sum())
+    (1, 1, 1, 14)
+    """
+    ends = END * _PAD
+    text = ends.join(["", *sequences, ""])
+    if len(text) <= _PAD:
+        raise InputError("an n-gram needs at least one sequence")
+    return counts_of_codes(_CODES[np.frombuffer(text.encode(), dtype=np.uint8)])
+
+
+def counts_of_codes(codes: np.ndarray) -> pd.DataFrame:
+    """As `count`, from codes (n,) uint8 of a text with four `END` before, between and after the sequences."""
+    if len(codes) < 2 * _PAD:
+        raise InputError("an n-gram needs at least one sequence")
+    both = _counted(codes, (-1, 1, 0))[:21, :21, :20]
+    parts = [both.reshape(-1, 20)]
+    for distance in DISTANCES:
+        pair = _counted(codes, (-distance, 0))  # [code, code `distance` later]
+        parts += [pair[:21, :20], pair[:20, :21].T]  # as seen from the later and from the earlier of the two
+    counts = pd.DataFrame(np.concatenate(parts), columns=list(AMINO_ACIDS), dtype="int64")
+    counts.insert(0, "context", pd.Series(contexts(), dtype="str"))
+    return counts
+
+
+def contexts() -> list[str]:
+    """Every context in the order of the tables: the neighbours left and right, then the pairs by distance and side.
+
+    Examples
+    --------
+    >>> contexts()[0], contexts()[440], contexts()[441], contexts()[-1], len(contexts())
+    ('A_A', '-_-', 'A._', '_...-', 567)
+    """
+    letters = AMINO_ACIDS + END
+    found = [f"{left}_{right}" for left in letters for right in letters]
+    for distance in DISTANCES:
+        gap = "." * (distance - 1)
+        found += [f"{letter}{gap}_" for letter in letters] + [f"_{gap}{letter}" for letter in letters]
+    return found
+
+
+def log_probabilities(sequence: str, ngram: Ngram, *, weights: Mapping[str, float] = WEIGHTS) -> np.ndarray:
+    """What the n-gram expects at each place of a protein that may hold masked residues.
+
+    Parameters
+    ----------
+    sequence : str
+        L letters; `_` (masked) and whatever is not one of the 20 residues is unknown.
+    ngram : Ngram
+    weights : mapping
+        Of the terms, see `WEIGHTS`; a term that is not named has weight 0.
+
+    Returns
+    -------
+    ndarray (L, 20) of float64
+        Natural-log probabilities of `AMINO_ACIDS`. The residue at a place itself is not looked at, other than in the
+        composition: ask at masked places.
+
+    Raises
+    ------
+    InputError
+        An unknown term.
+
+    Notes
+    -----
+    Invariant: every row of `exp` sums to 1.
+    """
+    terms = log_ratios(sequence, ngram)
+    unknown = set(weights) - set(terms)
+    if unknown:
+        raise InputError(f"unknown term {sorted(unknown)[0]!r} of an n-gram; expected {', '.join(terms)}")
+    logits = np.tile(np.log(ngram.frequencies), (len(sequence), 1))
+    for name, weight in weights.items():
+        logits += weight * terms[name]
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def log_ratios(sequence: str, ngram: Ngram) -> dict[str, np.ndarray]:
+    """The terms of the equation before their weights: term -> float64 (L, 20), 0 where it says nothing."""
+    codes = _CODES[np.frombuffer(sequence.encode("ascii", "replace"), dtype=np.uint8)]
+    length = len(codes)
+    ends = np.full(_PAD, _END, dtype=np.uint8)
+    padded = np.concatenate([ends, np.where(codes == _END, _UNKNOWN, codes), ends])
+
+    def at(offset: int) -> np.ndarray:
+        return padded[_PAD + offset : _PAD + offset + length]
+
+    terms = {"neighbours": ngram.neighbours[at(-1), at(1)]}
+    for distance in DISTANCES:
+        terms[str(distance)] = ngram.pairs[-distance][at(-distance)] + ngram.pairs[distance][at(distance)]
+    visible = np.bincount(codes, minlength=_LETTERS)[:20]
+    own = (visible + SHRINKAGE * ngram.frequencies) / (visible.sum() + SHRINKAGE)
+    terms["composition"] = np.broadcast_to(np.log(own / ngram.frequencies), (length, 20))
+    return terms
+
+
+def _offsets() -> list[int]:
+    return [side * distance for distance in DISTANCES for side in (-1, 1)]
+
+
+def _smoothed(counts: np.ndarray, frequencies: np.ndarray, prior: float) -> np.ndarray:
+    """ln of (counts + prior f) / (total + prior) over f, along the last axis."""
+    smoothed = (counts + prior * frequencies) / (counts.sum(axis=-1, keepdims=True) + prior)
+    return np.log(smoothed / frequencies)
+
+
+def _parse(context: str) -> tuple[int, tuple[int, ...]]:
+    """Offset of the one letter and its code, or 0 and the codes of both neighbours."""
+    match = _CONTEXT.fullmatch(context)
+    left, right = (match["left"], match["right"]) if match else ("", "")
+    letters = (left + right).replace(".", "")
+    codes = tuple(int(_CODES[ord(letter)]) for letter in letters)
+    if len(left) == len(right) == len(letters) / 2 == 1:
+        return 0, codes
+    offset = len(right) - len(left)
+    if len(letters) == 1 and min(len(left), len(right)) == 0 and abs(offset) in DISTANCES:
+        return offset, codes
+    raise InputError(f"{context!r} is no context of an n-gram; expected one like L_K, A.._ or _.W")
+
+
+def _counted(codes: np.ndarray, offsets: Sequence[int]) -> np.ndarray:
+    """(22, ..., 22) int64: how often the codes at the offsets occur together, at all places after the first padding."""
+    total = np.zeros(_LETTERS ** len(offsets), dtype=np.int64)
+    last = len(codes) - max(0, *offsets)
+    for start in range(_PAD, last, _PIECE):
+        stop = min(start + _PIECE, last)
+        key = np.zeros(stop - start, dtype=np.int64)
+        for offset in offsets:
+            key = key * _LETTERS + codes[start + offset : stop + offset]
+        total += np.bincount(key, minlength=len(total))
+    return total.reshape((_LETTERS,) * len(offsets))

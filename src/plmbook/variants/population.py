@@ -1,0 +1,493 @@
+"""Variants in the population: how often they are seen, how damaging a model calls them, and what could make them good.
+
+*Predicted effect* is the score s(v) of a variant, a natural-log likelihood ratio: negative means damaging.
+
+*Rescuability* is what the best acceptable second substitution gives back to a variant v, in nats:
+
+    R(v) = max(0, max { epistasis(v, u) : score_background(v, u) >= 0 })
+
+over the second sites u of v (`plmbook.variants.rescue`).  A second substitution is *acceptable* where the background
+with the
+variant prefers it to the residue that stands there; among these, epistasis is what the variant has added, so that a
+substitution which the wild type likes as much does not count.  The *share made good* is R(v) / -s(v), for variants
+with s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
+
+Both follow s(v) to some extent: a variant that costs more disturbs more, and leaves more to be made good.  So classes
+are compared at equal predicted effect only (`class_difference`).  R grows with the length of the protein, too (a
+maximum over more sites), so that all comparisons are within genes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.stats import matched, metrics
+from plmbook.tables import Column, Schema
+
+EDGES = (0.0, 1e-5, 1e-4, 1e-3)  # of allele frequency: where a bin begins
+BINS = ("absent", "below 1e-5", "1e-5 to 1e-4", "1e-4 to 1e-3", "from 1e-3")
+MINIMUM = 10  # variants that a gene needs for a correlation of its own
+SILENT, STOP, MISSENSE = "silent", "stop", "missense"
+
+RESCUABILITY = Schema(
+    "rescuability",
+    (
+        Column("id", "str", meaning="the protein: id of the FASTA record, or gene"),
+        Column("mutation", "str", meaning="the variant, such as R175H"),
+        Column("model", "str", meaning="name of a model card, or the mean of an ensemble"),
+        Column("rescuability", "float64", minimum=0, meaning="R(v) in nats; 0 where no acceptable one gains"),
+        Column("second", "str", nullable=True, meaning="the best acceptable second substitution; empty: none gains"),
+        Column("distance_angstrom", "float64", nullable=True, minimum=0, meaning="its distance from the variant"),
+        Column("cpd", "float64", nullable=True, minimum=0, meaning="orthologs with both residues"),
+        Column("exact", "bool", meaning="whether a candidate that was not kept cannot be better"),
+        Column("at_most", "float64", minimum=0, meaning="R(v) of all candidates is at most this; equal where exact"),
+    ),
+    key=("id", "mutation", "model"),
+)
+
+
+# --- frequency and predicted effect ----------------------------------------------------------------------
+
+
+def frequency_bins(frequency: pd.Series) -> pd.Series:
+    """The bin of each allele frequency.
+
+    Parameters
+    ----------
+    frequency : Series of float64
+        0 to 1; missing or 0: gnomAD has no such allele.
+
+    Returns
+    -------
+    Series of str
+        One of `BINS`; index of `frequency`.
+
+    Raises
+    ------
+    InputError
+        A frequency that is none.
+
+    Examples
+    --------
+    >>> frequency_bins(pd.Series([np.nan, 0.0, 4e-6, 1e-5, 0.3])).tolist()
+    ['absent', 'absent', 'below 1e-5', '1e-5 to 1e-4', 'from 1e-3']
+    >>> frequency_bins(pd.Series([3.0]))
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: an allele frequency is from 0 to 1, found 3.0
+    """
+    numbers = frequency.fillna(0.0)
+    if (wrong := ~numbers.between(0, 1)).any():
+        raise InputError(f"an allele frequency is from 0 to 1, found {numbers[wrong].iat[0]}")
+    place = np.searchsorted(EDGES, numbers, side="right")
+    return pd.Series(np.array(BINS, dtype=object)[np.where(numbers == 0, 0, place)], index=frequency.index, dtype="str")
+
+
+def gene_correlations(
+    table: pd.DataFrame, first: str, second: str, *, given: str | None = None, minimum: int = MINIMUM
+) -> pd.DataFrame:
+    """Spearman correlation of two columns within each gene, or the partial one at equal rank of a third.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene (str), and the columns `first`, `second` and `given`: numbers; rows where one is missing do not count.
+    first, second : str
+        Names of columns.
+    given : str, optional
+        The correlation of the ranks that is left after each was regressed on the ranks of this one.
+    minimum : int
+        Rows that a gene needs.
+
+    Returns
+    -------
+    DataFrame
+        gene (str), n (int64), correlation (float64), by gene; without those in which a column does not vary, or
+        follows from the given one.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": "A", "x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 8.0, 27.0, 64.0], "z": [2.0, 1.0, 4.0, 3]})
+    >>> gene_correlations(t, "x", "y", minimum=4)["correlation"].round(3).tolist()
+    [1.0]
+    >>> gene_correlations(t, "x", "z", given="y", minimum=4)["correlation"].tolist()  # x is y's rank
+    []
+    """
+    columns = [first, second, *([given] if given else [])]
+    rows = []
+    for gene, part in table.dropna(subset=columns).groupby("gene"):
+        if len(part) < minimum:
+            continue
+        ranks = part[columns].rank().to_numpy()
+        ranks = ranks - ranks.mean(axis=0)
+        if given:
+            known = ranks[:, 2:]
+            ranks = ranks[:, :2] - known @ np.linalg.lstsq(known, ranks[:, :2], rcond=None)[0]
+        spread = np.sqrt((ranks[:, :2] ** 2).sum(axis=0))
+        if (spread > 1e-9 * len(part)).all():
+            rows.append((gene, len(part), float(ranks[:, 0] @ ranks[:, 1] / spread.prod())))
+    return pd.DataFrame(rows, columns=["gene", "n", "correlation"]).astype(
+        {"gene": "str", "n": "int64", "correlation": "float64"}
+    )
+
+
+def correlation(
+    table: pd.DataFrame,
+    first: str,
+    second: str,
+    *,
+    given: str | None = None,
+    minimum: int = MINIMUM,
+    n: int = 1000,
+    seed: int = 0,
+) -> dict[str, float | int]:
+    """The mean over genes of `gene_correlations`, with its interval: nothing is pooled.
+
+    Parameters
+    ----------
+    table, first, second, given, minimum
+        As in `gene_correlations`.
+    n, seed : int
+        Of the bootstrap over genes.
+
+    Returns
+    -------
+    dict
+        value, low, high (float), genes, variants (int).
+
+    Raises
+    ------
+    InputError
+        No gene has enough rows.
+    """
+    found = gene_correlations(table, first, second, given=given, minimum=minimum)
+    if found.empty:
+        raise InputError(f"no gene has {minimum} variants with {first} and {second}")
+    mean = metrics.mean_over_genes(found["correlation"], n=n, seed=seed)
+    return dict(zip(["value", "low", "high", "genes"], mean, strict=True)) | {"variants": int(found["n"].sum())}
+
+
+def gene_percentiles(table: pd.DataFrame, column: str) -> pd.Series:
+    """The place of each row among those of its gene.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene (str) and the column, without missing values.
+    column : str
+
+    Returns
+    -------
+    Series of float64
+        From 0 to 100, ties share the mean; the mean of a gene is 50. Index of `table`.
+
+    Examples
+    --------
+    >>> gene_percentiles(pd.DataFrame({"gene": list("AAAAB"), "x": [4.0, 1.0, 3.0, 2.0, 7.0]}), "x").tolist()
+    [87.5, 12.5, 62.5, 37.5, 50.0]
+    """
+    groups = table.groupby("gene")[column]
+    return 100 * (groups.rank() - 0.5) / groups.transform("size")
+
+
+def mean_by_bin(
+    table: pd.DataFrame, value: str, *, bins: str = "bin", minimum: int = 3, n: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """The mean of a column in each bin, first within genes and then over them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene (str), `bins` (str) and `value` (float).
+    value, bins : str
+        Names of columns.
+    minimum : int
+        Rows in the bin that a gene needs to count in it.
+    n, seed : int
+        Of the bootstrap over genes.
+
+    Returns
+    -------
+    DataFrame
+        `bins`, value, low, high (float64), genes, variants (int64); in the order of `BINS` where these are the bins,
+        else of appearance; bins without such a gene are left out.
+    """
+    rows = []
+    for name, part in table.groupby(bins, sort=False):
+        groups = part.groupby("gene")[value]
+        means = groups.mean()[groups.size() >= minimum]
+        if len(means):
+            size = int(part["gene"].isin(means.index).sum())
+            rows.append((name, *metrics.mean_over_genes(means, n=n, seed=seed), size))
+    found = pd.DataFrame(rows, columns=[bins, "value", "low", "high", "genes", "variants"])
+    if set(found[bins]) <= set(BINS):
+        found = found.sort_values(bins, key=lambda column: column.map(BINS.index))
+    return found.reset_index(drop=True)
+
+
+# --- rescuability ----------------------------------------------------------------------------------------
+
+
+def rescuability(candidates: pd.DataFrame) -> pd.DataFrame:
+    """R(v) of each variant from the candidates that a scan has kept.
+
+    Parameters
+    ----------
+    candidates : DataFrame
+        Columns of `plmbook.variants.rescue.RESCUE`: of each variant the best by epistasis and the best by
+        score_background.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `RESCUABILITY`, a row a variant and model, in order of appearance.
+
+    Notes
+    -----
+    A candidate that was not kept has a smaller epistasis than those kept for it, and a smaller score_background than
+    those kept for that.  So the maximum over the kept ones is that over all (`exact`) where the best acceptable one
+    was kept for its epistasis, or where the worst that was kept for its score is not acceptable any more; elsewhere it
+    is a lower bound, and the smallest epistasis that was kept for itself an upper one (`at_most`).
+    """
+    key = ["id", "mutation", "model"]
+    # Each was kept for one of its ranks: both lists go at least as far as the larger of the better ranks.
+    better = candidates[key].assign(top=candidates[["rank", "rank_background"]].min(axis=1))
+    variants = better.groupby(key, sort=False)["top"].max().reset_index()
+    kept = candidates.merge(variants, on=key)
+    worst = kept[kept["rank_background"] <= kept["top"]].groupby(key)["score_background"].min().rename("worst")
+    least = kept[kept["rank"] <= kept["top"]].groupby(key)["epistasis"].min().rename("least")
+    gaining = kept[(kept["score_background"] >= 0) & (kept["epistasis"] > 0)]
+    best = gaining.loc[gaining.groupby(key, sort=False)["epistasis"].idxmax()]
+    best = best.assign(
+        rescuability=best["epistasis"].astype("float64"),
+        second=best["ref"] + best["position"].astype("str") + best["alt"],
+        by_epistasis=best["rank"] <= best["top"],
+    )[[*key, "rescuability", "second", "distance_angstrom", "cpd", "by_epistasis"]]
+    found = variants.merge(best, on=key, how="left").merge(worst, on=key, how="left").merge(least, on=key, how="left")
+    found = found.fillna({"rescuability": 0.0, "second": ""})
+    found["exact"] = found["by_epistasis"].eq(True) | (found["worst"] < 0) | (found["least"] <= found["rescuability"])
+    bound = found[["rescuability", "least"]].max(axis=1).astype("float64")
+    found["at_most"] = found["rescuability"].where(found["exact"], bound)
+    return found[list(RESCUABILITY.names)].astype({"second": "str", "exact": "bool"})
+
+
+def class_difference(
+    table: pd.DataFrame,
+    value: str,
+    *,
+    effect: str = "score_wild_type",
+    bins: int = 5,
+    minimum: int = 5,
+    n: int = 1000,
+    seed: int = 0,
+) -> matched.Matched:
+    """The chance that a P/LP variant has a higher value than a B/LB one of its gene and of about its predicted effect.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene, significance (str), `value`, `effect` (float), without missing values; in the order along the chain.
+        Rows of other classes do not count.
+    value, effect : str
+        Names of columns.
+    bins : int
+        Parts of equally many variants by `effect` into which the labelled variants of a gene are cut; 1 compares
+        within the gene alone.
+    minimum : int
+        B/LB variants of a gene, in parts with P/LP ones, that the gene needs.
+    n, seed : int
+        Of permutations and bootstrap.
+
+    Returns
+    -------
+    matched.Matched
+        n_cases are the P/LP and n_controls the B/LB variants compared; `p` is two-sided, twice the smaller of the
+        permutation's two sides and at most 1.
+
+    Raises
+    ------
+    InputError
+        As `matched.auroc`.
+
+    Notes
+    -----
+    B/LB variants are the scarce class, and a gene counts by them; so they are the cases of `matched.auroc`, and its
+    answer is turned round.
+    """
+    part = metrics.labelled(table, score=[value, effect])
+    part = part.assign(
+        benign=part["significance"] == metrics.BENIGN,
+        turned=-part[value],
+        part=matched.quantile_bins(part, effect, by=["gene"], bins=bins),
+    )
+    options = {"case": "benign", "strata": ["part"], "minimum": minimum, "n": n, "seed": seed}
+    above = matched.auroc(part, value="turned", **options)
+    below = matched.auroc(part, value=value, **options)
+    return above._replace(p=min(1.0, 2 * min(above.p, below.p)), n_cases=above.n_controls, n_controls=above.n_cases)
+
+
+def made_good(table: pd.DataFrame) -> pd.Series:
+    """The share of the predicted cost that the best acceptable second substitution gives back.
+
+    Parameters
+    ----------
+    table : DataFrame
+        rescuability, score_wild_type (float).
+
+    Returns
+    -------
+    Series of float64
+        R / -s; missing where the score is not below 0: there is nothing to make good.
+
+    Examples
+    --------
+    >>> made_good(pd.DataFrame({"rescuability": [1.0, 1.0], "score_wild_type": [-4.0, 0.5]})).tolist()
+    [0.25, nan]
+    """
+    cost = -table["score_wild_type"].astype("float64")
+    return table["rescuability"] / cost.where(cost > 0)
+
+
+def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Variants by the share that all models say is made good: the smallest of the models' shares counts.
+
+    Parameters
+    ----------
+    table : DataFrame
+        gene, mutation, model (str), score_wild_type, rescuability (float), a row a variant and model.
+    models : sequence of str
+        Those that must agree; a variant that one of them lacks, or does not call damaging, is left out.
+
+    Returns
+    -------
+    DataFrame
+        gene, mutation, share (the smallest), and of each model `score MODEL`, `rescuability MODEL`, `share MODEL`; the
+        highest share first, then by gene and mutation.
+    """
+    names = {"score_wild_type": "score", "rescuability": "rescuability", "share": "share"}
+    parts = []
+    for model in models:
+        part = table[table["model"] == model].assign(share=made_good).set_index(["gene", "mutation"])
+        parts.append(part[list(names)].rename(columns={old: f"{new} {model}" for old, new in names.items()}))
+    wide = pd.concat(parts, axis=1, join="inner").dropna()
+    wide.insert(0, "share", wide[[f"share {model}" for model in models]].min(axis=1))
+    return wide.reset_index().sort_values(
+        ["share", "gene", "mutation"], ascending=[False, True, True], ignore_index=True
+    )
+
+
+# --- several nucleotides in one codon --------------------------------------------------------------------
+
+
+def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
+    """The three changes of residue of each case: each nucleotide change alone, and both together.
+
+    Parameters
+    ----------
+    cases : DataFrame
+        The bundled table `same_codon`: gene, mutation, change1, change2, matches, aligned_position.
+
+    Returns
+    -------
+    DataFrame
+        case (int64, row of `cases`), which ("1", "2" or "combined"), change (as named), kind (one of `SILENT`, `STOP`,
+        `MISSENSE`), gene, mutation (str: of missense changes, numbered in the gene's sequence, else empty).  Cases
+        whose wild type is not that of the sequence are left out.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"gene": ["A"], "mutation": ["E3Q"], "change1": ["E3*"], "change2": ["E3E"],
+    ...                   "matches": [True], "aligned_position": [5]})
+    >>> codon_changes(t)[["change", "kind", "mutation"]].values.tolist()
+    [['E3*', 'stop', ''], ['E3E', 'silent', ''], ['E3Q', 'missense', 'E5Q']]
+    """
+    rows = []
+    for row in cases.reset_index(drop=True).itertuples():
+        if not row.matches or row.aligned_position == 0:
+            continue
+        for which, change in (("1", row.change1), ("2", row.change2), ("combined", row.mutation)):
+            ref, alt = change[0], change[-1]
+            kind = SILENT if ref == alt else STOP if alt == "*" else MISSENSE
+            mutation = f"{ref}{row.aligned_position}{alt}" if kind == MISSENSE else ""
+            rows.append((row.Index, which, change, kind, row.gene, mutation))
+    return pd.DataFrame(rows, columns=["case", "which", "change", "kind", "gene", "mutation"])
+
+
+def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """The predicted effects of each case side by side.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        Of `codon_changes`.
+    scores : DataFrame
+        gene, mutation, score (float) of its missense changes, each once.
+
+    Returns
+    -------
+    DataFrame
+        case (int64), score1, score2, combined (float64): 0 for a silent change, missing for a stop; silent (bool): one
+        of the single changes is.
+
+    Raises
+    ------
+    InputError
+        A missense change without a score.
+    """
+    known = changes.merge(scores[["gene", "mutation", "score"]], on=["gene", "mutation"], how="left", validate="m:1")
+    known["score"] = known["score"].mask(known["kind"] == SILENT, 0.0)
+    lost = known[known["score"].isna() & (known["kind"] == MISSENSE)]
+    if len(lost):
+        raise InputError(f"{lost['gene'].iat[0]} {lost['mutation'].iat[0]}: expected a score, found none")
+    wide = known.pivot(index="case", columns="which", values="score").rename(columns={"1": "score1", "2": "score2"})
+    wide["silent"] = known["kind"].eq(SILENT).groupby(known["case"]).any()
+    return wide.reset_index()[["case", "score1", "score2", "combined", "silent"]].rename_axis(columns=None)
+
+
+def milder(table: pd.DataFrame) -> pd.DataFrame:
+    """How often the residue of both changes together is called milder than those of the single ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        score1, score2, combined (float), silent (bool: one of the single changes is); rows where a score is missing do
+        not count.
+
+    Returns
+    -------
+    DataFrame
+        than, k, n (int64), value, low, high (float64): the share with the exact binomial interval of Clopper and
+        Pearson (95 %), cases taken as independent.  Of cases with two missense changes "the worse of two" and "both of
+        two", of those with a silent one "the only one"; what has no case is left out.
+
+    Raises
+    ------
+    InputError
+        No row has all three scores.
+
+    Examples
+    --------
+    >>> t = pd.DataFrame({"score1": [-1.0, -3.0], "score2": [-2.0, 0.0], "combined": [-1.5, -4.0],
+    ...                   "silent": [False, True]})
+    >>> milder(t)[["than", "k", "n"]].values.tolist()
+    [['the worse of two', 1, 1], ['both of two', 0, 1], ['the only one', 0, 1]]
+    """
+    from scipy.stats import binomtest
+
+    full = table.dropna(subset=["score1", "score2", "combined"])
+    if full.empty:
+        raise InputError("no case has a score of both single changes and of the combination")
+    worse, better = (full[["score1", "score2"]].agg(how, axis=1) for how in ("min", "max"))
+    rows = []
+    for than, limit, which in (
+        ("the worse of two", worse, ~full["silent"]),
+        ("both of two", better, ~full["silent"]),
+        ("the only one", worse.where(worse < 0, better), full["silent"]),  # the silent one has 0
+    ):
+        if size := int(which.sum()):
+            k = int((full["combined"] > limit)[which].sum())
+            ends = binomtest(k, size).proportion_ci(0.95, method="exact")
+            rows.append((than, k, size, k / size, ends.low, ends.high))
+    return pd.DataFrame(rows, columns=["than", "k", "n", "value", "low", "high"])

@@ -1,0 +1,255 @@
+"""The rescue candidates of a whole table in one Parquet file, written protein by protein so that a job can go on.
+
+    OUT.parquet           the candidates, rows of `plmbook.variants.rescue.RESCUE` and the variants' further columns
+    OUT.parquet.parts/    while the job runs: a file for each protein that is done, named by the sha256 of what made it
+
+A part depends on the models (name, sha256 of the weights, precision), the protein, its variants and the options, and on
+nothing else; it carries these facts.  A part that is no part of the job is refused, never used and never removed.  The
+parts are joined in the order of the proteins, one in memory at a time; then their folder goes.
+"""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from plmbook.core.errors import InputError
+from plmbook.core.residues import join_mutations, parse_mutations
+from plmbook.engine import store
+from plmbook.probing.contacts import Structure, structures_of
+from plmbook.tables.derived import write_atomically
+from plmbook.variants import rescue
+from plmbook.variants.deviations import aligned
+
+VERSION = 1  # of the algorithm and of the columns: raise it where the same job gives other rows
+RESERVED = tuple(name for name in rescue.RESCUE.names if name not in ("id", "mutation"))
+"""Columns that are written, and so may not be among the variants' own."""
+
+_KEY, _FACTS = b"plmbook.variants.rescue", b"plmbook.variants.rescue.facts"
+
+
+def write(
+    path: str | Path,
+    model,
+    proteins: pd.DataFrame,
+    variants: pd.DataFrame,
+    *,
+    structures: Mapping[str, Structure] | None = None,
+    orthologs: Mapping[str, np.ndarray] | None = None,
+    top: int = rescue.TOP,
+    long: str = "window",
+    progress: bool = False,
+) -> int:
+    """Scan a table of variants into a file, or go on where an interrupted call stopped.
+
+    Parameters
+    ----------
+    path : path
+        The Parquet file to be.  One that another job wrote is replaced; its own is left as it is.
+    model, structures, orthologs, top, long
+        As in `plmbook.variants.rescue.scan_table`; of an ensemble there are rows of each member and rows with
+        model=mean.
+    proteins : DataFrame
+        id, sequence.
+    variants : DataFrame
+        id, mutation, further columns, which are carried: as `plmbook.tables.read_variants` gives it with
+        `reserved=RESERVED`.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    int
+        Proteins that this call computed; 0 where the file was complete.
+
+    Raises
+    ------
+    InputError
+        Before any forward: as `plmbook.variants.rescue.scan_table`; a further column with the name of a written one;
+        parts of another job (the message says what differs); another process that is writing there.
+    """
+    from tqdm import tqdm
+
+    path = Path(path)
+    rescue.check_top(top)
+    models = rescue.members(model)
+    jobs = rescue.jobs(proteins, variants, structures=structures, orthologs=orthologs)
+    facts = [_facts(models, job, top=top, long=long) for job in jobs]
+    carried = _carried(variants)
+    whole = _digest([facts, carried.to_csv()])
+    folder = _folder(path)
+    parts = [folder / f"{_digest(each)}.parquet" for each in facts]
+    if _metadata(path).get(_KEY, b"").decode() == whole:
+        _remove(folder, parts)  # of a process that was killed between the last two steps
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    with store.alone(folder):
+        _refuse_foreign(folder, facts)
+        missing = [number for number, part in enumerate(parts) if not part.exists()]
+        for number in tqdm(missing, desc=path.name, unit="protein", disable=not progress):
+            found = rescue.scan_job(models, jobs[number], top=top, long=long, progress=progress)
+            table = pd.concat([each.candidates for each in found], ignore_index=True)
+            _write_part(parts[number], table, facts[number])
+        marks = {_KEY: whole.encode(), _FACTS: _as_json(facts[0])}
+        write_atomically(path, lambda temporary: _join(temporary, parts, carried, marks))
+        _remove(folder, parts)
+    return len(missing)
+
+
+def precisions(path: str | Path) -> dict[str, str]:
+    """The precision of each model in the job that a file, or the parts beside it, are of.
+
+    What was chosen automatically stays chosen: a job that goes on takes these.
+
+    Parameters
+    ----------
+    path : path
+        As in `write`.
+
+    Returns
+    -------
+    dict of str -> str
+        Model -> dtype; empty where no job has begun.
+    """
+    path = Path(path)
+    for found in [*sorted(_folder(path).glob("*.parquet")), path]:
+        facts = json.loads(_metadata(found).get(_FACTS, b"{}"))
+        if facts:
+            return {name: dtype for name, _, dtype in facts["models"]}
+    return {}
+
+
+def known(
+    proteins: pd.DataFrame, genes: pd.DataFrame, structures: pd.DataFrame, orthologs: pd.DataFrame
+) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
+    """Structures and alignments of proteins that are among the bundled genes, whatever they are called.
+
+    Parameters
+    ----------
+    proteins : DataFrame
+        id, sequence.
+    genes, structures, orthologs : DataFrame
+        The bundled tables; a protein is a gene where its sequence is the gene's.
+
+    Returns
+    -------
+    structures : dict of str -> Structure
+    orthologs : dict of str -> int8 array (n_species, L)
+        By id, as `write` takes them.
+    """
+    names = dict(zip(genes["sequence"], genes["gene"], strict=True))
+    named = {
+        name: (names[sequence], sequence)
+        for name, sequence in zip(proteins["id"], proteins["sequence"], strict=True)
+        if sequence in names
+    }
+    wanted = structures[structures["gene"].isin([gene for gene, _ in named.values()])]
+    models = structures_of(wanted) if len(wanted) else {}
+    rows = {name: aligned(orthologs, gene, sequence)[1] for name, (gene, sequence) in named.items()}
+    return (
+        {name: models[gene] for name, (gene, _) in named.items() if gene in models},
+        {name: residues for name, residues in rows.items() if len(residues)},
+    )
+
+
+def _folder(path: Path) -> Path:
+    return path.with_name(path.name + ".parts")
+
+
+def _remove(folder: Path, parts: list[Path]) -> None:
+    for part in parts:
+        part.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _facts(models, job: rescue.Job, *, top: int, long: str) -> dict:
+    """What a part is made of, as JSON can hold it; what is long is hashed."""
+    cb, aligned = None if job.structure is None else job.structure.cb, job.orthologs
+    return {
+        "version": VERSION,
+        "models": [[each.name, each.weights_hash, getattr(each, "dtype", "")] for each in models],
+        "protein": job.id,
+        "sequence": _digest(job.sequence),
+        "variants": _digest([join_mutations(variant) for variant in job.variants]),
+        "structure": "" if cb is None else _bytes_digest(np.asarray(cb, dtype="<f4").tobytes()),
+        "orthologs": "" if aligned is None else _bytes_digest(np.asarray(aligned, dtype="<i1").tobytes()),
+        "top": top,
+        "long": long,
+    }
+
+
+def _as_json(facts) -> bytes:
+    return json.dumps(facts, sort_keys=True).encode()
+
+
+def _digest(facts) -> str:
+    return _bytes_digest(_as_json(facts))
+
+
+def _bytes_digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _metadata(path: Path) -> dict[bytes, bytes]:
+    """What a Parquet file says about itself; nothing where there is no such file."""
+    try:
+        return pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return {}
+
+
+def _refuse_foreign(folder: Path, facts: list[dict]) -> None:
+    mine = {each["protein"]: each for each in facts}
+    for found in sorted(folder.iterdir()):
+        if found.name.startswith("."):  # half written, by a process that was killed
+            found.unlink()
+            continue
+        other = json.loads(_metadata(found).get(_FACTS, b"{}"))
+        if found.name != f"{_digest(other)}.parquet":
+            why = "is none of this command's files, or is damaged"
+        elif other["protein"] not in mine:
+            why = f"is of protein {other['protein']!r} of another job"
+        elif other != (expected := mine[other["protein"]]):
+            differing = [name for name in expected if other.get(name) != expected[name]]
+            changes = "; ".join(f"{name} was {other.get(name)!r}, now {expected[name]!r}" for name in differing)
+            why = f"is of another job: {changes}"
+        else:
+            continue
+        raise InputError(f"{found}: {why}; repeat what was asked first, or remove the folder {folder}")
+
+
+def _write_part(path: Path, table: pd.DataFrame, facts: dict) -> None:
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    arrow = arrow.replace_schema_metadata({_FACTS: _as_json(facts)})
+    write_atomically(path, lambda temporary: pq.write_table(arrow, temporary, compression="zstd"))
+
+
+def _join(path: Path, parts: list[Path], carried: pd.DataFrame, marks: dict[bytes, bytes]) -> None:
+    """All parts in one file, with the variants' further columns; a part is in memory at a time."""
+    tables = _tables(parts, carried)
+    first = next(tables)
+    with pq.ParquetWriter(path, first.schema.with_metadata(marks), compression="zstd") as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table.cast(writer.schema))
+
+
+def _tables(parts: list[Path], carried: pd.DataFrame) -> Iterator[pa.Table]:
+    for part in parts:
+        table = pd.read_parquet(part).merge(carried, on=["id", "mutation"], how="left", validate="many_to_one")
+        yield pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+
+
+def _carried(variants: pd.DataFrame) -> pd.DataFrame:
+    """The variants with the mutations written as in the candidates."""
+    clashes = [name for name in variants.columns if name in RESERVED]
+    if clashes:
+        raise InputError(f"the table of variants has columns that are written: {', '.join(clashes)}; rename them")
+    written = [join_mutations(parse_mutations(text)) for text in variants["mutation"]]
+    return variants.assign(mutation=pd.Series(written, index=variants.index, dtype="str"))
