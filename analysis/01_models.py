@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 
 from plmbook import models
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.models import cards
-from plmbook.tables import derived
 from plmbook.tables.published import published
 
 # %% [markdown]
@@ -83,7 +83,7 @@ figures.show_table(origins)
 # %% tags=["hide-input"]
 known = sizes.astype({"longest": "Int64"}).merge(origins, on="model", validate="one_to_one")
 known["citation"] = [card.citation for card in every]
-saved = derived.save(known, "models", profile)
+saved = artifacts.save(known, "models", profile)
 Markdown(f"The two tables are one file: `results/{profile}/models.parquet`.")
 
 # %% [markdown]

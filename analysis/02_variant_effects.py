@@ -31,10 +31,11 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.models.cards import ENSEMBLES
 from plmbook.stats import metrics
-from plmbook.tables import derived
-from plmbook.variants import alignment, effects
+from plmbook.tables import bundled
+from plmbook.variants import alignment, effects, studies
 
 boot = {"n": n_resamples, "seed": seed}
 within_genes = partial(metrics.within_gene_auroc, minimum=minimum)
@@ -49,7 +50,7 @@ within_genes = partial(metrics.within_gene_auroc, minimum=minimum)
 # %% tags=["hide-input"]
 variants = tables.load("variants")
 release = f"ClinVar {variants['release'].iat[0]}"
-matching = derived.matching_variants()
+matching = bundled.matching_variants()
 key = ["gene", "mutation"]
 mismatched = variants[~pd.MultiIndex.from_frame(variants[key]).isin(pd.MultiIndex.from_frame(matching[key]))]
 counts = variants.groupby("significance").agg(
@@ -82,7 +83,7 @@ elsewhere = elsewhere.drop(columns="score")
 found, found_elsewhere = [], []
 for name in models.expand(model_names):
     model = models.load(name)
-    found.append(derived.variant_effects(model, profile=profile))
+    found.append(studies.variant_effects(model, profile=profile))
     found_elsewhere.append(effects.score_table(model, tables.load("genes"), elsewhere, strategy="wildtype-marginals"))
     del model  # before the next is loaded
 
@@ -114,7 +115,11 @@ published = variants.merge(published[published["model"].isin([esm2, esm1v])], on
 column = alignment.effects(tables.load("alignment"), matching).assign(name="alignment column")
 published["name"] = published["model"].map(figures.label) + " (published)"
 live["name"] = live["model"] + " (" + live["strategy"].str.replace("-", " ") + ")"
-published["kind"], live["kind"], column["kind"] = published["model"].map(figures.kind), figures.RUN_HERE, figures.ALIGNMENT
+published["kind"], live["kind"], column["kind"] = (
+    published["model"].map(figures.kind),
+    figures.RUN_HERE,
+    figures.ALIGNMENT,
+)
 live.loc[live["model"].str.endswith("_general"), "kind"] = figures.GENERAL
 scores = pd.concat([published, live, column], ignore_index=True)
 names = scores.drop_duplicates("name").set_index(["model", "strategy"])["name"]
@@ -370,7 +375,9 @@ figures.show(figure, ranks, "02_disagreement", profile=profile, caption=caption)
 # %% tags=["hide-input"]
 nearer = np.where((gap < 0) == (apart["significance"] == "P/LP"), "ESM-1v", "ESM-2")
 disagreements = apart.assign(ESM2_percentile=ranks[esm2], ESM1v_percentile=ranks[esm1v], nearer=nearer).loc[largest]
-figures.show_table(disagreements.head(12), caption=f"Largest disagreements of the published scores; {release}", digits=1)
+figures.show_table(
+    disagreements.head(12), caption=f"Largest disagreements of the published scores; {release}", digits=1
+)
 disagreements = disagreements.head(200)
 right = (disagreements["nearer"] == "ESM-1v").mean()
 Markdown(f"Of the {len(disagreements)} largest disagreements, ESM-1v is on the side of ClinVar's class in {right:.0%}.")
@@ -418,7 +425,7 @@ saved = {"summary": summary, "differences": differences, "genes": genes, "strate
          "likeness": likeness, "frequency": frequency, "calibration": calibration, "disagreements": disagreements,
          "mismatches": mismatches}  # fmt: skip
 for name, table in saved.items():
-    derived.save(table, f"variant_effects_{name}", profile)
+    artifacts.save(table, f"variant_effects_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

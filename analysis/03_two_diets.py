@@ -29,9 +29,10 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.stats import metrics
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.tables.published import published
 from plmbook.variants import alignment
 
@@ -80,7 +81,9 @@ wide = tables.load("published_effects").pivot(index=["gene", "mutation"], column
 wide = variants.merge(wide, on=["gene", "mutation"])
 wide["alignment"] = alignment.site_independent(tables.load("alignment"), wide)
 available = wide[[esm2, *members, "esm1v", "alignment"]].notna().groupby(wide["significance"]).sum()
-figures.show_table(available.T.rename_axis("model").reset_index(), caption=f"Variants with a score, by class; {release}")
+figures.show_table(
+    available.T.rename_axis("model").reset_index(), caption=f"Variants with a score, by class; {release}"
+)
 common = metrics.labelled(wide, score=[esm2, *members])
 common["esm1v"] = common[members].mean(axis=1)
 classes = common["significance"].value_counts()
@@ -139,7 +142,9 @@ caption = (
     "Every ensemble of the five ESM-1v models (dots), their mean (line), and ESM-2 650M, a single run (dashed); "
     f"{release}."
 )
-figures.show(figures.ensemble_curve(ensembles, single=single), ensembles, "03_ensembles", profile=profile, caption=caption)
+figures.show(
+    figures.ensemble_curve(ensembles, single=single), ensembles, "03_ensembles", profile=profile, caption=caption
+)
 
 # %% tags=["hide-input"]
 single_run, averaging = "a single ESM-1v less ESM-2", "averaging five"
@@ -211,7 +216,7 @@ Markdown(
 columns = tables.load("alignment")
 share = columns[list(AMINO_ACIDS)].div(columns[list(AMINO_ACIDS)].sum(axis=1), axis=0).to_numpy()
 columns["entropy"] = -(share * np.log(np.where(share > 0, share, 1))).sum(axis=1)  # nats, gaps left out
-places = derived.matching_variants()[["gene", "mutation"]]  # a position of another isoform has another column
+places = bundled.matching_variants()[["gene", "mutation"]]  # a position of another isoform has another column
 where = common.merge(places, on=["gene", "mutation"])
 where = where.merge(columns[["gene", "position", "entropy"]], on=["gene", "position"], how="left")
 where = where.merge(tables.load("structures")[["gene", "position", "plddt"]], on=["gene", "position"], how="left")
@@ -292,7 +297,7 @@ assert (differences["n"] == len(common)).all(), "the models were compared on dif
 total = differences.query("model == 'esm1v'").set_index("statistic")["value"]
 assert np.allclose(shares.groupby("statistic")["value"].sum(), total), "the two parts do not add up"
 for name, table in saved.items():
-    derived.save(table, f"two_diets_{name}", profile)
+    artifacts.save(table, f"two_diets_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

@@ -33,11 +33,11 @@ from matplotlib.figure import Figure
 
 from plmbook import models, tables
 from plmbook.book import evaluation, figures
-from plmbook.core import paths
+from plmbook.core import artifacts, paths
 from plmbook.models import cards
 from plmbook.probing import contacts
 from plmbook.stats import metrics
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.tables.published import published
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
@@ -222,7 +222,7 @@ tested, parts = {}, []
 for name in names:
     model = models.load(name)
     tested[name] = evaluation.evaluate(model, profile=profile).assign(model=name)
-    table = derived.read(f"heldout.{name}", profile)
+    table = artifacts.read(f"heldout.{name}", profile)
     for by, groups in (
         ("all", None),
         ("length", metrics.length_group(table["length"])),
@@ -253,7 +253,7 @@ def shown(by: str) -> pd.DataFrame:
 for by in ("all", "length", "kingdom"):
     caption = f"Perplexity of {models_named}; 95 % intervals from resampling proteins" if by == "all" else ""
     figures.show_table(shown(by), caption=caption)
-saved = derived.save(perplexity, "perplexity", profile)
+saved = artifacts.save(perplexity, "perplexity", profile)
 
 # %% [markdown]
 # ## Variant effects in the 53 genes
@@ -329,7 +329,7 @@ figures.show_table(
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Precision of predicted long-range contacts against the background of each protein"}}
-by_protein = pd.concat([derived.read(f"contacts.{name}", profile) for name in names], ignore_index=True)
+by_protein = pd.concat([artifacts.read(f"contacts.{name}", profile) for name in names], ignore_index=True)
 figures.show(
     figures.contact_precision(by_protein),
     by_protein,
@@ -341,7 +341,7 @@ figures.show(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Contact map of one protein: structure below the diagonal, predictions above"}}
 kept = tables.load("kept_structures")
-kept = kept[~kept["id"].isin(derived.read_in_training("kept_structures"))]
+kept = kept[~kept["id"].isin(bundled.read_in_training("kept_structures"))]
 ours = by_protein[(by_protein["model"] == names[0]) & (by_protein["set"] == "kept")]
 best = ours.loc[ours["p_at_l"].idxmax()]
 plan = contacts.cross_fit(kept["id"].value_counts().to_dict(), seed=seed)
@@ -438,7 +438,7 @@ Markdown("\n".join(f"- `{name}`: {limit}" for name in facts for limit in facts[n
 # %% tags=["hide-input"]
 assert set(everything["model"]) == set(names), "a model was not tested"
 assert everything.groupby("model").size().nunique() == 1, "the models were not given the same tests"
-saved = derived.save(everything, "evaluation", profile)
+saved = artifacts.save(everything, "evaluation", profile)
 
 # %% [markdown]
 # ## What this shows

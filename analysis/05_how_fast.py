@@ -29,9 +29,8 @@ from IPython.display import Markdown, display
 
 from plmbook import tables
 from plmbook.book import figures
-from plmbook.core import paths
+from plmbook.core import artifacts, paths
 from plmbook.engine import cluster as cluster_engine
-from plmbook.tables import derived
 
 folder = paths.root() / "benchmarks" / "results"
 NAMES = ("embedding", "scan", "growth", "precision", "million", "kill", "cluster", "go", "gpu")
@@ -128,7 +127,7 @@ for run in embedding["runs"]:
             }
         )
 speed = pd.DataFrame(rows)
-derived.save(speed, "how_fast", profile)
+artifacts.save(speed, "how_fast", profile)
 shipped, tuned = (speed[speed["malloc"] == malloc].reset_index(drop=True) for malloc in ("default", "tuned"))
 
 
@@ -169,9 +168,7 @@ throughput = pd.concat([shipped, limit], ignore_index=True)[
     ["model", "parameters", "way", "dtype", "rate_median", "rate_low", "rate_high"]
 ].rename(columns={"rate_low": "low", "rate_high": "high"})
 figures.show(
-    figures.by_way(
-        throughput, across="parameters", value="rate_median", x_axis="parameters", axis="residues a second"
-    ),
+    figures.by_way(throughput, across="parameters", value="rate_median", x_axis="parameters", axis="residues a second"),
     throughput,
     "05_throughput",
     profile=profile,
@@ -214,7 +211,7 @@ figures.show(
 
 # %% tags=["hide-input"]
 columns = ["model", "way", "dtype", "largest_difference", "smallest_cosine", "smallest_centred_cosine", "peak_mib"]
-derived.save(shipped[columns], "how_fast_agreement", profile)
+artifacts.save(shipped[columns], "how_fast_agreement", profile)
 text = pd.DataFrame(
     {
         "model": shipped["model"].map(figures.label),
@@ -225,8 +222,11 @@ text = pd.DataFrame(
         "MiB": shipped["peak_mib"].round().astype(int),
     }
 )
-figures.show_table(text, caption="Mean embeddings against fair-esm's in float32: largest difference, smallest cosine and centred cosine; "
-    "and peak memory")
+figures.show_table(
+    text,
+    caption="Mean embeddings against fair-esm's in float32: largest difference, smallest cosine and centred cosine; "
+    "and peak memory",
+)
 
 # %% [markdown]
 # What that difference does to results of this book: the embedded models once in each dtype, on the matching ClinVar
@@ -408,7 +408,7 @@ if cluster:
 # %% tags=["hide-input"]
 rates = {run["model"]: run["residues_per_second"] for run in measured.get("gpu", {}).get("sizes", {}).values()}
 whole = cluster_engine.projection(rates=rates)
-derived.save(whole, "how_fast_projection", profile)
+artifacts.save(whole, "how_fast_projection", profile)
 shown = pd.DataFrame(
     {
         "model": whole["model"].map(figures.label),
@@ -598,7 +598,8 @@ said.append(
     + " of the time."
 )
 by_dtype = {
-    dtype: min(each["shared_of_50_best"] for each in gain if each["dtype"] == dtype) for dtype in ("float32", "bfloat16")
+    dtype: min(each["shared_of_50_best"] for each in gain if each["dtype"] == dtype)
+    for dtype in ("float32", "bfloat16")
 }
 said.append(
     f"- Of the 50 best second sites of a background the scan shares {by_dtype['float32']:.0%} with the published way in "

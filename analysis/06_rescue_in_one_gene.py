@@ -33,15 +33,16 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.probing import contacts
 from plmbook.stats import matched
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.variants import deviations, distances, rescue
 
 members = [models.load(name, dtype="float32") for name in models.expand(model_names[:1])]
 sequences = tables.load("genes").set_index("gene")["sequence"]
-variants = derived.matching_variants()
+variants = bundled.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
 folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
 
@@ -315,7 +316,7 @@ for gene in genes:
 assert len(cells) == sum(len(rows[gene]) * len(sequences[gene]) for gene in genes), "cells are missing"
 saved = {"contacts": compared, "candidates": listed, "published": beside, "labels": labelled}
 for name, table in saved.items():
-    derived.save(table, f"rescue_one_gene_{name}", profile)
+    artifacts.save(table, f"rescue_one_gene_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

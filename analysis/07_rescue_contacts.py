@@ -34,18 +34,19 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing import contacts
 from plmbook.stats import matched
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.variants import deviations, distances, rescue
 
 sequences = tables.load("genes").set_index("gene")["sequence"]
 every = tables.load("variants")
 release = f"ClinVar {every['release'].iat[0]}"
-scanned = derived.matching_variants()
-scanned = scanned[scanned["significance"].isin([*derived.LABELLED, *further])].reset_index(drop=True)
-labelled = scanned[scanned["significance"].isin(derived.LABELLED)]
+scanned = bundled.matching_variants()
+scanned = scanned[scanned["significance"].isin([*bundled.LABELLED, *further])].reset_index(drop=True)
+labelled = scanned[scanned["significance"].isin(bundled.LABELLED)]
 folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
 cutoff, nearest = distances.CUTOFFS[0], distances.RANGES[0]
 
@@ -88,7 +89,7 @@ def drawn(limit):
 
 def of_labelled(found, part):
     """What was found of the P/LP and B/LB variants."""
-    rows = part["significance"].isin(derived.LABELLED).to_numpy()
+    rows = part["significance"].isin(bundled.LABELLED).to_numpy()
     by_position = {name: numbers[rows] for name, numbers in found.by_position.items()}
     return replace(found, mutations=tuple(part["mutation"][rows]), by_position=by_position)
 
@@ -161,10 +162,10 @@ for name in model_names:
     assert set(zip(candidates["id"], candidates["mutation"], strict=True)) == set(
         zip(variants["id"], variants["mutation"], strict=True)
     ), "a variant has no candidates"
-    derived.save(candidates, f"rescue.{title}", profile)
-    derived.save(variants, f"rescue_variants.{title}", profile)
-    derived.save(maps, f"rescue_maps.{title}", profile)
-    derived.save(wild_type, f"rescue_wild_type.{title}", profile)
+    artifacts.save(candidates, f"rescue.{title}", profile)
+    artifacts.save(variants, f"rescue_variants.{title}", profile)
+    artifacts.save(maps, f"rescue_maps.{title}", profile)
+    artifacts.save(wild_type, f"rescue_wild_type.{title}", profile)
 first = next(iter(scans))
 said = {title: "" if not limit else f" (at most {limit} variants a gene)" for title, (_, _, limit) in scans.items()}
 counts = pd.DataFrame(
@@ -172,13 +173,13 @@ counts = pd.DataFrame(
         (
             title,
             variants["id"].nunique(),
-            *((variants["significance"] == group).sum() for group in derived.LABELLED),
+            *((variants["significance"] == group).sum() for group in bundled.LABELLED),
             len(pairs),
             (pairs["distance"] < cutoff).sum(),
         )
         for title, (pairs, variants, _) in scans.items()
     ],
-    columns=["model", "genes", *derived.LABELLED, "pairs", f"within {cutoff:.0f} Å"],
+    columns=["model", "genes", *bundled.LABELLED, "pairs", f"within {cutoff:.0f} Å"],
 )
 figures.show_table(counts, caption=f"Backgrounds scanned, and pairs of positions that count; {release}")
 without = sorted(set(sequences.index) - set(labelled["gene"]))
@@ -326,12 +327,12 @@ every["fit"] = np.select(
 kinds = ["another residue", "past the end", "fits by chance"]
 wrong = pd.crosstab(every["gene"], every["fit"]).reindex(columns=["fits", *kinds], fill_value=0)
 classes = pd.crosstab(every["gene"][~there], every["significance"][~there])
-wrong = wrong.join(classes.reindex(columns=derived.LABELLED, fill_value=0), how="inner").reset_index()
+wrong = wrong.join(classes.reindex(columns=bundled.LABELLED, fill_value=0), how="inner").reset_index()
 wrong = pd.concat([wrong, wrong.drop(columns="gene").sum().to_frame().T.assign(gene="all")], ignore_index=True)
 n_of_gene = every.groupby("gene").size()
 lost = {chunk: int((np.minimum(chunk, n_of_gene) - 1).sum()) for chunk in (2, 5)}
 figures.show_table(
-    wrong[["gene", "fits", *kinds, *derived.LABELLED]].astype({c: int for c in wrong.columns if c != "gene"}),
+    wrong[["gene", "fits", *kinds, *bundled.LABELLED]].astype({c: int for c in wrong.columns if c != "gene"}),
     caption=f"Genes with variants of another isoform; P/LP and B/LB: of those that do not fit; {release}",
 )
 n_wrong, n_table = int((~there).sum()), len(every)
@@ -349,7 +350,7 @@ Markdown(
 # %% tags=["hide-input"]
 members, _ = load(model_names[0])
 elsewhere = (every["aligned_position"] > 0) & (every["aligned_position"] != every["position"])
-moved = every[elsewhere & every["significance"].isin(derived.LABELLED) & ~past]
+moved = every[elsewhere & every["significance"].isin(bundled.LABELLED) & ~past]
 moved = moved.sample(frac=1, random_state=seed).groupby("gene").head(per_gene)
 twice = []
 for gene, part in moved.groupby("gene"):
@@ -413,7 +414,7 @@ saved = {
     "misplaced": twice,
 }
 for name, table in saved.items():
-    derived.save(table, f"rescue_contacts_{name}", profile)
+    artifacts.save(table, f"rescue_contacts_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

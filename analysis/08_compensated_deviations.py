@@ -34,10 +34,11 @@ from scipy.stats import false_discovery_control
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.errors import InputError
 from plmbook.probing import contacts
 from plmbook.stats import matched, metrics
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.tables.published import published
 from plmbook.variants import deviations
 
@@ -57,7 +58,7 @@ key = ["gene", "mutation"]
 # They are left out whole, and counted.
 
 # %% tags=["hide-input"]
-there = derived.matching_variants()
+there = bundled.matching_variants()
 carried = cpd.merge(there[[*key, "significance"]], on=key)
 classes = ["P/LP", "B/LB", "VUS"]
 in_alignment = variants["gene"].isin(orthologs["gene"])
@@ -181,7 +182,7 @@ figures.show_table(
 # that whatever it shows may be memory, and it stands here as such.
 
 # %% tags=["hide-input"]
-related = derived.read_in_training("genes")
+related = bundled.read_in_training("genes")
 
 
 def scanned_by(entry):
@@ -389,7 +390,7 @@ for table in (main, subsets):
 saved = {"funnel": funnel, "by_flank": by_flank, "by_clade": by_clade, "tests": main, "parts": subsets,
          "balance": balance, "planted": power, "genes": by_gene, "candidates": best}  # fmt: skip
 for name, table in saved.items():
-    derived.save(table, f"deviations_{name}", profile)
+    artifacts.save(table, f"deviations_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

@@ -32,10 +32,10 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.residues import join_mutations, parse_mutations
 from plmbook.stats import metrics
-from plmbook.tables import derived
-from plmbook.variants import landscapes, rescue
+from plmbook.variants import landscapes, rescue, studies
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 short = {default: "default", general: "general"}  # what tables and figures call them
@@ -109,7 +109,7 @@ def scanned_by(entry):
     """The name of a model or an ensemble, and its scores of second mutations on backgrounds, by landscape."""
     members = [models.load(name, dtype="float32") for name in models.expand([entry])]
     found = [
-        derived.landscape_scores(each, n_backgrounds=n_backgrounds, enough=enough, profile=profile) for each in members
+        studies.landscape_scores(each, n_backgrounds=n_backgrounds, enough=enough, profile=profile) for each in members
     ]
     if len(members) == 1:
         return members[0].name, found[0]
@@ -199,7 +199,8 @@ for name in called:
 correlations = pd.DataFrame(rows, columns=["landscape", "scale", "name", "value", "low", "high", "n"])
 correlations["model"] = [predictors[name] or "rule" for name in correlations["name"]]
 correlations["kind"] = [
-    figures.kind(predictors[name]) if name.startswith("epistasis") else figures.BASELINE for name in correlations["name"]
+    figures.kind(predictors[name]) if name.startswith("epistasis") else figures.BASELINE
+    for name in correlations["name"]
 ]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation of model epistasis and of simple rules with measured epistasis, a panel a landscape"}}
@@ -354,7 +355,7 @@ assert (
 saved = {"landscapes": summary, "correlations": correlations, "gb1_pairs": within, "both_ways": agree,
          "precision": precision, "cases": cases, "coverage": coverage}  # fmt: skip
 for name, table in saved.items():
-    derived.save(table, f"experiment_{name}", profile)
+    artifacts.save(table, f"experiment_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

@@ -32,14 +32,15 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing import contacts
-from plmbook.tables import derived
-from plmbook.variants import alignment, deviations, effects, population, rescue
+from plmbook.tables import bundled
+from plmbook.variants import alignment, deviations, effects, population, rescue, studies
 
 genes, orthologs = tables.load("genes"), tables.load("orthologs")
 sequences, folds = genes.set_index("gene")["sequence"], contacts.structures_of(tables.load("structures"))
-matching = derived.matching_variants()
+matching = bundled.matching_variants()
 release = f"ClinVar {matching['release'].iat[0]}, gnomAD 2.1.1 exomes"
 key, classes = ["gene", "mutation"], ["P/LP", "B/LB", "VUS"]
 
@@ -59,9 +60,7 @@ start = matching["position"] == 1
 variants = matching[~start].reset_index(drop=True)
 variants["bin"] = population.frequency_bins(variants["allele_frequency"])
 counts = pd.crosstab(variants["significance"], variants["bin"]).loc[classes, list(population.BINS)].reset_index()
-figures.show_table(
-    counts.rename(columns={"significance": "class"}), caption=f"Variants by allele frequency; {release}"
-)
+figures.show_table(counts.rename(columns={"significance": "class"}), caption=f"Variants by allele frequency; {release}")
 Markdown(
     f"{start.sum()} start-loss variants are left out "
     f"({', '.join(f'{k} {v}' for k, v in matching.loc[start, 'significance'].value_counts().items())})."
@@ -119,7 +118,7 @@ live, of_codons, of_vus, maps, chosen = [], {}, [], {}, None
 for name in model_names:
     members = [models.load(each, dtype="float32") for each in models.expand([name])]
     title = members[0].name if len(members) == 1 else name
-    scored = mean_of([derived.wildtype_effects(each) for each in members], title)
+    scored = mean_of([studies.wildtype_effects(each) for each in members], title)
     live.append(scored)
     of_codons[title] = mean_of([effects.score_table(each, genes, missense) for each in members], title)
     if chosen is None:  # the first model says which VUS are scanned, by all models
@@ -179,7 +178,9 @@ placed = [
 ]
 by_bin = pd.concat(
     [
-        population.mean_by_bin(part, "percentile", **boot).assign(name=part["name"].iat[0], **looks.loc[part["name"].iat[0]])
+        population.mean_by_bin(part, "percentile", **boot).assign(
+            name=part["name"].iat[0], **looks.loc[part["name"].iat[0]]
+        )
         for part in placed
     ],
     ignore_index=True,
@@ -254,9 +255,9 @@ figures.show_table(
 # share of exact values was seen.
 
 # %% tags=["hide-input"]
-about = derived.read(f"rescue_variants.{first}", profile).rename(columns={"id": "gene"})
-second = population.rescuability(derived.read(f"rescue.{first}", profile)).rename(columns={"id": "gene"})
-labelled = variants[variants["significance"].isin(derived.LABELLED)]
+about = artifacts.read(f"rescue_variants.{first}", profile).rename(columns={"id": "gene"})
+second = population.rescuability(artifacts.read(f"rescue.{first}", profile)).rename(columns={"id": "gene"})
+labelled = variants[variants["significance"].isin(bundled.LABELLED)]
 scanned = labelled[[*key, "position", "significance", "allele_frequency", "bin"]].merge(
     about[[*key, "score_wild_type", "mean_abs_epistasis", "best_epistasis"]], on=key
 )
@@ -272,7 +273,9 @@ of_classes = scanned.groupby("significance").agg(
     share=("share", "median"),
 )
 figures.show_table(
-    of_classes.loc[list(derived.LABELLED)].reset_index().rename(columns={"significance": "class", "none": "R = 0", "at_most": "at most"}),
+    of_classes.loc[list(bundled.LABELLED)]
+    .reset_index()
+    .rename(columns={"significance": "class", "none": "R = 0", "at_most": "at most"}),
     caption=f"Rescuability by {first}: share of exact and of zero values, medians of score, R, upper bound, share made "
     f"good; {release}",
 )
@@ -365,7 +368,10 @@ figures.show_table(
 # %% tags=["hide-input"]
 followed = pd.DataFrame(
     [
-        {"model": first, "statistic": f"{text} with frequency, {title}{' , given the effect' if given else ''}".replace(" ,", ",")}
+        {
+            "model": first,
+            "statistic": f"{text} with frequency, {title}{' , given the effect' if given else ''}".replace(" ,", ","),
+        }
         | population.correlation(rows, "allele_frequency", value, given=given, minimum=minimum, **boot)
         for value, text in {"score_wild_type": "predicted effect", "rescuability": "rescuability"}.items()
         for title, rows in {"P/LP and B/LB": scanned, "B/LB": scanned[scanned["significance"] == "B/LB"]}.items()
@@ -373,7 +379,9 @@ followed = pd.DataFrame(
     ]
 )
 figures.show_table(
-    followed[["statistic", "value", "low", "high", "genes", "variants"]].rename(columns={"statistic": "correlation of"}),
+    followed[["statistic", "value", "low", "high", "genes", "variants"]].rename(
+        columns={"statistic": "correlation of"}
+    ),
     caption=f"Spearman correlation within genes, {first}; {release}",
 )
 
@@ -402,7 +410,10 @@ of_case = pd.concat(
 ).merge(cases[["case", "category", "gene", "mutation", "shown", "change1", "change2"]], on="case")
 changed = of_case[of_case["category"] == "Changed missense"]
 verdicts = pd.concat(
-    [population.milder(part).assign(model=part["model"].iat[0], name=name) for name, part in changed.groupby("name", sort=False)],
+    [
+        population.milder(part).assign(model=part["model"].iat[0], name=name)
+        for name, part in changed.groupby("name", sort=False)
+    ],
     ignore_index=True,
 )
 misfits = cases[~cases["fits"]]
@@ -544,7 +555,7 @@ saved = {"counts": counts, "frequency": frequency, "given_kind": given_kind, "bi
          "bins_by_class": by_class, "labelled": scanned, "classes": difference, "rescuability_frequency": followed,
          "codons": of_case, "codons_milder": verdicts, "vus": ranking}  # fmt: skip
 for name, made in saved.items():
-    derived.save(made, f"population_{name}", profile)
+    artifacts.save(made, f"population_{name}", profile)
 
 # %% [markdown]
 # ## What this shows
@@ -600,11 +611,14 @@ lines = [
     + told(with_cost["rescuability"], 0, "favours P/LP", "favours B/LB", "can hardly make or hide a difference")
     + ".",
     f"- Rescuability correlates with frequency by {say(given, sign=True)} given the predicted effect: "
-    + told(given, 0, "the more common the more rescuable", "the more common the less rescuable", "no sign of a relation")
+    + told(
+        given, 0, "the more common the more rescuable", "the more common the less rescuable", "no sign of a relation"
+    )
     + ".",
     "- Two missense changes in one codon: the combination is called milder than both in "
     + "; ".join(
-        f"{row['k']} of {row['n']} ({name}, {say(row)})" for name, row in codon.xs("both of two", level="than").iterrows()
+        f"{row['k']} of {row['n']} ({name}, {say(row)})"
+        for name, row in codon.xs("both of two", level="than").iterrows()
     )
     + ".",
     f"- {len(ranking)} VUS are ranked. What all models agree to be made good is {top['share'].max():.0%} of the predicted "

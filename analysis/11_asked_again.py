@@ -29,18 +29,19 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.core.residues import parse_mutations
 from plmbook.stats import matched
-from plmbook.tables import derived
-from plmbook.variants import rescored
+from plmbook.tables import bundled
+from plmbook.variants import rescored, studies
 
 sequences = tables.load("genes").set_index("gene")["sequence"]
-variants = derived.matching_variants()
+variants = bundled.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
 found = []
 for name in models.expand(model_names):  # of an ensemble, every member by itself
     model = models.load(name, dtype="float32")
-    found.append(derived.rescores(model, profile=profile))
+    found.append(studies.rescores(model, profile=profile))
     del model  # before the next is loaded
 found = pd.concat(found, ignore_index=True)
 first, models_named = found["model"].iat[0], ", ".join(found["model"].unique())
@@ -71,12 +72,17 @@ counts = pd.DataFrame(
     ],
     columns=["way", "model", "variants", "of each kind", "candidates apart", "random apart"],
 )
-derived.save(counts, "asked_again_counts", profile)
-figures.show_table(counts, caption=f"What was asked again, and the median separation (residues) from the variant; {release}", digits=0)
+artifacts.save(counts, "asked_again_counts", profile)
+figures.show_table(
+    counts, caption=f"What was asked again, and the median separation (residues) from the variant; {release}", digits=0
+)
 named = pd.MultiIndex.from_frame(pseudo[["gene", "mutation"]].drop_duplicates())
 Markdown(
     "The pseudo-likelihoods are of well-known variants, chosen by name: "
-    + "; ".join(f"{gene} {', '.join(part.get_level_values(1))}" for gene, part in named.groupby(named.get_level_values(0)).items())
+    + "; ".join(
+        f"{gene} {', '.join(part.get_level_values(1))}"
+        for gene, part in named.groupby(named.get_level_values(0)).items()
+    )
     + "."
 )
 
@@ -85,7 +91,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 one = found[found["model"] == first]
-labelled = variants[variants["significance"].isin(derived.LABELLED)]
+labelled = variants[variants["significance"].isin(bundled.LABELLED)]
 costs = []
 for way, part in one.groupby("way", sort=False):
     asked = part.drop_duplicates(["gene", "mutation"])
@@ -94,9 +100,11 @@ for way, part in one.groupby("way", sort=False):
         "every site of these variants": rescored.exhaustive(sequences, asked),
         "every site of all labelled variants": rescored.exhaustive(sequences, labelled),
     }
-    costs += [{"what": what} | table.set_index("way").loc[way].to_dict() | {"way": way} for what, table in tables_of.items()]
+    costs += [
+        {"what": what} | table.set_index("way").loc[way].to_dict() | {"way": way} for what, table in tables_of.items()
+    ]
 costs = pd.DataFrame(costs)
-derived.save(costs, "asked_again_costs", profile)
+artifacts.save(costs, "asked_again_costs", profile)
 figures.show_table(
     costs.assign(millions=costs["residues"] / 1e6)[["way", "what", "passes", "millions"]].rename(
         columns={"millions": "residues, millions"}
@@ -142,8 +150,9 @@ answers = pd.DataFrame(
 ).rename(columns={"n": "genes"})
 for (way, model), part in found.groupby(["way", "model"], sort=False):
     near = matched.auroc(
-        part.assign(candidate=part["kind"] == rescored.KINDS[0], bin=np.searchsorted(BINS, part["separation"], side="right"))
-        .sort_values(["gene", "mutation", "position", "alt"]),
+        part.assign(
+            candidate=part["kind"] == rescored.KINDS[0], bin=np.searchsorted(BINS, part["separation"], side="right")
+        ).sort_values(["gene", "mutation", "position", "alt"]),
         value=next(iter(ROWS[way])),
         case="candidate",
         strata=["mutation", "bin"],
@@ -154,7 +163,7 @@ for (way, model), part in found.groupby(["way", "model"], sort=False):
     row = {"way": way, "model": model, "name": SAME, "value": near.value, "low": near.low, "high": near.high}
     answers.loc[len(answers)] = row | {"genes": near.n_genes}
 answers = answers.sort_values(["way", "model"], kind="stable").reset_index(drop=True)
-derived.save(answers, "asked_again_agreement", profile)
+artifacts.save(answers, "asked_again_agreement", profile)
 
 
 def within(part, first, second):
@@ -172,10 +181,12 @@ def forest_of(way):
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, both positions masked, a panel a model"}}
 caption = (
     f"Chance that a candidate has a higher value than a random second site of the same variant; "
-    f"{derived.RESCORED_TOP} candidates of each of {derived.RESCORED_VARIANTS} P/LP variants, {release}; "
+    f"{studies.RESCORED_TOP} candidates of each of {studies.RESCORED_VARIANTS} P/LP variants, {release}; "
     f"{models_named}. Whiskers: 95 % bootstrap over genes. 0.5 is chance."
 )
-figures.show(forest_of("comasked"), answers[answers["way"] == "comasked"], "11_comasked", profile=profile, caption=caption)
+figures.show(
+    forest_of("comasked"), answers[answers["way"] == "comasked"], "11_comasked", profile=profile, caption=caption
+)
 
 # %% tags=["hide-input"]
 lines = []
@@ -213,7 +224,7 @@ Markdown("\n".join(lines))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, by pseudo-likelihood, a panel a model"}}
 caption = (
-    f"Chance that a candidate has a higher value than a random second site of the same variant; {derived.NAMED_TOP} "
+    f"Chance that a candidate has a higher value than a random second site of the same variant; {studies.NAMED_TOP} "
     f"candidates of each of {len(named)} named variants, {release}; {models_named}. PLL: pseudo-log-likelihood. "
     f"Whiskers: 95 % bootstrap over {pseudo['gene'].nunique()} genes. 0.5 is chance."
 )
@@ -260,7 +271,7 @@ best = best.loc[best.groupby(["gene", "mutation"], sort=False)["pll_change"].idx
 wild = [sequences[gene][position - 1] for gene, position in zip(best["gene"], best["position"], strict=True)]
 best["second site"] = wild + best["position"].astype(str) + best["alt"]
 best["made good"] = np.where(best["pll_variant"] < 0, best["pll_change"] / -best["pll_variant"], np.nan)
-derived.save(best, "asked_again_named", profile)
+artifacts.save(best, "asked_again_named", profile)
 shown = best.assign(variant=best["gene"] + " " + best["mutation"])
 figures.show_table(
     shown[["variant", "pll_variant", "second site", "pll_change", "pll_epistasis", "made good"]].rename(

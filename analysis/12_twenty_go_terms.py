@@ -35,10 +35,11 @@ from IPython.display import Markdown, display
 
 from plmbook import models, tables
 from plmbook.book import figures
-from plmbook.function import classifier, measures, proteomes, splits, trainings
+from plmbook.core import artifacts
+from plmbook.function import classifier, measures, proteomes, splits, studies, trainings
 from plmbook.function import learners as function_learners
 from plmbook.sources import goa
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.tables.published import published
 
 source = proteomes.load(column, whole=whole_proteomes)
@@ -137,11 +138,11 @@ groups = proteins.set_index("id")["cluster"]
 embeddings, answers = {}, {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    embeddings[model.name] = derived.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    embeddings[model.name] = studies.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
     options = {"column": column, "seed": seed, "n_seeds": n_seeds, "known": source, "asked": asked, "profile": profile}
-    answers[model.name] = derived.go_answers(model, embeddings=embeddings[model.name], **options)
+    answers[model.name] = studies.go_answers(model, embeddings=embeddings[model.name], **options)
     if model.name == first:
-        again = derived.go_answers(model, embeddings=embeddings[first], again=True, **options)
+        again = studies.go_answers(model, embeddings=embeddings[first], again=True, **options)
     del model
 
 
@@ -175,6 +176,7 @@ def tested(split, labels, terms):
 def resampling(truth):
     """What the intervals of these proteins are from: whole clusters."""
     return {"clusters": groups[truth.index].to_numpy(), "n": n_resamples, "seed": seed}
+
 
 # %% tags=["hide-input"]
 measured, against, ahead, means = [], [], [], []
@@ -247,6 +249,7 @@ for model, rows in by_model.items():
 # %% [markdown]
 # The study's columns say how common a term was among its proteins: of the share $\pi$ that have it, accuracy, precision
 # $p$ and recall $r$ leave $1 - a = \pi (1 - r) + \pi r (1 - p) / p$ wrong.
+
 
 # %% tags=["hide-input"]
 def implied(a=0.0, p=0.0, r=0.0):
@@ -357,7 +360,9 @@ table = apart.assign(
     difference=[figures.interval(*row, sign=True) for row in apart[["difference", "low", "high"]].to_numpy()],
 ).rename(columns={"value": "mean AUPRC", "baseline_value": "the baseline's"})
 table = table[["split", "model", "mean AUPRC", "baseline", "the baseline's", "difference"]]
-figures.show_table(table, caption="LightGBM on the embedding, mean over the terms, against each baseline; 95 % intervals")
+figures.show_table(
+    table, caption="LightGBM on the embedding, mean over the terms, against each baseline; 95 % intervals"
+)
 
 # %% [markdown]
 # ## All terms together, and across species
@@ -499,7 +504,9 @@ table = pd.DataFrame(
         "learner": overall["learner"].replace({"lightgbm": "embedding", "knn": "nearest proteins"}),
         "proteins": [f"{row.n_proteins}, {row.n_with} with a term" for row in overall.itertuples()],
         "Fmax": [figures.interval(*row, digits=2) for row in overall[["fmax", "fmax_low", "fmax_high"]].to_numpy()],
-        "Smin, bits": [figures.interval(*row, digits=2) for row in overall[["smin", "smin_low", "smin_high"]].to_numpy()],
+        "Smin, bits": [
+            figures.interval(*row, digits=2) for row in overall[["smin", "smin_low", "smin_high"]].to_numpy()
+        ],
     }
 )
 figures.show_table(
@@ -559,7 +566,7 @@ figures.show_table(table, caption=caption)
 # %% tags=["hide-input"]
 collected, kept = [], {} if source.whole else dict(tuple(tables.load("go_annotations").groupby("column")))
 shares = classifier.features_for("composition", sequences=proteins["sequence"].tolist())
-for name in [each for each in tables.GO_COLUMNS if each in kept]:
+for name in [each for each in bundled.GO_COLUMNS if each in kept]:
     annotated = proteins["id"].isin(kept[name]["id"]).to_numpy()
     given = classifier.label_table(kept[name], proteins["id"], chosen)[annotated]
     if name == source.column:
@@ -602,7 +609,7 @@ saved |= {"species": kinless, "seeds": repeated}
 if len(collected):
     saved["collections"] = collected
 for name, table in saved.items():
-    derived.save(table, f"go_{name}", profile)
+    artifacts.save(table, f"go_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

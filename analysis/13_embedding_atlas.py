@@ -35,15 +35,15 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures
-from plmbook.function import proteome_map, proteomes, splits
-from plmbook.tables import derived
+from plmbook.core import artifacts
+from plmbook.function import proteome_map, proteomes, splits, studies
 
 source = proteomes.load(column, whole=whole_proteomes)
 proteins, terms, annotations = source.proteins, source.terms.set_index("go_id"), source.annotations
 vectors = {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    vectors[model.name] = derived.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    vectors[model.name] = studies.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
 first = next(iter(vectors))
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 pairs_of_species = splits.species_pairs(proteins)
@@ -88,7 +88,7 @@ shown = family[["family", "cluster", "size", "term", "share"]].rename(
     columns={"family": "stem of the symbols", "size": "proteins", "share": "of them have it"}
 )
 figures.show_table(shown, caption="The largest clusters, and the GO term that tells each apart best", digits=2)
-derived.save(family, "embedding_families", profile)
+artifacts.save(family, "embedding_families", profile)
 
 # %% [markdown]
 # ## Principal components
@@ -107,8 +107,10 @@ for number, part in goes_with.groupby("component"):
     rows.append((number, pca.shares[number - 1], texts, length, part["r_squared"].iat[0]))
 columns = ["component", "share of variance", "goes with (rank correlation)", "with length", "R² of both"]
 goes = pd.DataFrame(rows, columns=columns)
-derived.save(goes_with, "embedding_components", profile)
-figures.show_table(goes, caption=f"{first}: the first components; R² of a linear fit on length and amino acids", digits=2)
+artifacts.save(goes_with, "embedding_components", profile)
+figures.show_table(
+    goes, caption=f"{first}: the first components; R² of a linear fit on length and amino acids", digits=2
+)
 
 # %% tags=["hide-input"]
 total = {}
@@ -134,7 +136,7 @@ Markdown(
 # %% tags=["hide-input"]
 centred = proteome_map.embedding_space(vectors[first])
 model = models.load(first, dtype="float32")
-drawn = derived.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
+drawn = studies.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
 layouts = {"PCA": pca.scores[:, :2], "UMAP": drawn[["x", "y"]].to_numpy()}
 axes = {
     "PCA": [f"component {i + 1} ({pca.shares[i]:.0%} of variance)" for i in range(2)],
@@ -156,7 +158,7 @@ faith = pd.DataFrame(
     ],
     columns=["map", "neighbours kept", "distances, rank correlation"],
 )
-derived.save(faith, "embedding_maps", profile)
+artifacts.save(faith, "embedding_maps", profile)
 figures.show_table(
     faith, caption=f"{first}: share of the {k} nearest proteins that a map keeps, and order of the distances", digits=2
 )
@@ -250,7 +252,9 @@ for question, (label, asked, with_kin) in questions.items():
         estimate = proteome_map.resampled(share, **options)._asdict()
         found.append({"question": question, "space": name, "form": form, **estimate, "chance": by_chance})
 neighbours = pd.DataFrame(found).rename(columns={"n": "proteins"})
-derived.save(neighbours.assign(question=neighbours["question"].str.replace("\n", " ")), "embedding_neighbours", profile)
+artifacts.save(
+    neighbours.assign(question=neighbours["question"].str.replace("\n", " ")), "embedding_neighbours", profile
+)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of the ten nearest proteins with the same label, a panel for family, compartment, compartment with relatives left out and species, a line for each model as it is and whitened, for 3-mers and for composition, with 95 % intervals and chance"}}
 forest = forest_of(neighbours, neighbours["question"])
@@ -275,7 +279,7 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
         estimate = proteome_map.resampled(values, clusters=proteins["cluster"][placed], n=n, seed=seed)
         differences.append((name, form, name_of(*baseline), *estimate[:3]))
 differences = pd.DataFrame(differences, columns=["model", "vectors", "less", "value", "low", "high"])
-derived.save(differences, "embedding_compartments", profile)
+artifacts.save(differences, "embedding_compartments", profile)
 figures.show_table(
     differences,
     caption="Same compartment, relatives left out: share of the embedding less that of each baseline, paired",
@@ -306,14 +310,14 @@ for pair, pairs in orthologs.items():
             where = {"direction": f"{query} to {among}", "space": name, "form": form}
             hits.append(ranked.assign(identity=pairs["identity"], cluster=pairs["cluster"], **where))
 hits = pd.concat(hits, ignore_index=True)
-derived.save(hits, "embedding_retrieval", profile)
+artifacts.save(hits, "embedding_retrieval", profile)
 measured = []
 for (direction, name, form), part in hits.groupby(["direction", "space", "form"], sort=False):
     for at in (1, 10):
         value = proteome_map.resampled(part[f"at_{at}"], clusters=part["cluster"], n=n, seed=seed)
         measured.append({"direction": direction, "space": name, "form": form, "k": at, **value._asdict()})
 measured = pd.DataFrame(measured).rename(columns={"n": "pairs"})
-derived.save(measured, "embedding_recall", profile)
+artifacts.save(measured, "embedding_recall", profile)
 identity = pd.concat(orthologs.values())["identity"]
 sizes = proteins["species"].value_counts()
 Markdown(
@@ -369,7 +373,7 @@ for name, form in [*((name, "whitened") for name in vectors), ("3-mers", ""), ("
         kind = marked.get(name) or figures.kind(name)
         rows.append({"model": first, "name": name_of(name, form), "kind": kind, "bin": text, **value._asdict()})
 by_identity = pd.DataFrame(rows).rename(columns={"n": "pairs"})
-derived.save(by_identity, "embedding_recall_by_identity", profile)
+artifacts.save(by_identity, "embedding_recall_by_identity", profile)
 figure = figures.by_bin(by_identity, axis="recall at 1", across=f"identity of the pair ({one} to {other})")
 per_bin = by_identity.drop_duplicates("bin")["pairs"]
 caption = (
@@ -395,7 +399,7 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
         row["added"] = int(((part["at_1"] == 1) & (theirs == 0)).sum())
         rows.append(row | {"misses: a relative": part.loc[part["at_1"] == 0, "kin"].mean()})
 against = pd.DataFrame(rows)
-derived.save(against, "embedding_against_kmers", profile)
+artifacts.save(against, "embedding_against_kmers", profile)
 figures.show_table(
     against.drop(columns="n"),
     caption=f"Embeddings of {models_named} less 3-mers, recall at 1; queries that only the one finds first; share of the "
@@ -411,9 +415,9 @@ points = proteins.drop(columns="sequence").assign(
     model=first, pca_1=layouts["PCA"][:, 0], pca_2=layouts["PCA"][:, 1],
     umap_1=layouts["UMAP"][:, 0], umap_2=layouts["UMAP"][:, 1],
 )  # fmt: skip
-derived.save(points, f"embedding_map.{first}", profile)
+artifacts.save(points, f"embedding_map.{first}", profile)
 near = proteome_map.neighbour_table(forms[first, "centred"], proteins["id"], k=k)
-derived.save(near, f"embedding_map_neighbours.{first}", profile)
+artifacts.save(near, f"embedding_map_neighbours.{first}", profile)
 assert len(near) == k * len(points) and np.isfinite(points[["pca_1", "pca_2", "umap_1", "umap_2"]]).all(axis=None)
 assert neighbours[["value", "chance"]].stack().between(0, 1).all() and measured["value"].between(0, 1).all()
 Markdown(f"{len(points):,} points and the {k} nearest proteins of each are written for the map.")

@@ -39,9 +39,9 @@ from IPython.display import Markdown
 
 from plmbook import models
 from plmbook.book import figures
-from plmbook.function import classifier, layers, proteomes, splits, trainings
+from plmbook.core import artifacts
+from plmbook.function import classifier, layers, proteomes, splits, studies, trainings
 from plmbook.probing import neighbours
-from plmbook.tables import derived
 
 source = proteomes.load(column, whole=whole_proteomes)
 everything = source.proteins
@@ -84,7 +84,7 @@ for name in names:
     model = models.load(name, dtype="float32")
     depth[name] = model.card.layers
     known = {"known": source, "asked": asked, "profile": profile}
-    table = derived.layer_answers(model, column=column, seed=seed, options=options, **known)
+    table = studies.layer_answers(model, column=column, seed=seed, options=options, **known)
     answers[name] = {}
     for feature, part in table.groupby("feature", sort=False):
         limits, values = (part["id"] == trainings.THRESHOLD).to_numpy(), trainings.probability(part[list(labels)])
@@ -103,6 +103,7 @@ def compared(given, name, reference):
     known = {feature: widths.get((name, feature), 20) for feature in given}  # 20: the shares of the amino acids
     drawing = {"reference": reference, "clusters": tested, "n": n_resamples, "seed": seed}
     return layers.compare_answers(given, truth, known, **drawing).assign(model=name)
+
 
 # %% [markdown]
 # ## Layers and pooling
@@ -211,7 +212,7 @@ assert swept.groupby("model")["name"].nunique().to_dict() == expected  # layers 
 nothing = swept.loc[swept["name"] == "bos 0", "auprc"]
 assert np.allclose(nothing, with_term.mean() / parts["test"])
 for part, saved in {"sweep": swept, "size": sized}.items():
-    derived.save(saved, f"layers_{part}", profile)
+    artifacts.save(saved, f"layers_{part}", profile)
 
 # %% [markdown]
 # ## What this shows

@@ -38,12 +38,12 @@ from scipy.stats import false_discovery_control
 
 from plmbook import models
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.engine import encode
 from plmbook.function import classifier as function
-from plmbook.function import occlusion, proteomes
+from plmbook.function import occlusion, proteomes, studies
 from plmbook.function.measures import term_metrics
 from plmbook.stats import matched, metrics
-from plmbook.tables import derived
 
 source = proteomes.load(column, whole=whole_proteomes)
 terms = source.terms.set_index("go_id")
@@ -67,7 +67,10 @@ title = {
     for motif, term in occlusion.QUESTIONS
 }
 patterns = pd.DataFrame(
-    [(motif.name, motif.accession, motif.pattern, sum(each.any() for each in inside[name])) for name, motif in occlusion.MOTIFS.items()],
+    [
+        (motif.name, motif.accession, motif.pattern, sum(each.any() for each in inside[name]))
+        for name, motif in occlusion.MOTIFS.items()
+    ],
     columns=["motif", "PROSITE", "pattern", "proteins"],
 )
 figures.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
@@ -79,7 +82,11 @@ together = proteins["cluster"][with_it].value_counts(normalize=True).max()
 Markdown(
     f"The term *{terms.loc[kinase, 'name']}* itself is not asked: of the {with_it.sum()} proteins with it {together:.0%} "
     "are in one cluster of relatives"
-    + (", which cannot be both learnt and tested." if together > 0.5 else ". The terms were chosen on the bundled sample.")
+    + (
+        ", which cannot be both learnt and tested."
+        if together > 0.5
+        else ". The terms were chosen on the bundled sample."
+    )
 )
 
 # %% [markdown]
@@ -96,9 +103,9 @@ needed = sorted({int(row) for rows in members.values() for row in rows})
 fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in names:
     model = models.load(name, dtype="float32")
-    features = derived.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    features = studies.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
     options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
-    learnt = derived.go_regressions(model, embeddings=features, **options).groupby("fold")
+    learnt = studies.go_regressions(model, embeddings=features, **options).groupby("fold")
     found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
     fitted[name] = found
     every = np.stack([occlusion.log_odds(one, features) for one in found])
@@ -127,7 +134,9 @@ table = pd.DataFrame({"term": brief[wanted].to_numpy(), "with it": labels.sum().
 for name in names:
     for metric in ("auroc", "auprc"):
         table[f"{metric.upper()}, {short.get(name, name)}"] = measured(name, metric)
-figures.show_table(table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals")
+figures.show_table(
+    table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals"
+)
 
 # %% [markdown]
 # ## What each residue adds
@@ -174,16 +183,14 @@ masking = {"width": width, "stride": stride, "longest": longest, "per_question":
 masked_of = occlusion.to_mask(asked, longest=longest, per_question=per_question)
 model = models.load(first, dtype="float32")
 options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
-windows = derived.residue_drops(model, masked=masking, classifiers=fitted[first], **options)
+windows = studies.residue_drops(model, masked=masking, classifiers=fitted[first], **options)
 fixed = {  # rows of the well-known proteins, and the first question each has motif and term of
     row: next(key for key, rows in members.items() if row in rows)
     for row in needed
     if proteins["id"][row] in well_known
 }
 spacing = {"width": width, "stride": stride}
-by_name = {
-    row: occlusion.drops(model, proteins["sequence"][row], fitted[first][fold[row]], **spacing) for row in fixed
-}
+by_name = {row: occlusion.drops(model, proteins["sequence"][row], fitted[first][fold[row]], **spacing) for row in fixed}
 del model
 fallen = {}  # (L, k) by row of the proteins
 for row in sorted({row for rows in masked_of.values() for row in rows}):
@@ -365,7 +372,7 @@ for part, saved in {
     "masked": masked,
     "examples": ranked,
 }.items():
-    derived.save(saved, f"residues_{part}", profile)
+    artifacts.save(saved, f"residues_{part}", profile)
 
 # %% [markdown]
 # ## What this shows

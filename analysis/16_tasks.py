@@ -29,7 +29,9 @@ from IPython.display import Markdown
 
 from plmbook import models, tasks
 from plmbook.book import figures, task_pages
+from plmbook.core import artifacts
 from plmbook.tables import derived
+from plmbook.tasks import studies
 
 names = models.expand(model_names)
 
@@ -87,9 +89,9 @@ figures.show_table(
 # %% tags=["hide-input"]
 for name in names:
     model = models.load(name)
-    derived.downstream(model, retrain=name == names[0], profile=profile)
+    studies.downstream(model, retrain=name == names[0], profile=profile)
     del model  # before the next is loaded
-print(f"tolerance of a trained head: {derived.HEAD_TOLERANCE}, on {derived.HEAD_TESTS} test proteins")
+print(f"tolerance of a trained head: {studies.HEAD_TOLERANCE}, on {studies.HEAD_TESTS} test proteins")
 record = derived.records(profile)
 record = record[record["table"].str.startswith("downstream-") & record["model"].isin(names)]
 record = record.assign(
@@ -119,7 +121,7 @@ gained = pd.concat(
     ],
     ignore_index=True,
 )
-saved = derived.save(gained, "task_gains", profile)
+saved = artifacts.save(gained, "task_gains", profile)
 own = gained[gained["learner"].isin(task_pages.OWN)].copy()
 titles = {name: task.title.split(",")[0] for name, task in tasks.TASKS.items()} | {
     "secondary_structure_3": "Q3",

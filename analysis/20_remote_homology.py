@@ -66,7 +66,9 @@ own = outcomes[outcomes["learner"].isin(["linear", "neighbour"]) & (outcomes["se
 own = own[(own["learner"] == "linear") | (own["model"] == names[0])]
 by_likeness = task_pages.by_group(own, likeness)
 figures.show(
-    figures.by_bin(by_likeness, axis="share of domains right", across="cosine of 3-mers to the nearest training domain"),
+    figures.by_bin(
+        by_likeness, axis="share of domains right", across="cosine of 3-mers to the nearest training domain"
+    ),
     by_likeness,
     "20_likeness",
     profile=profile,

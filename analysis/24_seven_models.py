@@ -33,7 +33,7 @@ from matplotlib.figure import Figure
 from plmbook import models
 from plmbook import tasks as downstream
 from plmbook.book import figures
-from plmbook.tables import derived
+from plmbook.core import artifacts
 from plmbook.tables.published import published
 from plmbook.tasks import comparison
 
@@ -62,8 +62,14 @@ brief = {
 def draw_scores(scores: pd.DataFrame) -> Figure:
     """The published figures, a row a column of a table, with a shade for the place between worst and best."""
     shades = comparison.normalised(scores)
-    labels = [task if column == task.capitalize() else f"{brief.get(task, task)}: {column}" for task, column in scores.index]
-    starts = [place for place, task in enumerate(scores.index.get_level_values("task")) if place and task != scores.index[place - 1][0]]
+    labels = [
+        task if column == task.capitalize() else f"{brief.get(task, task)}: {column}" for task, column in scores.index
+    ]
+    starts = [
+        place
+        for place, task in enumerate(scores.index.get_level_values("task"))
+        if place and task != scores.index[place - 1][0]
+    ]
     with rc_context(figures.STYLE):
         figure = Figure(figsize=(figures.WIDTH + 1, 0.9 + 0.25 * len(scores)), layout="constrained")
         ax = figure.subplots()
@@ -71,11 +77,26 @@ def draw_scores(scores: pd.DataFrame) -> Figure:
         for place, (row, shade) in enumerate(zip(scores.to_numpy(), shades.to_numpy(), strict=True)):
             for at, (value, dark) in enumerate(zip(row, shade, strict=True)):
                 weight = "bold" if value == row.max() else "normal"
-                ax.text(at, place, f"{value:.1f}", ha="center", va="center", fontsize=8, fontweight=weight, color="white" if dark > 0.6 else "black")
+                ax.text(
+                    at,
+                    place,
+                    f"{value:.1f}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    fontweight=weight,
+                    color="white" if dark > 0.6 else "black",
+                )
         for start in starts:
             ax.axhline(start - 0.5, color="#000000", linewidth=0.8)
         ax.set_yticks(range(len(labels)), labels, fontsize=8)
-        ax.set_xticks(range(scores.shape[1]), [name.replace("-XL-", "-XL\n") for name in scores.columns], fontsize=8, rotation=40, ha="left")
+        ax.set_xticks(
+            range(scores.shape[1]),
+            [name.replace("-XL-", "-XL\n") for name in scores.columns],
+            fontsize=8,
+            rotation=40,
+            ha="left",
+        )
         ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
         ax.spines[:].set_visible(False)
     return figure
@@ -142,7 +163,9 @@ pairs = likeness.where(~pd.DataFrame(
     [[a >= b for b in range(len(tasks))] for a in range(len(tasks))], index=likeness.index, columns=likeness.columns
 )).stack()  # fmt: skip
 figures.show_table(
-    likeness.rename_axis("").reset_index(), caption="Do tasks order the seven models alike? Spearman correlations", digits=2
+    likeness.rename_axis("").reset_index(),
+    caption="Do tasks order the seven models alike? Spearman correlations",
+    digits=2,
 )
 (most_alike, most_value), (least_alike, least_value) = ((pairs.idxmax(), pairs.max()), (pairs.idxmin(), pairs.min()))
 Markdown(
@@ -166,13 +189,42 @@ for name, table in block_ranks.items():
     means = table.mean()
     found = comparison.friedman(table)
     difference = comparison.critical_difference(found.n_models, found.n_blocks)
-    tests.append({"blocks": name, "n": found.n_blocks, "chi2": found.chi2, "p_chi2": found.p_chi2, "F": found.f, "p": found.p, "difference": difference})
-    ranked += [{"panel": name, "model": model, "family": cost.loc[model, "family"], "rank": rank} for model, rank in means.items()]
+    tests.append(
+        {
+            "blocks": name,
+            "n": found.n_blocks,
+            "chi2": found.chi2,
+            "p_chi2": found.p_chi2,
+            "F": found.f,
+            "p": found.p,
+            "difference": difference,
+        }
+    )
+    ranked += [
+        {"panel": name, "model": model, "family": cost.loc[model, "family"], "rank": rank}
+        for model, rank in means.items()
+    ]
     for group in comparison.cliques(means, difference):
-        bars.append({"panel": name, "low": means[list(group)].min(), "high": means[list(group)].max(), "difference": difference, "models": ", ".join(group)})
+        bars.append(
+            {
+                "panel": name,
+                "low": means[list(group)].min(),
+                "high": means[list(group)].max(),
+                "difference": difference,
+                "models": ", ".join(group),
+            }
+        )
 tests, ranked, bars = pd.DataFrame(tests), pd.DataFrame(ranked), pd.DataFrame(bars)
 figures.show_table(
-    tests.rename(columns={"n": "number", "chi2": "Friedman's chi²", "p_chi2": "its p", "p": "p of F", "difference": "critical difference"}),
+    tests.rename(
+        columns={
+            "n": "number",
+            "chi2": "Friedman's chi²",
+            "p_chi2": "its p",
+            "p": "p of F",
+            "difference": "critical difference",
+        }
+    ),
     caption=f"Do {scores.shape[1]} models differ? Friedman's test, with the F of Iman and Davenport, and Nemenyi's critical difference at 5 %",
     digits=5,
 )
@@ -269,7 +321,9 @@ varied = pd.DataFrame({"model": scores.columns.drop(favourite)})
 for width in widths:
     varied[f"{width:g} points"] = comparison.against(points["nine tasks"], favourite, rope=width, **options)["better"]
 figures.show_table(
-    varied, caption=f"Probability that {favourite} is better by more than the ROPE, by its half width; nine tasks", digits=2
+    varied,
+    caption=f"Probability that {favourite} is better by more than the ROPE, by its half width; nine tasks",
+    digits=2,
 )
 
 # %% [markdown]
@@ -300,9 +354,13 @@ def draw_cost(table: pd.DataFrame) -> Figure:
         axes = figure.subplots(2, 1, sharex=True)
         for ax, value, front in zip(axes, ("mean rank", "normalised score"), ("front", "front, score"), strict=True):
             best = table[table[front]].sort_values("parameters")
-            ax.step(best["parameters"], best[value], where="post", color="#000000", linewidth=1, linestyle="--", zorder=1)
+            ax.step(
+                best["parameters"], best[value], where="post", color="#000000", linewidth=1, linestyle="--", zorder=1
+            )
             for row in table.to_dict("records"):
-                ax.plot(row["parameters"], row[value], markersize=7, linestyle="", **figures.published_mark(row["family"]))
+                ax.plot(
+                    row["parameters"], row[value], markersize=7, linestyle="", **figures.published_mark(row["family"])
+                )
                 right = row["parameters"] < 5e9
                 ax.annotate(
                     row["model"], (row["parameters"], row[value]), xytext=(7 if right else -7, 5), fontsize=9,
@@ -354,7 +412,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 names = models.expand(model_names)
-ours = pd.concat([derived.read(f"tasks.{name}", profile) for name in names], ignore_index=True)
+ours = pd.concat([artifacts.read(f"tasks.{name}", profile) for name in names], ignore_index=True)
 best_runs = comparison.beside(ours, scores)
 
 
@@ -365,13 +423,23 @@ def best_on(task: str, test: str) -> pd.Series:
 
 
 sources = {task: best_on(task, "CB513") for task in ("secondary_structure_3", "secondary_structure_8")}
-spreads = {downstream.task(task).published: comparison.spread(row["low"], row["high"], row["n"]) for task, row in sources.items()}
+spreads = {
+    downstream.task(task).published: comparison.spread(row["low"], row["high"], row["n"])
+    for task, row in sources.items()
+}
 errors = comparison.sampling(scores, spreads=spreads)
 known = errors.dropna(subset=["error"])
 figures.show_table(
     known[["task", "column", "proteins", "best", "lead", "extent", "error", "residues_alone"]]
     .assign(task=known["task"].replace(brief))
-    .rename(columns={"lead": "best - second", "extent": "best - worst", "error": "± error of one", "residues_alone": "±, residues alone"}),
+    .rename(
+        columns={
+            "lead": "best - second",
+            "extent": "best - worst",
+            "error": "± error of one",
+            "residues_alone": "±, residues alone",
+        }
+    ),
     caption="Percentage points; the error is half of a 95 % interval of one figure, at the middle of the seven models",
     digits=1,
 )
@@ -415,8 +483,12 @@ for name in names:
                 "test": part["test"].to_numpy(),
                 "proteins": part["data"].to_numpy(),
                 "learner": part["learner"].to_numpy(),
-                "value [95 % interval]": [figures.interval(*row, digits=1) for row in part[["value", "low", "high"]].to_numpy()],
-                "best baseline": [f"{row.baseline_value:.1f} ({row.baseline})" if row.baseline else "–" for row in part.itertuples()],
+                "value [95 % interval]": [
+                    figures.interval(*row, digits=1) for row in part[["value", "low", "high"]].to_numpy()
+                ],
+                "best baseline": [
+                    f"{row.baseline_value:.1f} ({row.baseline})" if row.baseline else "–" for row in part.itertuples()
+                ],
                 "seven models": [shown_range(row) for _, row in part.iterrows()],
                 "comparable": part["comparable"].to_numpy(),
             }
@@ -445,7 +517,7 @@ saved = {
     "bold": marked,
 }
 for name, table in saved.items():
-    derived.save(table, f"comparison_{name}", profile)
+    artifacts.save(table, f"comparison_{name}", profile)
 
 # %% [markdown]
 # ## What this shows

@@ -26,7 +26,7 @@ from IPython.display import Markdown
 import plmbook
 from plmbook import sources, tables
 from plmbook.book import figures, runner
-from plmbook.core import machine, paths
+from plmbook.core import artifacts, machine, paths
 from plmbook.models import cards
 from plmbook.tables import derived
 from plmbook.tables.published import TABLES, published
@@ -108,7 +108,7 @@ figures.show_table(pd.DataFrame(runner.versions().items(), columns=["package", "
 stamps = runner.stamps()
 stamps = stamps[~stamps["notebook"].str.startswith(runner.APPENDIX)].reset_index(drop=True)
 times = stamps[["notebook", "profile", "seconds", "finished"]]
-derived.save(times, "run", profile)
+artifacts.save(times, "run", profile)
 figures.show_table(times, digits=1)
 
 # %% [markdown]

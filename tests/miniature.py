@@ -5,7 +5,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-COUNT = '''# %% [markdown]
+COUNT = """# %% [markdown]
 # # How many?
 #
 # With $n = 2$ there are $n + 1$ posts.
@@ -25,16 +25,16 @@ print(n_posts + 1, label)
 
 # %% [markdown]
 # ![two posts](../_static/posts.svg)
-'''
+"""
 
-APPENDIX = '''# %% [markdown]
+APPENDIX = """# %% [markdown]
 # # The run
 
 # %%
 from pathlib import Path
 
 len(list(Path("book/notebooks").glob("0*.ipynb")))
-'''
+"""
 
 INTRO = """# A small book
 

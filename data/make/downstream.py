@@ -38,6 +38,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import UNKNOWN, join_mutations, parse_mutations
 from plmbook.sources.record import read_records
+from plmbook.tables import bundled
 from tasks import read_netsurfp
 
 SEED = 20230116
@@ -201,7 +202,7 @@ def make_secondary_structure(folder: Path) -> pd.DataFrame:
         validation.assign(split="validation"),
         test.drop(columns="xyz").assign(split="test"),
     ]
-    return finished(parts, tables.TASK_SECONDARY_STRUCTURE)
+    return finished(parts, bundled.TASK_SECONDARY_STRUCTURE)
 
 
 def make_contacts(folder: Path) -> pd.DataFrame:
@@ -214,7 +215,7 @@ def make_contacts(folder: Path) -> pd.DataFrame:
         part = pd.DataFrame(chain.xyz.astype("float32"), columns=C_ALPHA)
         part = part.assign(residue=list(chain.sequence), position=np.arange(1, len(part) + 1))
         parts.append(part.assign(id=chain.id, split="test", source=chain.source))
-    return finished(parts, tables.TASK_CONTACTS)
+    return finished(parts, bundled.TASK_CONTACTS)
 
 
 # --- remote homology ---
@@ -246,7 +247,7 @@ def make_remote_homology(folder: Path) -> pd.DataFrame:
             table = table[~leave]
             table = table.sample(len(table), random_state=SEED).groupby("fold").head(OF_A_FOLD[split])
         parts.append(table.assign(split=split))
-    return finished(parts, tables.TASK_REMOTE_HOMOLOGY)
+    return finished(parts, bundled.TASK_REMOTE_HOMOLOGY)
 
 
 # --- solubility ---
@@ -282,7 +283,7 @@ def make_solubility(folder: Path) -> pd.DataFrame:
         validation.assign(split="validation"),
         draw(tested, N_SOLUBLE["test"], "soluble").assign(split="test"),
     ]
-    return finished(parts, tables.TASK_SOLUBILITY)
+    return finished(parts, bundled.TASK_SOLUBILITY)
 
 
 # --- fluorescence ---
@@ -350,7 +351,7 @@ def make_fluorescence(folder: Path, proteins: pd.DataFrame) -> pd.DataFrame:
         validation.assign(split="validation"),
         draw(many, N_GENOTYPES["test"], "n_mutations").assign(split="test"),
     ]
-    return finished([part.assign(id=GFP) for part in parts], tables.TASK_FLUORESCENCE)
+    return finished([part.assign(id=GFP) for part in parts], bundled.TASK_FLUORESCENCE)
 
 
 def make_proteins(folder: Path) -> pd.DataFrame:
@@ -381,7 +382,7 @@ def make_cath(folder: Path) -> pd.DataFrame:
     for level, name in enumerate(("class", "architecture", "topology", "superfamily"), start=1):
         known = upper(queries["cath"], level).isin(upper(lookup["cath"], level)).sum()
         print(f"CATH: {known} of {len(queries)} queries have their {name} in the lookup")
-    return finished([lookup.assign(role="lookup"), queries.assign(role="query")], tables.TASK_CATH)
+    return finished([lookup.assign(role="lookup"), queries.assign(role="query")], bundled.TASK_CATH)
 
 
 def upper(cath: pd.Series, level: int) -> pd.Series:

@@ -29,6 +29,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.function import ontology, splits
 from plmbook.sources.record import read_records
+from plmbook.tables import bundled
 from plmbook.tables.published import published
 
 SEED = 20230101
@@ -40,16 +41,16 @@ SPECIES = pd.DataFrame(
         ("human", 9606, "Homo sapiens", "UP000005640", "HUMAN/goa_human"),
         ("mouse", 10090, "Mus musculus", "UP000000589", "MOUSE/goa_mouse"),
     ],
-    columns=list(tables.GO_SPECIES.names),
+    columns=list(bundled.GO_SPECIES.names),
 )
 COLUMNS = dict(
     zip(
-        tables.GO_COLUMNS,
+        bundled.GO_COLUMNS,
         ("go_cafa5_propagated", "go_symbol_experimental_direct", "go_entrez_all_direct"),
         strict=True,
     )
 )
-ASPECTS = dict(zip("FPC", tables.NAMESPACES, strict=True))
+ASPECTS = dict(zip("FPC", bundled.NAMESPACES, strict=True))
 OF_2013 = {"mfo": "molecular_function", "bpo": "biological_process", "cco": "cellular_component"}
 
 
@@ -180,7 +181,7 @@ def make_terms(folder: Path, whole: pd.DataFrame, sample: pd.DataFrame, species:
     table["published"] = table["go_id"].isin(published("go_terms")["go"])
     table["top20"] = table["go_id"].isin(most_common(whole))
     kept = relations[relations["child"].isin(table["go_id"])].sort_values(["child", "parent", "relation"])
-    return table[list(tables.GO_TERMS.names)], kept[list(tables.GO_RELATIONS.names)].reset_index(drop=True)
+    return table[list(bundled.GO_TERMS.names)], kept[list(bundled.GO_RELATIONS.names)].reset_index(drop=True)
 
 
 def most_common(pairs: pd.DataFrame, n: int = 20) -> list[str]:
@@ -246,7 +247,7 @@ def main() -> None:
 
     terms_of_whole = set(whole["go_id"])
     parts = []
-    for column in tables.GO_COLUMNS:
+    for column in bundled.GO_COLUMNS:
         pairs = annotations_of(proteins, column)
         parts.append(pairs[pairs["go_id"].isin(terms_of_whole)].assign(column=column))
     annotations = pd.concat(parts).sort_values(["column", "id", "go_id"], ignore_index=True)
@@ -254,7 +255,7 @@ def main() -> None:
     terms, relations = make_terms(source / "go", whole, sample, species, terms_of_whole)
     made = {
         "go_species": SPECIES,
-        "go_proteins": proteins[list(tables.GO_PROTEINS.names)],
+        "go_proteins": proteins[list(bundled.GO_PROTEINS.names)],
         "go_annotations": annotations,
         "go_terms": terms,
         "go_relations": relations,

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from plmbook.sources.record import opened, read_records
-from plmbook.tables import KINGDOMS
+from plmbook.tables.bundled import KINGDOMS
 
 UNKNOWN = KINGDOMS[-1]
 

@@ -18,6 +18,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
+from plmbook.tables import bundled
 from plmbook.variants.deviations import SAME
 
 
@@ -39,7 +40,7 @@ def make_orthologs(alignments: dict[str, dict[str, multiz.Rows]], genes: pd.Data
     Returns
     -------
     DataFrame
-        As `tables.ORTHOLOGS`, sorted.
+        As `bundled.ORTHOLOGS`, sorted.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def make_orthologs(alignments: dict[str, dict[str, multiz.Rows]], genes: pd.Data
             for assembly, row in aligned.items()
             if assembly != multiz.HUMAN
         ]
-    table = pd.DataFrame(rows, columns=list(tables.ORTHOLOGS.names))
+    table = pd.DataFrame(rows, columns=list(bundled.ORTHOLOGS.names))
     return table.sort_values(["gene", "assembly"], ignore_index=True)
 
 
@@ -66,7 +67,7 @@ def main() -> None:
 
     alignments = {gene: multiz.read_alignments(handle) for gene, handle in tar_members(fetch("multiz"))}
     table = make_orthologs(alignments, tables.load("genes"))
-    write(table, tables.ORTHOLOGS, args.out / "orthologs.parquet")
+    write(table, bundled.ORTHOLOGS, args.out / "orthologs.parquet")
     letters = Counter("".join(table["aligned"]))
     print(f"orthologs.parquet: {len(table)} rows, {(args.out / 'orthologs.parquet').stat().st_size} bytes")
     print(f"{table['gene'].nunique()} genes, {table['assembly'].nunique()} assemblies")

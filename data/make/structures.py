@@ -27,6 +27,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources.record import opened
+from plmbook.tables import bundled
 
 FILES = {  # file -> (value of `source`, family of all its proteins or "" where search decides)
     "biotite_test_pdb.jsonl.gz": ("PDB", ""),
@@ -134,7 +135,7 @@ def make_table(chosen: pd.DataFrame) -> pd.DataFrame:
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Check and write; no index, no metadata that names versions of the libraries."""
-    table = tables.check(table, tables.KEPT_STRUCTURES, where=path.name)
+    table = tables.check(table, bundled.KEPT_STRUCTURES, where=path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(arrow, path, compression="zstd", compression_level=19)

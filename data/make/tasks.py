@@ -28,6 +28,7 @@ from bundled import write
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.sources.record import read_records
+from plmbook.tables import bundled
 
 SEED = 20221121
 N_TRAIN = 600  # proteins, secondary structure
@@ -112,7 +113,7 @@ def make_secondary_structure(folder: Path) -> pd.DataFrame:
     train = train.assign(split="train", source="NetSurfP-2.0", dssp8="", counted=train["resolved"])
     table = pd.concat([train.sort_values("id"), test.sort_values("id")], ignore_index=True)
     table["length"] = table["sequence"].str.len()
-    return table[list(tables.SECONDARY_STRUCTURE.names)]
+    return table[list(bundled.SECONDARY_STRUCTURE.names)]
 
 
 def read_deeploc(path: Path, listed: dict[str, str]) -> pd.DataFrame:
@@ -152,7 +153,7 @@ def make_localisation(folder: Path) -> pd.DataFrame:
         raise InputError(f"localisation: {len(twice)} sequences occur a second time, the first as {twice.iloc[0]}")
     order = table["split"].map({"train": 0, "test": 1}).rename("order")
     table = table.assign(order=order).sort_values(["order", "id"], ignore_index=True)
-    return table[list(tables.LOCALISATION.names)]
+    return table[list(bundled.LOCALISATION.names)]
 
 
 def report(name: str, table: pd.DataFrame) -> None:

@@ -542,10 +542,10 @@ def compute_results(
     quiet: Quiet = False,
 ) -> None:
     """Compute every result table from the bundled inputs, the shipped ones included (`make results`)."""
-    from plmbook.tables import derived
+    from plmbook.book import recompute
 
-    names = [card.name for card in _cards(model or derived.profile_models(profile))]
-    derived.recompute(profile, names, device=device, progress=_bars(quiet))
+    names = [card.name for card in _cards(model or recompute.profile_models(profile))]
+    recompute.recompute(profile, names, device=device, progress=_bars(quiet))
 
 
 @app.command("book")
@@ -706,7 +706,7 @@ def _check_not_cut(variants, card) -> None:
 
 
 def _write_table(table, path: Path) -> None:
-    from plmbook.tables.derived import write_atomically
+    from plmbook.core.artifacts import write_atomically
 
     def write(temporary: Path) -> None:
         if path.suffix == ".parquet":

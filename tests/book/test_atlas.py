@@ -18,7 +18,7 @@ from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.probing import contacts
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.variants import deviations, rescue
 
 FIRST, SECOND = "plmbook_a", "esm1v"
@@ -29,8 +29,8 @@ GENES = ("TTR", "HNF1A")  # HNF1A has no alignment
 def scan(gene, name, limit):
     """The tables that the chapter saves, of one gene, by a model without weights or an ensemble of two such."""
     sequence = tables.load("genes").set_index("gene")["sequence"][gene]
-    labelled = derived.matching_variants()
-    labelled = labelled[labelled["significance"].isin(derived.LABELLED) & (labelled["gene"] == gene)].head(limit)
+    labelled = bundled.matching_variants()
+    labelled = labelled[labelled["significance"].isin(bundled.LABELLED) & (labelled["gene"] == gene)].head(limit)
     members = [FakeModel(seeded, name=name)]
     if name == SECOND:
         members = [FakeModel(seeded, name="a"), FakeModel(lambda text: seeded(text[::-1])[::-1], name="b")]
@@ -192,7 +192,7 @@ def test_genes_are_those_of_the_bundled_tables(source, written):
         assert np.isnan(numbers["conservation"]).all() == (gene == "HNF1A")
         wild = table(source, "rescue_wild_type", FIRST).query("id == @gene")[list(AMINO_ACIDS)].to_numpy()
         assert (atlas.unpack(found["wild_type"][FIRST])["score"].reshape(-1, 20) == wild).all()
-        variants = derived.matching_variants().query("gene == @gene")
+        variants = bundled.matching_variants().query("gene == @gene")
         assert [row[0] for row in found["variants"]] == variants["mutation"].tolist()
         frequencies = [np.nan if row[2] is None else row[2] for row in found["variants"]]
         np.testing.assert_array_equal(frequencies, variants["allele_frequency"])

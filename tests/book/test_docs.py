@@ -14,6 +14,7 @@ from plmbook import tables
 from plmbook.book import readme, runner
 from plmbook.cli import app, main
 from plmbook.core import machine
+from plmbook.tables import bundled
 
 PAGES = sorted(path for path in REPOSITORY.glob("book/*.md"))
 SOURCES = sorted(REPOSITORY.glob("analysis/[0-9]*.py"))
@@ -399,7 +400,7 @@ def test_a_changed_table_changes_the_block(monkeypatch):
     whole = tables.load("published_effects")
     few = whole[whole["gene"].isin(["TP53", "PTEN", "MSH2"])]
     real = tables.load
-    monkeypatch.setattr(tables, "load", lambda name: few if name == "published_effects" else real(name))
+    monkeypatch.setattr(bundled, "load", lambda name: few if name == "published_effects" else real(name))
     assert readme.block(readme.glance(n=10)) != readme.current(README)
 
 
@@ -411,9 +412,7 @@ def test_a_checkout_is_named_and_an_archive_is_not(tmp_path):
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     assert machine.checkout(tmp_path) == "no commit"
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(
-        ["git", "-C", str(tmp_path), *identity, "commit", "--quiet", "--allow-empty", "-m", "a"], check=True
-    )
+    subprocess.run(["git", "-C", str(tmp_path), *identity, "commit", "--quiet", "--allow-empty", "-m", "a"], check=True)
     assert re.fullmatch(r"[0-9a-f]{7,}", machine.checkout(tmp_path))
 
 

@@ -8,19 +8,25 @@ import pytest
 import yaml
 
 from plmbook import models, tables
-from plmbook.book import evaluation
-from plmbook.core import paths
+from plmbook.book import evaluation, recompute
+from plmbook.core import artifacts, paths
 from plmbook.engine import pretrain
 from plmbook.function import learners, trainings
+from plmbook.function import studies as function_studies
 from plmbook.models import cards
+from plmbook.probing import studies as probing_studies
 from plmbook.stats import metrics
-from plmbook.tables import derived
+from plmbook.tables import bundled, derived
+from plmbook.tasks import studies as tasks_studies
 from plmbook.variants import effects
+from plmbook.variants import studies as variants_studies
 
 BUNDLED = cards.bundled_cards()
 CONFIGURATIONS = {"embedded": "pretrain.yml", "embedded_general": "pretrain-general.yml"}  # by alias
 PRIVATE = {"data", "out", "validation"}  # folders of the machine that trained it
 SIZE = 20e6  # bytes of all weights in git
+
+VERSIONS = function_studies.VERSIONS | probing_studies.VERSIONS | tasks_studies.VERSIONS | variants_studies.VERSIONS
 
 
 @pytest.fixture(params=[each.name for each in BUNDLED], scope="module")
@@ -59,7 +65,7 @@ def test_two_models_are_bundled_the_default_and_the_general_one():
     assert {alias for each in BUNDLED for alias in each.aliases} == set(CONFIGURATIONS)
     default, general = (models.card(alias).name for alias in CONFIGURATIONS)
     assert general == f"{default}_general"
-    assert derived.profile_models("embedded") == list(CONFIGURATIONS)
+    assert recompute.profile_models("embedded") == list(CONFIGURATIONS)
 
 
 def test_the_weights_are_small_enough_for_git():
@@ -118,10 +124,10 @@ def test_shipped_scores_are_computed_again(card, model, strategy):
 
 def test_every_derived_table_ships_with_the_manifest_of_these_weights(card):
     folder = paths.derived() / card.name
-    assert {path.stem for path in folder.glob("*.parquet")} == set(derived.VERSIONS)
-    for name, version in derived.VERSIONS.items():
+    assert {path.stem for path in folder.glob("*.parquet")} == set(VERSIONS)
+    for name, version in VERSIONS.items():
         manifest = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        assert manifest["content"] == derived.content_hash(shipped(card, name))
+        assert manifest["content"] == artifacts.content_hash(shipped(card, name))
         ingredients = manifest["ingredients"]
         assert (ingredients["weights"], ingredients["version"]) == (card.sha256, version)
 
@@ -151,7 +157,7 @@ def test_the_tests_of_unseen_families_leave_relatives_out(card):
         ("kept_structures", kept),
         ("secondary_structure", shipped(card, "secondary-structure")),
     ):
-        assert len(table) and not set(table["id"]) & derived.read_in_training(name)
+        assert len(table) and not set(table["id"]) & bundled.read_in_training(name)
 
 
 # --- the evaluation in the cards ---

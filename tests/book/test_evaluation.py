@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from plmbook import tables
-from plmbook.book import evaluation
+from plmbook.book import evaluation, recompute
+from plmbook.core.errors import InputError
 from plmbook.stats import metrics
+from plmbook.tables import bundled
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +145,7 @@ def test_a_sample_says_so_and_has_no_number_within_genes(monkeypatch):
 
 def test_genes_that_have_a_relative_among_the_general_proteins_are_left_out(monkeypatch):
     monkeypatch.setattr(evaluation, "MINIMUM", 1)
-    monkeypatch.setattr(evaluation.derived, "read_in_training", lambda table: {"A"} if table == "genes" else set())
+    monkeypatch.setattr(bundled, "read_in_training", lambda table: {"A"} if table == "genes" else set())
     found = evaluation.variants(variants_table())
     unread = by_name(found[found["data"] == evaluation.UNREAD_GENES])
     assert unread["n"]["AUROC", "model"] == 5  # four of B and the P/LP of C
@@ -231,7 +233,7 @@ def evaluated(monkeypatch):
 def test_the_whole_has_the_schema_and_every_study(evaluated):
     checked = tables.check(evaluated, evaluation.EVALUATION, where="test")  # unique keys, no missing number
     assert list(checked.columns) == list(evaluation.EVALUATION.names)
-    assert set(STUDIES) == set(evaluation.TESTS) <= set(evaluation.derived.STUDIES)
+    assert set(STUDIES) == set(evaluation.TESTS) <= set(recompute.STUDIES)
     assert evaluated["test"].str.split(",").str[0].unique().tolist() == [
         "masked residues",
         "variant effects",
@@ -248,7 +250,7 @@ def test_a_number_that_is_missing_is_refused(monkeypatch):
     monkeypatch.setattr(evaluation, "MINIMUM", 2)
     studies = {title: make() for title, make in STUDIES.items()}
     studies["contacts"].loc[0, "p_at_l5"] = np.nan
-    with pytest.raises(evaluation.derived.InputError, match="found 1 of 2"):
+    with pytest.raises(InputError, match="found 1 of 2"):
         evaluation.from_studies(studies, "fake")
 
 

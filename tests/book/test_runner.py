@@ -122,7 +122,7 @@ class TestRun:
         [
             ("assert n_posts < 100", "assert n_posts < 3", "code cell 3 failed with AssertionError: too many posts"),
             ("# only a comment", "import warnings; warnings.warn('old')  #", "wrote to stderr(.|\n)*UserWarning: old"),
-            ('# %%\n# only', '# %% tags=["skip-execution"]\n# only', "code cell 4 is unexecuted"),
+            ("# %%\n# only", '# %% tags=["skip-execution"]\n# only', "code cell 4 is unexecuted"),
         ],
     )
     def test_a_failure_keeps_the_last_good_page(self, built, tmp_path, old, new, message):

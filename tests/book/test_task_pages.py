@@ -6,10 +6,9 @@ import pytest
 
 from plmbook import tasks
 from plmbook.book import figures, task_pages
-from plmbook.core import paths
+from plmbook.core import artifacts, paths
 from plmbook.core.errors import InputError
 from plmbook.models import cards
-from plmbook.tables import derived
 
 DEFAULT, GENERAL = (cards.card(name).name for name in ("embedded", "embedded_general"))
 
@@ -44,8 +43,8 @@ def test_load_reads_what_the_chapter_left(outcomes, tmp_path, monkeypatch):
         task_pages.load([DEFAULT], ["solubility"], "embedded")
     for model, part in outcomes.groupby("model"):
         own = part.drop(columns="model")
-        derived.save(own, f"task_outcomes.{model}")
-        derived.save(tasks.scores(own, n=20).assign(model=model), f"tasks.{model}")
+        artifacts.save(own, f"task_outcomes.{model}")
+        artifacts.save(tasks.scores(own, n=20).assign(model=model), f"tasks.{model}")
     found, measured = task_pages.load([DEFAULT, GENERAL], ["solubility"], "embedded")
     assert len(found) == len(outcomes) and set(measured["model"]) == {DEFAULT, GENERAL}
     assert not len(task_pages.load([DEFAULT], ["localisation"], "embedded")[0])

@@ -3,6 +3,7 @@
 import pytest
 
 from plmbook import tables
+from plmbook.tables import bundled
 from scripts import script
 
 
@@ -47,7 +48,7 @@ def test_kingdom_of_a_header(make, header, expected):
 
 def test_every_rule_names_a_kingdom_and_series_do_not_overlap(make):
     named = {*make.TAXA.values(), *make.CODES.values(), *(k for *_, k in make.FORMS), *(k for *_, k in make.SERIES)}
-    assert named == set(tables.KINGDOMS) - {"unknown"}
+    assert named == set(bundled.KINGDOMS) - {"unknown"}
     series = sorted(row[:3] for row in make.SERIES)
     for (prefix, _, last), (other, first, _) in zip(series, series[1:], strict=False):
         assert prefix != other or last < first

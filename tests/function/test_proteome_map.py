@@ -16,6 +16,7 @@ from plmbook.engine import encode
 from plmbook.function import ontology, proteome_map, proteomes, splits
 from plmbook.function.proteome_map import Space
 from plmbook.probing import neighbours
+from plmbook.tables import bundled
 
 # Four directions from the mean (1, 1): right, nearly right, up, left.
 VECTORS = np.array([[4.0, 1.0], [2.0, 1.1], [1.0, 2.9], [-3.0, -1.0]])
@@ -103,7 +104,7 @@ def test_a_compartment_is_one_by_all_terms_and_their_ancestors():
 
 
 def test_compartments_are_classes_of_deeploc_and_terms_of_the_bundled_ontology():
-    assert set(tables.LOCALISATIONS) - set(proteome_map.COMPARTMENTS) == {"Plastid"}
+    assert set(bundled.LOCALISATIONS) - set(proteome_map.COMPARTMENTS) == {"Plastid"}
     terms = tables.load("go_terms").set_index("go_id").loc[list(proteome_map.COMPARTMENTS.values())]
     assert (terms["namespace"] == "cellular_component").all()
 

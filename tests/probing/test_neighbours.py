@@ -9,6 +9,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.probing import neighbours
+from plmbook.tables import bundled
 
 # Four references around their mean (1, 1): right, up, left, down.
 REFERENCES = np.array([[3.0, 1.0], [1.0, 3.0], [-1.0, 1.0], [1.0, -1.0]])
@@ -156,14 +157,14 @@ def test_random_labels_are_found_at_their_base_rate():
 
 
 @pytest.fixture(scope="module")
-def bundled():
+def table():
     return tables.load("localisation")
 
 
-def test_bundled_counts(bundled):
-    assert bundled["split"].value_counts().to_dict() == {"train": 1502, "test": 700}
-    counts = bundled.groupby(["split", "localisation"]).size().unstack("split")
-    assert set(counts.index) == set(tables.LOCALISATIONS)
+def test_bundled_counts(table):
+    assert table["split"].value_counts().to_dict() == {"train": 1502, "test": 700}
+    counts = table.groupby(["split", "localisation"]).size().unstack("split")
+    assert set(counts.index) == set(bundled.LOCALISATIONS)
     assert counts["test"].to_dict() == {
         "Cell membrane": 64,
         "Cytoplasm": 120,
@@ -176,16 +177,16 @@ def test_bundled_counts(bundled):
         "Peroxisome": 8,
         "Plastid": 42,
     }
-    assert bundled["length"].between(40, 1022).all()
+    assert table["length"].between(40, 1022).all()
 
 
-def test_bundled_no_sequence_occurs_twice_and_none_of_test_is_in_training(bundled):
-    assert bundled["sequence"].is_unique
-    assert set("".join(bundled["sequence"])) <= set(AMINO_ACIDS + "XUBZ")
+def test_bundled_no_sequence_occurs_twice_and_none_of_test_is_in_training(table):
+    assert table["sequence"].is_unique
+    assert set("".join(table["sequence"])) <= set(AMINO_ACIDS + "XUBZ")
 
 
-def test_bundled_composition_says_more_than_the_commonest_label(bundled):
-    train, test = (bundled[bundled["split"] == split].reset_index(drop=True) for split in ("train", "test"))
+def test_bundled_composition_says_more_than_the_commonest_label(table):
+    train, test = (table[table["split"] == split].reset_index(drop=True) for split in ("train", "test"))
     vectors = (neighbours.composition(rows["sequence"]) for rows in (test, train))
     found = neighbours.transfer(test, train, *vectors)
     assert neighbours.estimate(found, neighbours.mcc, n=100).low > 0.1

@@ -9,6 +9,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.probing import probes
+from plmbook.tables import bundled
 
 RESIDUES = np.array(list(AMINO_ACIDS))
 
@@ -206,44 +207,44 @@ def test_what_is_missing_is_named():
 
 
 @pytest.fixture(scope="module")
-def bundled():
+def table():
     return tables.load("secondary_structure")
 
 
-def test_bundled_counts(bundled):
-    assert bundled.groupby(["split", "source"]).size().to_dict() == {
+def test_bundled_counts(table):
+    assert table.groupby(["split", "source"]).size().to_dict() == {
         ("train", "NetSurfP-2.0"): 600,
         ("test", "CB513"): 430,
     }
-    counted = bundled["counted"].str.count("1").groupby(bundled["split"]).sum()
+    counted = table["counted"].str.count("1").groupby(table["split"]).sum()
     assert counted["test"] == 83_427  # what CB513's own mask leaves of the resolved residues, record by record
     assert counted["train"] == 126_558
-    train = bundled[bundled["split"] == "train"]
+    train = table[table["split"] == "train"]
     assert train["length"].between(40, 500).all()
 
 
-def test_bundled_states_fit_each_other(bundled):
+def test_bundled_states_fit_each_other(table):
     """The three states are the eight by the rule of NetSurfP-2.0: G, H, I are H; E, B are E."""
     rule = str.maketrans("HGIEBTSC", "HHHEECCC")
-    test = bundled[bundled["split"] == "test"]
+    test = table[table["split"] == "test"]
     assert (test["dssp8"].str.translate(rule) == test["dssp3"]).all()
-    assert (bundled.loc[bundled["split"] == "train", "dssp8"] == "").all()
+    assert (table.loc[table["split"] == "train", "dssp8"] == "").all()
 
 
-def test_bundled_only_resolved_residues_count(bundled):
-    for row in bundled.itertuples():
+def test_bundled_only_resolved_residues_count(table):
+    for row in table.itertuples():
         assert not any(r == "0" and c == "1" for r, c in zip(row.resolved, row.counted, strict=True))
-    assert (bundled["counted"].str.contains("1")).all()
+    assert (table["counted"].str.contains("1")).all()
 
 
-def test_bundled_no_sequence_occurs_twice_and_none_of_test_is_in_training(bundled):
-    assert bundled["sequence"].is_unique
-    assert set("".join(bundled["sequence"])) <= set(AMINO_ACIDS + "XUOZ")
+def test_bundled_no_sequence_occurs_twice_and_none_of_test_is_in_training(table):
+    assert table["sequence"].is_unique
+    assert set("".join(table["sequence"])) <= set(AMINO_ACIDS + "XUOZ")
 
 
-def test_bundled_no_training_protein_shares_many_words_with_a_test_protein(bundled):
+def test_bundled_no_training_protein_shares_many_words_with_a_test_protein(table):
     """20 letters in a row that occur in both would be a copy; relatives at 25 % identity have none."""
-    words = {split: set() for split in tables.SPLITS}
-    for row in bundled.itertuples():
+    words = {split: set() for split in bundled.SPLITS}
+    for row in table.itertuples():
         words[row.split] |= {row.sequence[i : i + 20] for i in range(row.length - 19)}
     assert not words["train"] & words["test"]

@@ -17,6 +17,7 @@ from plmbook import sources, tables
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.sources import ankh_tasks
+from plmbook.tables import bundled
 
 
 def lines(values):
@@ -336,10 +337,10 @@ def test_labels_that_are_left_out_with_row_and_reason(tmp_path, name, record, re
 
 
 def test_the_ten_compartments_as_deeploc_writes_them(tmp_path):
-    written = [name.replace(" ", ".") for name in tables.LOCALISATIONS] + ["Lysosome.Vacuole", "golgi apparatus"]
+    written = [name.replace(" ", ".") for name in bundled.LOCALISATIONS] + ["Lysosome.Vacuole", "golgi apparatus"]
     examples, left_out = one(tmp_path, "localisation", *({"input": "MK", "loc": each} for each in written))
     assert left_out.empty
-    assert examples["localisation"].tolist()[:-1] == [*tables.LOCALISATIONS, "Lysosome/Vacuole", "Golgi apparatus"]
+    assert examples["localisation"].tolist()[:-1] == [*bundled.LOCALISATIONS, "Lysosome/Vacuole", "Golgi apparatus"]
 
 
 def test_reasons_can_be_counted(tmp_path):
@@ -654,7 +655,7 @@ def test_a_record_of_proteinnet():
 
 def test_the_columns_are_those_of_kept_structures():
     (table,) = ankh_tasks.read_proteinnet(io.StringIO(proteinnet("TBM#T0865", "MGKV", "++++")))
-    tables.check(table.assign(plddt=np.float32(np.nan), source="PDB"), tables.KEPT_STRUCTURES, where="ProteinNet")
+    tables.check(table.assign(plddt=np.float32(np.nan), source="PDB"), bundled.KEPT_STRUCTURES, where="ProteinNet")
 
 
 def test_records_that_cannot_be_used_are_left_out_by_name_or_are_an_error(tmp_path):

@@ -11,7 +11,7 @@ from plmbook import sources, tables
 from plmbook.core import paths
 from plmbook.core.residues import AMINO_ACIDS, UNKNOWN, apply_mutations, parse_mutations
 from plmbook.probing import contacts
-from plmbook.tables import derived
+from plmbook.tables import bundled
 from plmbook.tables.published import published as published_table
 
 ESM2, ESM1V = "esm2_t33_650M_UR50D", "esm1v"
@@ -344,9 +344,9 @@ def test_relatives_are_counted_and_are_proteins_of_the_tests():
         "secondary_structure": (set(structure.loc[structure["split"] == "test", "id"]), 223),
     }
     for name, (ids, left) in tested.items():
-        related = derived.read_in_training(name)
+        related = bundled.read_in_training(name)
         assert related <= ids and len(ids - related) == left
-    assert derived.read_in_training("landscapes") == {"pdz3_abundance", "pdz3_binding", "pab1", "ube4b"}
+    assert bundled.read_in_training("landscapes") == {"pdz3_abundance", "pdz3_binding", "pab1", "ube4b"}
     assert relatives["identity"].between(0.3, 1).all()
 
 
@@ -371,7 +371,7 @@ def tasks():
     ],
 )
 def test_proteins_and_residues_of_the_tasks_are_counted(tasks, name, counts, residues):
-    lengths = tasks[name].groupby("split")["length"].agg(["size", "sum"]).loc[list(tables.TASK_SPLITS)]
+    lengths = tasks[name].groupby("split")["length"].agg(["size", "sum"]).loc[list(bundled.TASK_SPLITS)]
     assert lengths["size"].tolist() == counts and lengths["sum"].tolist() == residues
 
 
@@ -410,7 +410,7 @@ def test_states_of_the_tasks_are_counted(tasks):
     states = pd.Series(list("".join(test["dssp3"])))[np.array(list("".join(test["counted"]))) == "1"]
     assert states.value_counts().to_dict() == {"C": 3_695, "H": 3_109, "E": 1_918}
     unknown = table.groupby("split")["sequence"].agg("".join).str.count("X")
-    assert unknown[list(tables.TASK_SPLITS)].tolist() == [846, 119, 0]
+    assert unknown[list(bundled.TASK_SPLITS)].tolist() == [846, 119, 0]
 
 
 def test_every_fold_can_be_learnt(tasks):

@@ -12,17 +12,25 @@ import pytest
 
 from fakes import FakeModel, seeded
 from plmbook import tables
-from plmbook.book import evaluation
-from plmbook.core import paths
+from plmbook.book import evaluation, recompute
+from plmbook.core import artifacts, paths
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.function import occlusion, proteome_map, proteomes, trainings
+from plmbook.function import studies as function_studies
 from plmbook.probing import contacts, neighbours, probes
+from plmbook.probing import studies as probing_studies
 from plmbook.stats import metrics
-from plmbook.tables import derived
+from plmbook.tables import bundled, derived
+from plmbook.tasks import studies as tasks_studies
 from plmbook.variants import effects, landscapes, ngram, rescored
+from plmbook.variants import studies as variants_studies
 
 GENES = {"AAA1": "MKRLVAEDGHMKRLVAEDGH", "BBB2": "GHWYCMKRLVAEDGHAAA"}
+
+
+def every_version():
+    return function_studies.VERSIONS | probing_studies.VERSIONS | tasks_studies.VERSIONS | variants_studies.VERSIONS
 
 
 @pytest.fixture
@@ -76,7 +84,7 @@ def change_by_hand(folders, row, value, *, mend_manifest=False):
     table.to_parquet(path, index=False)
     if mend_manifest:
         manifest = json.loads(path.with_suffix(".json").read_text())
-        manifest["content"] = derived.content_hash(table)
+        manifest["content"] = artifacts.content_hash(table)
         path.with_suffix(".json").write_text(json.dumps(manifest))
 
 
@@ -239,7 +247,7 @@ def test_a_broken_manifest_or_table_is_named(folders, rows, model):
 def test_content_hash_sees_values_names_kinds_and_order():
     table = pd.DataFrame({"a": [1, 2], "b": ["x", None], "c": [0.5, np.nan], "d": [True, False]})
     same = table.astype({"a": "int32", "b": "object"}).set_index(pd.Index([5, 6]))
-    assert derived.content_hash(table) == derived.content_hash(same)
+    assert artifacts.content_hash(table) == artifacts.content_hash(same)
     others = [
         table.assign(a=[1, 3]),
         table.assign(b=["x", "y"]),
@@ -251,18 +259,18 @@ def test_content_hash_sees_values_names_kinds_and_order():
         table.head(1),
         table.astype({"a": "float64"}),
     ]
-    assert len({derived.content_hash(t) for t in [table, *others]}) == 10
+    assert len({artifacts.content_hash(t) for t in [table, *others]}) == 10
 
 
 def test_saved_tables_come_back_whole(folders):
     table = pd.DataFrame({"gene": ["A"], "score": [-1.5]})
-    path = derived.save(table, "toy")
-    pd.testing.assert_frame_equal(derived.read("toy"), table)
+    path = artifacts.save(table, "toy")
+    pd.testing.assert_frame_equal(artifacts.read("toy"), table)
     with pytest.raises(InputError, match="plmbook results --profile embedded"):
-        derived.read("other")
+        artifacts.read("other")
     with pytest.raises(ZeroDivisionError):
-        derived.write_atomically(path, lambda temporary: 1 / 0)
-    pd.testing.assert_frame_equal(derived.read("toy"), table)
+        artifacts.write_atomically(path, lambda temporary: 1 / 0)
+    pd.testing.assert_frame_equal(artifacts.read("toy"), table)
     assert [p.name for p in path.parent.iterdir()] == ["toy.parquet"]
 
 
@@ -305,10 +313,10 @@ def project(folders, monkeypatch):
     write_relatives(data)
     write_go(data)
     write_landscapes(data)
-    monkeypatch.setattr(derived, "NAMED_VARIANTS", {"AAA1": ("R3W",), "BBB2": ("G1W", "H2W")})
-    monkeypatch.setattr(derived, "RESCORED_TOP", 3)
-    monkeypatch.setattr(derived, "RESCORED_VARIANTS", 4)
-    monkeypatch.setattr(derived, "LAYERS", derived.LAYERS | {"dims": [1]})
+    monkeypatch.setattr(variants_studies, "NAMED_VARIANTS", {"AAA1": ("R3W",), "BBB2": ("G1W", "H2W")})
+    monkeypatch.setattr(variants_studies, "RESCORED_TOP", 3)
+    monkeypatch.setattr(variants_studies, "RESCORED_VARIANTS", 4)
+    monkeypatch.setattr(function_studies, "LAYERS", function_studies.LAYERS | {"dims": [1]})
     monkeypatch.setattr(occlusion, "QUESTIONS", (("P-loop", TERMS[0]), ("P-loop", TERMS[1])))
     monkeypatch.setattr(proteome_map, "umap", lambda space, seed: space.vectors[:, :2])
     return folders
@@ -338,10 +346,10 @@ def balls(names, key, length=40):
 
 def write_structures(data):
     kept = balls(KEPT, "id").assign(plddt=np.float32(np.nan), source="PDB")
-    kept[list(tables.KEPT_STRUCTURES.names)].to_parquet(data / "kept_structures.parquet", index=False)
+    kept[list(bundled.KEPT_STRUCTURES.names)].to_parquet(data / "kept_structures.parquet", index=False)
     genes = balls(GENES, "gene").assign(plddt=np.float32(90))
     genes = genes.assign(**{f"ca_{axis}": genes[f"cb_{axis}"] for axis in "xyz"})
-    genes[list(tables.STRUCTURES.names)].to_parquet(data / "structures.parquet", index=False)
+    genes[list(bundled.STRUCTURES.names)].to_parquet(data / "structures.parquet", index=False)
 
 
 def write_secondary_structure(data):
@@ -412,7 +420,7 @@ def write_relatives(data, *related):
 
 
 def test_variant_effects_cover_what_they_say(project, model):
-    table = derived.variant_effects(model)
+    table = variants_studies.variant_effects(model)
     n_matching = sum(len(s) - s.count("W") for s in GENES.values())
     counts = table["strategy"].value_counts()
     assert counts["wildtype-marginals"] == n_matching  # no mismatch, no match by chance
@@ -424,24 +432,24 @@ def test_variant_effects_cover_what_they_say(project, model):
         FakeModel(seeded), GENES[row["gene"]], [parse_mutations(row["mutation"])], strategy="mutant-marginals"
     )
     assert row["score"] == expected[0]
-    pd.testing.assert_frame_equal(derived.read("effects.fake"), table)
+    pd.testing.assert_frame_equal(artifacts.read("effects.fake"), table)
     assert set(derived.records()["table"]) == {"masked-marginals", "mutant-marginals", "pseudo-likelihood"}
 
 
 def test_shipped_effects_are_the_computed_ones_with_few_forward_passes(project, model):
-    computed = derived.variant_effects(model, recompute=True)
+    computed = variants_studies.variant_effects(model, recompute=True)
     before = model.n_sequences
-    shipped = derived.variant_effects(model)
+    shipped = variants_studies.variant_effects(model)
     pd.testing.assert_frame_equal(shipped, computed)
     assert set(derived.records()["status"]) == {"shipped"}
     assert model.n_sequences - before < before
     # another model of the same name is another key
-    derived.variant_effects(FakeModel(seeded, weights_hash="2" * 64, card=model.card))
+    variants_studies.variant_effects(FakeModel(seeded, weights_hash="2" * 64, card=model.card))
     assert set(derived.records()["status"]) == {"computed"}
 
 
 def test_a_model_that_is_not_bundled_ships_nothing(project):
-    derived.variant_effects(FakeModel(seeded, card=SimpleNamespace(bundled=False)), recompute=True)
+    variants_studies.variant_effects(FakeModel(seeded, card=SimpleNamespace(bundled=False)), recompute=True)
     assert not (project / "data" / "derived").exists()
 
 
@@ -454,21 +462,21 @@ def test_pseudo_sample_is_seeded_stratified_and_of_short_genes():
             "significance": (["P/LP"] * 80 + ["B/LB"] * 20) * 2,
         }
     )
-    found = derived.pseudo_sample(variants, genes, n=60)
+    found = variants_studies.pseudo_sample(variants, genes, n=60)
     assert set(found["gene"]) == {"S"}
     assert found["significance"].value_counts().to_dict() == {"P/LP": 40, "B/LB": 20}  # only 20 B/LB exist
-    assert derived.pseudo_sample(variants, genes, n=20)["significance"].value_counts().to_dict() == {
+    assert variants_studies.pseudo_sample(variants, genes, n=20)["significance"].value_counts().to_dict() == {
         "P/LP": 10,
         "B/LB": 10,
     }
-    pd.testing.assert_frame_equal(found, derived.pseudo_sample(variants.sample(frac=1), genes, n=60))
-    assert not found.equals(derived.pseudo_sample(variants, genes, n=60, seed=1))
+    pd.testing.assert_frame_equal(found, variants_studies.pseudo_sample(variants.sample(frac=1), genes, n=60))
+    assert not found.equals(variants_studies.pseudo_sample(variants, genes, n=60, seed=1))
 
 
 def test_heldout_likelihood_reads_the_frequencies_of_the_card(project, model, monkeypatch):
     frequencies = np.arange(1, 21) / 210
-    monkeypatch.setattr(derived, "residue_frequencies", lambda: frequencies.tolist())
-    table = derived.heldout_likelihood(model)
+    monkeypatch.setattr(bundled, "residue_frequencies", lambda: frequencies.tolist())
+    table = variants_studies.heldout_likelihood(model)
     assert table.columns.tolist() == [
         "id", "source", "kingdom", "length", "n_masked", "log_likelihood", "frequency_log_likelihood",
         "ngram_log_likelihood",
@@ -480,17 +488,17 @@ def test_heldout_likelihood_reads_the_frequencies_of_the_card(project, model, mo
 
 
 def test_other_counts_are_another_heldout_table(project, model, monkeypatch):
-    monkeypatch.setattr(derived, "residue_frequencies", lambda: [0.05] * 20)
-    before = derived.heldout_likelihood(model, recompute=True)
-    derived.heldout_likelihood(model)
+    monkeypatch.setattr(bundled, "residue_frequencies", lambda: [0.05] * 20)
+    before = variants_studies.heldout_likelihood(model, recompute=True)
+    variants_studies.heldout_likelihood(model)
     assert derived.records()["status"].tolist() == ["shipped"]
     ngram.count([AMINO_ACIDS * 3]).to_parquet(project / "data" / "ngram.parquet", index=False)
-    after = derived.heldout_likelihood(model)
+    after = variants_studies.heldout_likelihood(model)
     assert "another inputs" in derived.records()["reason"].iloc[0]
     assert (before["ngram_log_likelihood"] != after["ngram_log_likelihood"]).any()
     pd.testing.assert_series_equal(before["log_likelihood"], after["log_likelihood"])
     monkeypatch.setattr(ngram, "WEIGHTS", {"neighbours": 1.0})
-    derived.heldout_likelihood(model)
+    variants_studies.heldout_likelihood(model)
     assert "parameters" in derived.records()["reason"].iloc[0]
 
 
@@ -498,10 +506,10 @@ def test_residue_frequencies_come_with_the_bundled_model(folders):
     from tiny import write_bundled
 
     write_bundled(folders / "data", residue_frequencies=[0.05] * 20)
-    assert derived.residue_frequencies() == [0.05] * len(AMINO_ACIDS)
+    assert bundled.residue_frequencies() == [0.05] * len(AMINO_ACIDS)
     write_bundled(folders / "data")
     with pytest.raises(InputError, match="residue_frequencies"):
-        derived.residue_frequencies()
+        bundled.residue_frequencies()
 
 
 # The tests of unseen families, and those of what states and attention hold.
@@ -514,10 +522,10 @@ def asked(model, study, **options):
 
 
 NEW = {
-    "contact-precision": (derived.contact_precision, "contacts.fake", "p_at_l"),
-    "secondary-structure": (derived.secondary_structure, "secondary_structure.fake", "correct_window"),
-    "localisation-embeddings": (derived.localisation, "localisation.fake", "e0001"),
-    "go-embeddings": (derived.go_embeddings, "go_embeddings.fake", "e0001"),
+    "contact-precision": (probing_studies.contact_precision, "contacts.fake", "p_at_l"),
+    "secondary-structure": (probing_studies.secondary_structure, "secondary_structure.fake", "correct_window"),
+    "localisation-embeddings": (probing_studies.localisation, "localisation.fake", "e0001"),
+    "go-embeddings": (function_studies.go_embeddings, "go_embeddings.fake", "e0001"),
 }
 
 
@@ -528,7 +536,7 @@ def test_a_study_ships_and_is_checked(project, model, name):
     assert derived.records()["table"].tolist() == [name]
     shipped, some = asked(model, study)
     pd.testing.assert_frame_equal(shipped, computed)
-    pd.testing.assert_frame_equal(derived.read(saved), computed)
+    pd.testing.assert_frame_equal(artifacts.read(saved), computed)
     (record,) = derived.records().itertuples()
     assert record.status == "shipped" and record.sampled > 0 and record.largest_difference == 0
     assert 0 < some <= all_of_them
@@ -548,7 +556,7 @@ def test_a_changed_number_of_a_study_is_noticed(project, model, name, mended):
     table.to_parquet(path, index=False)
     if mended:
         manifest = json.loads(path.with_suffix(".json").read_text())
-        path.with_suffix(".json").write_text(json.dumps(manifest | {"content": derived.content_hash(table)}))
+        path.with_suffix(".json").write_text(json.dumps(manifest | {"content": artifacts.content_hash(table)}))
     said = f"{column} is shipped as .* and computes to" if mended else "was a number changed by hand"
     with pytest.raises(derived.DerivedMismatch, match=f"{name}.parquet: .*{said}"):
         study(model)
@@ -574,7 +582,7 @@ def test_another_input_is_another_table(project, model, name, file):
 
 
 def test_contacts_test_each_protein_once_by_a_regression_of_others(project, model):
-    table = derived.contact_precision(model)
+    table = probing_studies.contact_precision(model)
     assert list(table) == ["id", "set", "fold", "length", *contacts.MEASURES, "model"]
     assert table.groupby("set")["id"].agg(list).to_dict() == {"kept": table["id"].tolist()[:6], "genes": [*GENES]}
     assert set(table["id"]) == {*KEPT, *GENES} and table["id"].is_unique
@@ -583,14 +591,14 @@ def test_contacts_test_each_protein_once_by_a_regression_of_others(project, mode
     fold = table.loc[table["id"] == "k0", "fold"].iloc[0]
     others = table.loc[(table["set"] == "kept") & (table["fold"] != fold), "id"].tolist()
     again = contacts.contact_precision(
-        model, balls(KEPT, "id").assign(plddt=np.nan), train_ids=others, test_ids=["k0"], seed=derived.SEED
+        model, balls(KEPT, "id").assign(plddt=np.nan), train_ids=others, test_ids=["k0"], seed=bundled.SEED
     )
     found = table[table["id"] == "k0"][["p_at_l", "background", "separation_only_p_at_l"]]
     assert found.iloc[0].tolist() == pytest.approx(again[list(found)].iloc[0].tolist())
 
 
 def test_secondary_structure_counts_what_the_mask_leaves(project, model):
-    table = derived.secondary_structure(model)
+    table = probing_studies.secondary_structure(model)
     assert table["id"].tolist() == CHAINS["test"]
     assert (table["n_residues"] == 29).all()
     assert (table["correct_residue"] == 29).all()  # the state is a function of the residue
@@ -598,7 +606,7 @@ def test_secondary_structure_counts_what_the_mask_leaves(project, model):
 
 
 def test_localisation_goes_through_hundredths_of_the_embeddings(project, model):
-    table = derived.localisation(model)
+    table = probing_studies.localisation(model)
     assert table.groupby("method")["id"].agg(list).to_dict() == dict.fromkeys(
         ("commonest", "composition", "embedding"), PLACED["test"]
     )
@@ -615,32 +623,36 @@ def test_localisation_goes_through_hundredths_of_the_embeddings(project, model):
 
 def test_large_states_do_not_turn_over(project):
     large = FakeModel(seeded, hidden=lambda s: np.full((len(s), 2), 400.0), card=SimpleNamespace(bundled=True, dim=2))
-    derived.localisation(large, recompute=True)
+    probing_studies.localisation(large, recompute=True)
     shipped = pd.read_parquet(project / "data" / "derived" / "fake" / "localisation-embeddings.parquet")
     assert (shipped[["e0000", "e0001"]] == 40_000).all(axis=None)
 
 
 def test_relatives_are_of_one_table(project):
     write_relatives(project / "data", ("heldout", "p"), ("kept_structures", "k1"), ("genes", "AAA1"))
-    assert derived.read_in_training("heldout") == {"p"}
-    assert derived.read_in_training("kept_structures") == {"k1"}
-    assert derived.read_in_training("secondary_structure") == set()
+    assert bundled.read_in_training("heldout") == {"p"}
+    assert bundled.read_in_training("kept_structures") == {"k1"}
+    assert bundled.read_in_training("secondary_structure") == set()
 
 
 def test_what_has_a_relative_in_training_is_left_out_of_the_tests(project, model, monkeypatch):
-    monkeypatch.setattr(derived, "residue_frequencies", lambda: [0.05] * 20)
+    monkeypatch.setattr(bundled, "residue_frequencies", lambda: [0.05] * 20)
     related = [("heldout", "p"), ("kept_structures", "k1"), ("secondary_structure", "c2"), ("genes", "AAA1")]
     write_relatives(project / "data", *related, ("heldout", "k2"))  # an id of another table
-    assert derived.heldout_likelihood(model)["id"].tolist() == ["q"]
-    left = derived.contact_precision(model)
+    assert variants_studies.heldout_likelihood(model)["id"].tolist() == ["q"]
+    left = probing_studies.contact_precision(model)
     assert set(left["id"]) == {*KEPT, *GENES} - {"k1"}  # the genes stay
     assert residues("k1", 40) not in model.attended  # nor is a regression fitted on it
-    assert derived.secondary_structure(model)["id"].tolist() == ["c0", "c1", "c3", "c4"]
+    assert probing_studies.secondary_structure(model)["id"].tolist() == ["c0", "c1", "c3", "c4"]
 
 
 def test_other_relatives_mean_other_tables(project, model, monkeypatch):
-    monkeypatch.setattr(derived, "residue_frequencies", lambda: [0.05] * 20)
-    studies = (derived.heldout_likelihood, derived.contact_precision, derived.secondary_structure)
+    monkeypatch.setattr(bundled, "residue_frequencies", lambda: [0.05] * 20)
+    studies = (
+        variants_studies.heldout_likelihood,
+        probing_studies.contact_precision,
+        probing_studies.secondary_structure,
+    )
     for study in studies:
         study(model, recompute=True)
     write_relatives(project / "data", ("heldout", "p"), ("kept_structures", "k1"), ("secondary_structure", "c2"))
@@ -652,16 +664,16 @@ def test_other_relatives_mean_other_tables(project, model, monkeypatch):
 # What is learnt of GO terms.
 
 LEARNT = {  # file in derived/, study
-    "fake/go-answers": derived.go_answers,
-    "composition/go-answers": derived.go_answers,
-    "fake/go-answers-again": derived.go_answers_again,
-    "composition/go-answers-again": derived.go_answers_again,
-    "fake/go-regressions": derived.go_regressions,
-    "fake/residue-drops": derived.residue_drops,
-    "fake/layer-regressions": derived.layer_answers,
-    "fake/layer-answers": derived.layer_answers,
-    "fake/protein-map": derived.protein_map,
-    "fake/landscape-scores": derived.landscape_scores,
+    "fake/go-answers": function_studies.go_answers,
+    "composition/go-answers": function_studies.go_answers,
+    "fake/go-answers-again": function_studies.go_answers_again,
+    "composition/go-answers-again": function_studies.go_answers_again,
+    "fake/go-regressions": function_studies.go_regressions,
+    "fake/residue-drops": function_studies.residue_drops,
+    "fake/layer-regressions": function_studies.layer_answers,
+    "fake/layer-answers": function_studies.layer_answers,
+    "fake/protein-map": function_studies.protein_map,
+    "fake/landscape-scores": variants_studies.landscape_scores,
 }
 
 
@@ -672,8 +684,8 @@ def unit(vectors):
 @pytest.mark.parametrize("study", dict.fromkeys(LEARNT.values()))
 def test_what_was_learnt_ships_and_is_checked(project, model, study):
     computed, all_of_them = asked(model, study, recompute=True)
-    derived.go_regressions(model, recompute=True)
-    derived.go_embeddings(model, recompute=True)
+    function_studies.go_regressions(model, recompute=True)
+    function_studies.go_embeddings(model, recompute=True)
     shipped, some = asked(model, study)
     pd.testing.assert_frame_equal(shipped, computed)
     assert some <= all_of_them
@@ -695,10 +707,10 @@ def test_another_number_in_what_was_learnt_is_noticed(project, model, place, mon
     """Also where the manifest was changed with it."""
     study, name = LEARNT[place], place.split("/")[1]
     if name == "protein-map":  # one that keeps all neighbours, by the angle between two numbers that differ
-        monkeypatch.setattr(derived, "MAP_KEPT", 0.5)
+        monkeypatch.setattr(function_studies, "MAP_KEPT", 0.5)
         monkeypatch.setattr(proteome_map, "umap", lambda space, seed: unit(space.vectors))
         model.hidden = lambda s: np.stack([model.tokenize(s)[1:-1], np.sin(np.cumsum(model.tokenize(s)[1:-1]))]).T
-    for each in (derived.go_embeddings, derived.go_regressions, study):
+    for each in (function_studies.go_embeddings, function_studies.go_regressions, study):
         each(model, recompute=True)
     path = project / "data" / "derived" / f"{place}.parquet"
     table = pd.read_parquet(path)
@@ -714,18 +726,23 @@ def test_another_number_in_what_was_learnt_is_noticed(project, model, place, mon
     with pytest.raises(derived.DerivedMismatch, match=f"{name}.parquet: .*was a number changed by hand"):
         study(model)
     manifest = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps(manifest | {"content": derived.content_hash(table)}))
+    path.with_suffix(".json").write_text(json.dumps(manifest | {"content": artifacts.content_hash(table)}))
     with pytest.raises(derived.DerivedMismatch, match=f"{name}.*(afresh|computes to|none of these embeddings)"):
         study(model)
 
 
 def test_another_question_is_another_table(project, model):
-    for study in (derived.go_answers, derived.go_regressions, derived.residue_drops, derived.layer_answers):
+    for study in (
+        function_studies.go_answers,
+        function_studies.go_regressions,
+        function_studies.residue_drops,
+        function_studies.layer_answers,
+    ):
         study(model, recompute=True)
-    derived.go_answers(model, seed=1, n_seeds=1)
-    derived.residue_drops(model, masked=derived.MASKED | {"stride": 4})
-    derived.go_regressions(model, seed=1)
-    derived.layer_answers(model, options=derived.LAYERS | {"strengths": [0.1]})
+    function_studies.go_answers(model, seed=1, n_seeds=1)
+    function_studies.residue_drops(model, masked=function_studies.MASKED | {"stride": 4})
+    function_studies.go_regressions(model, seed=1)
+    function_studies.layer_answers(model, options=function_studies.LAYERS | {"strengths": [0.1]})
     records = derived.records()
     learnt = records[records["table"].isin([place.split("/")[1] for place in LEARNT])]
     assert learnt["status"].tolist() == ["computed"] * len(learnt) and len(learnt) == 6
@@ -733,7 +750,7 @@ def test_another_question_is_another_table(project, model):
 
 
 @pytest.mark.parametrize(
-    "study", [study for study in dict.fromkeys(LEARNT.values()) if study != derived.landscape_scores]
+    "study", [study for study in dict.fromkeys(LEARNT.values()) if study != variants_studies.landscape_scores]
 )
 def test_other_proteins_than_the_bundled_are_computed_and_nothing_is_shipped(project, model, study):
     """Proteins, labels and column are those of the argument; without it, or with the sample, the key is the same."""
@@ -743,7 +760,7 @@ def test_other_proteins_than_the_bundled_are_computed_and_nothing_is_shipped(pro
     other.to_parquet(project / "proteins.parquet", index=False)
     files = (project / "proteins.parquet",)
     whole = proteomes.Known(other, pairs, sample.terms, sample.ontology, "goa", files, True)
-    for each in (derived.go_embeddings, study):
+    for each in (function_studies.go_embeddings, study):
         table = each(model, known=whole, recompute=True)
         ids = table["id"][table["id"] != trainings.THRESHOLD] if "id" in table else pd.Series(["w"])
         assert len(ids) and ids.str.startswith("w").all()
@@ -757,22 +774,22 @@ def test_other_proteins_than_the_bundled_are_computed_and_nothing_is_shipped(pro
 
 
 def test_answers_of_every_split_and_again(project, model):
-    once, again = derived.go_answers(model), derived.go_answers_again(model)
+    once, again = function_studies.go_answers(model), function_studies.go_answers_again(model)
     every = ["annotations", "split", "seed"]
     assert once.groupby("learner")[every].apply(lambda part: len(part.drop_duplicates())).tolist() == [4, 4]
     assert again.groupby("learner")[every].apply(lambda part: len(part.drop_duplicates())).tolist() == [6, 6]
-    assert set(again.loc[again["annotations"] == "propagated", "seed"]) == {derived.SEED}
+    assert set(again.loc[again["annotations"] == "propagated", "seed"]) == {bundled.SEED}
     numbers = pd.concat([once, again])[list(TERMS)]
     assert (numbers.stack() != trainings.UNLEARNT).mean() > 0.9
     assert once["id"].value_counts()[trainings.THRESHOLD] == 8
 
 
 def test_windows_say_what_masking_takes_away(project, model):
-    drops = derived.residue_drops(model)
+    drops = function_studies.residue_drops(model)
     question = occlusion.question("cafa5")
-    vectors = derived.go_embeddings(model).drop(columns="id").to_numpy()
+    vectors = function_studies.go_embeddings(model).drop(columns="id").to_numpy()
     classifiers, fold = occlusion.cross_fitted(
-        vectors, question.labels, question.proteins["cluster"], seed=derived.SEED
+        vectors, question.labels, question.proteins["cluster"], seed=bundled.SEED
     )
     row = int(np.flatnonzero(question.proteins["id"] == drops["id"].iloc[0])[0])
     sequence = question.proteins["sequence"][row]
@@ -784,7 +801,7 @@ def test_windows_say_what_masking_takes_away(project, model):
 
 
 def test_second_mutations_of_a_protein_stand_for_each_of_its_landscapes(project, model):
-    found = derived.landscape_scores(model, n_backgrounds=2)
+    found = variants_studies.landscape_scores(model, n_backgrounds=2)
     one, two = (found[found["landscape"] == name].drop(columns="landscape") for name in ("one", "two"))
     pd.testing.assert_frame_equal(one.reset_index(drop=True), two.reset_index(drop=True))
     assert one["mutation"].nunique() == 2 and len(one) == 2 * 5
@@ -818,7 +835,7 @@ READ_AGAIN = ["go-embeddings", "go-regressions"]  # by other studies, once they 
 
 
 def test_rescores_ship_the_expensive_scores_and_scan_live(project, model):
-    computed = derived.rescores(model, recompute=True)
+    computed = variants_studies.rescores(model, recompute=True)
     ways = computed.groupby("way", sort=False)
     assert ways["kind"].value_counts().to_dict() == {
         ("comasked", "candidate"): 12,
@@ -829,11 +846,11 @@ def test_rescores_ship_the_expensive_scores_and_scan_live(project, model):
     assert computed.loc[computed["way"] == "comasked", list(rescored.COMASKED)].notna().all(axis=None)
     assert computed.loc[computed["way"] == "comasked", list(rescored.PSEUDO)].isna().all(axis=None)
     drawn = computed.loc[computed["way"] == "comasked", ["gene", "mutation"]].drop_duplicates()
-    labelled = derived.matching_variants().query("significance == 'P/LP'")
+    labelled = bundled.matching_variants().query("significance == 'P/LP'")
     assert len(drawn) == 4 and len(drawn.merge(labelled, on=["gene", "mutation"])) == 4
-    pd.testing.assert_frame_equal(derived.read("rescored.fake"), computed)
+    pd.testing.assert_frame_equal(artifacts.read("rescored.fake"), computed)
     again = type(model)(model.function, card=model.card)
-    pd.testing.assert_frame_equal(derived.rescores(again), computed)
+    pd.testing.assert_frame_equal(variants_studies.rescores(again), computed)
     records = derived.records().set_index("table")["status"]
     assert records.to_dict() == dict.fromkeys(RESCORED, "shipped") and again.n_sequences < model.n_sequences
 
@@ -844,18 +861,18 @@ def test_recompute_runs_every_study_and_says_how_long(project, model, named, mon
     card = project / "data" / "models" / "fake.json"
     before = json.loads(card.read_text())
     said = []
-    found = derived.recompute(say=said.append)
-    assert set(found["table"]) == DERIVED and set(derived.VERSIONS) == DERIVED
+    found = recompute.recompute(say=said.append)
+    assert set(found["table"]) == DERIVED and set(every_version()) == DERIVED
     computed = found[~found["table"].isin(READ_AGAIN)]
     assert set(computed["status"]) == {"computed"}  # the card's evaluation does not ask for them once more
     assert {p.stem for p in (project / "data" / "derived" / "fake").glob("*.parquet")} == DERIVED
-    for title in derived.STUDIES:
+    for title in recompute.STUDIES:
         assert any(line.startswith(f"{title}, fake: ") and line.endswith(" s") for line in said)
     assert said[-1].startswith("all result tables of embedded in")
     after = json.loads(card.read_text())
     rows = pd.DataFrame(after.pop("evaluation"))
     assert after == before
-    heldout = metrics.perplexity(derived.read("heldout.fake"))
+    heldout = metrics.perplexity(artifacts.read("heldout.fake"))
     assert rows.loc[0, ["statistic", "of", "value"]].tolist() == ["perplexity", "model", round(heldout.value, 4)]
     # the same as from the shipped tables
     again = evaluation.evaluate(model)
@@ -883,13 +900,13 @@ def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, nam
 
     monkeypatch.setattr(proteomes, "load", load)
     given = {}
-    for title in derived.STUDIES:
-        keep = partial(_kept_options, derived.STUDIES[title], given, title)
-        monkeypatch.setitem(derived.STUDIES, title, keep)
-    found = derived.recompute("paper", ["fake"], say=lambda line: None)
+    for title in recompute.STUDIES:
+        keep = partial(_kept_options, recompute.STUDIES[title], given, title)
+        monkeypatch.setitem(recompute.STUDIES, title, keep)
+    found = recompute.recompute("paper", ["fake"], say=lambda line: None)
     assert asked == [("cafa5", True)]  # as the notebooks of the profile
-    assert {title for title, options in given.items() if "known" in options} == set(derived.OF_PROTEOMES)
-    assert given["layers"]["options"]["n_residues"] == 500_000 != derived.LAYERS["n_residues"]
+    assert {title for title, options in given.items() if "known" in options} == set(recompute.OF_PROTEOMES)
+    assert given["layers"]["options"]["n_residues"] == 500_000 != function_studies.LAYERS["n_residues"]
     assert set(found["table"]) == DERIVED and set(found["reason"]) == {"not shipped for this model"}
     assert {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()} == before
 
@@ -913,15 +930,13 @@ def toy_task(monkeypatch):
         return [(int(name[1:]) + seed) % 2 for name in known["id"][known["split"] == "test"]][: asked[-1][1]]
 
     task = tasks.TASKS["localisation"]
-    every = tasks.TASKS
     task = dataclasses.replace(task, learners=("composition", "convbert"))
     monkeypatch.setattr(tasks, "TASKS", {"localisation": task})
     monkeypatch.setattr(tasks, "FILES", {"localisation": ("localisation.parquet",)})
-    others = {f"downstream-{name}" for name in set(every) - {"localisation"}}
-    monkeypatch.setattr(derived, "VERSIONS", {k: v for k, v in derived.VERSIONS.items() if k not in others})
+    monkeypatch.setattr(tasks_studies, "VERSIONS", {"downstream-localisation": 1})
     monkeypatch.setattr(tasks, "examples", lambda name: examples)
     monkeypatch.setitem(learners.ANSWER, "convbert", convbert)
-    monkeypatch.setattr(derived, "HEADS_CHECKED", ("localisation",))
+    monkeypatch.setattr(tasks_studies, "HEADS_CHECKED", ("localisation",))
     return asked
 
 
@@ -933,27 +948,27 @@ def task(folders, monkeypatch):
 
 
 def test_answers_of_tasks_are_shipped_and_one_head_is_trained_afresh(folders, task, model):
-    first = derived.downstream(model, recompute=True)
+    first = tasks_studies.downstream(model, recompute=True)
     assert [seed for seed, _ in task] == [0, 1, 2]
     assert set(first["learner"]) == {"composition", "convbert"} and set(first["model"]) == {"fake"}
     task.clear()
-    again = derived.downstream(model)
+    again = tasks_studies.downstream(model)
     assert len(task) == 1  # one seed of one head
     pd.testing.assert_frame_equal(first, again)
     record = derived.records().set_index("table").loc["downstream-localisation"]
     assert (record["status"], record["sampled"]) == ("shipped", 20)
-    assert derived.read("task_outcomes.fake")["id"].nunique() == 10
+    assert artifacts.read("task_outcomes.fake")["id"].nunique() == 10
 
 
 @pytest.mark.parametrize("learner", ["composition", "convbert"])
 def test_an_answer_changed_together_with_the_manifest_is_found(folders, task, model, learner):
-    derived.downstream(model, recompute=True)
+    tasks_studies.downstream(model, recompute=True)
     path = folders / "data" / "derived" / "fake" / "downstream-localisation.parquet"
     table = pd.read_parquet(path)
     table.loc[table["learner"] == learner, "predicted"] = 7
     table.to_parquet(path, index=False)
     manifest = json.loads(path.with_suffix(".json").read_text())
-    manifest["content"] = derived.content_hash(table)
+    manifest["content"] = artifacts.content_hash(table)
     path.with_suffix(".json").write_text(json.dumps(manifest))
     with pytest.raises(derived.DerivedMismatch, match=f"localisation by {learner}, fake, .*shipped as 0 and computes"):
-        derived.downstream(model)
+        tasks_studies.downstream(model)

@@ -12,7 +12,19 @@ from pandas.testing import assert_frame_equal
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.tables import Column, FastaFile, Schema, TableError, check, load, read_fasta, read_table, read_variants
+from plmbook.tables import (
+    Column,
+    FastaFile,
+    Schema,
+    TableError,
+    bundled,
+    check,
+    load,
+    read_fasta,
+    read_table,
+    read_variants,
+    schema,
+)
 
 TOY = Schema(
     "toy",
@@ -142,7 +154,7 @@ def test_a_column_twice():
 
 def test_rules_are_checked_on_rows_that_could_be_read():
     proteins = pd.DataFrame({"id": ["a", "b", "c"], "sequence": ["MK", "MKR", "M"], "length": ["2", "4", "one"]})
-    lines = refusal(check, proteins, tables.PROTEINS, where="here").split("\n")[1:]
+    lines = refusal(check, proteins, schema.PROTEINS, where="here").split("\n")[1:]
     assert lines == [
         "  row 2: expected that length is the number of residues of sequence, found sequence 'MKR', length 4",
         "  row 3: column length: expected an integer from 1 up, found 'one'",
@@ -179,7 +191,7 @@ def variants(**columns):
 
 
 def test_variants_schema():
-    checked = check(variants(), tables.VARIANTS, where="here")
+    checked = check(variants(), bundled.VARIANTS, where="here")
     assert checked["allele_frequency"].isna().tolist() == [False, True]
 
 
@@ -195,7 +207,7 @@ def test_variants_schema():
     ],
 )
 def test_variants_schema_refuses(columns, said):
-    assert said in refusal(check, variants(**columns), tables.VARIANTS, where="here")
+    assert said in refusal(check, variants(**columns), bundled.VARIANTS, where="here")
 
 
 def test_bytes_are_a_kind():
@@ -215,10 +227,10 @@ def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
         "task_secondary_structure", "task_remote_homology", "task_solubility", "task_fluorescence", "task_proteins",
         "task_cath", "task_contacts",
     ]  # fmt: skip
-    for _, schema in tables.BUNDLED.values():
-        assert schema.key and set(schema.key) <= set(schema.names)
-    assert set(AMINO_ACIDS) < set(tables.ALIGNMENT.names)
-    assert tables.PUBLISHED_EFFECTS.names == ("gene", *tables.EFFECTS.names[1:])
+    for _, each in tables.BUNDLED.values():
+        assert each.key and set(each.key) <= set(each.names)
+    assert set(AMINO_ACIDS) < set(bundled.ALIGNMENT.names)
+    assert bundled.PUBLISHED_EFFECTS.names == ("gene", *schema.EFFECTS.names[1:])
 
 
 def test_load_reads_by_name_from_the_data_folder(monkeypatch, tmp_path):
@@ -290,7 +302,7 @@ READ = pd.DataFrame(
 def test_fasta_as_people_have_it(write, content):
     table = read_fasta(write("a.fasta", content))
     assert_frame_equal(table, READ.astype({"length": "int64"}))
-    assert_frame_equal(check(table, tables.PROTEINS, where="a")[list(READ)], table)
+    assert_frame_equal(check(table, schema.PROTEINS, where="a")[list(READ)], table)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +367,7 @@ def test_ids_that_repeat_in_other_blocks_are_named_with_both_lines(write):
     blocks = FastaFile(write("a.fasta", "".join(records))).blocks(20)
     message = refusal(list, blocks)
     lines = message.split("\n")
-    assert "12 faults" in lines[0] and len(lines) == 1 + tables.LISTED + 1 and "... and 2 more" in lines[-1]
+    assert "12 faults" in lines[0] and len(lines) == 1 + schema.LISTED + 1 and "... and 2 more" in lines[-1]
     assert "line 81: record 'p0' repeats the id of line 1;" in lines[1]
     assert "line 99: record 'p9' repeats the id of line 19;" in lines[10]
 

@@ -12,6 +12,7 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing.contacts import Structure
 from plmbook.sources import multiz
+from plmbook.tables import bundled
 from plmbook.variants import deviations, rescue
 from scripts import script
 
@@ -193,7 +194,7 @@ def test_the_script_writes_differences():
     rows = {multiz.HUMAN: "MKAZ", "mm10": "M-AZ", "galGal4": "XKCZ"}
     table = made.make_orthologs({"TOY": {"T1": rows}}, genes)
     assert table.values.tolist() == [["TOY", "galGal4", "X.C"], ["TOY", "mm10", ".-."]]
-    tables.check(table, tables.ORTHOLOGS, where="toy")
+    tables.check(table, bundled.ORTHOLOGS, where="toy")
     with pytest.raises(InputError, match="TOY: the human row of T1"):
         made.make_orthologs({"TOY": {"T1": rows}}, genes.assign(sequence="MKC"))
 

@@ -26,12 +26,12 @@ import numpy as np
 import pandas as pd
 
 from plmbook import tables
-from plmbook.book import figures
+from plmbook.book import figures, recompute
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models.cards import expand
-from plmbook.tables import derived as results
+from plmbook.tables import bundled
 from plmbook.variants import rescue
 
 CALL = "plmbookAtlas.receive"
@@ -110,7 +110,7 @@ def write(
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
     shutil.rmtree(folder, ignore_errors=True)
-    names = titles(results.profile_models(profile)) if models is None else list(models)
+    names = titles(recompute.profile_models(profile)) if models is None else list(models)
     scans = [_Model(source, name) for name in scanned_models(source, names)]
     genes = _genes(scans)
     write_shard(folder, "index", index(profile, scans, genes))
@@ -313,7 +313,7 @@ def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, obj
         "profile": profile,
         "release": str(every["release"].iat[0]),
         "residues": AMINO_ACIDS,
-        "classes": list(tables.SIGNIFICANCES),
+        "classes": list(bundled.SIGNIFICANCES),
         "missing": "" if models else f"results/{profile}/rescue_maps.<model>.parquet",
         "top": min((model.top for model in models), default=0),
         "models": [{"name": m.name, "label": figures.label(m.name), "variants": m.n_variants} for m in models],
@@ -332,7 +332,7 @@ def _variants_of(gene: str, known: pd.DataFrame, models: list[_Model]) -> dict[s
     best = {name: table["best_epistasis"].reindex(rows.index) for name, table in scanned.items()}
     return {
         "mutations": rows.index.tolist(),
-        "classes": [tables.SIGNIFICANCES.index(text) for text in rows["significance"]],
+        "classes": [bundled.SIGNIFICANCES.index(text) for text in rows["significance"]],
         "frequencies": _listed(rows["allele_frequency"]),
         "best": {name: _listed(values.round(3)) for name, values in best.items()},
     }
@@ -345,7 +345,7 @@ def _listed(values: pd.Series) -> list[float | None]:
 def _structures(genes: list[str]) -> dict[str, dict[str, object]]:
     """What is known of each gene beside the scans; see `gene_shard`."""
     by_gene = {name: dict(iter(tables.load(name).groupby("gene"))) for name in ("structures", "backbone", "alignment")}
-    variants = dict(iter(results.matching_variants().groupby("gene")))
+    variants = dict(iter(bundled.matching_variants().groupby("gene")))
     proteins = tables.load("genes").set_index("gene")
     return {
         gene: {
@@ -385,7 +385,7 @@ def gene_shard(facts: Mapping[str, object], models: list[_Model]) -> dict[str, o
         "entry": protein["entry_name"],
         "sequence": protein["sequence"],
         "variants": [
-            [mutation, tables.SIGNIFICANCES.index(group), frequency]
+            [mutation, bundled.SIGNIFICANCES.index(group), frequency]
             for mutation, group, frequency in zip(
                 variants["mutation"], variants["significance"], _listed(variants["allele_frequency"]), strict=True
             )

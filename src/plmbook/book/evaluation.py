@@ -12,17 +12,18 @@ import numpy as np
 import pandas as pd
 
 from plmbook import tables
-from plmbook.core import paths
+from plmbook.book import recompute
+from plmbook.core import artifacts, paths
 from plmbook.models import cards
 from plmbook.probing import contacts, neighbours, probes
 from plmbook.stats import metrics
-from plmbook.tables import Column, Schema, check, derived
-from plmbook.variants import alignment
+from plmbook.tables import Column, Schema, bundled, check
+from plmbook.variants import alignment, studies
 
 GENES, UNREAD_GENES = "ClinVar, 53 genes", "ClinVar, genes without a relative among the general proteins"
 PUBLISHED = {"esm2_t33_650M_UR50D": "ESM-2 650M, published", "esm1v": "ESM-1v, published"}
 MINIMUM = 5  # variants of each class that a gene needs for an AUROC of its own
-OPTIONS = {"n": 1000, "seed": derived.SEED}  # of every bootstrap
+OPTIONS = {"n": 1000, "seed": bundled.SEED}  # of every bootstrap
 
 EVALUATION = Schema(
     "evaluation",
@@ -60,7 +61,7 @@ def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.
         from resampling proteins (genes, for the variants).
     """
     options = {"profile": profile, "progress": progress}
-    studies = {title: derived.STUDIES[title](model, **options) for title in TESTS}
+    studies = {title: recompute.STUDIES[title](model, **options) for title in TESTS}
     return from_studies(studies, model.name)
 
 
@@ -100,7 +101,7 @@ def variants(effects: pd.DataFrame) -> pd.DataFrame:
 
     Masked marginals also without the genes that have a relative among the general proteins.
     """
-    few = f"a sample of ClinVar, genes of at most {derived.PSEUDO_LENGTH} residues"
+    few = f"a sample of ClinVar, genes of at most {studies.PSEUDO_LENGTH} residues"
     parts = []
     for strategy, part in metrics.labelled(effects).groupby("strategy", sort=False):
         test = f"variant effects, {strategy.replace('-', ' ')}"
@@ -110,7 +111,7 @@ def variants(effects: pd.DataFrame) -> pd.DataFrame:
             continue
         parts.append(_rows(test, GENES, _aurocs(part, "model")))
         if strategy == "masked-marginals":
-            unread = part[~part["gene"].isin(derived.read_in_training("genes"))]
+            unread = part[~part["gene"].isin(bundled.read_in_training("genes"))]
             parts.append(_rows(test, UNREAD_GENES, _aurocs(unread, "model")))
     return pd.concat(parts, ignore_index=True)
 
@@ -120,7 +121,7 @@ def variants_without_a_model() -> pd.DataFrame:
 
     Each on the matching variants that it has.
     """
-    matching = derived.matching_variants()
+    matching = bundled.matching_variants()
     published = tables.load("published_effects")
     published = published[published["model"].isin(PUBLISHED)].rename(columns={"model": "of"})
     column = alignment.effects(tables.load("alignment"), matching)[["gene", "mutation", "score"]]
@@ -201,7 +202,7 @@ def write_card(name: str, table: pd.DataFrame) -> None:
     card = json.loads(path.read_text(encoding="utf-8"))
     card["evaluation"] = table.round({"value": 4, "low": 4, "high": 4}).to_dict("records")
     text = json.dumps(card, indent=1) + "\n"
-    derived.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    artifacts.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _rows(test: str, data: str, rows: list[tuple]) -> pd.DataFrame:

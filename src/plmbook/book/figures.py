@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from plmbook.core import paths
+from plmbook.core import artifacts, paths
 from plmbook.core.errors import InputError
 from plmbook.stats.metrics import BENIGN, PATHOGENIC
-from plmbook.tables import Column, Schema, derived
+from plmbook.tables import Column, Schema
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -231,11 +231,11 @@ def show(figure: "Figure", table: pd.DataFrame, name: str, *, profile: str, capt
     """
     from IPython.display import Image, Markdown, display
 
-    derived.save(table, f"figures/{name}", profile)
+    artifacts.save(table, f"figures/{name}", profile)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
     picture = paths.results(profile) / "figures" / f"{name}.png"
-    derived.write_atomically(picture, lambda temporary: temporary.write_bytes(buffer.getvalue()))
+    artifacts.write_atomically(picture, lambda temporary: temporary.write_bytes(buffer.getvalue()))
     display(Image(data=buffer.getvalue(), width=PAGE_WIDTH))
     display(Markdown(f"**Figure.** {caption} Table behind it: `results/{profile}/figures/{name}.parquet`."))
 

@@ -114,7 +114,7 @@ def replaced(text: str, numbers: str) -> str:
 
 def main() -> int:
     """Rewrite the block of the repository's README."""
-    from plmbook.tables.derived import write_atomically
+    from plmbook.core.artifacts import write_atomically
 
     path = paths.root() / "README.md"
     try:

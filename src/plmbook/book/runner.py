@@ -433,9 +433,7 @@ def stamps(*, root: Path | None = None) -> "pd.DataFrame":
 # --- the gate --------------------------------------------------------------------------------------------
 
 
-def gate(
-    notebook: "nbformat.NotebookNode", source: Path, profile: str, *, root: Path | None = None
-) -> list[str]:
+def gate(notebook: "nbformat.NotebookNode", source: Path, profile: str, *, root: Path | None = None) -> list[str]:
     """Say what keeps an executed notebook from being published.
 
     Parameters

@@ -12,8 +12,8 @@ import pandas as pd
 
 from plmbook import tasks
 from plmbook.book import figures
+from plmbook.core import artifacts
 from plmbook.models import cards
-from plmbook.tables import derived
 from plmbook.tables.published import published
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple
     parts = {"task_outcomes": [], "tasks": []}
     for name in names:
         for file, found in parts.items():
-            table = derived.read(f"{file}.{name}", profile)
+            table = artifacts.read(f"{file}.{name}", profile)
             found.append(table[table["task"].isin(task_names)].assign(model=name))
     outcomes, measured = (pd.concat(found, ignore_index=True) for found in parts.values())
     return outcomes, tasks.over_seeds(measured)

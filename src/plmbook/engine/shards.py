@@ -20,7 +20,8 @@ from plmbook import __version__
 from plmbook.core.errors import InputError
 from plmbook.core.paths import file_sha256
 from plmbook.engine import encode
-from plmbook.tables import LISTED, FastaFile
+from plmbook.tables import FastaFile
+from plmbook.tables.schema import LISTED
 
 FORMAT = "plmbook embeddings 1"
 SHARD_RESIDUES = 2**18  # 700 proteins: what an interruption can cost, and 1.3 GB of residues at 1,280 numbers each

@@ -340,8 +340,10 @@ def _judged(path: Path, digest: str, facts: dict) -> tuple[int | None, str, str]
         carried = pq.read_schema(path).metadata or {}
     except pa.ArrowInvalid:
         return None, "foreign", "it is no Parquet file"
-    if (carried.get(b"plmbook.engine.store"), carried.get(b"plmbook.shard")) != (facts["store"].encode(), b"%d" %
-    number):
+    if (carried.get(b"plmbook.engine.store"), carried.get(b"plmbook.shard")) != (
+        facts["store"].encode(),
+        b"%d" % number,
+    ):
         return None, "foreign", "it belongs to another store or another place"
     if facts["shards"][number].get("sha256", digest) != digest:
         return None, "foreign", "it is not the shard that the manifest lists"

@@ -343,9 +343,7 @@ def information(
     return found
 
 
-def consistent(
-    probabilities: np.ndarray, terms: Sequence[str], ancestors: Mapping[str, set[str]] | None
-) -> np.ndarray:
+def consistent(probabilities: np.ndarray, terms: Sequence[str], ancestors: Mapping[str, set[str]] | None) -> np.ndarray:
     """Raise the probability of each term to that of its descendants: who has a term has its ancestors.
 
     Parameters

@@ -17,6 +17,7 @@ from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.function import ontology, splits
 from plmbook.sources import goa, uniprot
+from plmbook.tables import bundled
 
 COLUMN = "goa"  # of the annotations: none of those of the bundled table
 SAMPLE = ("go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv", "go_relations.tsv")  # the bundled tables
@@ -110,9 +111,9 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
         If the bundled table has no such collection, or as `compile_proteomes`.
     """
     if not whole:
-        if column not in tables.GO_COLUMNS:
-            hint = did_you_mean(column, tables.GO_COLUMNS)
-            raise InputError(f"column {column!r}: expected one of {', '.join(tables.GO_COLUMNS)}{hint}")
+        if column not in bundled.GO_COLUMNS:
+            hint = did_you_mean(column, bundled.GO_COLUMNS)
+            raise InputError(f"column {column!r}: expected one of {', '.join(bundled.GO_COLUMNS)}{hint}")
         terms, pairs = tables.load("go_terms"), tables.load("go_annotations")
         files = tuple(paths.data() / file for file in SAMPLE)
         proteins, pairs = tables.load("go_proteins"), pairs[pairs["column"] == column]
@@ -122,7 +123,7 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
     proteins_file, annotations_file, about = _kept(method, threads)
     obo = sources.fetch("go")
     graph = ontology.read_obo(obo)
-    proteins = tables.read_table(proteins_file, tables.GO_PROTEINS)
+    proteins = tables.read_table(proteins_file, bundled.GO_PROTEINS)
     annotations = pd.read_parquet(annotations_file)
     terms = _terms(graph, annotations)
     said = json.loads(about.read_text(encoding="utf-8"))
@@ -133,7 +134,7 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
 
 def _kept(method: str, threads: int) -> tuple[Path, Path, Path]:
     """The files in the cache of proteins, annotations and what was left out, compiled where they are not there."""
-    from plmbook.tables.derived import write_atomically
+    from plmbook.core.artifacts import write_atomically
 
     species = tables.load("go_species")
     fetched = [sources.fetch("go")]
@@ -203,7 +204,7 @@ def compile_proteomes(
     Invariant: every annotation is of a protein in the table, with a term of the ontology that is not obsolete; all else
     is counted in `exclusions`.
     """
-    known = tables.load("go_species") if known is None else tables.check(known, tables.GO_SPECIES, where="species")
+    known = tables.load("go_species") if known is None else tables.check(known, bundled.GO_SPECIES, where="species")
     by_name = known.set_index("species")
     names = list(by_name.index) if species is None else list(species)
     for name in names:
@@ -235,7 +236,7 @@ def compile_proteomes(
     if not len(table):
         raise InputError(f"{', '.join(names)}: no protein has an annotation that counts; see evidence and longest")
     table = splits.with_homology(table, method=method, threads=threads)
-    table = tables.check(table[list(tables.GO_PROTEINS.names)], tables.GO_PROTEINS, where="proteomes")
+    table = tables.check(table[list(bundled.GO_PROTEINS.names)], bundled.GO_PROTEINS, where="proteomes")
     exclusions = pd.DataFrame(left_out, columns=list(EXCLUSIONS)).astype(EXCLUSIONS)
     annotations = pd.concat(pairs, ignore_index=True).assign(column=COLUMN)
     return Proteomes(table, annotations, exclusions[exclusions["n"] > 0].reset_index(drop=True), graph, releases)

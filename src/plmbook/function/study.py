@@ -536,9 +536,7 @@ def _check_options(learner: str, fast: bool, split: str, clusters, sequences) ->
         )
 
 
-def _propagated(
-    pairs: pd.DataFrame, obo: str | Path
-) -> tuple[ontology.Ontology, pd.DataFrame, dict, list[tuple], int]:
+def _propagated(pairs: pd.DataFrame, obo: str | Path) -> tuple[ontology.Ontology, pd.DataFrame, dict, list[tuple], int]:
     """The ontology, propagated annotations, what `study` is told of the terms, exclusions, alternative ids mapped."""
     graph = ontology.read_obo(obo)
     found = ontology.propagate(pairs, graph)
@@ -704,7 +702,7 @@ def _is_gaf(path: Path) -> bool:
 
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    with (gzip.open(path, "rb") if packed else path.open("rb")) as file:
+    with gzip.open(path, "rb") if packed else path.open("rb") as file:
         return file.read(12).startswith(b"!gaf-version")
 
 

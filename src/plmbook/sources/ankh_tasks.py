@@ -17,7 +17,7 @@ import pandas as pd
 
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.sources.record import Source, opened
-from plmbook.tables import LOCALISATIONS
+from plmbook.tables.bundled import LOCALISATIONS
 
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWY" + "UBZOX")  # each model maps the last five as its authors do
 SPLITS = ("train", "validation", "test")  # as in the bundled tables

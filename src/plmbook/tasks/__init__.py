@@ -462,7 +462,7 @@ def examples(
 
 def _secondary_structure() -> pd.DataFrame:
     """Our chains, and those of CB513 of which no bundled model has read a relative."""
-    from plmbook.tables.derived import read_in_training
+    from plmbook.tables.bundled import read_in_training
 
     ours, others = tables.load("task_secondary_structure"), tables.load("secondary_structure")
     others = others[(others["split"] == "test") & ~others["id"].isin(read_in_training("secondary_structure"))]

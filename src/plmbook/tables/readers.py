@@ -1,0 +1,457 @@
+"""Readers of FASTA and of delimited text that refuse a faulty file before any model loads."""
+
+import contextlib
+import csv
+import gzip
+import io
+import zlib
+from array import array
+from codecs import getincrementaldecoder
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.residues import MutationError, first_fault, join_mutations, parse_mutations
+from plmbook.tables.schema import LISTED, SEQUENCES, Faults, Schema, TableError, check, refuse_missing_columns, shown
+
+BLOCK_CHARACTERS = 2**20  # of headers and sequences: what a reader that streams holds at a time
+
+
+def read_table(path: str | Path, schema: Schema) -> pd.DataFrame:
+    """Read a table and check it against a schema.
+
+    Parameters
+    ----------
+    path : str or Path
+        Parquet (`.parquet`), or tab-separated text with a header (anything else; gzip is seen by its content).
+    schema : Schema
+
+    Returns
+    -------
+    DataFrame
+        As `check`.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty or not such a file.
+    TableError
+        If it does not fit the schema.
+    """
+    path = Path(path)
+    if path.suffix != ".parquet":
+        table, lines = _read_tsv(path)
+        return check(table, schema, where=path, lines=lines)
+    refuse_unless_file(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+        raise InputError(
+            f"{path}: expected a Parquet file, found one that cannot be read ({error}); cut short?"
+        ) from None
+    return check(table, schema, where=path)
+
+
+def read_fasta(path: str | Path) -> pd.DataFrame:
+    """Read protein sequences from a FASTA file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Plain or gzip text; Windows line ends and a byte-order mark are accepted.
+
+    Returns
+    -------
+    DataFrame
+        A row per record in the order of the file: `id` (str, the first word of the header), `description` (str,
+        the rest), `sequence` (str, `AMINO_ACIDS` and `UNKNOWN`, white space removed), `length` (int64, residues).
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty or not FASTA; a record has no id, no sequence or an id used before; or a sequence
+        holds lower case, a gap, a stop or anything that is not a residue, or is DNA. Names file, line and record.
+
+    Notes
+    -----
+    Invariant: ids are distinct, and `length == sequence.str.len()`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "toy.fasta"
+    >>> _ = path.write_text(">a first\\nMKR\\nL\\n")
+    >>> read_fasta(path).iloc[0].to_dict()
+    {'id': 'a', 'description': 'first', 'sequence': 'MKRL', 'length': 4}
+    >>> _ = path.write_text(">a first\\nMKR\\n>a again\\nMKL\\n")
+    >>> read_fasta(path)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: ...toy.fasta: 1 fault in the FASTA file
+      line 3: record 'a' repeats the id of line 1; ids are the first word of each header and must be distinct
+    >>> folder.cleanup()
+    """
+    return pd.concat(FastaFile(path).blocks(), ignore_index=True)
+
+
+class FastaFile:
+    """The proteins of a FASTA file, read a block at a time and as often as wanted: memory does not grow with the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file on disk, plain or gzip, as for `read_fasta`; a pipe could be read only once.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._checked: tuple | None = None  # the stamp of the file that was read to its end without a fault
+
+    def __repr__(self) -> str:
+        return f"FastaFile({str(self.path)!r})"
+
+    def blocks(self, characters: int = BLOCK_CHARACTERS) -> Iterator[pd.DataFrame]:
+        """Read the file from its beginning.
+
+        Parameters
+        ----------
+        characters : int
+            A block is closed when its headers and sequences have so many; a longer protein is alone in its block.
+
+        Yields
+        ------
+        DataFrame
+            As `read_fasta` gives them, one or more records each, index from 0.
+
+        Raises
+        ------
+        InputError
+            As `read_fasta`, at the end of the first reading: no block counts before it.  Also if the file changed
+            since then.
+
+        Notes
+        -----
+        Ids are remembered as eight bytes each, in the first reading alone; the file is read again to name those that
+        repeat.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "toy.fasta"
+        ...     _ = path.write_text(">a\\nMKR\\n>b\\nMKL\\n>c\\nMKV\\n")
+        ...     [block["id"].tolist() for block in FastaFile(path).blocks(8)]
+        [['a', 'b'], ['c']]
+        """
+        stamp = self._stamp()
+        faults = Faults(self.path, None)
+        hashes = array("q")
+        rows: list[tuple[str, str, str]] = []
+        filled = 0
+        for header, line, parts in _records(self.path):
+            name, description, sequence = _fields(header, parts)
+            _check_record(name, sequence, line, parts, faults)
+            size = len(header) + len(sequence)
+            if rows and filled + size > characters:
+                if not faults:  # else nothing will come of it: the rest is read to count the faults
+                    self._refuse_if_changed(stamp)
+                    yield _protein_table(rows)
+                rows, filled = [], 0
+            rows.append((name, description, sequence))
+            filled += size
+            if name and self._checked is None:
+                hashes.append(hash(name))
+        self._note_repeated_ids(np.asarray(hashes), faults)
+        self._refuse_if_changed(stamp)
+        faults.refuse(InputError, "in the FASTA file")
+        self._checked = stamp
+        yield _protein_table(rows)
+
+    def _stamp(self) -> tuple:
+        """What changes when the file does."""
+        refuse_unless_file(self.path)
+        if not self.path.is_file():
+            raise InputError(
+                f"{self.path}: expected a file on disk, found a pipe or a device, which can be read only once; "
+                "save it as a file first"
+            )
+        found = self.path.stat()
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _refuse_if_changed(self, stamp: tuple) -> None:
+        if self._checked not in (None, stamp) or self._stamp() != stamp:
+            raise InputError(f"{self.path}: was changed while it was in use; leave it as it is and start again")
+
+    def _note_repeated_ids(self, hashes: np.ndarray, faults: "Faults") -> None:
+        hashes.sort()
+        repeated = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        if not repeated:
+            return
+        first_lines: dict[str, int] = {}
+        for header, line, parts in _records(self.path):
+            name = _fields(header, parts)[0]
+            if name and hash(name) in repeated and first_lines.setdefault(name, line) != line:
+                faults.add_line(
+                    line,
+                    f"record {name!r} repeats the id of line {first_lines[name]}; "
+                    "ids are the first word of each header and must be distinct",
+                )
+
+
+def read_variants(
+    path: str | Path, proteins: pd.DataFrame, *, reserved: Collection[str] = ("model", "strategy", "score")
+) -> pd.DataFrame:
+    """Read a table of variants and check each of them against the sequence of its protein.
+
+    Parameters
+    ----------
+    path : str or Path
+        Tab-separated text with a header line; columns `id` (or `gene`), holding an id of `proteins`, and `mutation`,
+        in any form that `parse_mutations` reads. Plain or gzip; Windows line ends and a byte-order mark are accepted.
+    proteins : DataFrame
+        Columns `id` and `sequence`, as `read_fasta` gives them.
+    reserved : collection of str
+        Names of columns that will be written, and so may not be carried.
+
+    Returns
+    -------
+    DataFrame
+        A row per row of the file, in its order: `id` (str), `mutation` (str, normalised: `R175H` or `R175H:N239Y`),
+        then the file's further columns as text (also `gene`, where that column gave the ids).
+
+    Raises
+    ------
+    InputError
+        If the file is missing or empty.
+    TableError
+        If `proteins` lacks a column or repeats an id; if the file is not tab-separated, lacks a column or has one that
+        is reserved; or a row names an unknown protein, holds no missense mutation, does not fit the sequence, or
+        repeats an earlier one. All faults are counted and up to ten listed.
+
+    Notes
+    -----
+    Invariant: every mutation applies to the sequence of its protein, and each (id, mutation) is there once.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "toy.tsv"
+    >>> proteins = pd.DataFrame({"id": ["a"], "sequence": ["MKRL"]})
+    >>> _ = path.write_text("id\\tmutation\\tnote\\na\\tp.Lys2Ala\\tmine\\n")
+    >>> read_variants(path, proteins).iloc[0].to_dict()
+    {'id': 'a', 'mutation': 'K2A', 'note': 'mine'}
+    >>> _ = path.write_text("id\\tmutation\\na\\tR175Ter\\nb\\tK2A\\n")
+    >>> read_variants(path, proteins)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    plmbook.tables.schema.TableError: ...toy.tsv: 2 faults in the table of variants
+      line 2: 'a' R175Ter: a stop codon (nonsense change); only missense changes are scored, \
+written like R175H, Arg175His or p.Arg175His
+      line 3: id 'b' is not among the 1 proteins
+    >>> folder.cleanup()
+    """
+    path = Path(path)
+    proteins = check(proteins, SEQUENCES, where="the proteins given")
+    table, lines = _read_tsv(path)
+    identifier = "gene" if "gene" in table.columns and "id" not in table.columns else "id"
+    refuse_missing_columns(table, (identifier, "mutation"), path, instead={"id": "gene"})
+    clashes = [name for name in table.columns if name in reserved]
+    if clashes:
+        named = ", ".join(map(repr, clashes))
+        raise TableError(
+            f"{path}: line 1: the columns {', '.join(reserved)} are written by this command, found {named}; rename them"
+        )
+    ids = table[identifier].str.strip().tolist()
+    faults = Faults(path, lines)
+    mutations = _fitting_mutations(ids, table["mutation"].tolist(), proteins, faults)
+    faults.refuse(TableError, "in the table of variants")
+    carried = table.drop(columns=["mutation", *(["id"] if identifier == "id" else [])])
+    head = pd.DataFrame({"id": pd.Series(ids, dtype="str"), "mutation": pd.Series(mutations, dtype="str")})
+    return pd.concat([head, carried], axis=1)
+
+
+def _fitting_mutations(ids: Sequence[str], texts: Sequence[str], proteins: pd.DataFrame, faults: Faults) -> list[str]:
+    """Normalise the mutations; note each row whose protein is unknown, or which does not fit or repeats another."""
+    sequences = dict(zip(proteins["id"], proteins["sequence"], strict=True))
+    unknown: dict[str, list[int]] = defaultdict(list)
+    first_rows: dict[tuple[str, str], int] = {}
+    normalised = []
+    for row, (name, text) in enumerate(zip(ids, texts, strict=True)):
+        joined = ""
+        if name not in sequences:
+            unknown[name].append(row)
+        else:
+            try:
+                mutations = parse_mutations(text)
+                for mutation in mutations:
+                    mutation.check(sequences[name])
+                joined = join_mutations(mutations)
+                first = first_rows.setdefault((name, joined), row)
+                if first != row:
+                    faults.add(row, f"{name!r} {joined} repeats {faults.label(first)}; expected each variant once")
+            except MutationError as error:
+                faults.add(row, f"{name!r} {error}")
+        normalised.append(joined)
+    for order, (name, rows) in enumerate(unknown.items()):
+        # Finding near names in a proteome is slow: only for those that the message can list.
+        hint = did_you_mean(name, sequences) if order < LISTED else ""
+        others = f" (and on {len(rows) - 1} further lines)" if len(rows) > 1 else ""
+        said = f"id {name!r} is not among the {len(sequences)} proteins" if name else "the id is empty"
+        faults.add(rows[0], f"{said}{others}{hint}")
+    return normalised
+
+
+def _fields(header: str, parts: Sequence[tuple[int, str]]) -> tuple[str, str, str]:
+    """Id, description and sequence of a FASTA record."""
+    words = header.split(maxsplit=1)
+    sequence = "".join([part for _, part in parts])
+    return words[0] if words else "", words[1].strip() if len(words) > 1 else "", sequence
+
+
+def _protein_table(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["id", "description", "sequence"], dtype="str")
+    return table.assign(length=table["sequence"].str.len().astype("int64"))
+
+
+def _check_record(name: str, sequence: str, line: int, parts: Sequence[tuple[int, str]], faults: Faults) -> None:
+    if not name:
+        faults.add_line(line, "the header has no id; expected '>' and a first word that names the protein")
+    if not sequence:
+        faults.add_line(line, f"record {name!r} has no sequence; expected residues below the header")
+    elif first_fault(sequence) is not None:
+        _name_residue(name, parts, faults)
+    elif len(sequence) >= 30 and not sequence.strip("ACGTUN") and len(set(sequence) - {"N"}) >= 4:
+        faults.add_line(
+            line, f"record {name!r}: expected a protein, found only the letters of DNA or RNA; translate it first"
+        )
+
+
+def _name_residue(name: str, parts: Sequence[tuple[int, str]], faults: Faults) -> None:
+    """One fault a record: the rest of a lower-case sequence says the same."""
+    for line, part in parts:
+        fault = first_fault(part)
+        if fault is not None:
+            offset, why = fault
+            faults.add_line(line, f"record {name!r}: {why.format(place=f'column {offset + 1}')}")
+            return
+
+
+def _records(path: Path) -> Iterator[tuple[str, int, list[tuple[int, str]]]]:
+    """Yield each FASTA record as header, line of the header, and its lines of sequence with their numbers."""
+    header, start, parts = None, 0, []
+    for number, line in enumerate(_lines(path), start=1):
+        if line.startswith(">"):
+            if header is not None:
+                yield header, start, parts
+            header, start, parts = line[1:].strip(), number, []
+        elif words := line.split():
+            if header is None:
+                found = shown(line.removesuffix("\n"))
+                raise InputError(f"{path}: line {number}: expected a FASTA header that starts with '>', found {found}")
+            parts.append((number, "".join(words)))
+    yield header, start, parts  # the file is not blank, so that there was a header
+
+
+def _read_tsv(path: Path) -> tuple[pd.DataFrame, list[int]]:
+    """Read tab-separated text as a table of texts, with the line of each row."""
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter="\t", strict=True)
+    try:
+        filled = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
+    except csv.Error as error:
+        raise TableError(f"{path}: line {reader.line_num}: cannot be read as tab-separated text ({error})") from None
+    header_line, header = filled[0][0], [name.strip() for name in filled[0][1]]
+    _refuse_other_formats(path, header_line, header)
+    if "" in header:
+        raise TableError(
+            f"{path}: line {header_line}: expected a name for every column, "
+            f"found none for column {header.index('') + 1}"
+        )
+    if len(filled) == 1:
+        raise TableError(f"{path}: expected rows below the header, found none")
+    lines, rows = [line for line, _ in filled[1:]], [fields for _, fields in filled[1:]]
+    faults = Faults(path, lines)
+    for row, fields in enumerate(rows):
+        if len(fields) != len(header):
+            faults.add(row, f"expected {len(header)} tab-separated values, as the header has, found {len(fields)}")
+    faults.refuse(TableError, "in the tab-separated table")
+    return pd.DataFrame(rows, columns=header, dtype="str"), lines
+
+
+def _refuse_other_formats(path: Path, line: int, header: list[str]) -> None:
+    """A header of a single column is mostly another format; say which."""
+    if header[0].startswith(">"):
+        raise TableError(
+            f"{path}: line {line}: expected a header of tab-separated names, found FASTA; "
+            "are the files in the wrong order?"
+        )
+    if len(header) > 1:
+        return
+    for separator, name in ((",", "commas"), (";", "semicolons"), ("|", "bars"), (" ", "blanks")):
+        if separator in header[0]:
+            raise TableError(
+                f"{path}: line {line}: expected columns separated by tabs, "
+                f"found {name} in {shown(header[0])}; save as TSV"
+            )
+
+
+def refuse_unless_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file, found a folder")
+    if not path.exists():
+        hint = ""
+        if path.parent.is_dir():
+            hint = did_you_mean(path.name, (other.name for other in path.parent.iterdir()))
+        raise InputError(f"{path}: no such file{hint}")
+
+
+def _read_text(path: Path) -> str:
+    """Read a text file as `_lines` does."""
+    return "".join(_lines(path))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file, plain or gzip, without byte-order mark and with `\\n` line ends; never blank."""
+    refuse_unless_file(path)
+    number, blank = 0, True
+    try:
+        with _opened(path) as file:
+            # Excel's "Unicode text" is UTF-16 with a byte-order mark.
+            encoding = "utf-16" if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+            for number, line in enumerate(io.TextIOWrapper(file, encoding=encoding), start=1):
+                if "\x00" in line or (number == 1 and line.startswith("PK\x03\x04")):
+                    raise InputError(f"{path}: expected a text file, found a binary one (a spreadsheet or an archive?)")
+                blank = blank and not line.strip()
+                yield line
+    except UnicodeDecodeError as error:
+        place = f"line {_undecodable_line(path, encoding)}"
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise InputError(f"{path}: {place}: expected UTF-8 text, found {found}; is it a text file?") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if blank:
+        raise InputError(f"{path}: the file is empty")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
+    """A file for reading bytes, through gzip where its content says so: its name may say otherwise."""
+    with path.open("rb") as file:
+        yield gzip.open(file) if file.peek(2)[:2] == b"\x1f\x8b" else file
+
+
+def _undecodable_line(path: Path, encoding: str) -> int:
+    """The number of the first line that cannot be decoded: the decoder that failed does not know it."""
+    decoder, number = getincrementaldecoder(encoding)(), 0
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                decoder.decode(line)
+            except UnicodeDecodeError:
+                return number
+    return number  # the file ends within a character
