@@ -21,7 +21,7 @@ from turns import once
 from plmbook import models, tables
 from plmbook.engine import encode
 from plmbook.function import classifier, learners, measures
-from plmbook.stats import metrics
+from plmbook.stats import bootstrap, metrics
 
 FOLDS = 5
 RESAMPLES = 200
@@ -103,12 +103,12 @@ def quality(size: Size) -> dict:
             found = WAYS[way](features[fold != f], y[fold != f], features[fold == f], size.rounds)
             answers[way][fold == f] = np.transpose(found["predictions"])
             seconds[way] += sum(found["seconds"])
-    weights = measures.resamples(len(y), n=RESAMPLES, seed=common.SEED)
+    weights = bootstrap.weights(range(len(y)), n=RESAMPLES, seed=common.SEED)
     values = {way: average_precision(y, each, fold) for way, each in answers.items()}
     drawn = {
         way: np.nanmean(average_precision(y, each, fold, weight=weights), axis=(0, 1)) for way, each in answers.items()
     }
-    low, high = np.quantile(drawn["fast"] - drawn["independent"], [0.025, 0.975])
+    low, high = bootstrap.percentiles(drawn["fast"] - drawn["independent"])
     return described | {
         "proteins": len(proteins),
         "folds": FOLDS,
@@ -117,8 +117,8 @@ def quality(size: Size) -> dict:
         "mean_auprc": {way: float(each.mean()) for way, each in values.items()},
         "difference": {
             "value": float(values["fast"].mean() - values["independent"].mean()),
-            "low": float(low),
-            "high": float(high),
+            "low": low,
+            "high": high,
         },
         "seconds": seconds,
     }

@@ -129,25 +129,25 @@ def test_gene_share_knows_nothing_within_a_gene(table):
 
 def test_bootstrap_is_seeded_contains_the_value_and_is_fast(table):
     start = time.process_time()
-    low, high = metrics.bootstrap_genes(table, metrics.auroc, 1000, 3)
+    found = metrics.estimate(table, metrics.auroc, n=1000, seed=3)
     assert time.process_time() - start < 3
-    assert low < metrics.auroc(table) < high
-    assert (low, high) == metrics.bootstrap_genes(table, metrics.auroc, 1000, 3)
-    assert (low, high) != metrics.bootstrap_genes(table, metrics.auroc, 1000, 4)
+    assert found.low < metrics.auroc(table) < found.high
+    assert found == metrics.estimate(table, metrics.auroc, n=1000, seed=3)
+    assert found != metrics.estimate(table, metrics.auroc, n=1000, seed=4)
 
 
 def test_bootstrap_resamples_genes_not_rows():
     # one gene: every resample is the table itself, so the interval has no width
     table = random_table(n=200, n_genes=1)
     value = metrics.auroc(table)
-    assert metrics.bootstrap_genes(table, metrics.auroc, 20) == pytest.approx((value, value))
+    assert metrics.estimate(table, metrics.auroc, n=20) == pytest.approx((value, value, value, 200))
     assert (metrics.gene_resamples(table, n=5) == 1).all()
 
 
 def test_bootstrap_with_too_few_classes_says_so():
     table = random_table(n=50, n_genes=2).assign(significance="P/LP")
     with pytest.raises(InputError, match="no resample"):
-        metrics.bootstrap_genes(table, metrics.auroc, 10)
+        metrics.estimate(table, metrics.auroc, n=10)
 
 
 def test_paired_difference_uses_common_rows_and_is_narrower_than_unpaired(table):
@@ -159,8 +159,8 @@ def test_paired_difference_uses_common_rows_and_is_narrower_than_unpaired(table)
     common = both.iloc[100:]
     assert found.value == pytest.approx(metrics.auroc(common) - metrics.auroc(common, score="other"))
     assert found.low < found.value < found.high
-    low, high = metrics.bootstrap_genes(table, metrics.auroc, 300)
-    assert found.high - found.low < high - low
+    alone = metrics.estimate(table, metrics.auroc, n=300)
+    assert found.high - found.low < alone.high - alone.low
     assert metrics.paired_difference(both, "score", "score", n=10)[:3] == (0, 0, 0)
 
 

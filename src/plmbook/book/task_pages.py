@@ -14,6 +14,7 @@ from plmbook import tasks
 from plmbook.book import figures
 from plmbook.core import artifacts
 from plmbook.models import cards
+from plmbook.stats import bootstrap
 from plmbook.tables.published import published
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
             of_class = part[part["truth"] == code]
             if len(of_class):
                 right = int((of_class["predicted"] == code).sum())
-                found.append((model, short(model), f"{name} ({len(of_class)})", *_share(right, len(of_class))))
+                found.append((model, short(model), f"{name} ({len(of_class)})", *bootstrap.share(right, len(of_class))))
     return pd.DataFrame(found, columns=["model", "panel", "class", "value", "low", "high", "n"])
 
 
@@ -238,18 +239,8 @@ def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> 
         baseline = tasks.LEARNERS[learner].baseline
         name, kind = (learner, figures.BASELINE) if baseline else (f"{learner}, {short(model)}", figures.kind(model))
         right = int((part["predicted"] == part["truth"]).sum())
-        found.append((model, name, kind, f"{group.left:.2f} to {group.right:.2f}", *_share(right, len(part))))
+        found.append((model, name, kind, f"{group.left:.2f} to {group.right:.2f}", *bootstrap.share(right, len(part))))
     return pd.DataFrame(found, columns=["model", "name", "kind", "bin", "value", "low", "high", "n"])
-
-
-def _share(right: int, n: int) -> tuple[float, float, float, int]:
-    """A share with Wilson's 95 % interval, and of how many."""
-    from scipy.stats import binomtest
-
-    found = binomtest(right, n)
-    interval = found.proportion_ci(method="wilson")
-    value = right / n
-    return value, min(float(interval.low), value), max(float(interval.high), value), n
 
 
 def show_listing() -> "Markdown":

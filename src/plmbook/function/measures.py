@@ -15,12 +15,11 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError, did_you_mean
-from plmbook.stats import metrics
+from plmbook.stats import bootstrap, metrics
 
 METRICS = ("accuracy", "f1", "precision", "recall", "mcc", "auprc", "auroc")
 ROOTS = ("GO:0003674", "GO:0005575", "GO:0008150")  # every annotated protein has them: no one is praised for that
 TAUS = np.arange(1, 100) / 100  # CAFA's thresholds
-CHUNK = 100  # resamples handled together
 
 
 def term_metrics(
@@ -74,7 +73,7 @@ def term_metrics(
         for name in METRICS:
             row[name] = value[name]
             if n:
-                row[f"{name}_low"], row[f"{name}_high"] = _interval(drawn[name])
+                row[f"{name}_low"], row[f"{name}_high"] = bootstrap.percentiles(drawn[name])
         rows.append(row)
     return pd.DataFrame(rows).astype({"term": "str", "n": "int64", "n_with": "int64"})
 
@@ -127,7 +126,7 @@ def against_baselines(
         }
         value, drawn = found.pop(learner)
         best = max(found, key=lambda name: np.nan_to_num(found[name][0][metric], nan=-np.inf))
-        low, high = _interval(drawn[metric] - found[best][1][metric])
+        low, high = bootstrap.percentiles(drawn[metric] - found[best][1][metric])
         of_best = found[best][0][metric]
         rows.append((str(term), value[metric], best, of_best, value[metric] - of_best, low, high, bool(low > 0)))
     columns = ["term", "value", "baseline", "baseline_value", "difference", "low", "high", "beats"]
@@ -172,7 +171,7 @@ def mean_differences(
         values[name], drawn[name] = _mean(found, metric)
     own = values[learner]
     rows = [
-        (name, own, value, own - value, *_interval(drawn[learner] - drawn[name]))
+        (name, own, value, own - value, *bootstrap.percentiles(drawn[learner] - drawn[name]))
         for name, value in values.items()
         if name != learner
     ]
@@ -212,7 +211,7 @@ def mean_metric(
     both = _with_both_classes(labels)
     found = [_values(y[:, k], p[:, k], 0.0, weights, only=(metric,)) for k in both]
     value, drawn = _mean(found, metric)
-    low, high = _interval(drawn)
+    low, high = bootstrap.percentiles(drawn)
     return {"value": value, "low": low, "high": high, "n_terms": len(both)}
 
 
@@ -427,10 +426,7 @@ def resamples(n_rows: int, *, clusters: Sequence | None = None, n: int = 1000, s
     """
     if clusters is not None and len(clusters) != n_rows:
         raise InputError(f"{len(clusters)} clusters for {n_rows} proteins")
-    codes = np.arange(n_rows) if clusters is None else pd.factorize(np.asarray(clusters))[0]
-    size = int(codes.max()) + 1
-    draws = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=n)
-    return draws[:, codes].astype(np.float64)
+    return bootstrap.weights(np.arange(n_rows) if clusters is None else clusters, n=n, seed=seed)
 
 
 def _with_both_classes(labels: pd.DataFrame) -> list[int]:
@@ -451,7 +447,7 @@ def _values(y, p, threshold, weights, *, only: Sequence[str] = METRICS) -> tuple
     """Each measure on all proteins, and on each resample (n,)."""
     said, table = p >= threshold, as_table(y, p)
     everyone = np.ones((1, len(y)))
-    parts = [_measures(y, said, table, part, only) for part in (everyone, *_chunks(weights))]
+    parts = [_measures(y, said, table, part, only) for part in (everyone, *bootstrap.chunks(weights))]
     drawn = {name: np.concatenate([part[name] for part in parts[1:]] or [[]]) for name in only}
     return {name: float(parts[0][name][0]) for name in only}, drawn
 
@@ -487,7 +483,7 @@ def _fmax(y: np.ndarray, p: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     # As in the definition: precision over the proteins with a prediction, recall over those with a term.
     of_precision = _ratio(drawn @ precision, drawn @ (predicted > 0))
     of_recall = _ratio(drawn @ recall, drawn @ with_term)
-    low, high = _interval(_ratio(2 * of_precision * of_recall, of_precision + of_recall))
+    low, high = bootstrap.percentiles(_ratio(2 * of_precision * of_recall, of_precision + of_recall))
     return {
         "fmax": best["f"],
         "fmax_low": low,
@@ -504,7 +500,7 @@ def _smin(y: np.ndarray, p: np.ndarray, information: np.ndarray, drawn: np.ndarr
     best = curve.loc[curve["s"].idxmin()]
     said, total = p >= best["tau"], drawn.sum(axis=1)
     uncertainty, misinformation = (~said & y) @ information, (said & ~y) @ information
-    low, high = _interval(np.hypot(drawn @ uncertainty / total, drawn @ misinformation / total))
+    low, high = bootstrap.percentiles(np.hypot(drawn @ uncertainty / total, drawn @ misinformation / total))
     return {
         "smin": best["s"],
         "smin_low": low,
@@ -547,17 +543,6 @@ def _checked(labels: pd.DataFrame, probabilities: np.ndarray, thresholds: np.nda
     if other := [name for name in labels if not pd.api.types.is_bool_dtype(labels[name]) or labels[name].isna().any()]:
         raise InputError(f"the labels of {other[0]!r}: expected True and False")
     return labels.to_numpy(dtype=bool), probabilities
-
-
-def _chunks(weights: np.ndarray) -> list[np.ndarray]:
-    return [weights[start : start + CHUNK] for start in range(0, len(weights), CHUNK)]
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """Missing where no resample has a value."""
-    values = values[~np.isnan(values)]
-    low, high = np.quantile(values, [0.025, 0.975]) if len(values) else (np.nan, np.nan)
-    return float(low), float(high)
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from plmbook.engine import encode
 from plmbook.function import classifier as function
 from plmbook.function import learners, proteomes, splits
 from plmbook.stats import matched, metrics
+from plmbook.stats.bootstrap import Estimate
 
 FOLDS = 5  # each protein is asked of the one classifier that saw none of its relatives
 WIDTH, STRIDE = 5, 5  # residues: of a window, and from one to the next
@@ -467,7 +468,7 @@ def by_residue_type(table: pd.DataFrame, value: str, *, by: str = "gene") -> pd.
     return pd.Series(np.where(count > 0, total / np.maximum(count, 1), 0.0), index=table.index)
 
 
-def gain(table: pd.DataFrame, value: str, baseline: str, *, n: int = 1000, seed: int = 0) -> metrics.Estimate:
+def gain(table: pd.DataFrame, value: str, baseline: str, *, n: int = 1000, seed: int = 0) -> Estimate:
     """How much better one value tells motif residues from the others of their protein than another value does.
 
     Parameters

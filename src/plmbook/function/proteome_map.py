@@ -16,9 +16,9 @@ from scipy import sparse, stats
 
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.function import measures
 from plmbook.probing import neighbours
-from plmbook.stats.metrics import Estimate
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
 
 FORMS = ("as it is", "centred", "standardised", "whitened")
 METRICS = ("cosine", "distance")
@@ -588,9 +588,7 @@ def resampled(values: np.ndarray, *, clusters: Sequence[str], n: int = 1000, see
     values = np.asarray(values, dtype=np.float64)
     if not len(values):
         raise InputError("no protein to judge")
-    weights = measures.resamples(len(values), clusters=clusters, n=n, seed=seed)
-    low, high = np.quantile(weights @ values / weights.sum(axis=1), [0.025, 0.975])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    return bootstrap.ratio(values, units=clusters, n=n, seed=seed)
 
 
 # --- orthologs -------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.stats.metrics import Estimate
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
 
 CUTOFF = 8.0  # angstrom between C-beta atoms
 CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
@@ -621,11 +622,10 @@ def ratio_of_means(
     numbers = table[[value, reference]].to_numpy(dtype=np.float64)  # (n_proteins, 2)
     if not len(numbers) or np.isnan(numbers).any() or numbers[:, 1].sum() == 0:
         raise InputError(f"{value} / {reference} needs both numbers of each protein, and a reference above zero")
-    draws = np.random.default_rng(seed).multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), size=n)
-    sums = draws @ numbers  # (n, 2)
+    sums = bootstrap.counts(len(numbers), n=n, seed=seed) @ numbers  # (n, 2)
     sums = sums[sums[:, 1] > 0]
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
-    return Estimate(float(numbers[:, 0].sum() / numbers[:, 1].sum()), float(low), float(high), len(numbers))
+    value = float(numbers[:, 0].sum() / numbers[:, 1].sum())
+    return Estimate(value, *bootstrap.percentiles(sums[:, 0] / sums[:, 1]), len(numbers))
 
 
 # --- pieces ----------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.stats.metrics import Estimate
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
 
 VOTES = ("majority", "weighted")
 DECIMALS = 9  # of a cosine: what differs by less is a tie, whatever the order in which a processor adds up
@@ -256,11 +257,8 @@ def estimate(predictions: pd.DataFrame, statistic: Statistic = accuracy, *, n: i
     # Codes instead of texts: the same answers, much faster to compare a thousand times.
     _, codes = np.unique(np.concatenate([predictions["truth"], predictions["predicted"]]), return_inverse=True)
     truth, predicted = codes[:size], codes[size:]
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(size, size=size) for _ in range(n))
-    values = [statistic(truth[drawn], predicted[drawn]) for drawn in draws]
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Estimate(float(statistic(truth, predicted)), float(low), float(high), size)
+    values = [statistic(truth[rows], predicted[rows]) for rows in bootstrap.rows(size, n=n, seed=seed)]
+    return Estimate(float(statistic(truth, predicted)), *bootstrap.percentiles(values), size)
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ import pandas as pd
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode
-from plmbook.stats.metrics import Estimate
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -362,11 +363,7 @@ def _ratio(table: pd.DataFrame, numerator: str, *, n: int, seed: int) -> Estimat
     right, all_of_them = table[numerator].to_numpy(np.float64), table["n_residues"].to_numpy(np.float64)
     if not all_of_them.sum() > 0:
         raise InputError("Q3 needs at least one counted residue")
-    draws = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), size=n)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = (draws @ right) / (draws @ all_of_them)
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Estimate(float(right.sum() / all_of_them.sum()), float(low), float(high), len(table))
+    return bootstrap.ratio(right, all_of_them, n=n, seed=seed)
 
 
 def _check(proteins: pd.DataFrame) -> None:

@@ -13,16 +13,16 @@ bootstrap sorts the scores once and handles all resamples together.
 import itertools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
 
 PATHOGENIC = "P/LP"
 BENIGN = "B/LB"
-CHUNK = 250  # resamples handled together: 250 x 4,400 rows of float64 are 9 MB
 
 # What `perplexity_table` calls each column of `results.heldout_likelihood`.
 LIKELIHOODS: Mapping[str, str] = MappingProxyType(
@@ -35,22 +35,6 @@ LIKELIHOODS: Mapping[str, str] = MappingProxyType(
 LENGTH_EDGES = (50, 150, 300, 500, 1023)  # residues; a range excludes its upper edge
 
 Statistic = Callable[..., np.ndarray]
-
-
-class Interval(NamedTuple):
-    """The two ends of a percentile interval."""
-
-    low: float
-    high: float
-
-
-class Estimate(NamedTuple):
-    """A statistic with its interval and the number of rows that it rests on."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 def labelled(table: pd.DataFrame, *, score: str | list[str] = "score") -> pd.DataFrame:
@@ -351,21 +335,13 @@ def gene_resamples(table: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> np.n
         the gene's count.
     """
     _need(table, ["gene"])
-    codes, names = pd.factorize(table["gene"])
-    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=n)
-    return draws[:, codes].astype(np.float64)
+    return bootstrap.weights(table["gene"], n=n, seed=seed)
 
 
-def bootstrap_genes(
-    table: pd.DataFrame,
-    statistic: Statistic,
-    n: int = 1000,
-    seed: int = 0,
-    *,
-    score: str = "score",
-    level: float = 0.95,
-) -> Interval:
-    """Percentile interval of a statistic when genes, not variants, are resampled.
+def estimate(
+    table: pd.DataFrame, statistic: Statistic, *, score: str = "score", n: int = 1000, seed: int = 0
+) -> Estimate:
+    """A statistic on the table with its 95 % percentile interval when genes, not variants, are resampled.
 
     Variants of one gene share the protein, the alignment and the clinical laboratory; resampling variants would
     give intervals that are too narrow.
@@ -376,33 +352,20 @@ def bootstrap_genes(
         As `statistic` takes it.
     statistic : callable
         `statistic(table, score=..., weight=...)` as in this module.
-    n : int
-        Resamples.
-    seed : int
-        Of the random generator; the same seed gives the same interval.
     score : str
         The score column.
-    level : float
-        Coverage, 0.95 = from the 2.5th to the 97.5th percentile.
+    n, seed : int
+        Resamples, and their seed: the same seed gives the same interval.
 
     Returns
     -------
-    Interval
-        (low, high). Resamples on which the statistic does not exist (no benign variant drawn) are left out.
+    Estimate
+        n = the rows. Resamples on which the statistic does not exist (no benign variant drawn) are left out.
 
     Raises
     ------
     InputError
         Where the statistic exists on no resample.
-    """
-    values = _resampled(table, statistic, n=n, seed=seed, score=score)
-    return _percentiles(values, level)
-
-
-def estimate(
-    table: pd.DataFrame, statistic: Statistic, *, score: str = "score", n: int = 1000, seed: int = 0
-) -> Estimate:
-    """A statistic on the table with its 95 % interval over genes.
 
     Examples
     --------
@@ -410,8 +373,12 @@ def estimate(
     >>> estimate(t, auroc, n=50).value  # of four pairs, -2 < 0, -2 < -1, -3 < 0 and -3 < -1 are all in order
     1.0
     """
-    low, high = bootstrap_genes(table, statistic, n, seed, score=score)
-    return Estimate(float(statistic(table, score=score)), low, high, len(table))
+    weights = gene_resamples(table, n=n, seed=seed)
+    drawn = [statistic(table, score=score, weight=part) for part in bootstrap.chunks(weights)]
+    interval = bootstrap.percentiles(np.concatenate(drawn), bootstrap.GENE_TAILS)
+    if np.isnan(interval.low):
+        raise InputError("the statistic exists on no resample: too few genes have both classes")
+    return Estimate(float(statistic(table, score=score)), *interval, len(table))
 
 
 def paired_difference(
@@ -518,9 +485,7 @@ def mean_over_genes(values: pd.Series, *, n: int = 1000, seed: int = 0) -> Estim
     if not len(numbers) or np.isnan(numbers).any():
         found = int((~np.isnan(numbers)).sum())
         raise InputError(f"a mean over genes needs a number for each gene, found {found} of {len(numbers)}")
-    genes = len(numbers)
-    draws = np.random.default_rng(seed).multinomial(genes, np.full(genes, 1 / genes), size=n)  # (n, n_genes)
-    return Estimate(float(numbers.mean()), *_percentiles(draws @ numbers / genes, 0.95), genes)
+    return bootstrap.ratio(numbers, n=n, seed=seed, tails=bootstrap.GENE_TAILS)
 
 
 def summary(
@@ -725,9 +690,7 @@ def perplexity(
     total, masked = table[log_likelihood].to_numpy(float), table[count].to_numpy(float)
     if not len(table) or masked.sum() == 0:
         raise InputError("perplexity needs at least one masked residue")
-    draws = np.random.default_rng(seed).multinomial(len(table), np.full(len(table), 1 / len(table)), size=n)
-    values = np.exp(-(draws @ total) / (draws @ masked))
-    return Estimate(float(np.exp(-total.sum() / masked.sum())), *_percentiles(values, 0.95), len(table))
+    return bootstrap.ratio(-total, masked, n=n, seed=seed, tails=bootstrap.GENE_TAILS, of=np.exp)
 
 
 def perplexity_table(
@@ -811,21 +774,6 @@ def _statistics(minimum: int) -> dict[str, Statistic]:
         return within_gene_auroc(table, minimum, score=score, weight=weight)
 
     return {"auroc": auroc, "within-gene auroc": within, "auprc P/LP": auprc, "auprc B/LB": benign_auprc}
-
-
-def _resampled(table: pd.DataFrame, statistic: Statistic, *, n: int, seed: int, score: str) -> np.ndarray:
-    """(n,) values of the statistic, in chunks that bound the memory."""
-    weights = gene_resamples(table, n=n, seed=seed)
-    parts = [statistic(table, score=score, weight=weights[i : i + CHUNK]) for i in range(0, n, CHUNK)]
-    return np.concatenate(parts)
-
-
-def _percentiles(values: np.ndarray, level: float) -> Interval:
-    values = values[~np.isnan(values)]
-    if not len(values):
-        raise InputError("the statistic exists on no resample: too few genes have both classes")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
 
 
 def _by_threshold(values: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

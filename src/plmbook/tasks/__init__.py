@@ -32,7 +32,8 @@ from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import apply_mutations, parse_mutations
 from plmbook.engine import encode
 from plmbook.probing import contacts, probes
-from plmbook.stats.metrics import Estimate
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
 
 SPLITS = ("train", "validation", "test")
 SEEDS = (0, 1, 2)
@@ -951,10 +952,8 @@ def gain(outcomes: pd.DataFrame, than: pd.DataFrame, *, n: int = 1000, seed: int
     draws = _draws(len(both), n, seed)
     first, second = (both[name].to_numpy() for name in ("predicted", "predicted_other"))
     values = [_measure(first[d], truth[d], kind) - _measure(second[d], truth[d], kind) for d in draws]
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Estimate(
-        _measure(first, truth, kind) - _measure(second, truth, kind), float(low), float(high), _size(truth, kind)
-    )
+    value = _measure(first, truth, kind) - _measure(second, truth, kind)
+    return Estimate(value, *bootstrap.percentiles(values), _size(truth, kind))
 
 
 def scores(outcomes: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
@@ -1016,13 +1015,11 @@ def _estimate(predicted: np.ndarray, truth: np.ndarray, kind: str, *, n: int, se
     if not len(predicted):
         raise InputError("no test protein to judge")
     values = [_measure(predicted[drawn], truth[drawn], kind) for drawn in _draws(len(predicted), n, seed)]
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Estimate(_measure(predicted, truth, kind), float(low), float(high), _size(truth, kind))
+    return Estimate(_measure(predicted, truth, kind), *bootstrap.percentiles(values), _size(truth, kind))
 
 
 def _draws(size: int, n: int, seed: int):
-    rng = np.random.default_rng([seed, zlib.crc32(str(size).encode())])
-    return (rng.integers(size, size=size) for _ in range(n))
+    return bootstrap.rows(size, n=n, seed=[seed, zlib.crc32(str(size).encode())])
 
 
 def _size(truth: np.ndarray, kind: str) -> int:

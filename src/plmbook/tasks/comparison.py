@@ -108,7 +108,7 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from plmbook.published import published
+    >>> from plmbook.tables.published import published
     >>> table = wide(published("ankh_results"))
     >>> table.shape, table.index[-1], float(table.iloc[-1].max())
     ((24, 7), ('CATH lookup', 'Lookup69K, H'), 73.0)
@@ -265,7 +265,7 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from plmbook.published import published
+    >>> from plmbook.tables.published import published
     >>> table = bold(published("ankh_results"))
     >>> int((~table["right"]).sum()), table.set_index("task").loc["fluorescence", "best"]
     (5, 'Ankh Large, Ankh Base')
@@ -782,7 +782,7 @@ def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from plmbook.published import published
+    >>> from plmbook.tables.published import published
     >>> row = {"task": "cath", "test": "C", "metric": "accuracy of queries", "model": "m", "seed": 0, "n": 9}
     >>> runs = [row | {"learner": learner, "value": v, "low": v, "high": v}
     ...         for learner, v in (("composition", 0.4), ("embedding", 0.5))]

@@ -23,7 +23,7 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
-from plmbook.stats.metrics import Interval
+from plmbook.stats import bootstrap
 from plmbook.variants import rescue
 
 # How fitness is given -> nats in one unit of it; "linear" is a ratio to the wild type, of which the logarithm is taken.
@@ -539,7 +539,7 @@ def correlations(
 
     values = rho(np.ones(len(table)))
     drawn = np.array([rho(weight) for weight in _weights(table, units, n=n, seed=seed)])
-    ends = [_ends(column) for column in drawn.T]
+    ends = [bootstrap.percentiles(column) for column in drawn.T]
     return pd.DataFrame(
         {
             "predictor": list(predictors),
@@ -641,7 +641,8 @@ def precision(
     rows = []
     for p, name in enumerate(predictors):
         for q, k in enumerate(ks):
-            rows.append((name, k, values[p, q], *_ends(drawn[:, p, q]), len(table), int(hits.sum()), hits.mean()))
+            ends = bootstrap.percentiles(drawn[:, p, q])
+            rows.append((name, k, values[p, q], *ends, len(table), int(hits.sum()), hits.mean()))
     return pd.DataFrame(rows, columns=["predictor", "k", "value", "low", "high", "n", "n_hits", "chance"])
 
 
@@ -693,18 +694,8 @@ def _weights(table: pd.DataFrame, units: Sequence[str], *, n: int, seed: int) ->
     if len(names) < 2:
         raise InputError(f"expected two or more of {' and '.join(units)} to resample, found {len(names)}")
     codes = codes.reshape(len(units), len(table))
-    rng = np.random.default_rng(seed)
-    for _ in range(n):
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names))).astype(np.float64)
+    for drawn in bootstrap.counts(len(names), n=n, seed=seed).astype(np.float64):
         yield drawn[codes].prod(axis=0)
-
-
-def _ends(values: np.ndarray) -> Interval:
-    """The 2.5th and the 97.5th percentile of the resamples on which there is a value."""
-    there = values[~np.isnan(values)]
-    if not len(there):
-        return Interval(np.nan, np.nan)
-    return Interval(*np.quantile(there, [0.025, 0.975]))
 
 
 def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:

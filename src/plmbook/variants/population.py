@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.stats import matched, metrics
+from plmbook.stats import bootstrap, matched, metrics
 from plmbook.tables import Column, Schema
 
 EDGES = (0.0, 1e-5, 1e-4, 1e-3)  # of allele frequency: where a bin begins
@@ -474,8 +474,6 @@ def milder(table: pd.DataFrame) -> pd.DataFrame:
     >>> milder(t)[["than", "k", "n"]].values.tolist()
     [['the worse of two', 1, 1], ['both of two', 0, 1], ['the only one', 0, 1]]
     """
-    from scipy.stats import binomtest
-
     full = table.dropna(subset=["score1", "score2", "combined"])
     if full.empty:
         raise InputError("no case has a score of both single changes and of the combination")
@@ -488,6 +486,5 @@ def milder(table: pd.DataFrame) -> pd.DataFrame:
     ):
         if size := int(which.sum()):
             k = int((full["combined"] > limit)[which].sum())
-            ends = binomtest(k, size).proportion_ci(0.95, method="exact")
-            rows.append((than, k, size, k / size, ends.low, ends.high))
+            rows.append((than, k, size, *bootstrap.share(k, size, "exact")[:3]))
     return pd.DataFrame(rows, columns=["than", "k", "n", "value", "low", "high"])

@@ -13,6 +13,7 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.stats import metrics
+from plmbook.stats.bootstrap import Estimate
 from plmbook.variants import rescue
 
 KINDS = ("candidate", "random")
@@ -243,7 +244,7 @@ def _pseudo_passes(length: int, seconds: int) -> int:
     return at_variant + elsewhere
 
 
-def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) -> metrics.Estimate:
+def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) -> Estimate:
     """The chance that a candidate has the higher value than a random second site of the same variant.
 
     Parameters
@@ -256,7 +257,7 @@ def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) 
 
     Returns
     -------
-    metrics.Estimate
+    Estimate
         Mean over genes of the mean over their variants, ties half; 0.5 where the kinds do not differ.
 
     Examples
