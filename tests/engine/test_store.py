@@ -112,6 +112,14 @@ def test_the_manifest_says_what_made_it(tmp_path, proteins):
     assert set(facts["versions"]) == {"plmbook", "torch", "fair-esm", "numpy", "pyarrow"}
 
 
+def test_a_shard_carries_the_key_of_its_store_and_its_number(tmp_path, proteins):
+    """Under names that stores of earlier versions have, too: they would be foreign otherwise."""
+    store.write(tmp_path / "s", model(), proteins, **OPTIONS)
+    carried = pq.read_schema(shard_files(tmp_path / "s")[2]).metadata
+    assert carried[b"plmbook.store"].decode() == store.manifest(tmp_path / "s")["store"]
+    assert carried[b"plmbook.shard"] == b"2"
+
+
 def test_a_long_protein_has_its_windows_or_its_beginning(tmp_path):
     table = pd.DataFrame({"id": ["long", "short"], "sequence": ["ACDEFGHIKL" * 9, "MK"]})
     store.write(tmp_path / "w", model(), table, pool="residue")
@@ -333,10 +341,10 @@ def test_what_a_kill_leaves_behind_is_removed(tmp_path, proteins):
 
 KILLS = """
 import os, random, shutil, signal, sys, time
-sys.path[:0] = [{src!r}, {tests!r}]
+sys.path[:0] = {path!r}
 import pandas as pd
 import test_store
-from plmbook import store
+from plmbook.engine import store
 
 def job(folder):
     store.write(folder, test_store.model(), pd.read_csv("in.csv"), shard_residues=50)
@@ -381,7 +389,8 @@ print(len(set(left)))
 def test_kill_9_at_20_random_moments_and_each_time_the_same_store(tmp_path, proteins):
     """Forked children of one process, so that a kill costs milliseconds; what was there at each kill differs."""
     proteins.to_csv(tmp_path / "in.csv", index=False)
-    code = KILLS.format(src=str(paths.root() / "src"), tests=str(paths.root() / "tests"), n_kills=20)
+    path = [str(paths.root() / folder) for folder in ("src", "tests", "tests/engine")]
+    code = KILLS.format(path=path, n_kills=20)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )

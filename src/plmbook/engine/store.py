@@ -186,7 +186,7 @@ def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, 
     planned = facts["shards"][number]
     if table.num_rows != planned["rows"] or proteins["id"].iloc[0] != planned["first"]:
         raise RuntimeError(f"shard {number}: {table.num_rows} rows, the plan says {planned['rows']}")
-    table = table.replace_schema_metadata({"plmbook.engine.store": facts["store"], "plmbook.shard": str(number)})
+    table = table.replace_schema_metadata({"plmbook.store": facts["store"], "plmbook.shard": str(number)})
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -340,10 +340,7 @@ def _judged(path: Path, digest: str, facts: dict) -> tuple[int | None, str, str]
         carried = pq.read_schema(path).metadata or {}
     except pa.ArrowInvalid:
         return None, "foreign", "it is no Parquet file"
-    if (carried.get(b"plmbook.engine.store"), carried.get(b"plmbook.shard")) != (
-        facts["store"].encode(),
-        b"%d" % number,
-    ):
+    if (carried.get(b"plmbook.store"), carried.get(b"plmbook.shard")) != (facts["store"].encode(), b"%d" % number):
         return None, "foreign", "it belongs to another store or another place"
     if facts["shards"][number].get("sha256", digest) != digest:
         return None, "foreign", "it is not the shard that the manifest lists"
