@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from plmbook.core.text import read_csv
+
 FIELDS = ("query", "target", "qlen", "tlen", "qstart", "qend", "tstart", "tend", "fident")
 COVERAGE = 0.5  # of the shorter of the two
 
@@ -50,7 +52,7 @@ def search(
         files = [work / name for name in ("queries.fasta", "targets.fasta", "hits.tsv", "tmp")]
         report = ["--format-output", ",".join(FIELDS), "--threads", threads, "-v", 1]
         subprocess.run(["mmseqs", "easy-search", *files, *map(str, [*rule, *report])], check=True)
-        return pd.read_csv(work / "hits.tsv", sep="\t", names=FIELDS)
+        return read_csv(work / "hits.tsv", names=FIELDS)
 
 
 def relatives(hits: pd.DataFrame, coverage: float = COVERAGE) -> pd.DataFrame:

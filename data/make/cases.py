@@ -18,6 +18,7 @@ from bundled import place_variants, write
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import THREE_LETTER, join_mutations, parse_mutations
+from plmbook.core.text import read_csv
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
 from plmbook.tables import bundled
@@ -69,7 +70,7 @@ ONE_LETTER = {three: one for one, three in THREE_LETTER.items()} | {"Ter": "*"}
 
 def make_suppressors(path: Path) -> pd.DataFrame:
     """The pairs with residues, each with what was read; pairs of the list that `READ` does not know are refused."""
-    leads = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    leads = read_csv(path, dtype=str, keep_default_na=False)
     listed = [
         (row.background, join_mutations(parse_mutations(row.suppressor.replace("+", ":"))))
         for row in leads.itertuples()
@@ -100,7 +101,7 @@ def one_letter(change: str) -> str:
 
 def make_same_codon(path: Path, bare: Path) -> pd.DataFrame:
     """One row a variant; `bare` is the same list without classes, and must agree."""
-    raw, again = (pd.read_csv(p, sep="\t", dtype=str, keep_default_na=False) for p in (path, bare))
+    raw, again = (read_csv(p, dtype=str, keep_default_na=False) for p in (path, bare))
     if not raw[list(again.columns)].equals(again):
         raise InputError(f"{path}: expected the rows of {bare}, found others")
     table = pd.DataFrame({"gene": raw["gene_name"], "transcript": raw["transcript_id"], "category": raw["categ"]})

@@ -18,7 +18,6 @@ Usage: python data/make/corpus.py --from DIR --out DIR
 """
 
 import argparse
-import csv
 import json
 import random
 import shutil
@@ -27,11 +26,13 @@ from collections import Counter
 from pathlib import Path
 
 from alike import search
+from door import read_rows
 from kingdoms import kingdom
 
 from plmbook.core.residues import AMINO_ACIDS
+from plmbook.core.text import open_text, read_records
 from plmbook.sources import multiz, uniprot
-from plmbook.sources.record import opened, read_records, tar_members
+from plmbook.sources.record import tar_members
 
 SEED = 20221121
 IDENTITY = 0.3  # families: 30 % identity, the alignment covers 80 % of the member
@@ -62,20 +63,17 @@ def read_gene_alignments(rescue: Path) -> dict[str, multiz.Rows]:
 def reserved_sequences(source: Path) -> dict[str, str]:
     """Sequences whose families never enter training: id -> sequence."""
     found = {}
-    csv.field_size_limit(10**8)
     for name in RESERVED["secondary_structure"]:
-        with opened(source / "secondary_structure" / name) as handle:
-            for i, row in enumerate(csv.DictReader(handle)):
-                found[f"reserved|{name}|{i}"] = row["input"].replace(" ", "")
+        for i, row in enumerate(read_rows(source / "secondary_structure" / name)):
+            found[f"reserved|{name}|{i}"] = row["input"].replace(" ", "")
     for name in RESERVED["contacts"]:
-        with opened(source / "contacts" / name) as handle:
+        with open_text(source / "contacts" / name) as handle:
             for line in handle:
                 row = json.loads(line)
                 found[f"reserved|{name}|{row['id']}"] = row["seq"]
-    with opened(source / "dms" / "proteingym_DMS_substitutions.csv.gz") as handle:
-        for row in csv.DictReader(handle):
-            if row["DMS_id"].startswith(LANDSCAPES):
-                found[f"reserved|dms|{row['DMS_id']}"] = row["target_seq"]
+    for row in read_rows(source / "dms" / "proteingym_DMS_substitutions.csv.gz"):
+        if row["DMS_id"].startswith(LANDSCAPES):
+            found[f"reserved|dms|{row['DMS_id']}"] = row["target_seq"]
     return {key: clean(value) for key, value in found.items()}
 
 
@@ -149,13 +147,10 @@ def main() -> None:
 
     general, labels, headers = {}, {}, {}
     for path in sorted([*source.glob("human_mouse_seqs/*.gz"), *source.glob("corpus/*.gz")]):
-        with opened(path) as handle:
-            for header, sequence in read_records(handle):
-                key = (
-                    f"{header.split()[0]}|{len(general)}"  # ids repeat across sources; the number makes them one's own
-                )
-                general[key] = clean(sequence)
-                labels[key], headers[key] = header.split("src=")[-1], header
+        for header, sequence in read_records(path):
+            key = f"{header.split()[0]}|{len(general)}"  # ids repeat across sources; the number makes them one's own
+            general[key] = clean(sequence)
+            labels[key], headers[key] = header.split("src=")[-1], header
     orthologs = {
         f"ortholog|{gene}_{assembly}": clean(row.replace("-", "").rstrip("Z"))
         for gene, rows in read_gene_alignments(source / "rescue").items()

@@ -1,4 +1,4 @@
-"""What the scripts of this folder share: where the raw files are, and where the tables go."""
+"""What the scripts of this folder share: where the raw files are, where the tables go, rows of raw files."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plmbook.core import paths
+from plmbook.core.text import read_csv
 
 MIRROR = "PLMBOOK_MIRROR"
 
@@ -68,3 +69,8 @@ def parse(
                 options.error(f"{os.environ[MIRROR]}: expected {holding} in it or below, found none")
     args.out = args.out or out or paths.data()
     return args
+
+
+def read_rows(path: Path, separator: str = ",") -> list[dict[str, str]]:
+    """The rows of a table with a header, each cell as text; commas within a cell are quoted in these files."""
+    return read_csv(path, separator, quoted=separator == ",", dtype=str, na_filter=False).to_dict("records")

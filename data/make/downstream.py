@@ -22,8 +22,6 @@ DIR holds the folders secondary_structure, remote_homology, solubility, fluoresc
 the files.
 """
 
-import csv
-import gzip
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,11 +31,12 @@ import numpy as np
 import pandas as pd
 from alike import relatives, search
 from bundled import write
+from door import read_rows
 
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import UNKNOWN, join_mutations, parse_mutations
-from plmbook.sources.record import read_records
+from plmbook.core.text import open_text, read_records
 from plmbook.tables import bundled
 from tasks import read_netsurfp
 
@@ -73,18 +72,6 @@ C_ALPHA = ("ca_x", "ca_y", "ca_z")
 
 
 # --- what the tables share ---
-
-
-def opened(path: Path):
-    """A text file, plain or gzip."""
-    return gzip.open(path, "rt") if path.suffix == ".gz" else open(path)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a comma-separated table with a header."""
-    csv.field_size_limit(10**8)
-    with opened(path) as handle:
-        return list(csv.DictReader(handle))
 
 
 def numbers(text: str) -> np.ndarray:
@@ -255,7 +242,7 @@ def make_remote_homology(folder: Path) -> pd.DataFrame:
 
 def read_deepsol(folder: Path, name: str) -> pd.DataFrame:
     """Proteins of one of DeepSol's sets: id (its name and the line), sequence, soluble."""
-    with opened(folder / f"deepsol_{name}_src.txt.gz") as handle:
+    with open_text(folder / f"deepsol_{name}_src.txt.gz") as handle:
         sequences = handle.read().split()
     labels = (folder / f"deepsol_{name}_tgt.txt").read_text().split()
     if len(sequences) != len(labels) or not set(labels) <= {"0", "1"}:
@@ -311,8 +298,7 @@ def genotype(text: str, sequence: str) -> str | None:
 
 def read_genotypes(path: Path, sequence: str) -> pd.DataFrame:
     """avGFP's missense genotypes: mutations, n_mutations, log_fluorescence."""
-    with opened(path) as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
+    rows = read_rows(path, "\t")
     found = [(genotype(row["variant"], sequence), int(row["num_mutations"]), float(row["score"])) for row in rows]
     stops = sum("*" in row["variant"] for row in rows)
     table = pd.DataFrame(found, columns=["mutations", "n_mutations", "log_fluorescence"])
@@ -326,8 +312,7 @@ def read_genotypes(path: Path, sequence: str) -> pd.DataFrame:
 
 def read_brightness(path: Path) -> dict[str, float]:
     """The published table: genotype `A108D,N144D` (empty: the wild type) -> log10 of its median brightness."""
-    with opened(path) as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
+    rows = read_rows(path, "\t")
     return {
         ",".join(part[1:] for part in row["aaMutations"].split(":")): float(row["medianBrightness"]) for row in rows
     }
@@ -364,15 +349,14 @@ def make_proteins(folder: Path) -> pd.DataFrame:
 
 
 def make_cath(folder: Path) -> pd.DataFrame:
-    with opened(folder / "cath_v430_dom_seqs_S100_161121_labels.txt.gz") as handle:
+    with open_text(folder / "cath_v430_dom_seqs_S100_161121_labels.txt.gz") as handle:
         labels = dict(line.split(",") for line in handle.read().split())
-    with open(folder / "test219.fasta") as handle:
-        queries = pd.DataFrame(read_records(handle), columns=["id", "sequence"])
+    queries = pd.DataFrame(read_records(folder / "test219.fasta"), columns=["id", "sequence"])
     queries["cath"] = queries["id"].map(labels)
     if queries["cath"].isna().any():
         raise InputError(f"{folder}: {queries['cath'].isna().sum()} queries have no label")
-    with opened(folder / "cath43_wholechain_domains.tsv.gz") as handle:
-        domains = pd.DataFrame(csv.DictReader(handle, delimiter="\t")).rename(columns={"domain_id": "id"})
+    domains = pd.DataFrame(read_rows(folder / "cath43_wholechain_domains.tsv.gz", "\t"))
+    domains = domains.rename(columns={"domain_id": "id"})
     if (domains["cath"] != domains["id"].map(labels)).any():
         raise InputError(f"{folder}: domains of cath43_wholechain_domains.tsv.gz have other labels than CATH's list")
     short = domains[domains["sequence"].str.len() <= LONGEST_LOOKUP]

@@ -14,7 +14,6 @@ Usage: python data/make/go.py --from DIR [--out data]
 DIR holds the folders go and human_mouse_seqs; data/README.md names the files.
 """
 
-import gzip
 import json
 from pathlib import Path
 
@@ -27,8 +26,8 @@ from bundled import write
 
 from plmbook import tables
 from plmbook.core.errors import InputError
+from plmbook.core.text import open_text, read_csv, read_records
 from plmbook.function import ontology, splits
-from plmbook.sources.record import read_records
 from plmbook.tables import bundled
 from plmbook.tables.published import published
 
@@ -56,7 +55,7 @@ OF_2013 = {"mfo": "molecular_function", "bpo": "biological_process", "cco": "cel
 
 def read_joined(path: Path) -> pd.DataFrame:
     """The source's table: id, species, gene, stated (residues), then a column of GO ids joined by `;` a collection."""
-    raw = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    raw = read_csv(path, dtype=str, keep_default_na=False)
     table = pd.DataFrame({"id": raw["accession"], "gene": raw["gene"], "stated": raw["length"].astype(int)})
     taxa = dict(zip(SPECIES["taxon"].astype(str), SPECIES["species"], strict=True))
     table["species"] = raw["taxon"].map(taxa)
@@ -67,10 +66,9 @@ def read_sequences(folder: Path, wanted: set[str]) -> pd.DataFrame:
     """id, sequence of the wanted proteins, in the order of the files; an id may have several sequences."""
     rows = []
     for path in sorted(folder.glob("*.fasta.gz")):
-        with gzip.open(path, "rt") as handle:
-            for header, sequence in read_records(handle):
-                if (name := header.split()[0]) in wanted:
-                    rows.append((name, sequence))
+        for header, sequence in read_records(path):
+            if (name := header.split()[0]) in wanted:
+                rows.append((name, sequence))
     return pd.DataFrame(rows, columns=["id", "sequence"])
 
 
@@ -139,10 +137,10 @@ def read_2013(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     terms, relations = [], []
     for short, namespace in OF_2013.items():
         path = next(folder.glob(f"cafa2_{short}_term.txt*"))
-        names = pd.read_csv(path, sep="\t", names=["go_id", "name"], dtype=str, quoting=3)
+        names = read_csv(path, names=["go_id", "name"], dtype=str)
         terms.append(names.assign(namespace=namespace))
         path = folder / f"cafa2_{short}_rel.txt.gz"
-        relations.append(pd.read_csv(path, sep="\t", names=["child", "relation", "parent"], dtype=str))
+        relations.append(read_csv(path, names=["child", "relation", "parent"], dtype=str))
     return pd.concat(terms, ignore_index=True), pd.concat(relations, ignore_index=True)
 
 
@@ -158,9 +156,9 @@ def upward(terms: set[str], relations: pd.DataFrame) -> set[str]:
 def make_terms(folder: Path, whole: pd.DataFrame, sample: pd.DataFrame, species: pd.Series, used: set[str]) -> tuple:
     """go_terms and go_relations; `used` are the terms of the sample's annotations."""
     old, relations = read_2013(folder)
-    with gzip.open(folder / "goterms.json.gz", "rt") as handle:
+    with open_text(folder / "goterms.json.gz") as handle:
         current = json.load(handle)
-    accretion = pd.read_csv(folder / "cafa5_IA.txt.gz", sep="\t", names=["go_id", "value"], index_col=0)["value"]
+    accretion = read_csv(folder / "cafa5_IA.txt.gz", names=["go_id", "value"], index_col=0)["value"]
     names_2013 = old.set_index("go_id")
     rows = []
     for term in sorted(upward(used, relations)):

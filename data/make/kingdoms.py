@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from plmbook.sources.record import opened, read_records
+from plmbook.core.text import read_records
 from plmbook.tables.bundled import KINGDOMS
 
 UNKNOWN = KINGDOMS[-1]
@@ -153,10 +153,9 @@ def find_headers(sequences: Iterable[str], folder: Path) -> dict[str, str]:
     """Sequence -> header of the first record with that sequence in the collections below a folder."""
     wanted, found = set(sequences), {}
     for path in sorted([*folder.glob("human_mouse_seqs/*.gz"), *folder.glob("corpus/*.gz")]):
-        with opened(path) as handle:
-            for header, sequence in read_records(handle):
-                if sequence in wanted:
-                    found.setdefault(sequence, header)
+        for header, sequence in read_records(path):
+            if sequence in wanted:
+                found.setdefault(sequence, header)
     return found
 
 

@@ -23,6 +23,7 @@ from bundled import write
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, join_mutations
+from plmbook.core.text import read_csv
 from plmbook.variants import landscapes
 
 CONTEXT = 100  # residues of the protein on either side of an assayed domain
@@ -65,7 +66,7 @@ def robust_sd(values: pd.Series) -> float:
 def read_gb1(path: Path) -> tuple[pd.DataFrame, float]:
     """Four letters a variant.  Errors: Poisson for the doubles, whose fitness is the ratio of their counts; for the
     singles, whose fitness is not, the scatter between the fitness given and that of their counts."""
-    raw = pd.read_csv(path, encoding="utf-8-sig")
+    raw = read_csv(path, ",", quoted=True)
     wild_type = raw[raw["HD"] == 0].iloc[0]
     per_read = wild_type["Count input"] / wild_type["Count selected"]
     before, after = raw["Count input"], raw["Count selected"]
@@ -94,7 +95,7 @@ def read_gb1(path: Path) -> tuple[pd.DataFrame, float]:
 
 def read_pdz3(path: Path) -> tuple[pd.DataFrame, float]:
     """Whole proteins that end in a stop, one row an amino-acid variant; fitness and sigma are DiMSum's."""
-    raw = pd.read_csv(path, sep=" ", dtype={"WT": str, "STOP": str})
+    raw = read_csv(path, " ", quoted=True, dtype={"WT": str, "STOP": str})
     wild_type = raw[raw["WT"] == "TRUE"]
     if len(wild_type) != 1:
         raise InputError(f"{path}: expected one row of the wild type, found {len(wild_type)}")
@@ -114,7 +115,7 @@ def read_enrichment(path: Path) -> tuple[pd.DataFrame, float]:
     Errors are estimated: at the floor the scatter of nonsense variants, at the wild type's level that of doubles about
     the sum of two singles that are both as the wild type, between them in proportion.
     """
-    raw = pd.read_csv(path, sep="\t")
+    raw = read_csv(path)
     variants = [tuple((int(t[1:-1]), t[0], t[-1]) for t in text.split(",")) for text in raw["variant"]]
     null = raw["variant"].str.contains("*", regex=False) & (raw["num_mutations"] <= 2)
     singles = raw[raw["num_mutations"] == 1].set_index("variant")["score"]
@@ -134,7 +135,7 @@ def read_enrichment(path: Path) -> tuple[pd.DataFrame, float]:
 def read_brightness(path: Path) -> tuple[pd.DataFrame, float]:
     """Genotypes such as `SA108D:SN144D`, log10 of the median brightness of their barcodes.  Errors: the standard
     deviation of the wild type's barcodes over the root of their number."""
-    raw = pd.read_csv(path, sep="\t", keep_default_na=False)
+    raw = read_csv(path, keep_default_na=False)
     wild_type = raw[raw["aaMutations"] == ""].iloc[0]
     rows = raw[raw["aaMutations"] != ""]
     variants = [tuple((int(t[2:-1]), t[1], t[-1]) for t in text.split(":")) for text in rows["aaMutations"]]
@@ -286,7 +287,7 @@ def missense(landscape: Landscape, variants: pd.DataFrame, sequence: str, offset
 
 def make(source: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables."""
-    listed = pd.read_csv(source / "dms" / "proteingym_DMS_substitutions.csv.gz").set_index("DMS_id")
+    listed = read_csv(source / "dms" / "proteingym_DMS_substitutions.csv.gz", ",", quoted=True).set_index("DMS_id")
     parts, proteins = [], []
     for landscape in LANDSCAPES:
         variants, wild_type = landscape.read(source / landscape.file)

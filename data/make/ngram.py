@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.optimize import minimize
 
 from plmbook.core.residues import AMINO_ACIDS, MASK
+from plmbook.core.text import read_records
 from plmbook.variants import ngram
 
 EVERY = 50  # protein of the last quarter of the file is left out for the fit
@@ -32,11 +33,6 @@ STEPS = (
     ("neighbours", "composition"),
     tuple(ngram.WEIGHTS),
 )
-
-
-def read_sequences(path: Path) -> list[str]:
-    """The sequences of a FASTA file with one line a sequence."""
-    return path.read_text().split("\n")[1::2]
 
 
 def masked_terms(sequences: Sequence[str], model: ngram.Ngram) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -87,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--to", type=Path, default=Path(__file__).resolve().parents[1] / "ngram.parquet")
     options = parser.parse_args(arguments)
-    sequences = read_sequences(options.corpus / "general.fasta")
+    sequences = [sequence for _, sequence in read_records(options.corpus / "general.fasta")]
     left_out = sequences[3 * len(sequences) // 4 :: EVERY]
     every = ngram.count(sequences)
     without = every.copy()

@@ -11,7 +11,6 @@ Figures are copied, never corrected: what looks like a slip of the source goes i
 """
 
 import csv
-import gzip
 import re
 import sys
 from dataclasses import dataclass, field
@@ -21,8 +20,8 @@ from pathlib import Path
 import door
 
 from plmbook.core import paths
+from plmbook.core.text import read_records
 from plmbook.sources import rescue
-from plmbook.sources.record import read_records
 
 TITLES = {
     "esm2_15b": "# ESM2_15B",
@@ -416,10 +415,9 @@ def read_study_genes(folder: Path) -> dict[str, tuple[str, str, int]]:
     entries = find_file(folder, "acmg.filtered.genes.list").read_text().split()
     ids = dict(entry.split(":") for entry in entries)
     genes = {}
-    with open(find_file(folder, "acmg.filtered.genes.fa")) as handle:
-        for header, sequence in read_records(handle):
-            gene = re.search(r" GN=(\S+)", header)[1]
-            genes[gene] = (ids[gene], header.split("|")[1], len(sequence))
+    for header, sequence in read_records(find_file(folder, "acmg.filtered.genes.fa")):
+        gene = re.search(r" GN=(\S+)", header)[1]
+        genes[gene] = (ids[gene], header.split("|")[1], len(sequence))
     if len(ids) != 53 or set(ids) != set(genes):
         raise ValueError(f"expected the same 53 genes in list and FASTA, found {len(ids)} and {len(genes)}")
     return genes
@@ -429,9 +427,8 @@ def check_lengths(folder: Path) -> None:
     """Every typed length is that of a human record with this accession and gene, except the two not collected."""
     lengths: dict[str, set[int]] = {}
     for path in sorted(folder.rglob("human.part*.fasta.gz")):
-        with gzip.open(path, "rt") as handle:
-            for header, sequence in read_records(handle):
-                lengths.setdefault(header.split()[0], set()).add(len(sequence))
+        for header, sequence in read_records(path):
+            lengths.setdefault(header.split()[0], set()).add(len(sequence))
     for gene, (accession, length) in LEFT_OUT.items():
         found = lengths.get(accession, set())
         if (length in found) == (gene in NOT_IN_COLLECTION):

@@ -26,7 +26,7 @@ from alike import relatives, search
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.sources.record import opened
+from plmbook.core.text import open_text
 from plmbook.tables import bundled
 
 FILES = {  # file -> (value of `source`, family of all its proteins or "" where search decides)
@@ -43,7 +43,7 @@ def read_structures(folder: Path) -> pd.DataFrame:
     """All structures: id, source, family (or ""), sequence, cb (lists of 3 angstrom), plddt (list, or None)."""
     rows = []
     for file, (source, family) in FILES.items():
-        with opened(folder / file) as handle:
+        with open_text(folder / file) as handle:
             for number, line in enumerate(handle, start=1):
                 row = json.loads(line)
                 check(row, f"{folder / file}: line {number}")

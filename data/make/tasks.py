@@ -14,8 +14,6 @@ Usage: python data/make/tasks.py --from DIR [--out data]
 DIR holds the folders secondary_structure and localization; data/README.md names the files.
 """
 
-import csv
-import gzip
 import random
 from collections import Counter
 from pathlib import Path
@@ -24,10 +22,11 @@ import door
 import pandas as pd
 from alike import relatives, search
 from bundled import write
+from door import read_rows
 
 from plmbook import tables
 from plmbook.core.errors import InputError
-from plmbook.sources.record import read_records
+from plmbook.core.text import read_records
 from plmbook.tables import bundled
 
 SEED = 20221121
@@ -39,17 +38,11 @@ LOCALISED = (40, 1022)  # residues, least and most
 NETSURFP_TRAIN = "SET=train VALIDATION=False"  # of a header of FLIP
 
 
-def read_fasta(path: Path) -> list[tuple[str, str]]:
-    """(header, text) of each record; the text may be labels or a mask."""
-    with gzip.open(path, "rt") as handle:
-        return list(read_records(handle))
-
-
 def read_netsurfp(folder: Path) -> pd.DataFrame:
     """NetSurfP-2.0's training proteins of FLIP: id (PDB chain), sequence, dssp3, resolved."""
     sequences, states, masks = (
-        read_fasta(folder / f"flip_ss_{name}.fasta.gz") for name in ("sequences", "sampled", "mask")
-    )
+        read_records(folder / f"flip_ss_{name}.fasta.gz") for name in ("sequences", "sampled", "mask")
+    )  # labels and masks are written as sequences
     rows = []
     for (name, sequence), (header, dssp3), (masked, resolved) in zip(sequences, states, masks, strict=True):
         found, split = header.split(" ", 1)
@@ -66,18 +59,17 @@ def read_cb513(path: Path) -> pd.DataFrame:
     A chain without a counted residue is left out.
     """
     chains: dict[str, dict] = {}
-    with gzip.open(path, "rt") as handle:
-        for number, row in enumerate(csv.DictReader(handle), start=1):
-            resolved = as_mask(row["disorder"])  # 1.0 where there are coordinates
-            domain = as_mask(row["cb513_mask"])
-            chain = chains.setdefault(
-                row["input"],
-                {"id": f"CB513_{number:03d}", "sequence": row["input"], "dssp3": row["dssp3"], "dssp8": row["dssp8"]}
-                | {"resolved": resolved, "domain": "0" * len(domain)},
-            )
-            if (chain["dssp3"], chain["dssp8"], chain["resolved"]) != (row["dssp3"], row["dssp8"], resolved):
-                raise InputError(f"{path}: row {number} has the sequence of {chain['id']} and other states")
-            chain["domain"] = either(chain["domain"], domain)
+    for number, row in enumerate(read_rows(path), start=1):
+        resolved = as_mask(row["disorder"])  # 1.0 where there are coordinates
+        domain = as_mask(row["cb513_mask"])
+        chain = chains.setdefault(
+            row["input"],
+            {"id": f"CB513_{number:03d}", "sequence": row["input"], "dssp3": row["dssp3"], "dssp8": row["dssp8"]}
+            | {"resolved": resolved, "domain": "0" * len(domain)},
+        )
+        if (chain["dssp3"], chain["dssp8"], chain["resolved"]) != (row["dssp3"], row["dssp8"], resolved):
+            raise InputError(f"{path}: row {number} has the sequence of {chain['id']} and other states")
+        chain["domain"] = either(chain["domain"], domain)
     table = pd.DataFrame(chains.values())
     table = table.assign(counted=list(map(both, table["domain"], table["resolved"]))).drop(columns="domain")
     scored = table["counted"].str.contains("1")
@@ -119,7 +111,7 @@ def make_secondary_structure(folder: Path) -> pd.DataFrame:
 def read_deeploc(path: Path, listed: dict[str, str]) -> pd.DataFrame:
     """Proteins of a DeepLoc FASTA file whose label is that of the list: id, localisation, sequence."""
     rows, others = [], Counter()
-    for header, sequence in read_fasta(path):
+    for header, sequence in read_records(path):
         name, label = header.split()[:2]
         label = label.rsplit("-", 1)[0]  # without the membrane label: `Nucleus-S`
         if listed.get(name) == label:
@@ -132,8 +124,7 @@ def read_deeploc(path: Path, listed: dict[str, str]) -> pd.DataFrame:
 
 def make_localisation(folder: Path) -> pd.DataFrame:
     """Training proteins as they are, test proteins drawn by class."""
-    with gzip.open(folder / "deeploc_annotations.csv.gz", "rt") as handle:
-        rows = list(csv.DictReader(handle))
+    rows = read_rows(folder / "deeploc_annotations.csv.gz")
     parts = []
     for split, file in (("train", "deeploc_our_val_set.fasta.gz"), ("test", "deeploc_test_set.fasta.gz")):
         of_split = {row["identifier"]: row["label"] for row in rows if (row["set"] or "train") == split}

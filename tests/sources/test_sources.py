@@ -8,8 +8,8 @@ import pytest
 
 from plmbook import sources
 from plmbook.core.errors import InputError
+from plmbook.core.text import read_records
 from plmbook.sources import alphafold, clinvar, gnomad, multiz, rescue, uniprot
-from plmbook.sources.record import opened, read_records
 
 
 def text(*lines):
@@ -372,8 +372,7 @@ def test_files_open_plain_and_gzipped(tmp_path):
     for name in ("a.fa.gz", "a.fa.bgz"):
         (tmp_path / name).write_bytes(gzip.compress(b">a\nMK\n"))
     for name in ("a.fa", "a.fa.gz", "a.fa.bgz"):
-        with opened(tmp_path / name) as handle:
-            assert list(read_records(handle)) == [("a", "MK")]
+        assert list(read_records(tmp_path / name)) == [("a", "MK")]
 
 
 def test_every_source_is_described():

@@ -492,7 +492,7 @@ def test_beside_id_a_column_gene_is_only_carried(write):
         ("TP53", ["expected 2 tab-separated values, as the header has, found 1"]),
         ("TP53\tE2A\tmore", ["found 3"]),
         ("TP53,E2A", ["found 1"]),
-        ('TP53\t"E2A', ["tab-separated text"]),
+        ('TP53\t"E2A', ["""'TP53' "E2A: not a mutation"""]),
     ],
 )
 def test_mistakes_in_a_row_name_file_and_line(write, row, said):

@@ -12,6 +12,12 @@ class InputError(ValueError):
     """
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it: at most 40 characters."""
+    text = repr(value.item() if getattr(value, "ndim", None) == 0 else value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Name the choices that a misspelt word was probably meant to be.
 

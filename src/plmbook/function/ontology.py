@@ -16,6 +16,7 @@ import pandas as pd
 
 from plmbook import tables
 from plmbook.core.errors import InputError
+from plmbook.core.text import open_text
 from plmbook.tables import bundled
 
 RELATIONS = ("is_a", "part_of")
@@ -157,7 +158,10 @@ def read_obo(path: str | Path) -> Ontology:
         raise InputError(f"{path}: no such file; expected an OBO file, such as go-basic.obo")
     logging.disable(logging.WARNING)  # obonet warns of headers that we do not read
     try:
-        graph = obonet.read_obo(path, ignore_obsolete=False)
+        with open_text(path) as handle:
+            graph = obonet.read_obo(handle, ignore_obsolete=False)
+    except InputError:
+        raise
     except (ValueError, OSError, KeyError, IndexError) as error:
         raise InputError(f"{path}: cannot be read as OBO ({error or type(error).__name__})") from None
     finally:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import THREE_LETTER
-from plmbook.sources.record import Source, opened
+from plmbook.core.text import open_text
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="alphafold",
@@ -32,7 +33,7 @@ def read_accession(source: str | Path | TextIO) -> str:
     InputError
         Where there is no such record.
     """
-    with opened(source) as handle:
+    with open_text(source) as handle:
         for line in handle:
             if line.startswith("DBREF") and line[26:32].strip() == "UNP":
                 return line[33:41].strip()
@@ -116,7 +117,7 @@ def _atoms(source: str | Path | TextIO):
     """The biotite array of the first model, with `b_factor`."""
     from biotite.structure.io.pdb import PDBFile
 
-    with opened(source) as handle:
+    with open_text(source) as handle:
         return PDBFile.read(handle).get_structure(model=1, extra_fields=["b_factor"])
 
 

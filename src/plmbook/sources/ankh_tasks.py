@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError, did_you_mean
-from plmbook.sources.record import Source, opened
+from plmbook.core.text import open_text
+from plmbook.sources.record import Source
 from plmbook.tables.bundled import LOCALISATIONS
 
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWY" + "UBZOX")  # each model maps the last five as its authors do
@@ -830,7 +831,7 @@ def read_proteinnet(
     Invariant: memory holds one record, whatever the size of the file.
     """
     where = str(getattr(source, "name", "ProteinNet") if hasattr(source, "read") else source)
-    with opened(source) as handle:
+    with open_text(source) as handle:
         for number, record in enumerate(_proteinnet_records(handle, where), start=1):
             identifier = " ".join(record["ID"])
             try:

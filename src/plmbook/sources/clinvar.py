@@ -8,7 +8,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import Mutation, MutationError
-from plmbook.sources.record import Source, opened
+from plmbook.core.text import open_text
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="clinvar",
@@ -79,7 +80,7 @@ def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") 
     [['TTR', 'V50M', 'NM_000371.4', 'c.148G>A', 'P/LP', 'Pathogenic']]
     """
     rows = []
-    with opened(source) as handle:
+    with open_text(source) as handle:
         columns = handle.readline().rstrip("\r\n").lstrip("#").split("\t")
         missing = {"Name", "ClinicalSignificance"} - set(columns)
         if missing:

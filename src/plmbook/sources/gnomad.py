@@ -8,7 +8,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import Mutation, MutationError
-from plmbook.sources.record import Source, opened
+from plmbook.core.text import open_text
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="gnomad",
@@ -51,7 +52,7 @@ def read_export(source: str | Path | TextIO) -> pd.DataFrame:
         Where a row has neither 14 nor 15 fields.
     """
     rows = []
-    with opened(source) as handle:
+    with open_text(source) as handle:
         next(handle)
         for number, line in enumerate(handle, start=2):
             fields = line.rstrip("\r\n").split("\t")

@@ -8,7 +8,8 @@ from typing import NamedTuple, TextIO
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.sources.record import Source, opened
+from plmbook.core.text import open_text
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="goa",
@@ -81,7 +82,7 @@ def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", eviden
     """
     where = getattr(source, "name", "GAF file") if hasattr(source, "read") else source
     rows, left_out, header = [], Counter(), {}
-    with opened(source) as handle:
+    with open_text(source) as handle:
         for number, line in enumerate(handle, start=1):
             if line.startswith("!"):
                 if match := re.match(r"!\s*([\w-]+)\s*:\s*(.*)", line):

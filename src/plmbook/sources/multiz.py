@@ -10,7 +10,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.sources.record import Source, opened, read_records
+from plmbook.core.text import read_records
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="multiz",
@@ -64,18 +65,17 @@ def read_alignments(source: str | Path | TextIO, keep: set[str] | None = None) -
     """
     exons: dict[tuple[str, str], dict[int, str]] = {}
     totals: dict[str, int] = {}
-    with opened(source) as handle:
-        for header, row in read_records(handle):
-            match = HEADER.match(header)
-            if match is None:
-                raise InputError(f"multiz100way: expected a header TRANSCRIPT_ASSEMBLY[_EXON_TOTAL], found {header!r}")
-            transcript, assembly = match["transcript"], match["assembly"]
-            if keep is not None and transcript not in keep:
-                continue
-            exon = int(match["exon"] or 1)
-            totals[transcript] = int(match["total"] or 1)
-            if exons.setdefault((transcript, assembly), {}).setdefault(exon, row) != row:
-                raise InputError(f"multiz100way: {header.split()[0]} appears again with another row")
+    for header, row in read_records(source):
+        match = HEADER.match(header)
+        if match is None:
+            raise InputError(f"multiz100way: expected a header TRANSCRIPT_ASSEMBLY[_EXON_TOTAL], found {header!r}")
+        transcript, assembly = match["transcript"], match["assembly"]
+        if keep is not None and transcript not in keep:
+            continue
+        exon = int(match["exon"] or 1)
+        totals[transcript] = int(match["total"] or 1)
+        if exons.setdefault((transcript, assembly), {}).setdefault(exon, row) != row:
+            raise InputError(f"multiz100way: {header.split()[0]} appears again with another row")
     alignments: dict[str, Rows] = {}
     for (transcript, assembly), parts in exons.items():
         if len(parts) != totals[transcript]:

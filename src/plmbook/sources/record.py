@@ -1,13 +1,12 @@
-"""What is known about an outside source, and how its files are opened."""
+"""What is known about an outside source, and the members of its archives."""
 
-import gzip
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
+
+from plmbook.core.text import decoded
 
 
 @dataclass(frozen=True)
@@ -65,45 +64,9 @@ class Source:
         return (self.file or self.url).format(accession=accession).rsplit("/", 1)[-1]
 
 
-@contextmanager
-def opened(source: str | Path | TextIO) -> Iterator[TextIO]:
-    """Open a path as text (gzip by its suffix, `.bgz` included); a handle passes through and stays open."""
-    if hasattr(source, "read"):
-        yield source
-        return
-    path = Path(source)
-    reader = gzip.open if path.suffix in {".gz", ".bgz"} else open
-    with reader(path, "rt", encoding="utf-8") as handle:
-        yield handle
-
-
 def tar_members(path: str | Path) -> Iterator[tuple[str, TextIO]]:
     """Yield (stem of the name, text handle) of each file of a tar archive, sorted by name."""
     with tarfile.open(path) as tar:
         for member in sorted(tar.getmembers(), key=lambda member: member.name):
             if member.isfile():
-                yield Path(member.name).stem, TextIOWrapper(tar.extractfile(member), encoding="utf-8")
-
-
-def read_records(handle: TextIO) -> Iterator[tuple[str, str]]:
-    """Yield (header without `>`, sequence) of a FASTA text, letters as they are; empty lines are skipped.
-
-    `plmbook.tables.read_fasta` is the strict reader for users' files; outside sources hold gaps and stops.
-
-    Examples
-    --------
-    >>> import io
-    >>> list(read_records(io.StringIO(">a b\\nMK-\\n\\nZ\\n>c\\nM")))
-    [('a b', 'MK-Z'), ('c', 'M')]
-    """
-    header, lines = None, []
-    for line in handle:
-        line = line.strip()
-        if line.startswith(">"):
-            if header is not None:
-                yield header, "".join(lines)
-            header, lines = line[1:], []
-        elif line:
-            lines.append(line)
-    if header is not None:
-        yield header, "".join(lines)
+                yield Path(member.name).stem, decoded(tar.extractfile(member), f"{path}: {member.name}")

@@ -9,7 +9,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import Mutation
-from plmbook.sources.record import Source, opened
+from plmbook.core.text import read_csv
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="rescue-scores",
@@ -53,8 +54,7 @@ def read_scores(source: str | Path | TextIO) -> pd.DataFrame:
     InputError
         Where a column is missing, a (gene, mutation) comes twice, or the two forms of a change disagree.
     """
-    with opened(source) as handle:
-        raw = pd.read_csv(handle, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+    raw = read_csv(source, dtype=str, keep_default_na=False)
     needed = ["GENE", "MUTATION", "AA_CHANGE", "GROUP", "gnomAD_AF", *MODELS, *FLANKS]
     missing = [name for name in needed if name not in raw.columns]
     if missing:

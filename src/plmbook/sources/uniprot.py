@@ -8,7 +8,8 @@ from typing import TextIO
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.sources.record import Source, opened, read_records
+from plmbook.core.text import read_csv, read_records
+from plmbook.sources.record import Source
 
 SOURCE = Source(
     name="uniprot",
@@ -83,8 +84,7 @@ def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
     [['P04637', '', 'TP53', 'MEEP', ('GO:0000785', 'GO:0005829')]]
     """
     where = getattr(source, "name", "UniProt table") if hasattr(source, "read") else source
-    with opened(source) as handle:
-        raw = pd.read_csv(handle, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+    raw = read_csv(source, dtype=str, keep_default_na=False)
     columns = named(raw.columns)
     for needed in ("id", "sequence", "go_ids"):
         if needed not in columns:
@@ -183,28 +183,27 @@ like 'sp|P02766|TTHY_HUMAN ... OS=... OX=...', \
 found 'TTR'
     """
     rows = []
-    with opened(source) as handle:
-        for number, (header, sequence) in enumerate(read_records(handle), start=1):
-            match = HEADER.match(header)
-            if match is None:
-                raise InputError(
-                    f"UniProt FASTA, record {number}: expected a header like "
-                    f"'sp|P02766|TTHY_HUMAN ... OS=... OX=...', found {header!r}"
-                )
-            fields = match.groupdict()
-            rows.append(
-                {
-                    "uniprot": fields["accession"],
-                    "entry_name": fields["entry_name"],
-                    "description": fields["description"],
-                    "organism": fields["organism"],
-                    "taxon": int(fields["taxon"]),
-                    "gene": fields["gene"] or "",
-                    "version": int(fields["version"] or 0),
-                    "length": len(sequence),
-                    "sequence": sequence,
-                }
+    for number, (header, sequence) in enumerate(read_records(source), start=1):
+        match = HEADER.match(header)
+        if match is None:
+            raise InputError(
+                f"UniProt FASTA, record {number}: expected a header like "
+                f"'sp|P02766|TTHY_HUMAN ... OS=... OX=...', found {header!r}"
             )
+        fields = match.groupdict()
+        rows.append(
+            {
+                "uniprot": fields["accession"],
+                "entry_name": fields["entry_name"],
+                "description": fields["description"],
+                "organism": fields["organism"],
+                "taxon": int(fields["taxon"]),
+                "gene": fields["gene"] or "",
+                "version": int(fields["version"] or 0),
+                "length": len(sequence),
+                "sequence": sequence,
+            }
+        )
     table = pd.DataFrame(rows)
     if rows and table["uniprot"].duplicated().any():
         repeated = table.loc[table["uniprot"].duplicated(), "uniprot"].tolist()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.text import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,12 +58,10 @@ def published(name: str) -> "pd.DataFrame":
         ...
     plmbook.core.errors.InputError: no published table 'go_term'; did you mean 'go_terms'?
     """
-    import pandas as pd
-
     if name not in TABLES:
         hint = did_you_mean(name, TABLES) or f"; expected one of {', '.join(TABLES)}"
         raise InputError(f"no published table {name!r}{hint}")
     path = paths.data() / "published" / f"{name}.csv"
     if not path.is_file():
         raise InputError(f"{path}: not found; made by data/make/published.py")
-    return pd.read_csv(path, keep_default_na=False, dtype={"ncbi_gene": str})
+    return read_csv(path, ",", quoted=True, keep_default_na=False, dtype={"ncbi_gene": str})

@@ -1,12 +1,6 @@
 """Readers of FASTA and of delimited text that refuse a faulty file before any model loads."""
 
-import contextlib
-import csv
-import gzip
-import io
-import zlib
 from array import array
-from codecs import getincrementaldecoder
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -14,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, did_you_mean, shown
 from plmbook.core.residues import MutationError, first_fault, join_mutations, parse_mutations
-from plmbook.tables.schema import LISTED, SEQUENCES, Faults, Schema, TableError, check, refuse_missing_columns, shown
+from plmbook.core.text import fasta_records, lines, refuse_unless_file
+from plmbook.tables.schema import LISTED, SEQUENCES, Faults, Schema, TableError, check, refuse_missing_columns
 
 BLOCK_CHARACTERS = 2**20  # of headers and sequences: what a reader that streams holds at a time
 
@@ -44,8 +39,8 @@ def read_table(path: str | Path, schema: Schema) -> pd.DataFrame:
     """
     path = Path(path)
     if path.suffix != ".parquet":
-        table, lines = _read_tsv(path)
-        return check(table, schema, where=path, lines=lines)
+        table, numbers = read_delimited(path)
+        return check(table, schema, where=path, lines=numbers)
     refuse_unless_file(path)
     try:
         table = pd.read_parquet(path)
@@ -153,7 +148,7 @@ class FastaFile:
         hashes = array("q")
         rows: list[tuple[str, str, str]] = []
         filled = 0
-        for header, line, parts in _records(self.path):
+        for header, line, parts in fasta_records(lines(self.path), self.path):
             name, description, sequence = _fields(header, parts)
             _check_record(name, sequence, line, parts, faults)
             size = len(header) + len(sequence)
@@ -193,7 +188,7 @@ class FastaFile:
         if not repeated:
             return
         first_lines: dict[str, int] = {}
-        for header, line, parts in _records(self.path):
+        for header, line, parts in fasta_records(lines(self.path), self.path):
             name = _fields(header, parts)[0]
             if name and hash(name) in repeated and first_lines.setdefault(name, line) != line:
                 faults.add_line(
@@ -258,7 +253,7 @@ written like R175H, Arg175His or p.Arg175His
     """
     path = Path(path)
     proteins = check(proteins, SEQUENCES, where="the proteins given")
-    table, lines = _read_tsv(path)
+    table, numbers = read_delimited(path)
     identifier = "gene" if "gene" in table.columns and "id" not in table.columns else "id"
     refuse_missing_columns(table, (identifier, "mutation"), path, instead={"id": "gene"})
     clashes = [name for name in table.columns if name in reserved]
@@ -268,7 +263,7 @@ written like R175H, Arg175His or p.Arg175His
             f"{path}: line 1: the columns {', '.join(reserved)} are written by this command, found {named}; rename them"
         )
     ids = table[identifier].str.strip().tolist()
-    faults = Faults(path, lines)
+    faults = Faults(path, numbers)
     mutations = _fitting_mutations(ids, table["mutation"].tolist(), proteins, faults)
     faults.refuse(TableError, "in the table of variants")
     carried = table.drop(columns=["mutation", *(["id"] if identifier == "id" else [])])
@@ -342,29 +337,13 @@ def _name_residue(name: str, parts: Sequence[tuple[int, str]], faults: Faults) -
             return
 
 
-def _records(path: Path) -> Iterator[tuple[str, int, list[tuple[int, str]]]]:
-    """Yield each FASTA record as header, line of the header, and its lines of sequence with their numbers."""
-    header, start, parts = None, 0, []
-    for number, line in enumerate(_lines(path), start=1):
-        if line.startswith(">"):
-            if header is not None:
-                yield header, start, parts
-            header, start, parts = line[1:].strip(), number, []
-        elif words := line.split():
-            if header is None:
-                found = shown(line.removesuffix("\n"))
-                raise InputError(f"{path}: line {number}: expected a FASTA header that starts with '>', found {found}")
-            parts.append((number, "".join(words)))
-    yield header, start, parts  # the file is not blank, so that there was a header
+def read_delimited(path: str | Path) -> tuple[pd.DataFrame, list[int]]:
+    """Read tab-separated text with a header as a table of texts, with the line of each row in the file.
 
-
-def _read_tsv(path: Path) -> tuple[pd.DataFrame, list[int]]:
-    """Read tab-separated text as a table of texts, with the line of each row."""
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), delimiter="\t", strict=True)
-    try:
-        filled = [(reader.line_num, fields) for fields in reader if any(field.strip() for field in fields)]
-    except csv.Error as error:
-        raise TableError(f"{path}: line {reader.line_num}: cannot be read as tab-separated text ({error})") from None
+    A quotation mark never joins rows: only a pair around a whole cell, as spreadsheets write it, is taken off.
+    """
+    path = Path(path)
+    filled = [(number, _cells(line)) for number, line in enumerate(lines(path), start=1) if line.strip()]
     header_line, header = filled[0][0], [name.strip() for name in filled[0][1]]
     _refuse_other_formats(path, header_line, header)
     if "" in header:
@@ -374,13 +353,21 @@ def _read_tsv(path: Path) -> tuple[pd.DataFrame, list[int]]:
         )
     if len(filled) == 1:
         raise TableError(f"{path}: expected rows below the header, found none")
-    lines, rows = [line for line, _ in filled[1:]], [fields for _, fields in filled[1:]]
-    faults = Faults(path, lines)
+    numbers, rows = [number for number, _ in filled[1:]], [fields for _, fields in filled[1:]]
+    faults = Faults(path, numbers)
     for row, fields in enumerate(rows):
         if len(fields) != len(header):
             faults.add(row, f"expected {len(header)} tab-separated values, as the header has, found {len(fields)}")
     faults.refuse(TableError, "in the tab-separated table")
-    return pd.DataFrame(rows, columns=header, dtype="str"), lines
+    return pd.DataFrame(rows, columns=header, dtype="str"), numbers
+
+
+def _cells(line: str) -> list[str]:
+    cells = line.removesuffix("\n").split("\t")
+    if '"' not in line:
+        return cells
+    whole = [len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells]
+    return [cell[1:-1].replace('""', '"') if both else cell for cell, both in zip(cells, whole, strict=True)]
 
 
 def _refuse_other_formats(path: Path, line: int, header: list[str]) -> None:
@@ -398,60 +385,3 @@ def _refuse_other_formats(path: Path, line: int, header: list[str]) -> None:
                 f"{path}: line {line}: expected columns separated by tabs, "
                 f"found {name} in {shown(header[0])}; save as TSV"
             )
-
-
-def refuse_unless_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path}: expected a file, found a folder")
-    if not path.exists():
-        hint = ""
-        if path.parent.is_dir():
-            hint = did_you_mean(path.name, (other.name for other in path.parent.iterdir()))
-        raise InputError(f"{path}: no such file{hint}")
-
-
-def _read_text(path: Path) -> str:
-    """Read a text file as `_lines` does."""
-    return "".join(_lines(path))
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file, plain or gzip, without byte-order mark and with `\\n` line ends; never blank."""
-    refuse_unless_file(path)
-    number, blank = 0, True
-    try:
-        with _opened(path) as file:
-            # Excel's "Unicode text" is UTF-16 with a byte-order mark.
-            encoding = "utf-16" if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-            for number, line in enumerate(io.TextIOWrapper(file, encoding=encoding), start=1):
-                if "\x00" in line or (number == 1 and line.startswith("PK\x03\x04")):
-                    raise InputError(f"{path}: expected a text file, found a binary one (a spreadsheet or an archive?)")
-                blank = blank and not line.strip()
-                yield line
-    except UnicodeDecodeError as error:
-        place = f"line {_undecodable_line(path, encoding)}"
-        found = f"byte 0x{error.object[error.start]:02x}"
-        raise InputError(f"{path}: {place}: expected UTF-8 text, found {found}; is it a text file?") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    if blank:
-        raise InputError(f"{path}: the file is empty")
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[io.BufferedIOBase]:
-    """A file for reading bytes, through gzip where its content says so: its name may say otherwise."""
-    with path.open("rb") as file:
-        yield gzip.open(file) if file.peek(2)[:2] == b"\x1f\x8b" else file
-
-
-def _undecodable_line(path: Path, encoding: str) -> int:
-    """The number of the first line that cannot be decoded: the decoder that failed does not know it."""
-    decoder, number = getincrementaldecoder(encoding)(), 0
-    with _opened(path) as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                decoder.decode(line)
-            except UnicodeDecodeError:
-                return number
-    return number  # the file ends within a character

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, shown
 
 LISTED = 10  # faults that a message lists before it only counts
 MISSING_SHOWN = "an empty cell"
@@ -329,8 +329,3 @@ def _check_rule(
     for row in np.flatnonzero(broken):
         found = ", ".join(f"{name} {shown(table[name][row])}" for name in about)
         faults.add(int(row), f"expected that {statement}, found {found}")
-
-
-def shown(value: object) -> str:
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= 40 else text[:37] + "..."
