@@ -601,7 +601,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     """Structures and alignments by id: the bundled ones where a sequence is a gene's, and those of a folder."""
     from plmbook import tables
     from plmbook.core import paths
-    from plmbook.probing import contacts
+    from plmbook.core.structures import structures_of
     from plmbook.sources import alphafold
     from plmbook.variants import rescue_store
 
@@ -616,7 +616,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     for name in proteins["id"]:
         path = folder / f"{name}.pdb"
         if path.is_file():
-            structures |= contacts.structures_of(alphafold.read_structure(path).assign(id=name))
+            structures |= structures_of(alphafold.read_structure(path).assign(id=name))
     return structures, orthologs
 
 
