@@ -270,7 +270,7 @@ flat = flat.sort_values(["model", "spread"]).groupby("model").head(3).reset_inde
 caption = f"Published scores: for each model the three genes in which they vary least; {release}"
 figures.show_table(flat, caption=caption, digits=1)
 reference = on_common[on_common["strategy"] == "published"]
-likeness = metrics.spearman(
+likeness = metrics.rank_correlations(
     pd.concat([on_common[on_common["kind"].isin([figures.RUN_HERE, figures.GENERAL])], reference]), by="name"
 )
 likeness = likeness[likeness["second"].str.endswith("(published)")]

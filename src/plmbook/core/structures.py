@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, need
 
 CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
 
@@ -58,9 +58,7 @@ def structures_of(table: pd.DataFrame) -> dict[str, Structure]:
     """
     key = "id" if "id" in table.columns else "gene"
     needed = [key, "position", "residue", "cb_x", "cb_y", "cb_z", "plddt"]
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise InputError(f"the table of structures lacks {', '.join(missing)}; it has {', '.join(table.columns)}")
+    need(table, needed, "structures")
     found = {}
     for name, part in table.groupby(key, sort=False):
         part = part.sort_values("position")
