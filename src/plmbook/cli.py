@@ -542,9 +542,9 @@ def compute_results(
     quiet: Quiet = False,
 ) -> None:
     """Compute every result table from the bundled inputs, the shipped ones included (`make results`)."""
-    from plmbook.book import recompute
+    from plmbook.book import profiles, recompute
 
-    names = [card.name for card in _cards(model or recompute.profile_models(profile))]
+    names = [card.name for card in _cards(model or profiles.profile_models(profile))]
     recompute.recompute(profile, names, device=device, progress=_bars(quiet))
 
 
@@ -558,18 +558,19 @@ def build_book(
     render: Annotated[bool, typer.Option("--render", help="Only build the site from the pages already run.")] = False,
 ) -> None:
     """Run the notebooks with a profile and build the site; `make book` does the same in parallel."""
-    from plmbook.book import runner
+    from plmbook.book import profiles, runner
+    from plmbook.book import render as site
 
     if notebook is not None and render:
         raise InputError("--notebook runs one page and --render builds the site; give one of them")
-    runner.load_profile(profile)
+    profiles.load_profile(profile)
     try:
         if notebook is not None:
             print(runner.run_notebook(notebook, profile))
         elif render:
-            print(runner.render(profile))
+            print(site.render(profile))
         else:
-            print(runner.run_all(profile))
+            print(site.run_all(profile))
     except runner.RunError as error:  # written for a reader: shown as it is
         print(f"plmbook: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
