@@ -34,6 +34,7 @@ from matplotlib.figure import Figure
 from plmbook import models, tables
 from plmbook.book import evaluation, figures, show, style
 from plmbook.core import artifacts, paths
+from plmbook.core.text import read_csv
 from plmbook.models import cards
 from plmbook.probing import contacts
 from plmbook.stats import metrics
@@ -151,7 +152,7 @@ show.table(
 # %% tags=["hide-input"]
 log = pd.concat(
     [
-        pd.read_csv(paths.data() / "models" / f"{name}.log.tsv", sep="\t").assign(model=name)
+        read_csv(paths.data() / "models" / f"{name}.log.tsv").assign(model=name)
         for name in (default, general)
     ],
     ignore_index=True,
