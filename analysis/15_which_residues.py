@@ -37,7 +37,7 @@ from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
 from plmbook import models
-from plmbook.book import figures, show, style
+from plmbook.book import figures
 from plmbook.core import artifacts
 from plmbook.engine import encode
 from plmbook.function import classifier as function
@@ -73,7 +73,7 @@ patterns = pd.DataFrame(
     ],
     columns=["motif", "PROSITE", "pattern", "proteins"],
 )
-show.table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
+figures.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
 
 # %% tags=["hide-input"]
 kinase = "GO:0004674"  # of serine/threonine kinases, as the motif
@@ -127,14 +127,16 @@ def measured(name, metric):
     """The measure of every term with its interval, as text."""
     part = quality[quality["model"] == name]
     rows = part[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
-    return [show.interval(*row, digits=2) for row in rows]
+    return [figures.interval(*row, digits=2) for row in rows]
 
 
 table = pd.DataFrame({"term": brief[wanted].to_numpy(), "with it": labels.sum().to_numpy()})
 for name in names:
     for metric in ("auroc", "auprc"):
         table[f"{metric.upper()}, {short.get(name, name)}"] = measured(name, metric)
-show.table(table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals")
+figures.show_table(
+    table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals"
+)
 
 # %% [markdown]
 # ## What each residue adds
@@ -268,7 +270,7 @@ caption = (
     )
     + (f" Not among the proteins with motif and term: {', '.join(absent)}." if absent else "")
 )
-show.figure(figure, lines, "15_tracks", profile=profile, caption=caption)
+figures.show(figure, lines, "15_tracks", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Are the motifs found?
@@ -302,18 +304,18 @@ statistics.loc[own, "q"] = false_discovery_control(statistics.loc[own, "p"])
 panels = [*ways, f"kind alone, {short.get(first, first)}"]
 drawn = pd.concat(
     [
-        statistics[own].assign(panel=statistics["way"], kind=statistics["model"].map(style.kind)),
-        statistics[statistics["of"] == f"kind, {panels[1]}"].assign(panel=panels[-1], kind=style.BASELINE),
+        statistics[own].assign(panel=statistics["way"], kind=statistics["model"].map(figures.kind)),
+        statistics[statistics["of"] == f"kind, {panels[1]}"].assign(panel=panels[-1], kind=figures.BASELINE),
     ],
     ignore_index=True,
 )
 drawn = drawn[["model", "kind", "panel", "question", "value", "low", "high"]]
 figure = figures.forests(drawn, rows="question", axis="AUROC of motif residues in their protein", reference=0.5)
 caption = (
-    f"Do {show.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
+    f"Do {figures.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
     f"{len(fallen)} proteins; shares, and the kind of residue alone: {len(needed)}. Whiskers: 95 % bootstrap over clusters. Dotted: chance."
 )
-show.figure(figure, drawn, "15_motifs", profile=profile, caption=caption)
+figures.show(figure, drawn, "15_motifs", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 shown = statistics[own].merge(
@@ -324,15 +326,15 @@ table = pd.DataFrame(
         "way": shown["way"],
         "question": shown["question"],
         "clusters": shown["n_genes"],
-        "AUROC": [show.interval(*row, digits=2) for row in shown[["value", "low", "high"]].to_numpy()],
+        "AUROC": [figures.interval(*row, digits=2) for row in shown[["value", "low", "high"]].to_numpy()],
         "q": shown["q"],
         "less kind alone": [
-            show.interval(*row, digits=2, sign=True)
+            figures.interval(*row, digits=2, sign=True)
             for row in shown[["difference", "low_gain", "high_gain"]].to_numpy()
         ],
     }
 )
-show.table(table, caption="q: false discovery rate over all rows (Benjamini and Hochberg)")
+figures.show_table(table, caption="q: false discovery rate over all rows (Benjamini and Hochberg)")
 
 # %% [markdown]
 # Do both ways point at the same residues?
@@ -345,7 +347,7 @@ of_protein = blocks.groupby(["question", "gene", "id"]).apply(lambda part: part[
 of_cluster = of_protein.groupby("gene").mean()  # a protein may be asked more than one question
 agreement = metrics.mean_over_genes(of_cluster, n=n_permutations, seed=seed)
 Markdown(
-    f"Rank correlation of both along the chain, {first}: {show.interval(*agreement[:3], digits=2, sign=True)}, a mean "
+    f"Rank correlation of both along the chain, {first}: {figures.interval(*agreement[:3], digits=2, sign=True)}, a mean "
     f"over {agreement.n} clusters."
 )
 
@@ -399,7 +401,7 @@ if len(weak):
     )
 said.append(
     f"Masking and shares are not the same question ({first}): their rank correlation along the chain is "
-    f"{show.interval(*agreement[:3], digits=2, sign=True)}, a mean over clusters."
+    f"{figures.interval(*agreement[:3], digits=2, sign=True)}, a mean over clusters."
 )
 if len(fixed):
     told = "; ".join(

@@ -12,7 +12,6 @@ import pandas as pd
 
 from plmbook import tables
 from plmbook.core import paths
-from plmbook.core.text import read_csv
 from plmbook.models.cards import Card
 
 RESULTS = Path(__file__).parent / "results"
@@ -61,7 +60,7 @@ def proteome_lengths(n_residues: int, *, seed: int = SEED) -> list[int]:
     list of int
         Of 30 to 5,000 residues each.
     """
-    counts = read_csv(LENGTHS)
+    counts = pd.read_csv(LENGTHS, sep="\t")
     weight = (counts["human"] + counts["mouse"]).to_numpy(dtype=np.float64)
     mean = float((counts["length"] * weight).sum() / weight.sum())
     rng = np.random.default_rng(seed)

@@ -150,7 +150,7 @@ def test_the_names_in_the_help_are_those_of_the_package():
     assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
     assert cli.SHARD_RESIDUES == shards.SHARD_RESIDUES
     assert cli.LEARNERS == tuple(classifier.LEARNERS) and cli.GO_SPLITS == (*study.SPLITS, "both")
-    assert set(cli.POOLS) == set(encode.POOLS) and set(cli.LONG) == set(encode.LONG)
+    assert set(cli.LONG) == set(encode.LONG)
 
 
 def test_several_models_make_an_ensemble(folder, monkeypatch):

@@ -123,7 +123,8 @@ def list_models(
 
     The card of a bundled model also says how it was trained, on what, and how it fared in every test of the book.
     """
-    from plmbook.models.cards import all_cards, facts, weights_path
+    from plmbook.models.cards import all_cards, facts
+    from plmbook.models.files import weights_path
 
     if name is not None:
         typer.echo(json.dumps(facts(name), indent=1))
@@ -319,7 +320,7 @@ def embed(
     _one_of("pool", pool, POOLS)
     _one_of("long", long, LONG)
     _check_engine(engine, address)
-    if pool == "bos" and not card.has_bos:
+    if pool == "bos" and not card.can("bos"):
         raise InputError(f"--pool bos: {card.name} has no token before the first residue; choose another pool")
     if not -1 <= layer <= card.layers:
         raise InputError(f"--layer {layer}: {card.name} has the layers 0 to {card.layers} (-1 is the last)")
@@ -542,9 +543,9 @@ def compute_results(
     quiet: Quiet = False,
 ) -> None:
     """Compute every result table from the bundled inputs, the shipped ones included (`make results`)."""
-    from plmbook.book import profiles, recompute
+    from plmbook.book import recompute
 
-    names = [card.name for card in _cards(model or profiles.profile_models(profile))]
+    names = [card.name for card in _cards(model or recompute.profile_models(profile))]
     recompute.recompute(profile, names, device=device, progress=_bars(quiet))
 
 
@@ -558,19 +559,18 @@ def build_book(
     render: Annotated[bool, typer.Option("--render", help="Only build the site from the pages already run.")] = False,
 ) -> None:
     """Run the notebooks with a profile and build the site; `make book` does the same in parallel."""
-    from plmbook.book import profiles, runner
-    from plmbook.book import render as site
+    from plmbook.book import runner
 
     if notebook is not None and render:
         raise InputError("--notebook runs one page and --render builds the site; give one of them")
-    profiles.load_profile(profile)
+    runner.load_profile(profile)
     try:
         if notebook is not None:
             print(runner.run_notebook(notebook, profile))
         elif render:
-            print(site.render(profile))
+            print(runner.render(profile))
         else:
-            print(site.run_all(profile))
+            print(runner.run_all(profile))
     except runner.RunError as error:  # written for a reader: shown as it is
         print(f"plmbook: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -592,7 +592,7 @@ def _cards(names: Sequence[str], *, several: bool = True) -> list:
 
 def _check_scores(cards: Sequence) -> None:
     for card in cards:
-        if not card.scores_variants:
+        if not card.can("log-probabilities"):
             raise InputError(
                 f"{card.name}: gives embeddings, no probabilities of residues; name a model of the ESM family"
             )
@@ -602,7 +602,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     """Structures and alignments by id: the bundled ones where a sequence is a gene's, and those of a folder."""
     from plmbook import tables
     from plmbook.core import paths
-    from plmbook.core.structures import structures_of
+    from plmbook.probing import contacts
     from plmbook.sources import alphafold
     from plmbook.variants import rescue_store
 
@@ -617,7 +617,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     for name in proteins["id"]:
         path = folder / f"{name}.pdb"
         if path.is_file():
-            structures |= structures_of(alphafold.read_structure(path).assign(id=name))
+            structures |= contacts.structures_of(alphafold.read_structure(path).assign(id=name))
     return structures, orthologs
 
 

@@ -13,6 +13,7 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode
 from plmbook.models import Output, packed
+from plmbook.models.base import pooled
 from plmbook.models.esm import load_esm
 
 RNG = np.random.default_rng(7)
@@ -304,7 +305,7 @@ def test_residue_embeddings_have_one_row_a_residue():
 def test_mean_of_many_float32_does_not_drift():
     # 0.1 in float32 added 100,000 times drifts in float32 by 1e-4 and more; pooling must not.
     states = np.full((100_000, 1), 0.1, dtype=np.float32)
-    assert encode.pooled(states, "mean")[0] == np.float32(0.1)
+    assert pooled(states, "mean")[0] == np.float32(0.1)
 
 
 def test_pooling_over_windows_is_pooling_over_residues():
@@ -403,7 +404,7 @@ def test_a_batch_with_windows_in_it_is_pooled_the_same():
         together = encode.embed(model, [long, short], pool=pool)
         for protein, vector in zip([long, short], together, strict=True):
             states = np.repeat(model.tokenize(protein)[1:-1, None], 2, axis=1)
-            np.testing.assert_allclose(vector, encode.pooled(states, pool), rtol=1e-6)
+            np.testing.assert_allclose(vector, pooled(states, pool), rtol=1e-6)
 
 
 # whole ----------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from fakes import TOKENS, FakeModel
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.engine import encode, shards, store
+from plmbook.models.base import POOLS
 from plmbook.tables import FastaFile, read_fasta
 
 DIM = 4
@@ -70,7 +71,7 @@ class Stops(FakeModel):
 # what is in it --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pool", encode.POOLS)
+@pytest.mark.parametrize("pool", POOLS)
 def test_the_store_holds_what_encode_gives_in_the_order_of_the_proteins(tmp_path, proteins, pool):
     n_shards = store.write(tmp_path / "s", model(), proteins, pool=pool, **OPTIONS)
     assert n_shards == len(shard_files(tmp_path / "s")) == 7

@@ -10,7 +10,7 @@ import pytest
 
 import tiny
 from plmbook.core.errors import InputError
-from plmbook.models import CARDS, all_cards, card, cards, expand, load
+from plmbook.models import CARDS, all_cards, card, cards, expand, files, load
 
 NAMED_BY_THE_STUDIES = [
     "esm1b_t33_650M_UR50S", *(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6)),
@@ -65,8 +65,8 @@ def test_expand_opens_ensembles_and_drops_repeats():
 def test_every_published_model_can_be_run():
     assert all(each.runnable for each in CARDS.values())
     encoders = [each.name for each in CARDS.values() if each.family == "t5"]
-    assert [each.name for each in CARDS.values() if not each.scores_variants] == encoders
-    assert [each.name for each in CARDS.values() if not each.has_bos] == encoders
+    assert [each.name for each in CARDS.values() if not each.can("log-probabilities")] == encoders
+    assert [each.name for each in CARDS.values() if not each.can("bos")] == encoders
     assert [each.name for each in CARDS.values() if each.prefix] == ["ankh3_large", "ankh3_xl"]
 
 
@@ -82,12 +82,12 @@ def test_a_family_without_adapter_says_so(tmp_path, monkeypatch):
     tiny.write_bundled(tmp_path, family="mamba")
     with pytest.raises(InputError, match="its family 'mamba' cannot be run in this version; expected one of esm1b"):
         load("embedded")
-    assert cards.weights_path(card("embedded")) is None
+    assert files.weights_path(card("embedded")) is None
 
 
 def test_cards_do_not_import_torch():
     code = (
-        "import sys; from plmbook.models import cards; [cards.weights_path(each) for each in cards.CARDS.values()]; "
+        "import sys; from plmbook.models import CARDS, files; [files.weights_path(each) for each in CARDS.values()]; "
         "sys.exit(bool({'torch', 'esm', 'transformers'} & set(sys.modules)))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -105,7 +105,7 @@ def test_the_bundled_card_is_data(tmp_path, monkeypatch):
     assert found.aliases == ("embedded",)
     assert next(iter(all_cards())) == "plmbook_t3_tiny"
     assert expand(["embedded", "plmbook_t3_tiny"]) == ["plmbook_t3_tiny"]
-    assert cards.weights_path(found) == tmp_path / "models" / "plmbook_t3_tiny.safetensors"
+    assert files.weights_path(found) == tmp_path / "models" / "plmbook_t3_tiny.safetensors"
 
 
 def test_facts_are_the_card_and_what_else_is_known(tmp_path, monkeypatch):
@@ -118,7 +118,8 @@ def test_facts_are_the_card_and_what_else_is_known(tmp_path, monkeypatch):
     assert (found["tokens_seen"], found["source"], found["citation"]) == (12, "bundled", "")
     assert list(found)[:3] == ["name", "family", "layers"]
     published = cards.facts("esm2_8M")
-    assert set(published) == set(cards.Card.__dataclass_fields__) and published["parameters"] == 7_512_353
+    fields = set(cards.Card.__dataclass_fields__) - {"lacks"} | {"capabilities"}
+    assert set(published) == fields and published["parameters"] == 7_512_353
     for each in (found, published):
         assert json.loads(json.dumps(each))["name"] == each["name"]
     with pytest.raises(InputError, match="did you mean 'esm2_8M'"):
@@ -131,7 +132,7 @@ def test_two_bundled_models_are_listed_side_by_side(tmp_path, monkeypatch):
     tiny.write_bundled(tmp_path, "plmbook_a")
     assert list(all_cards())[:2] == ["plmbook_a", "plmbook_a_general"]
     assert expand(["embedded", "embedded_general"]) == ["plmbook_a", "plmbook_a_general"]
-    assert [cards.weights_path(each).stem for each in cards.bundled_cards()] == ["plmbook_a", "plmbook_a_general"]
+    assert [files.weights_path(each).stem for each in cards.bundled_cards()] == ["plmbook_a", "plmbook_a_general"]
 
 
 def test_two_bundled_models_share_no_alias(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from esm import pretrained
 import tiny
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.models import cards, load
+from plmbook.models import cards, files, load
 from plmbook.models import esm as adapter
 
 FAMILIES = ["esm1b", "esm1v", "esm2"]
@@ -326,10 +326,10 @@ def test_places_in_their_order(tmp_path, monkeypatch):
 
 
 def test_hub_cache_is_the_one_of_torch(monkeypatch, tmp_path):
-    assert str(cards.hub_cache()) == os.path.join(torch.hub.get_dir(), "checkpoints")
+    assert str(files.hub_cache()) == os.path.join(torch.hub.get_dir(), "checkpoints")
     monkeypatch.delenv("TORCH_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert str(cards.hub_cache()) == os.path.join(torch.hub.get_dir(), "checkpoints")
+    assert str(files.hub_cache()) == os.path.join(torch.hub.get_dir(), "checkpoints")
 
 
 def test_offline_says_what_to_fetch_and_where_to_put_it(tmp_path):
@@ -352,8 +352,8 @@ def test_download_goes_into_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(pooch, "retrieve", fetch)
     model = load("esm2_tiny")
     assert model.path == tmp_path / "torch" / "hub" / "checkpoints" / "esm2_tiny.pt"
-    assert asked == ["https://example.org/none.pt", cards.REGRESSION_URL.format(name="esm2_tiny")]
-    assert not model.has_contacts
+    assert asked == ["https://example.org/none.pt", adapter.REGRESSION_URL.format(name="esm2_tiny")]
+    assert not model.can("contacts")
     assert load("esm2_tiny").path == model.path
     assert len(asked) == 2  # the second time nothing is fetched
 

@@ -16,7 +16,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 import tiny
 from plmbook.core.errors import InputError
 from plmbook.engine import encode
-from plmbook.models import cards, load
+from plmbook.models import cards, files, load
 from plmbook.models import t5 as adapter
 
 KINDS = list(tiny.T5)
@@ -146,11 +146,11 @@ def test_log_probabilities_are_refused(model):
     for ask in (lambda: model.run(["MKTAY"]), lambda: encode.log_probabilities(model, ["MKTAY"])):
         with pytest.raises(InputError, match=message):
             ask()
-    assert not model.card.scores_variants
+    assert not model.can("log-probabilities") and not model.card.can("log-probabilities")
 
 
 def test_bos_is_refused(model):
-    assert model.has_bos is model.card.has_bos is False
+    assert not model.can("bos") and not model.card.can("bos")
     asks = (
         lambda: model.run(["MKTAY"], layers=[-1], logits=False, pool="bos"),
         lambda: model.run(["MKTAY"], layers=[-1], logits=False, pool=("mean", "bos")),
@@ -437,7 +437,7 @@ def test_hash_of_shards_is_that_of_the_lines_of_sha256sum(folder, kind, model):
 def test_a_pointer_of_git_lfs_is_named(tmp_path, kind):
     folder = tiny.write_t5(tmp_path, kind)
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:93e8\nsize 1812735384\n"
-    weights = cards.hub_weights(folder)[-1]
+    weights = files.hub_weights(folder)[-1]
     whole = weights.read_bytes()
     weights.write_bytes(pointer)
     with pytest.raises(InputError, match=rf"{weights.name}: a pointer of Git LFS, not the file itself"):
@@ -451,7 +451,7 @@ def test_a_pointer_of_git_lfs_is_named(tmp_path, kind):
 
 def test_a_truncated_file_is_refused(tmp_path, kind):
     folder = tiny.write_t5(tmp_path, kind)
-    weights = cards.hub_weights(folder)[0]
+    weights = files.hub_weights(folder)[0]
     whole = weights.read_bytes()
     for content in (whole[: len(whole) // 2], b""):
         weights.write_bytes(content)
@@ -509,7 +509,7 @@ def _into_the_cache(tmp_path, kind):
 def test_places_in_their_order(tmp_path, monkeypatch, kind):
     name, mirror = f"{kind}_tiny", tmp_path / "mirror"
     cached = _into_the_cache(tmp_path, kind)
-    assert load(name).path == cached == cards.weights_path(cards.card(name))
+    assert load(name).path == cached == files.weights_path(cards.card(name))
     monkeypatch.setenv("PLMBOOK_MIRROR", str(mirror))
     assert load(name).path == cached
     by_model = tiny.write_t5(mirror / f"{kind}-tiny", kind)
@@ -524,14 +524,14 @@ def test_places_in_their_order(tmp_path, monkeypatch, kind):
 
 def test_a_pinned_revision_is_the_one_that_is_looked_for(tmp_path, monkeypatch):
     _into_the_cache(tmp_path, "ankh")
-    assert cards.weights_path(tiny.t5_card("ankh", revision="abc123")) is not None
-    assert cards.weights_path(tiny.t5_card("ankh", revision="def456")) is None
+    assert files.weights_path(tiny.t5_card("ankh", revision="abc123")) is not None
+    assert files.weights_path(tiny.t5_card("ankh", revision="def456")) is None
 
 
 def test_a_download_that_was_cut_short_is_not_taken_for_whole(tmp_path):
     cached = _into_the_cache(tmp_path, "ankh3")
     (cached / "model-00002-of-00002.safetensors").unlink()
-    assert cards.weights_path(cards.card("ankh3_tiny")) is None
+    assert files.weights_path(cards.card("ankh3_tiny")) is None
     with pytest.raises(InputError, match="could not be fetched"):
         load("ankh3_tiny")
 

@@ -1,5 +1,6 @@
 """Ankh's decoder on tiny checkpoints: likelihoods one position at a time, spans that are written anew."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,6 +10,8 @@ from transformers import T5ForConditionalGeneration
 
 import tiny
 from plmbook.core.errors import InputError
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.engine import encode, scan
 from plmbook.models import cards, load
 from plmbook.models import t5_decoder as decoder
 
@@ -46,7 +49,19 @@ def folder(kind, tmp_path_factory):
 
 @pytest.fixture
 def model(kind, folder):
-    return decoder.load_seq2seq(f"{kind}_tiny", path=folder, device="cpu", dtype="float32")
+    return load(f"{kind}_tiny", path=folder, device="cpu", dtype="float32", decoder=True)
+
+
+def hidden(sequence, position):
+    return f"{sequence[:position]}_{sequence[position + 1 :]}"
+
+
+def likelihoods(model, sequence, **options):
+    """ln p of each residue (L,), where a sentinel stands in its place."""
+    rows = [np.array([n]) for n in range(len(sequence))]
+    copies = [hidden(sequence, n) for n in range(len(sequence))]
+    tables = encode.log_probabilities(model, copies, rows=rows, **options)
+    return np.array([table[0, AMINO_ACIDS.index(each)] for table, each in zip(tables, sequence, strict=True)])
 
 
 def token_numbers(kind):
@@ -73,63 +88,90 @@ def test_likelihood_agrees_with_transformers_one_position_at_a_time(kind, folder
         kept = [n for n in range(40) if not (n < min(number.values()) or sentinel - 5 <= n <= sentinel)]
         probabilities = {n: math.exp(logits[n]) for n in kept}
         expected.append(math.log(probabilities[number[letter]] / sum(probabilities.values())))
-    found = decoder.pseudo_log_likelihood(model, SEQUENCE)
+    found = likelihoods(model, SEQUENCE)
     assert found.shape == (len(SEQUENCE),) and found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert found.std() > 0.1  # the random weights do speak
-    assert decoder.pseudo_perplexity(model, SEQUENCE) == pytest.approx(math.exp(-np.mean(expected)), rel=1e-4)
+    assert scan.pseudo_log_likelihood(model, SEQUENCE)[0] == pytest.approx(sum(expected), rel=1e-4)
 
 
 def test_likelihood_does_not_depend_on_the_batch(model):
-    together = decoder.pseudo_log_likelihood(model, SEQUENCE)
+    together = likelihoods(model, SEQUENCE)
     for budget in (1, 3 * len(SEQUENCE)):
-        one = decoder.pseudo_log_likelihood(model, SEQUENCE, token_budget=budget)
-        np.testing.assert_allclose(one, together, atol=1e-5)
+        np.testing.assert_allclose(likelihoods(model, SEQUENCE, token_budget=budget), together, atol=1e-5)
+    of_two = model.run(["MK_AY", "_K", "M_TAY"])  # of several lengths, in any order
+    for output, text in zip(of_two, ("MK_AY", "_K", "M_TAY"), strict=True):
+        assert output.log_probabilities.shape == (1, 20)
+        np.testing.assert_allclose(output.log_probabilities, model.run([text])[0].log_probabilities, atol=1e-5)
 
 
 def test_what_a_sentinel_hides_does_not_count(model):
     """Whatever the residue was, the answer is one distribution: over the letters, and nothing over other tokens."""
     letters = tiny.T5_LETTERS
-    shares = [np.exp(decoder.pseudo_log_likelihood(model, f"MK{letter}AY")[2]) for letter in letters]
+    shares = [np.exp(likelihoods(model, f"MK{letter}AY")[2]) for letter in AMINO_ACIDS]
     unused = 40 - len(letters) - len(model.excluded)  # rows of the embedding that are no token
     assert unused == (6 if model.card.name == "ankh_tiny" else 4)
-    row = torch.from_numpy(model.tokens.read("MKXAY"))[None]
-    row[0, len(model.tokens.prefix) + 2] = model.sentinels[0]
+    row = model.tokenize("MK_AY")
+    assert row[len(model.tokens.before) + 2] == model.sentinels[0]
     with torch.no_grad():
-        answers = decoder._answers(model, row)[0].exp().numpy()
+        answers = decoder._answers(model, row[None])[0].exp().numpy()
     assert answers.sum() == pytest.approx(1, abs=1e-5)
     assert (answers[model.excluded] == 0).all()
-    np.testing.assert_allclose(
-        sum(shares), answers[model.tokens.of_letter[[ord(each) for each in letters]]].sum(), 1e-5
-    )
+    np.testing.assert_allclose(sum(shares), answers[model.residues].sum(), 1e-5)
 
 
 def test_a_prefix_changes_the_answer(tmp_path):
     folder = write_untied(tmp_path, "ankh3")
     read, complete = (
-        decoder.load_seq2seq("ankh3_tiny", path=folder, device="cpu", prefix=prefix) for prefix in ("[NLU]", "[S2S]")
+        load("ankh3_tiny", path=folder, device="cpu", decoder=True, prefix=prefix) for prefix in ("[NLU]", "[S2S]")
     )
     assert (read.name, complete.name) == ("ankh3_tiny", "ankh3_tiny_S2S")
-    found = [decoder.pseudo_log_likelihood(model, SEQUENCE) for model in (read, complete)]
+    found = [likelihoods(model, SEQUENCE) for model in (read, complete)]
     assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
-def test_a_letter_that_is_read_as_x_has_its_likelihood(model):
-    found = [decoder.pseudo_log_likelihood(model, f"MK{letter}A") for letter in "JX"]
+def test_a_letter_without_a_token_is_read_as_x(model):
+    found = [each.log_probabilities for each in model.run(["M_JA", "M_XA"])]
     np.testing.assert_array_equal(*found)
 
 
 def test_bfloat16_is_near(kind, folder, model):
-    coarse = decoder.load_seq2seq(f"{kind}_tiny", path=folder, device="cpu", dtype="bfloat16")
-    found, expected = (decoder.pseudo_log_likelihood(each, SEQUENCE) for each in (coarse, model))
+    coarse = load(f"{kind}_tiny", path=folder, device="cpu", dtype="bfloat16", decoder=True)
+    found, expected = (likelihoods(each, SEQUENCE) for each in (coarse, model))
     assert 0 < np.abs(found - expected).mean() < 0.1
 
 
 @pytest.mark.parametrize(("sequence", "message"), [("", "empty"), ("MKtA", "lower-case 't' at position 3")])
 def test_what_is_no_residue_is_refused(model, sequence, message):
-    for ask in (decoder.pseudo_log_likelihood, lambda *given: decoder.generate_spans(*given, [(1, 1)])):
-        with pytest.raises(InputError, match=message):
-            ask(model, sequence)
+    for ask in (lambda: model.run([f"{sequence}_"] if sequence else [""]), lambda: model.tokenize(sequence)):
+        with pytest.raises(InputError, match=message if sequence else "one masked residue at a time|empty"):
+            ask()
+    with pytest.raises(InputError, match=message):
+        decoder.generate_spans(model, sequence, [(1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("texts", "options"),
+    [
+        (["MKTAY"], {}),
+        (["M_T_Y"], {}),
+        (["M_TAY", "MKTAY"], {}),
+        (["M_TAY"], {"rows": [np.array([0])]}),
+        (["M_TAY"], {"rows": [np.array([1, 2])]}),
+    ],
+)
+def test_a_decoder_answers_for_one_masked_residue(model, texts, options):
+    with pytest.raises(InputError, match="one masked residue at a time.*expected the strategy pseudo-likelihood"):
+        model.run(texts, **options)
+
+
+def test_what_is_the_encoders_is_refused(model):
+    for options in ({"layers": [-1]}, {"logits": False}):
+        with pytest.raises(InputError, match="embeddings are those of the encoder alone"):
+            model.run(["M_TAY"], **options)
+    with pytest.raises(InputError, match=f"model '{model.name}': has no attention maps"):
+        model.attentions("MKTAY")
+    assert not model.can("attentions") and model.can("generation")
 
 
 # spans ----------------------------------------------------------------------------------------------------------------
@@ -137,6 +179,7 @@ def test_what_is_no_residue_is_refused(model, sequence, message):
 
 def check(filled, spans, sequence=SEQUENCE):
     """Outside the spans nothing has changed; the fills are of the 20 amino acids."""
+    assert filled.log_likelihood < 0
     rebuilt, done = "", 0
     for (start, end), fill in sorted(zip(spans, filled.fills, strict=True)):
         rebuilt += sequence[done : start - 1] + fill
@@ -151,7 +194,7 @@ def test_spans_are_written_anew(model):
     assert [len(fill) for fill in filled.fills] == [3, 1, 2] and len(filled.sequence) == len(SEQUENCE)
     assert decoder.generate_spans(model, SEQUENCE, SPANS) == [filled]
     (turned,) = decoder.generate_spans(model, SEQUENCE, SPANS[::-1])
-    assert turned == decoder.Filled(filled.sequence, filled.fills[::-1])
+    assert turned == dataclasses.replace(filled, fills=filled.fills[::-1])
 
 
 def test_greedy_takes_the_likeliest_residue_at_each_step(kind, model):
@@ -162,15 +205,34 @@ def test_greedy_takes_the_likeliest_residue_at_each_step(kind, model):
     for n, position in enumerate((1, 2, 3, 9, 20, 21)):
         tokens[position] = sentinel - n
     row = torch.tensor([[*([3] if kind == "ankh3" else []), *tokens, 1]])
-    written, expected = [0], ""
+    written, expected, total = [0], "", 0.0
+    of_residues = [*number.values(), *range(max(number.values()) + 1, sentinel - 5), *range(sentinel + 1, 40)]
     for n in range(6):
         written.append(sentinel - n)
         with torch.no_grad():
             logits = model.network(row, decoder_input_ids=torch.tensor([written]), use_cache=False).logits[0, -1]
         written.append(max(letter_of, key=lambda each: logits[each]))
         expected += letter_of[written[-1]]
+        total += float(logits[written[-1]] - logits[of_residues].logsumexp(dim=0))
     (filled,) = decoder.generate_spans(model, SEQUENCE, SPANS)
     assert "".join(filled.fills) == expected
+    assert filled.log_likelihood == pytest.approx(total, abs=1e-4)
+
+
+def test_likelihood_is_the_models_own_whatever_the_temperature(model):
+    """Hot or cold, what was written has the log-likelihood of a pass over it."""
+    for filled in decoder.generate_spans(model, SEQUENCE, SPANS, n=4, seed=2, temperature=3.0):
+        holes = [1, 2, 3, 9, 20, 21]
+        row = torch.from_numpy(decoder._masked(model, SEQUENCE, [(n, n + 1) for n in holes]))[None]
+        letters = [int(model.tokens.of_letter[ord(filled.sequence[n])]) for n in holes]
+        written = [model.start]
+        for sentinel, letter in zip(model.sentinels, letters, strict=True):
+            written += [sentinel, letter]
+        with torch.no_grad():
+            logits = model.network(row, decoder_input_ids=torch.tensor([written]), use_cache=False).logits[0]
+        logits[:, model.excluded] = -torch.inf
+        terms = logits.log_softmax(dim=-1)[torch.arange(1, 13, 2), torch.tensor(letters)]
+        assert filled.log_likelihood == pytest.approx(float(terms.sum()), abs=1e-4)
 
 
 def test_a_sentinel_may_stand_for_a_span(model):
@@ -244,9 +306,9 @@ def test_fills_are_read_back(kind, model):
     openings = (first, first - 1)
     # <pad> <extra_id_0> M K <extra_id_1> T </s> </s>
     tokens = [0, first, number["M"], number["K"], first - 1, number["T"], 1, 1]
-    assert decoder.parse_fills(model, tokens, openings) == ("MK", "T")
-    assert decoder.parse_fills(model, tokens[1:], openings) == ("MK", "T")
-    assert decoder.parse_fills(model, [0, first, first - 1, 1], openings) == ("", "")
+    assert decoder._read_fills(model, tokens, openings) == ("MK", "T")
+    assert decoder._read_fills(model, tokens[1:], openings) == ("MK", "T")
+    assert decoder._read_fills(model, [0, first, first - 1, 1], openings) == ("", "")
     for faulty, message in (
         ([0, number["M"], first], f"token {number['M']} at place 1 "),  # a residue that nothing opened
         ([0, first - 1], f"token {first - 1} at place 1 "),  # not its turn
@@ -256,7 +318,7 @@ def test_fills_are_read_back(kind, model):
         ([0, first, number["M"], 1], "1 fills in the decoder's output, expected 2"),
     ):
         with pytest.raises(InputError, match=message):
-            decoder.parse_fills(model, faulty, openings)
+            decoder._read_fills(model, faulty, openings)
 
 
 # going on -------------------------------------------------------------------------------------------------------------
@@ -264,7 +326,7 @@ def test_fills_are_read_back(kind, model):
 
 def test_ankh3_goes_on_with_a_protein(tmp_path):
     folder = write_untied(tmp_path, "ankh3")
-    model = decoder.load_seq2seq("ankh3_tiny", path=folder, device="cpu", prefix="[S2S]")
+    model = load("ankh3_tiny", path=folder, device="cpu", prefix="[S2S]", decoder=True)
     number, _ = token_numbers("ankh3")
     letter_of = {number[letter]: letter for letter in "ACDEFGHIKLMNPQRSTVWY"}
     row, written = torch.tensor([[4, *(number[letter] for letter in "MKTAY"), 1]]), [0]
@@ -273,7 +335,8 @@ def test_ankh3_goes_on_with_a_protein(tmp_path):
             logits = model.network(row, decoder_input_ids=torch.tensor([written]), use_cache=False).logits[0, -1]
         written.append(max(letter_of, key=lambda each: logits[each]))
     expected = "".join(letter_of[each] for each in written[1:])
-    assert decoder.complete(model, "MKTAY", 6) == [decoder.Filled("MKTAY" + expected, (expected,))]
+    (written,) = decoder.complete(model, "MKTAY", 6)
+    assert (written.sequence, written.fills) == ("MKTAY" + expected, (expected,)) and written.log_likelihood < 0
     drawn = decoder.complete(model, "MKTAY", 6, n=4, seed=1)
     assert len({filled.sequence for filled in drawn}) > 1 and {len(filled.sequence) for filled in drawn} == {11}
     with pytest.raises(InputError, match="n_residues 0: expected 1 or more"):
@@ -312,10 +375,10 @@ def test_a_tied_head_is_the_embedding(tmp_path):
 
     whole = tiny.write_t5(tmp_path / "whole", "ankh")
     models = [
-        decoder.load_seq2seq("ankh_tiny", path=each, device="cpu")
+        load("ankh_tiny", path=each, device="cpu", decoder=True)
         for each in (whole, tiny.write_t5(tmp_path / "dropped", "ankh", change=drop))
     ]
-    found = [decoder.pseudo_log_likelihood(each, SEQUENCE) for each in models]
+    found = [likelihoods(each, SEQUENCE) for each in models]
     np.testing.assert_array_equal(*found)
     network = T5ForConditionalGeneration.from_pretrained(whole, dtype=torch.float32).eval()
     row = torch.from_numpy(models[0].tokens.read(SEQUENCE))[None]
@@ -352,7 +415,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, kind, change, message):
         tmp_path, kind, change=change, change_config=lambda facts: facts.update(tie_word_embeddings=False)
     )
     with pytest.raises(InputError, match=message):
-        decoder.load_seq2seq(f"{kind}_tiny", path=folder)
+        load(f"{kind}_tiny", path=folder, decoder=True)
 
 
 def test_what_old_files_leave_over_is_left_alone(tmp_path, model, kind):
@@ -363,17 +426,17 @@ def test_what_old_files_leave_over_is_left_alone(tmp_path, model, kind):
     folder = tiny.write_t5(
         tmp_path, kind, change=leave, change_config=lambda facts: facts.update(tie_word_embeddings=False)
     )
-    other = decoder.load_seq2seq(f"{kind}_tiny", path=folder, device="cpu", dtype="float32")
-    np.testing.assert_array_equal(*(decoder.pseudo_log_likelihood(each, "MKTAY") for each in (model, other)))
+    other = load(f"{kind}_tiny", path=folder, device="cpu", dtype="float32", decoder=True)
+    np.testing.assert_array_equal(*(likelihoods(each, "MKTAY") for each in (model, other)))
 
 
 def test_models_without_a_decoder_are_refused(tmp_path):
     with pytest.raises(
         InputError, match="'prott5_xl_u50': .*-enc holds an encoder and no decoder; expected a model of"
     ):
-        decoder.load_seq2seq("prott5_xl_u50")
+        load("prott5_xl_u50", decoder=True)
     with pytest.raises(InputError, match="family 'esm2' has no decoder"):
-        decoder.load_seq2seq("esm2_8M")
+        load("esm2_8M", decoder=True)
     folder = tiny.write_t5(tmp_path, "prott5")
     with pytest.raises(InputError, match="vocabulary lacks <extra_id_0>; expected that of a whole T5"):
-        decoder.load_seq2seq("prott5_tiny", path=folder)
+        load("prott5_tiny", path=folder, decoder=True)

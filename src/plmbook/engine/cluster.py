@@ -192,9 +192,12 @@ def projection(
     """
     rows = []
     for card in map(models.card, names):
-        if card.family == "t5":
-            raise InputError(f"model {card.name!r}: the count of FLOP holds for ESM's layers, not for family t5")
-        tokens = residues + 2 * sequences
+        family = models.FAMILIES[card.family]
+        if not family.standard_layers:
+            raise InputError(
+                f"model {card.name!r}: the count of FLOP holds for ESM's layers, not for family {family.name}"
+            )
+        tokens = residues + (family.before + family.after) * sequences
         each = 24.0 * card.layers * card.dim**2 + 4.0 * card.layers * card.dim * tokens / sequences
         rate = (rates or {}).get(card.name, math.nan)
         rows.append(

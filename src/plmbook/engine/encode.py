@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
+from plmbook.models.base import POOLS
 
 LONG = ("error", "truncate", "window", "whole")
-POOLS = ("mean", "max", "bos", "residue")
 TOKEN_BUDGET = 2048  # tokens of a batch on a CPU: what its caches hold; a larger one is no faster
 MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
 BYTES_PER_TOKEN = 32  # times the model's width and the bytes of a number: what the widest layer keeps, with room
@@ -202,35 +202,6 @@ def token_budget(model) -> int:
     return min(found, max(TOKEN_BUDGET, 2 ** (int(fitting).bit_length() - 1) if fitting else 0))
 
 
-def pooled(states: np.ndarray, pool: str) -> np.ndarray:
-    """Pool the hidden states of residues.
-
-    Parameters
-    ----------
-    states : float array (L, d)
-        Residues only: no BOS, no EOS, no padding.
-    pool : {"mean", "max", "residue"}
-
-    Returns
-    -------
-    float32 array (d,), or (L, d) for "residue"
-
-    Examples
-    --------
-    >>> pooled(np.array([[1.0, 5.0], [3.0, 4.0]]), "mean")
-    array([2. , 4.5], dtype=float32)
-    >>> pooled(np.zeros((0, 2)), "mean")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: no residue to pool
-    """
-    if not len(states):
-        raise InputError("no residue to pool")
-    if pool == "mean":
-        return states.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return (states.max(axis=0) if pool == "max" else states).astype(np.float32)
-
-
 def longest(model, long: str) -> int | None:
     """Residues of the longest sequence that a model reads at once.
 
@@ -263,7 +234,7 @@ def longest(model, long: str) -> int | None:
     """
     if long != "whole":
         return model.max_length
-    if not getattr(model, "card", model).any_length:
+    if not getattr(model, "card", model).can("any-length"):
         raise InputError(
             f"long 'whole': {model.name} has no positions beyond {model.max_length} residues; use 'window'"
         )

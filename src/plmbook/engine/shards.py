@@ -20,6 +20,8 @@ from plmbook import __version__
 from plmbook.core.errors import InputError
 from plmbook.core.paths import file_sha256
 from plmbook.engine import encode
+from plmbook.models import FAMILIES
+from plmbook.models.base import POOLS
 from plmbook.tables import FastaFile
 from plmbook.tables.schema import LISTED
 
@@ -109,7 +111,7 @@ def census(
     >>> [shard["proteins"] for shard in census(proteins, max_length=None, shard_residues=7).shards]
     [2, 1, 3]
     """
-    _one_of("pool", pool, encode.POOLS)
+    _one_of("pool", pool, POOLS)
     _one_of("long", long, encode.LONG)
     limit = np.inf if max_length is None else max_length
     digest, columns, shards, longer = None, {}, [], []
@@ -180,12 +182,12 @@ def describe(
     options = {"max_length": encode.longest(model, long), "long": long, "pool": pool, "shard_residues": shard_residues}
     if not -1 <= layer <= model.card.layers:
         raise InputError(f"layer {layer}: {model.name} has the layers 0 to {model.card.layers} (-1 is the last)")
-    if pool == "bos" and not model.card.has_bos:
+    if pool == "bos" and not model.card.can("bos"):
         raise InputError(f"pool 'bos': {model.name} has no token before the first residue; expected another pool")
     counted = proteins if isinstance(proteins, Census) else census(proteins, **options)
     if counted.options != options:
         raise ValueError(f"the proteins were counted with {counted.options}, expected {options}")
-    library = "transformers" if model.card.family == "t5" else "fair-esm"
+    library = FAMILIES[model.card.family].library
     facts = {
         "format": FORMAT,
         "model": model.name,

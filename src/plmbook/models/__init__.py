@@ -3,35 +3,14 @@
 `load` gives a model; nothing else in the package knows a tokenizer.  Importing this module does not import torch.
 """
 
-from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-
 from plmbook.core.errors import InputError
-from plmbook.models.cards import CARDS, RUNNABLE, Card, all_cards, card, expand
+from plmbook.models.base import Family, Model, Output
+from plmbook.models.cards import CARDS, FAMILIES, Card, all_cards, card, expand
 
-__all__ = ["CARDS", "Card", "Output", "all_cards", "card", "expand", "load"]
-
-
-@dataclass
-class Output:
-    """What a model says about one sequence of L residues.
-
-    Attributes
-    ----------
-    log_probabilities : float32 array (n_rows, 20) or None
-        Natural-log probabilities over the model's whole vocabulary, the columns of `AMINO_ACIDS` (so a row sums to a
-        little less than 1).  One row per residue asked for.  None for T5: its encoders give hidden states only.
-    hidden : dict of int -> float32 array (L, d)
-        Hidden states by layer, residues only.
-    pooled : dict of int -> float32 array (d,)
-        Where pooling was asked for: one vector by layer, and `hidden` is empty.
-    """
-
-    log_probabilities: np.ndarray | None = None
-    hidden: dict[int, np.ndarray] = field(default_factory=dict)
-    pooled: dict[int, np.ndarray] = field(default_factory=dict)
+__all__ = ["CARDS", "FAMILIES", "Card", "Family", "Model", "Output", "all_cards", "card", "expand", "load"]
 
 
 def load(
@@ -41,7 +20,8 @@ def load(
     dtype: str = "auto",
     path: str | Path | None = None,
     prefix: str | None = None,
-):
+    decoder: bool = False,
+) -> Model:
     """Load a model that is ready to run.
 
     The weights come from `path`; else the bundled ones, `PLMBOOK_MIRROR`, the cache (of torch hub, for T5 of the
@@ -62,16 +42,19 @@ def load(
     prefix : str, optional
         Ankh3: the first token, which tells it its task, `[NLU]` or `[S2S]`.  Default: the card's, `[NLU]`; with
         another one the name of the model ends in it, such as `ankh3_large_S2S`.
+    decoder : bool
+        Ankh: the whole T5, which scores hidden residues and writes sequences, instead of the encoder, which embeds.
 
     Returns
     -------
-    plmbook.models.esm.EsmModel or plmbook.models.t5.T5Model
+    Model
+        `plmbook.models.esm.EsmModel`, `plmbook.models.t5.T5Model` or `plmbook.models.t5_decoder.Seq2Seq`.
 
     Raises
     ------
     InputError
-        If the name, device, dtype or prefix is unknown, the model's family has no adapter in this version, or the
-        weights are absent, unreadable, not those of this model, incomplete or not finite.
+        If the name, device, dtype or prefix is unknown, the model has no decoder or its family no adapter in this
+        version, or the weights are absent, unreadable, not those of this model, incomplete or not finite.
 
     Examples
     --------
@@ -79,19 +62,25 @@ def load(
     Traceback (most recent call last):
         ...
     plmbook.core.errors.InputError: model 'ankh_large': no folder 'nowhere'
+    >>> load("prott5_xl_u50", decoder=True)
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: model 'prott5_xl_u50': Rostlab/prot_t5_xl_half_uniref50-enc holds an encoder and no
+    decoder; expected a model of Ankh
     """
     chosen = card(name)
-    if not chosen.runnable:
+    if chosen.family not in FAMILIES:
         raise InputError(
             f"model {chosen.name!r}: its family {chosen.family!r} cannot be run in this version; "
-            f"expected one of {', '.join(RUNNABLE)}"
+            f"expected one of {', '.join(FAMILIES)}"
         )
-    if chosen.family == "t5":
-        from plmbook.models.t5 import load_t5
-
-        return load_t5(chosen, device=device, dtype=dtype, path=path, prefix=prefix)
-    if prefix is not None:
-        raise InputError(f"model {chosen.name!r}: prefix {prefix!r}, but it knows none; only Ankh3 does")
-    from plmbook.models.esm import load_esm
-
-    return load_esm(chosen, device=device, dtype=dtype, path=path)
+    family = FAMILIES[chosen.family]
+    if decoder and not family.decoder:
+        raise InputError(f"model {chosen.name!r}: family {family.name!r} has no decoder; expected a model of Ankh")
+    if decoder and not chosen.can("generation"):
+        raise InputError(
+            f"model {chosen.name!r}: {chosen.source} holds an encoder and no decoder; expected a model of Ankh"
+        )
+    module, function = (family.decoder if decoder else family.loader).split(":")
+    loader = getattr(import_module(module), function)
+    return loader(chosen.with_prefix(prefix), device=device, dtype=dtype, path=path)

@@ -1,23 +1,65 @@
 """One card per model: what it is, how large, under which licence, and where its weights come from.
 
-Nothing here imports torch.  The cards of the published models are written below; the card of a bundled model is data,
-the JSON beside its weights in `data/models/`.
+Nothing here imports torch.  The families and the cards of the published models are written below; the card of a bundled
+model is data, the JSON beside its weights in `data/models/`.
 """
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
+from plmbook.models.base import Capability, Family
 
 WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
-REGRESSION_URL = "https://dl.fbaipublicfiles.com/fair-esm/regression/{name}-contact-regression.pt"
-RUNNABLE = ("esm1b", "esm1v", "esm2", "t5")  # the families that have an adapter in this version
 ENSEMBLES = {"esm1v": tuple(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6))}
+PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
+
+_ESM: frozenset[Capability] = frozenset(("log-probabilities", "attentions", "bos"))
+_fair_esm = partial(
+    Family, loader="plmbook.models.esm:load_esm", library="fair-esm", before=1, after=1, licence="MIT"
+)  # BOS and EOS around the residues
+
+_FAMILIES = (
+    _fair_esm(
+        name="esm1b",
+        title="ESM-1b",
+        capabilities=_ESM | {"contacts"},
+        training_data="UniRef50 (UR50/S, 2018_03)",
+        citation="rives2021biological",
+    ),
+    _fair_esm(
+        name="esm1v",
+        title="ESM-1v",
+        capabilities=_ESM,  # released without contact regression
+        training_data="UniRef90 (UR90/S, 2020_03)",
+        citation="meier2021language",
+    ),
+    _fair_esm(
+        name="esm2",
+        title="ESM-2",
+        capabilities=_ESM | {"contacts", "any-length"},
+        training_data="UniRef50 clusters, their members drawn from UniRef90 (UR50/D, 2021_04)",
+        citation="lin2023evolutionary",
+    ),
+    Family(
+        name="t5",
+        title="T5 (Ankh, ProtT5)",
+        loader="plmbook.models.t5:load_t5",
+        decoder="plmbook.models.t5_decoder:load_seq2seq",
+        library="transformers",
+        capabilities=frozenset(("attentions", "any-length", "pseudo-likelihood", "generation", "prefix")),
+        before=0,
+        after=1,
+        standard_layers=False,
+    ),
+)
+FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
+"""What can be run.  A new family: a record here, its cards below, and its adapter in `plmbook.models.NAME`."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +71,7 @@ class Card:
     name : str
         The name of the weights, as their authors give it.
     family : str
-        `esm1b`, `esm1v`, `esm2` or `t5`: which adapter runs it.
+        A key of `FAMILIES`: which adapter runs it.
     layers, dim, heads : int
         Transformer layers, width of the hidden states, attention heads.  For T5: of the encoder.
     parameters : int
@@ -55,6 +97,8 @@ class Card:
         T5: the token that its authors put before the residues, such as `[NLU]`; empty: none.
     read_as_x : str
         T5: letters that its authors replace by X although the vocabulary may have them.
+    lacks : tuple of str
+        What its family can do and this model cannot.
     """
 
     name: str
@@ -74,49 +118,61 @@ class Card:
     revision: str = ""
     prefix: str = ""
     read_as_x: str = ""
+    lacks: tuple[Capability, ...] = ()
 
     @property
     def runnable(self) -> bool:
         """Whether this version has an adapter for its family."""
-        return self.family in RUNNABLE
-
-    @property
-    def scores_variants(self) -> bool:
-        """Whether it gives probabilities of residues; an encoder of T5 gives hidden states only."""
-        return self.family != "t5"
-
-    @property
-    def has_bos(self) -> bool:
-        """Whether a token before the first residue stands for the sequence; T5 has none."""
-        return self.family != "t5"
-
-    @property
-    def any_length(self) -> bool:
-        """Whether it can read a protein of any length at once: positions are relative, not learned one by one."""
-        return self.family in ("esm2", "t5")
-
-    def layer_number(self, layer: int) -> int:
-        """A layer as a number from 0 (before the first) to `layers`; negative ones count from the end.
-
-        Raises
-        ------
-        InputError
-            If there is no such layer.
-        """
-        if not -self.layers - 1 <= layer <= self.layers:
-            raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {self.layers} (or -1 for the last)")
-        return layer if layer >= 0 else self.layers + 1 + layer
+        return self.family in FAMILIES
 
     @property
     def bundled(self) -> bool:
         """Whether the weights ship with the repository."""
         return self.source == "bundled"
 
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What the model has beyond embeddings: keys of `plmbook.models.base.CAPABILITIES`."""
+        if not self.runnable:
+            return frozenset()
+        return FAMILIES[self.family].capabilities.difference(self.lacks, () if self.prefix else ("prefix",))
 
-def _esm(name, family, layers, dim, heads, parameters, training_data, citation, aliases=()):
+    def can(self, what: Capability) -> bool:
+        """Whether the model has one of `plmbook.models.base.CAPABILITIES`."""
+        return what in self.capabilities
+
+    @property
+    def special_tokens(self) -> tuple[int, int]:
+        """How many tokens stand before and after the residues, a prefix counted."""
+        family = FAMILIES[self.family]
+        return family.before + bool(self.prefix), family.after
+
+    def layer_number(self, layer: int) -> int:
+        """A layer as a number from 0 (before the first) to `layers`; negative ones count from the end."""
+        if not -self.layers - 1 <= layer <= self.layers:
+            raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {self.layers} (or -1 for the last)")
+        return layer if layer >= 0 else self.layers + 1 + layer
+
+    def with_prefix(self, prefix: str | None) -> "Card":
+        """The card with another first token, which its name then says too: what a model says depends on it.
+
+        >>> card("ankh3_large").with_prefix("[S2S]").name
+        'ankh3_large_S2S'
+        """
+        if prefix is None or prefix == self.prefix:
+            return self
+        if not self.can("prefix"):
+            raise InputError(f"model {self.name!r}: prefix {prefix!r}, but it knows none; only Ankh3 does")
+        if prefix not in PREFIXES:
+            raise InputError(f"model {self.name!r}: prefix {prefix!r}, expected one of {', '.join(PREFIXES)}")
+        return dataclasses.replace(self, name=f"{self.name}_{prefix.strip('[]')}", prefix=prefix)
+
+
+def _esm(name, family, layers, dim, heads, parameters, *aliases):
     # 1,022 residues: 1,024 learned positions less BOS and EOS (ESM-1); the crop that ESM-2 was trained on.
-    source = WEIGHTS_URL.format(name=name)
-    return Card(name, family, layers, dim, heads, parameters, 1022, training_data, "MIT", source, citation, aliases)
+    shared, source = FAMILIES[family], WEIGHTS_URL.format(name=name)
+    facts = (1022, shared.training_data, shared.licence, source, shared.citation, aliases)
+    return Card(name, family, layers, dim, heads, parameters, *facts)
 
 
 def _ankh(name, hub_name, dim, heads, parameters, citation, aliases=()):
@@ -139,9 +195,6 @@ def _ankh(name, hub_name, dim, heads, parameters, citation, aliases=()):
     )
 
 
-_UR50S, _UR90S = "UniRef50 (UR50/S, 2018_03)", "UniRef90 (UR90/S, 2020_03)"
-_UR50D = "UniRef50 clusters, their members drawn from UniRef90 (UR50/D, 2021_04)"
-
 _REVISIONS = {  # of the repositories on the Hugging Face hub
     "ankh-base": "d99cb6b966530dfc2ae96bc69d9255c2a07308b0",
     "ankh-large": "74b371dbfa3ee0a05d32ae74df0c2e0b82d6b9a6",
@@ -152,14 +205,14 @@ _REVISIONS = {  # of the repositories on the Hugging Face hub
 }
 
 _PUBLISHED = (
-    _esm("esm1b_t33_650M_UR50S", "esm1b", 33, 1280, 20, 652_358_433, _UR50S, "rives2021biological", ("esm1b",)),
-    *(_esm(name, "esm1v", 33, 1280, 20, 652_355_873, _UR90S, "meier2021language") for name in ENSEMBLES["esm1v"]),
-    _esm("esm2_t6_8M_UR50D", "esm2", 6, 320, 20, 7_512_353, _UR50D, "lin2023evolutionary", ("esm2_8M",)),
-    _esm("esm2_t12_35M_UR50D", "esm2", 12, 480, 20, 33_501_153, _UR50D, "lin2023evolutionary", ("esm2_35M",)),
-    _esm("esm2_t30_150M_UR50D", "esm2", 30, 640, 20, 148_139_553, _UR50D, "lin2023evolutionary", ("esm2_150M",)),
-    _esm("esm2_t33_650M_UR50D", "esm2", 33, 1280, 20, 651_042_593, _UR50D, "lin2023evolutionary", ("esm2_650M",)),
-    _esm("esm2_t36_3B_UR50D", "esm2", 36, 2560, 40, 2_839_004_193, _UR50D, "lin2023evolutionary", ("esm2_3B",)),
-    _esm("esm2_t48_15B_UR50D", "esm2", 48, 5120, 40, 15_129_098_273, _UR50D, "lin2023evolutionary", ("esm2_15B",)),
+    _esm("esm1b_t33_650M_UR50S", "esm1b", 33, 1280, 20, 652_358_433, "esm1b"),
+    *(_esm(name, "esm1v", 33, 1280, 20, 652_355_873) for name in ENSEMBLES["esm1v"]),
+    _esm("esm2_t6_8M_UR50D", "esm2", 6, 320, 20, 7_512_353, "esm2_8M"),
+    _esm("esm2_t12_35M_UR50D", "esm2", 12, 480, 20, 33_501_153, "esm2_35M"),
+    _esm("esm2_t30_150M_UR50D", "esm2", 30, 640, 20, 148_139_553, "esm2_150M"),
+    _esm("esm2_t33_650M_UR50D", "esm2", 33, 1280, 20, 651_042_593, "esm2_650M"),
+    _esm("esm2_t36_3B_UR50D", "esm2", 36, 2560, 40, 2_839_004_193, "esm2_3B"),
+    _esm("esm2_t48_15B_UR50D", "esm2", 48, 5120, 40, 15_129_098_273, "esm2_15B"),
     _ankh("ankh_base", "ankh-base", 768, 12, 453_170_688, "elnaggar2023ankh"),
     _ankh("ankh_large", "ankh-large", 1536, 16, 1_151_707_648, "elnaggar2023ankh"),
     # The hub's `ankh2-large` holds no weights; the two extended trainings of Ankh2 do.
@@ -182,6 +235,7 @@ _PUBLISHED = (
         aliases=("prot_t5_xl_uniref50", "prot_t5_xl_half_uniref50-enc"),
         revision=_REVISIONS["prot_t5_xl_half_uniref50-enc"],
         read_as_x="UZOB",
+        lacks=("pseudo-likelihood", "generation"),  # the repository holds the encoder alone
     ),
 )
 CARDS: dict[str, Card] = {card.name: card for card in _PUBLISHED}
@@ -282,17 +336,8 @@ def expand(names: Iterable[str]) -> list[str]:
 def bundled_cards() -> list[Card]:
     """The cards in `data/models/*.json`, sorted by name; none where the folder is absent.
 
-    A card's file holds at least `name, family, layers, dim, heads, parameters, max_length, training_data, licence,
-    sha256` (optional: `citation, aliases, token_dropout`); other fields are facts about the training, left alone.
-
-    Returns
-    -------
-    list of Card
-
-    Raises
-    ------
-    InputError
-        If a file is not JSON, a field is missing, or its name is not that of the file.
+    A file holds the fields of `Card` (those that have a default, and `citation`, may be missing); what else it holds
+    are facts about the training.
     """
     return [_read_card(path) for path in sorted((paths.data() / "models").glob("*.json"))]
 
@@ -308,8 +353,9 @@ def facts(name: str) -> dict:
     Returns
     -------
     dict
-        The fields of its `Card`; for a bundled model everything in `data/models/NAME.json`, among it `config`
-        (how it was trained), `corpus` (on what), `evaluation` (how it fared in the tests of the book) and `limits`.
+        The fields of its `Card` and its `capabilities`; for a bundled model everything in `data/models/NAME.json`,
+        among it `config` (how it was trained), `corpus` (on what), `evaluation` (how it fared in the tests of the book)
+        and `limits`.
 
     Raises
     ------
@@ -317,100 +363,12 @@ def facts(name: str) -> dict:
         As `card`.
     """
     found = card(name)
-    known = dataclasses.asdict(found)
+    known = dataclasses.asdict(found) | {"capabilities": sorted(found.capabilities)}
+    del known["lacks"]
     if found.bundled:
         path = paths.data() / "models" / f"{found.name}.json"
         known |= json.loads(path.read_text(encoding="utf-8"))
     return known
-
-
-def weights_path(card: Card) -> Path | None:
-    """Where the weights of a model lie on this machine.
-
-    A bundled model: beside its card.  ESM: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).  T5: a
-    folder, `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`, then the cache of the Hugging Face hub.
-
-    Parameters
-    ----------
-    card : Card
-
-    Returns
-    -------
-    Path or None
-        A file; for T5 the folder of `config.json`, the weights and the tokenizer.  None where they are absent or not
-        complete.
-    """
-    if not card.runnable:
-        return None
-    if card.family == "t5":
-        return _hub_folder(card)
-    if card.bundled:
-        places = [paths.data() / "models" / f"{card.name}.safetensors"]
-    else:
-        places = [folder / f"{card.name}.pt" for folder in (mirror(), hub_cache()) if folder]
-    return next((place for place in places if place.is_file()), None)
-
-
-def hub_weights(folder: Path) -> list[Path]:
-    """The files of the weights in a folder of the Hugging Face hub's layout, safetensors before pickles.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    list of Path
-        One file, or the shards that an index names, sorted, whether they exist or not; empty where the folder names
-        no weights.
-
-    Raises
-    ------
-    InputError
-        If an index is not one.
-    """
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return [folder / name]
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            try:
-                shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-                return [folder / Path(shard).name for shard in shards]
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f"{index}: expected the shards of the weights under 'weight_map'") from None
-    return []
-
-
-def mirror() -> Path | None:
-    """The folder that `PLMBOOK_MIRROR` names, looked at before the cache and the network; None where it is not set."""
-    named = os.environ.get("PLMBOOK_MIRROR")
-    return Path(named).expanduser() if named else None
-
-
-def hub_cache() -> Path:
-    """The folder of torch hub's checkpoints, found as `torch.hub.get_dir()` does, without importing torch."""
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
-
-
-def _hub_folder(card: Card) -> Path | None:
-    places = [mirror() / card.source, mirror() / card.source.split("/")[-1]] if mirror() else []
-    # Where huggingface_hub keeps a model; importing it takes a while, and warns in a notebook without widgets.
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()
-    model = cache / f"models--{card.source.replace('/', '--')}"
-    revision, reference = card.revision, model / "refs" / "main"
-    if not revision and reference.is_file():
-        revision = reference.read_text(encoding="utf-8").strip()
-    if revision:
-        places.append(model / "snapshots" / revision)
-    return next((place for place in places if _is_complete(place)), None)
-
-
-def _is_complete(folder: Path) -> bool:
-    weights = hub_weights(folder)
-    return bool(weights) and all(file.is_file() for file in [folder / "config.json", *weights])
 
 
 def _read_card(path: Path) -> Card:
@@ -420,10 +378,11 @@ def _read_card(path: Path) -> Card:
         raise InputError(f"{path}: expected a model's card as JSON, found {error}") from None
     if not isinstance(facts, dict):
         raise InputError(f"{path}: expected a model's card as a JSON object, found a {type(facts).__name__}")
-    facts = {"aliases": ["embedded"], "citation": "", **facts, "source": "bundled"}
+    # no contact regression was trained
+    facts = {"aliases": ["embedded"], "citation": "", "lacks": ["contacts"], **facts, "source": "bundled"}
     fields = {field.name: field for field in dataclasses.fields(Card)}
-    optional = ("token_dropout", "revision", "prefix", "read_as_x")
-    missing = [name for name in fields if name not in facts and name not in optional]
+    needed = [name for name, each in fields.items() if each.default is dataclasses.MISSING] + ["sha256"]
+    missing = [name for name in needed if name not in facts]
     if missing:
         raise InputError(f"{path}: the card lacks {', '.join(missing)}")
     if facts["name"] != path.stem:

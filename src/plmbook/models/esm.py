@@ -8,7 +8,6 @@ finite is an error.
 import argparse
 import copy
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 
 import esm
@@ -18,38 +17,35 @@ import torch.nn.functional as F
 
 from plmbook.core.errors import InputError
 from plmbook.core.paths import file_sha256
-from plmbook.core.residues import AMINO_ACIDS, MASK, UNKNOWN, first_fault
-from plmbook.models import Output, packed
-from plmbook.models.cards import REGRESSION_URL, Card, hub_cache, mirror, weights_path
+from plmbook.core.residues import AMINO_ACIDS, MASK, UNKNOWN
+from plmbook.models import files, packed
+from plmbook.models.base import Model, Output
+from plmbook.models.cards import Card
 from plmbook.models.device import DTYPES, choose_device
-from plmbook.models.files import check_tensor, read_pickle, some
+from plmbook.models.tokens import Tokens
 
+REGRESSION_URL = "https://dl.fbaipublicfiles.com/fair-esm/regression/{name}-contact-regression.pt"
 ALPHABET = esm.Alphabet.from_architecture("ESM-1b")  # the 33 tokens of ESM-1b, ESM-1v and ESM-2
 NAMESPACE = [argparse.Namespace]  # the one class beyond tensors: Meta's files keep the training options in it
 REGRESSION_KEYS = ("contact_head.regression.weight", "contact_head.regression.bias")
 
 _COLUMNS = [ALPHABET.get_idx(letter) for letter in AMINO_ACIDS]
-_TOKEN_OF = np.full(128, -1, dtype=np.int64)  # by ASCII code
-for _letter in AMINO_ACIDS + UNKNOWN:
-    # ESM has tokens for X, B, U, Z and O; it has none for J (leucine or isoleucine), which is read as X.
-    _TOKEN_OF[ord(_letter)] = ALPHABET.get_idx(_letter if _letter in ALPHABET.tok_to_idx else "X")
-_TOKEN_OF[ord(MASK)] = ALPHABET.mask_idx
 
 
-class EsmModel:
-    """A loaded ESM model.
+def _tokens() -> Tokens:
+    of_letter = np.full(128, -1, dtype=np.int64)
+    for letter in AMINO_ACIDS + UNKNOWN:
+        # ESM has tokens for X, B, U, Z and O; it has none for J (leucine or isoleucine), which is read as X.
+        of_letter[ord(letter)] = ALPHABET.get_idx(letter if letter in ALPHABET.tok_to_idx else "X")
+    of_letter[ord(MASK)] = ALPHABET.mask_idx
+    return Tokens(of_letter, np.array([ALPHABET.cls_idx]), np.array([ALPHABET.eos_idx]))
 
-    Attributes
-    ----------
-    name : str
-    card : Card
-    max_length : int
-        The longest protein in residues.
-    device, dtype : str
-    path : Path
-        The file of the weights.
-    network : esm.ESM2 or esm.ProteinBertModel
-    """
+
+TOKENS = _tokens()
+
+
+class EsmModel(Model):
+    """A loaded ESM model; `network` is an `esm.ESM2` or `esm.ProteinBertModel`."""
 
     def __init__(
         self,
@@ -61,48 +57,16 @@ class EsmModel:
         dtype: str = "float32",
         has_contacts: bool = False,
     ):
+        super().__init__(card, path=path, device=device, dtype=dtype)
         regression = copy.deepcopy(network.contact_head)  # in float32, whatever the rest is
         self.network = network.to(device=device, dtype=DTYPES[dtype]).eval().requires_grad_(False)
         self.network.contact_head = regression.to(device=device, dtype=torch.float32).requires_grad_(False)
         packed.fuse(self.network)
-        self.card = card
-        self.name = card.name
-        self.max_length = card.max_length
-        self.path = Path(path)
-        self.device = device
-        self.dtype = dtype
-        self.has_contacts = has_contacts
-
-    @cached_property
-    def weights_hash(self) -> str:
-        """sha256 (hex) of the weights' file, as `sha256sum` prints it."""
-        return file_sha256(self.path)
+        self.capabilities -= set() if has_contacts else {"contacts"}
 
     def tokenize(self, sequence: str) -> np.ndarray:
-        """Token ids of one sequence.
-
-        Parameters
-        ----------
-        sequence : str
-            Residues in upper case; `_` stands for a masked one.  X, B, Z, U, O have their own tokens, J is read as X.
-
-        Returns
-        -------
-        int64 array (L + 2,)
-            With BOS first and EOS last.
-
-        Raises
-        ------
-        InputError
-            If the sequence is empty or holds anything else.
-        """
-        codes = np.frombuffer(sequence.encode("ascii", errors="replace"), dtype=np.uint8)
-        tokens = np.empty(len(codes) + 2, dtype=np.int64)
-        tokens[0], tokens[-1] = ALPHABET.cls_idx, ALPHABET.eos_idx
-        tokens[1:-1] = _TOKEN_OF[codes]
-        if not sequence or tokens[1:-1].min() < 0:
-            raise InputError(_fault(sequence))
-        return tokens
+        """int64 (L + 2,): BOS, residues, EOS.  X, B, Z, U and O have their own tokens, J is read as X."""
+        return TOKENS.read(sequence)
 
     @torch.inference_mode()
     def run(
@@ -115,35 +79,7 @@ class EsmModel:
         pool: str | Sequence[str] | None = None,
         spans: Sequence[tuple[int, int]] | None = None,
     ) -> list[Output]:
-        """One forward pass over a batch, without padding: a sequence's answer does not depend on its neighbours.
-
-        Parameters
-        ----------
-        sequences : sequence of str
-            Of ESM-1b and ESM-1v at most `max_length` residues each; how ESM-2 meets a longer one
-            `plmbook.engine.encode` says.
-        layers : sequence of int
-            Hidden states wanted: 0 is the input embedding, `card.layers` (or -1) the last, after its layer norm.
-        rows : sequence of int arrays, optional
-            For each sequence the 0-based residues whose log-probabilities are wanted.  Default: all.
-        logits : bool
-            Whether log-probabilities are wanted at all.
-        pool : {"mean", "max", "bos"} or several of these, optional
-            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues;
-            those of several pools stand one after another in it.
-        spans : sequence of (int, int), optional
-            Start and stop (0-based, stop excluded) of the residues of each sequence that are pooled.  Default: all.
-
-        Returns
-        -------
-        list of Output
-            In the order of `sequences`; `hidden` (or `pooled`) has the keys of `layers`.
-
-        Raises
-        ------
-        InputError
-            If a sequence is too long or holds no residue, a layer does not exist, or a row is outside its sequence.
-        """
+        """As `Model.run`; ESM-1b and ESM-1v read at most `max_length` residues."""
         if not sequences:
             return []
         tokens = [self._checked_tokens(sequence) for sequence in sequences]
@@ -161,17 +97,7 @@ class EsmModel:
                 options = {"rows": places, "counts": counts}  # the last layer where it is asked for
         packed_tokens = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
         states = packed.hidden_states(self.network, packed_tokens, lengths, layers=wanted, **options)
-        for layer, number in number_of.items():
-            if pool is not None:
-                pools = (pool,) if isinstance(pool, str) else pool
-                found = [self._pooled(states[number], lengths, each, spans) for each in pools]
-                vectors = torch.cat(found, dim=1).cpu().numpy()
-                for output, vector in zip(outputs, vectors, strict=True):
-                    output.pooled[layer] = vector
-                continue
-            table = states[number].float().cpu().numpy()  # (N, d)
-            for output, stop, length in zip(outputs, np.cumsum(lengths), lengths, strict=True):
-                output.hidden[layer] = table[stop - length + 1 : stop - 1].copy()  # without BOS and EOS
+        packed.fill(outputs, states, number_of, [(1, length - 2, 1) for length in lengths], pools=pool, spans=spans)
         if logits:
             last = states[n_layers] if options else states[n_layers][places]  # (M, d)
             table = F.log_softmax(packed.lm_logits(self.network, last), dim=-1)[:, _COLUMNS].cpu().numpy()  # (M, 20)
@@ -181,30 +107,14 @@ class EsmModel:
 
     @torch.inference_mode()
     def attentions(self, sequence: str) -> np.ndarray:
-        """Attention maps of one sequence.
-
-        Returns
-        -------
-        float32 array (layers, heads, L, L)
-            `[l, h, i, j]`: how much residue i attends to residue j.  BOS and EOS are cut off: rows sum to less than 1.
-        """
+        """As `Model.attentions`."""
         maps = self._attention_maps(torch.from_numpy(self._checked_tokens(sequence)).to(self.device))
         return maps[:, :, 1:-1, 1:-1].cpu().numpy()
 
     @torch.inference_mode()
     def contacts(self, sequence: str) -> np.ndarray:
-        """Probability of contact for each pair of residues: the logistic regression that ships with the model.
-
-        Returns
-        -------
-        float32 array (L, L), symmetric
-
-        Raises
-        ------
-        InputError
-            If the model has no regression weights on this machine.
-        """
-        if not self.has_contacts:
+        """As `Model.contacts`."""
+        if not self.can("contacts"):
             raise InputError(
                 f"model {self.name!r}: no contact regression; expected "
                 f"{_regression_name(self.name)} beside {self.path} "
@@ -216,20 +126,12 @@ class EsmModel:
 
     def _checked_tokens(self, sequence: str) -> np.ndarray:
         tokens = self.tokenize(sequence)
-        if len(tokens) - 2 > self.max_length and not self.card.any_length:
+        if not self.can("any-length") and self.max_length and len(tokens) - 2 > self.max_length:
             raise InputError(
                 f"model {self.name!r}: a sequence of {len(tokens) - 2} residues, expected at most {self.max_length}; "
                 "plmbook.engine.encode reads longer ones in windows"
             )
         return tokens
-
-    def _pooled(self, states, lengths, pool, spans) -> torch.Tensor:
-        """float32 (B, d)."""
-        if pool == "bos":
-            return states[np.cumsum([0, *lengths[:-1]])].float()
-        spans = spans or [(0, length - 2) for length in lengths]
-        parts = [(1 + a, b - a, length - 1 - b) for (a, b), length in zip(spans, lengths, strict=True)]
-        return packed.pool(states, parts, pool)
 
     def _places(self, rows: Sequence[np.ndarray] | None, lengths: list[int]) -> tuple[torch.Tensor, list[int]]:
         """The tokens (M,) at which log-probabilities are wanted, and how many of them each sequence has."""
@@ -263,106 +165,44 @@ class EsmModel:
 
 
 def load_esm(card: Card, *, device: str = "auto", dtype: str = "auto", path: str | Path | None = None) -> EsmModel:
-    """Load the weights of an ESM card; see `plmbook.models.load`, which is how one calls it.
-
-    Parameters
-    ----------
-    card : Card
-        Of a family `esm1b`, `esm1v` or `esm2`.
-    device, dtype, path
-        As for `load`.
-
-    Returns
-    -------
-    EsmModel
-
-    Raises
-    ------
-    InputError
-        As `load`.
-    """
+    """Load the weights of an ESM card; `plmbook.models.load` is how one calls it."""
     device, dtype = choose_device(device, dtype, dim=card.dim, heads=card.heads)
-    path = find_weights(card, path)
+    path = _find_weights(card, path)
     if path.suffix == ".safetensors":
         network, has_contacts = read_safetensors(path, card, dtype=dtype), False
     else:
-        regression = path.with_name(_regression_name(path.stem))
-        regression = regression if regression.is_file() else None
+        beside = path.with_name(_regression_name(path.stem))
+        regression = beside if beside.is_file() else None
         network, has_contacts = read_checkpoint(path, card, regression=regression, dtype=dtype)
     return EsmModel(network, card, path=path, device=device, dtype=dtype, has_contacts=has_contacts)
 
 
-def find_weights(card: Card, path: str | Path | None = None) -> Path:
-    """The file of a card's weights: the given path, else what lies here, else a download into torch hub's cache.
-
-    Parameters
-    ----------
-    card : Card
-    path : path, optional
-        A file, or a folder that holds `NAME.pt` or `NAME.safetensors`.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If there is none and it cannot be fetched; the message says what to fetch and where to put it.
-    """
-    if path is not None:
-        return _given_weights(card, Path(path).expanduser())
-    found = weights_path(card)
-    if found is not None:
-        return found
-    if card.bundled:
-        raise InputError(
-            f"model {card.name!r}: its card is there, {card.name}.safetensors beside it is not; restore data/models"
-        )
-    fetched = _download(card.source, f"{card.name}.pt", card)
-    if card.family != "esm1v":  # ESM-1v was released without contact regression
+def _find_weights(card: Card, path: str | Path | None) -> Path:
+    """The file of the weights; where it has to be fetched, the contact regression with it."""
+    to_fetch = path is None and files.weights_path(card) is None
+    found = files.find_file(card, path)
+    if to_fetch and card.can("contacts"):
         try:
-            _download(REGRESSION_URL.format(name=card.name), _regression_name(card.name), card)
+            files.fetch_file(card, REGRESSION_URL.format(name=card.name), _regression_name(card.name))
         except InputError:
             pass  # optional: `contacts` says what is missing, everything else works without
-    return fetched
+    return found
 
 
 def read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, dtype: str = "float32"):
-    """Build the network that a `.pt` file of Meta describes, and fill it.
+    """Build the network that a `.pt` file of Meta describes, and fill it: the network, and whether it has contacts.
 
-    Parameters
-    ----------
-    path : Path
-        ESM-1b and ESM-1v: `args` (a Namespace) and `model`; ESM-2: `cfg` (with a Namespace under `model`) and `model`.
-    card : Card
-        The model that the file should be: family, layers, dim and heads are compared.
-    regression : Path, optional
-        The file of the contact regression.
-    dtype : str
-        `float32` or `bfloat16`, of the weights in memory.
-
-    Returns
-    -------
-    network : esm.ESM2 or esm.ProteinBertModel
-        On the CPU.
-    has_contacts : bool
-        Whether contact regression weights were found.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, is of another architecture than the card says, lacks weights, holds further ones, or
-        holds numbers that are not finite.
+    ESM-1b and ESM-1v hold `args` (a Namespace) and `model`, ESM-2 `cfg` (with a Namespace under `model`) and `model`;
+    the contact regression is a file of its own.  Family, layers, dim and heads must be the card's.
     """
-    content = read_pickle(path, NAMESPACE)
+    content = files.read_pickle(path, NAMESPACE)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise InputError(
             f"{path}: expected a checkpoint of ESM with the weights under 'model', found {_outline(content)}"
         )
     state = {_without_prefix(key): value for key, value in content["model"].items()}
     if regression is not None:
-        extra = read_pickle(regression, NAMESPACE)
+        extra = files.read_pickle(regression, NAMESPACE)
         if not isinstance(extra, dict) or not isinstance(extra.get("model"), dict):
             raise InputError(
                 f"{regression}: expected contact regression weights under 'model', found {_outline(extra)}"
@@ -385,83 +225,22 @@ def read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, d
 def read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
     """Build the ESM-2 network of a bundled card and fill it from its safetensors file (float16 or float32).
 
-    Tied and derived tensors (`lm_head.weight`, rotary frequencies) and the contact head may be absent.
-
-    Parameters
-    ----------
-    path : Path
-    card : Card
-        Gives the architecture; its sha256, where it has one, must be the file's.
-    dtype : str
-        `float32` or `bfloat16`, of the weights in memory.
-
-    Returns
-    -------
-    esm.ESM2
-        On the CPU.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is not the one that the card names, or does not fit the architecture.
+    The file's sha256 must be the card's.  Tied and derived tensors (`lm_head.weight`, rotary frequencies) and the
+    contact head may be absent.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if card.sha256:
-        found = file_sha256(path)
-        if found != card.sha256:
-            raise InputError(
-                f"{path}: sha256 {found}, expected {card.sha256} (the card's); damaged, or of another training?"
-            )
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors ({error}); truncated?") from None
+    if card.sha256 and (found := file_sha256(path)) != card.sha256:
+        raise InputError(
+            f"{path}: sha256 {found}, expected {card.sha256} (the card's); damaged, or of another training?"
+        )
+    state = files.read_safetensors(path)
     network = esm.ESM2(card.layers, card.dim, card.heads, alphabet=ALPHABET, token_dropout=card.token_dropout)
     derived = [key for key in network.state_dict() if key.endswith("rot_emb.inv_freq")]
     _fill(network, state, path, dtype=dtype, may_lack=(*REGRESSION_KEYS, "lm_head.weight", *derived))
     return network
 
 
-def _fault(sequence: str) -> str:
-    if not sequence:
-        return "an empty sequence; expected at least one residue"
-    fault = first_fault(sequence.replace(MASK, "X"))
-    if fault is None:
-        return f"a sequence that no token fits: {sequence[:20]!r}"
-    offset, why = fault
-    return why.format(place=f"position {offset + 1}")
-
-
 def _regression_name(stem: str) -> str:
     return f"{stem}-contact-regression.pt"
-
-
-def _given_weights(card: Card, path: Path) -> Path:
-    candidates = [path / f"{card.name}{suffix}" for suffix in (".pt", ".safetensors")] if path.is_dir() else [path]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise InputError(f"model {card.name!r}: no weights at {' or '.join(map(str, candidates))}")
-
-
-def _download(url: str, file_name: str, card: Card) -> Path:
-    import pooch
-
-    folder = hub_cache()
-    source = mirror() / file_name if mirror() else None
-    if source is not None and source.is_file():
-        return source
-    if (folder / file_name).is_file():
-        return folder / file_name
-    try:
-        return Path(pooch.retrieve(url, known_hash=None, fname=file_name, path=folder, progressbar=False))
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors
-        raise InputError(
-            f"model {card.name!r}: its weights are not here and could not be fetched ({type(error).__name__}); "
-            f"fetch {url} and put it into {folder}, name its folder in PLMBOOK_MIRROR, or give its path"
-        ) from None
 
 
 def _outline(content) -> str:
@@ -489,13 +268,11 @@ def _without_prefix(key: str) -> str:
 def _compare(path: Path, card: Card, family: str, options: dict) -> None:
     if family != ("esm2" if card.family == "esm2" else "esm1"):
         raise InputError(f"{path}: an architecture of the family {family}, expected {card.family} ({card.name})")
-    for ours, theirs in (("layers", "layers"), ("dim", "embed_dim"), ("heads", "attention_heads")):
+    names = {"layers": "layers", "dim": "embed_dim", "heads": "attention_heads"}
+    for theirs in names.values():
         if theirs not in options:
             raise InputError(f"{path}: the training options lack encoder_{theirs}")
-        if options[theirs] != getattr(card, ours):
-            raise InputError(
-                f"{path}: {options[theirs]} {ours}, expected {getattr(card, ours)} for {card.name}; of another model?"
-            )
+    files.compare_sizes(path, card, {ours: options[theirs] for ours, theirs in names.items()})
 
 
 def _esm2_network(path: Path, options: dict, card: Card):
@@ -514,10 +291,8 @@ def _esm1_network(path: Path, options: dict, card: Card, state: dict):
     if options.get("arch") != "roberta_large":
         raise InputError(f"{path}: architecture {options.get('arch')!r}, expected 'roberta_large' (ESM-1b, ESM-1v)")
     _compare(path, card, "esm1", options)
-    if options.get("max_positions", 0) < card.max_length + 2:
-        raise InputError(
-            f"{path}: {options.get('max_positions')} positions, expected {card.max_length + 2} for {card.name}"
-        )
+    if options.get("max_positions", 0) < (needed := (card.max_length or 0) + 2):
+        raise InputError(f"{path}: {options.get('max_positions')} positions, expected {needed} for {card.name}")
     # ESM-1b normalises its embeddings before the first layer and ESM-1v does not; only the keys say which.
     norm_before = any(key.startswith("emb_layer_norm_before") for key in state)
     with torch.device("meta"):
@@ -529,17 +304,15 @@ def _fill(network, state: dict, path: Path, *, dtype: str, may_lack: Sequence[st
     expected = network.state_dict()
     missing = [key for key in expected if key not in state and key not in may_lack]
     unexpected = [key for key in state if key not in expected]
-    if missing or unexpected:
-        faults = [f"{word} {some(keys)}" for word, keys in (("missing:", missing), ("unexpected:", unexpected)) if keys]
-        raise InputError(f"{path}: the weights do not fit the architecture; {'; '.join(faults)}")
+    files.check_names(path, missing, unexpected)
     for key, value in state.items():
-        check_tensor(path, key, value, expected[key].shape)
+        files.check_tensor(path, key, value, expected[key].shape)
     tied = state.get("lm_head.weight", state["embed_tokens.weight"])
     if not torch.equal(tied, state["embed_tokens.weight"]):
         raise InputError(f"{path}: lm_head.weight is not embed_tokens.weight, to which ESM ties it")
     for key in REGRESSION_KEYS:  # unused where absent: `contacts` refuses
         state.setdefault(key, torch.zeros(expected[key].shape))
     # The regression reads float32 attention maps, and keeps its own precision.
-    kept = {key: value.to(torch.float32 if key in REGRESSION_KEYS else DTYPES[dtype]) for key, value in state.items()}
-    network.load_state_dict(kept, strict=False, assign=True)
+    cast = {key: value.to(torch.float32 if key in REGRESSION_KEYS else DTYPES[dtype]) for key, value in state.items()}
+    network.load_state_dict(cast, strict=False, assign=True)
     network.lm_head.weight = network.embed_tokens.weight

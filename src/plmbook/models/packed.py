@@ -9,12 +9,14 @@ positions).  Shapes: N tokens in all, d the model's width, H heads.  The tests h
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
+
+from plmbook.models.base import Output
 
 MASKED_IN_TRAINING = 0.15 * 0.8  # share of tokens shown as <mask> when ESM was trained (token dropout's constant)
 
@@ -270,21 +272,45 @@ def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
 
 
 def pool(states, parts, how):
-    """One vector for each sequence, in float32, from some of its tokens.
+    """Mean or max of some tokens of each sequence, float32 (B, d) from states (N, d).
 
-    Parameters
-    ----------
-    states : tensor (N, d)
-    parts : sequence of (int, int, int)
-        For each sequence the tokens before those that take part, those, and the ones after; they sum to N.
-    how : {"mean", "max"}
-
-    Returns
-    -------
-    float32 tensor (B, d)
+    `parts` holds for each sequence the tokens before those that take part, those, and the ones after; they sum to N.
     """
     sizes = torch.tensor(parts, device=states.device).flatten()
     return torch.segment_reduce(states.float(), how, lengths=sizes)[1::3]
+
+
+def fill(
+    outputs: Sequence[Output],
+    states: Mapping[int, torch.Tensor],
+    numbers: Mapping[int, int],
+    parts: Sequence[tuple[int, int, int]],
+    *,
+    pools: str | Sequence[str] | None = None,
+    spans: Sequence[tuple[int, int]] | None = None,
+) -> None:
+    """Put hidden states into the outputs of a batch: of every residue, or pooled over them, as `Model.run` says.
+
+    `states` are (N, d) by number of the layer, `numbers` lead from a layer as it was asked for to its number, `parts`
+    are the special tokens before the residues of each sequence, the residues, and the special tokens after them.
+    """
+    sizes = list(itertools.chain.from_iterable(parts))
+    taken = parts
+    if spans is not None:
+        taken = [(b + start, stop - start, n - stop + a) for (b, n, a), (start, stop) in zip(parts, spans, strict=True)]
+    first = list(itertools.accumulate((sum(each) for each in parts[:-1]), initial=0))  # where each sequence begins
+    for layer, number in numbers.items():
+        if pools is None:
+            residues = states[number].float().cpu().split(sizes)[1::3]
+            for output, each in zip(outputs, residues, strict=True):
+                output.hidden[layer] = each.numpy().copy()
+            continue
+        found = [
+            states[number][first].float() if how == "bos" else pool(states[number], taken, how)
+            for how in ((pools,) if isinstance(pools, str) else pools)
+        ]
+        for output, vector in zip(outputs, torch.cat(found, dim=1).cpu().numpy(), strict=True):
+            output.pooled[layer] = vector
 
 
 def lm_logits(model, x):

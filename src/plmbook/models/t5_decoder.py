@@ -1,4 +1,4 @@
-"""Whole T5s, encoder and decoder: how likely Ankh finds a protein, and what it writes where residues are missing.
+"""Whole T5s, encoder and decoder: how likely Ankh finds a residue, and what it writes where residues are missing.
 
 A *sentinel* (`<extra_id_0>`, `<extra_id_1>`, ...) stands in the encoder's input for what was taken out; the decoder
 writes each sentinel and after it what belongs there.  The forward pass and the search are transformers'; reading the
@@ -7,186 +7,132 @@ files is the stricter code of `plmbook.models.t5`.
 Shapes: B rows of n tokens for a protein of L residues, V tokens in the vocabulary.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from plmbook.core.errors import InputError
-from plmbook.core.residues import AMINO_ACIDS
+from plmbook.core.residues import AMINO_ACIDS, MASK
+from plmbook.models import files
+from plmbook.models.base import Model, Output
 from plmbook.models.cards import Card
-from plmbook.models.cards import card as find_card
 from plmbook.models.device import DTYPES, choose_device
-from plmbook.models.t5 import (
-    SHARED,
-    Tokens,
-    find_folder,
-    hash_weights,
-    read_config,
-    read_state,
-    read_tokens,
-    read_vocabulary,
-    with_prefix,
-)
+from plmbook.models.t5 import SHARED, read_config, read_state, read_tokens, read_vocabulary
+from plmbook.models.tokens import Tokens
 
 SENTINEL = "<extra_id_{}>"
 NO_RESIDUE = ("<", "[")  # how the tokens begin that are left out of a likelihood, as in Ankh's own code
-TOKEN_BUDGET = 4096  # tokens of a batch: masked copies of one protein
 COMPLETES = "[S2S]"  # the prefix with which Ankh3 learnt to go on with a sequence
 LEFT_OVER = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.",)  # of old files; nothing uses it
 
 
-@dataclass(frozen=True, eq=False)
-class Seq2Seq:
-    """A loaded T5 with its decoder.
+class Seq2Seq(Model):
+    """A loaded T5 with its decoder; `network` is a `transformers.T5ForConditionalGeneration`."""
 
-    Attributes
-    ----------
-    name : str
-    card : Card
-    device, dtype : str
-    path : Path
-        The folder of the files.
-    network : transformers.T5ForConditionalGeneration
-    tokens : Tokens
-    sentinels : tuple of int
-        Token ids of `<extra_id_0>`, `<extra_id_1>`, ...
-    excluded : int64 array
-        Ids of the tokens that stand for no residue.
-    start : int
-        The token with which the decoder begins.
-    """
+    def __init__(
+        self,
+        network,
+        tokens: Tokens,
+        card: Card,
+        *,
+        sentinels: tuple[int, ...],  # token ids of <extra_id_0>, <extra_id_1>, ...
+        excluded: np.ndarray,  # int64: ids of the tokens that stand for no residue
+        start: int,  # the token with which the decoder begins
+        path: Path,
+        device: str = "cpu",
+        dtype: str = "float32",
+    ):
+        super().__init__(card, path=path, device=device, dtype=dtype)
+        self.network = network.to(device=device, dtype=DTYPES[dtype])
+        self.tokens = tokens
+        self.sentinels, self.excluded, self.start = sentinels, excluded, start
+        self.residues = tokens.of_letter[[ord(letter) for letter in AMINO_ACIDS]].tolist()  # as AMINO_ACIDS
+        self.capabilities -= {"attentions"}  # the encoder's
 
-    name: str
-    card: Card
-    device: str
-    dtype: str
-    path: Path
-    network: object
-    tokens: Tokens
-    sentinels: tuple[int, ...]
-    excluded: np.ndarray
-    start: int
+    def tokenize(self, sequence: str) -> np.ndarray:
+        """int64 (before + L + 1,), with the first sentinel where `_` hides a residue."""
+        row = self.tokens.read(sequence.replace(MASK, "X"))
+        row[len(self.tokens.before) + np.flatnonzero([letter == MASK for letter in sequence])] = self.sentinels[0]
+        return row
 
-    @cached_property
-    def weights_hash(self) -> str:
-        """As `plmbook.models.t5.hash_weights`: that of the encoder alone, since the files are the same."""
-        return hash_weights(self.path)
+    @torch.inference_mode()
+    def run(
+        self,
+        sequences: Sequence[str],
+        *,
+        layers: Sequence[int] = (),
+        rows: Sequence[np.ndarray] | None = None,
+        logits: bool = True,
+        pool: str | Sequence[str] | None = None,
+        spans: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Output]:
+        """Log-probabilities (1, 20) at the one residue of each sequence that `_` hides; the rest is the encoder's.
 
-    @property
-    def residues(self) -> list[int]:
-        """Token ids of the 20 amino acids, in the order of `AMINO_ACIDS`."""
-        return self.tokens.of_letter[[ord(letter) for letter in AMINO_ACIDS]].tolist()
+        Ankh's way (`likelihood.py` of its repository): `<extra_id_0>` stands for the residue, the decoder reads its
+        start token and `<extra_id_0>`, and the answer stands at its last position, over the vocabulary without the
+        tokens that begin with `<` or `[`.  Ankh's own function gives the exponential of their mean over a protein; for
+        Ankh3 it puts `[NLU]` first, as is done here for every model with a prefix.
+        """
+        if layers or not logits:
+            raise InputError(f"model {self.name!r}: loaded with its decoder; embeddings are those of the encoder alone")
+        for number, sequence in enumerate(sequences):
+            masked = [place for place, letter in enumerate(sequence) if letter == MASK]
+            if len(masked) != 1 or (rows is not None and np.asarray(rows[number]).tolist() != masked):
+                raise InputError(
+                    f"model {self.name!r}: its decoder answers for one masked residue at a time, and there alone; "
+                    "expected the strategy pseudo-likelihood"
+                )
+        outputs = []
+        for _, run in itertools.groupby(map(self.tokenize, sequences), key=len):
+            table = _answers(self, np.stack(list(run)))[:, self.residues].numpy()
+            outputs += [Output(log_probabilities=row[None]) for row in table]
+        return outputs
 
 
 @dataclass(frozen=True)
 class Filled:
-    """One protein that a model wrote into.
+    """One protein that a model wrote into."""
 
-    Attributes
-    ----------
-    sequence : str
-        The whole protein.
-    fills : tuple of str
-        What was written, one entry for each span in the order in which they were given.
-    """
-
-    sequence: str
-    fills: tuple[str, ...]
+    sequence: str  # the whole protein
+    fills: tuple[str, ...]  # what was written, one entry for each span in the order in which they were given
+    # natural log, sum over the residues written: each given the input and what was written before it, by the model
+    # itself (not heated or cooled), over the vocabulary of `Seq2Seq.run`
+    log_likelihood: float
 
 
 # loading --------------------------------------------------------------------------------------------------------------
 
 
-def load_seq2seq(
-    name: str,
-    *,
-    device: str = "auto",
-    dtype: str = "auto",
-    path: str | Path | None = None,
-    prefix: str | None = None,
-) -> Seq2Seq:
-    """Load a T5 with its decoder: Ankh, Ankh2 or Ankh3.
-
-    Parameters
-    ----------
-    name : str
-        A card's name or alias.
-    device, dtype, path, prefix
-        As for `plmbook.models.load`.
-
-    Returns
-    -------
-    Seq2Seq
-
-    Raises
-    ------
-    InputError
-        If the model is no T5 or its repository holds an encoder alone (ProtT5), the vocabulary has no sentinel, or a
-        weight is missing, left over, misshapen or not finite; and as `plmbook.models.load`.
-
-    Examples
-    --------
-    >>> load_seq2seq("prott5_xl_u50")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: model 'prott5_xl_u50': Rostlab/prot_t5_xl_half_uniref50-enc holds an encoder and no
-    \
-decoder; expected a model of Ankh
-    """
-    card = find_card(name)
-    if card.family != "t5":
-        raise InputError(f"model {card.name!r}: family {card.family!r} has no decoder; expected a model of Ankh")
-    if card.source.endswith("-enc"):
-        raise InputError(
-            f"model {card.name!r}: {card.source} holds an encoder and no decoder; expected a model of Ankh"
-        )
-    card = with_prefix(card, prefix)
+def load_seq2seq(card: Card, *, device: str = "auto", dtype: str = "auto", path: str | Path | None = None) -> Seq2Seq:
+    """Load a T5 with its decoder; `plmbook.models.load` with `decoder=True` is how one calls it."""
     device, dtype = choose_device(device, dtype, dim=card.dim, heads=card.heads)
-    folder = find_folder(card, path)
+    folder = files.find_folder(card, path)
     config = read_config(folder, card)
     tokens = read_tokens(folder, card, config.vocab_size)
     sentinels, excluded = read_sentinels(folder, config.vocab_size)
     return Seq2Seq(
-        name=card.name,
-        card=card,
-        device=device,
-        dtype=dtype,
-        path=folder,
-        network=read_network(folder, config).to(device=device, dtype=DTYPES[dtype]),
-        tokens=tokens,
+        read_network(folder, config),
+        tokens,
+        card,
         sentinels=sentinels,
         excluded=excluded,
         start=_start(config),
+        path=folder,
+        device=device,
+        dtype=dtype,
     )
 
 
 def read_sentinels(folder: Path, vocab_size: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """The sentinels of a vocabulary, and all of its tokens that stand for no residue.
-
-    Parameters
-    ----------
-    folder : Path
-    vocab_size : int
-        Rows of the embedding.
-
-    Returns
-    -------
-    (tuple of int, int64 array)
-        The ids of `<extra_id_0>`, `<extra_id_1>`, ... as far as they go without a gap; and, sorted, those of every
-        token that begins with `<` or `[`.
-
-    Raises
-    ------
-    InputError
-        If there is no `<extra_id_0>`.
-    """
+    """Ids of `<extra_id_0>`, `<extra_id_1>`, ... up to a gap; and of all tokens that are no residue, int64, sorted."""
     path, vocabulary = read_vocabulary(folder)
     known = {token: number for token, number in vocabulary.items() if number < vocab_size}
-    sentinels = []
+    sentinels: list[int] = []
     while SENTINEL.format(len(sentinels)) in known:
         sentinels.append(known[SENTINEL.format(len(sentinels))])
     if not sentinels:
@@ -196,28 +142,11 @@ def read_sentinels(folder: Path, vocab_size: int) -> tuple[tuple[int, ...], np.n
 
 
 def read_network(folder: Path, config):
-    """Read a whole T5, each weight checked before it is used.
+    """Read a whole T5 for inference, on the CPU, in the numbers of the file; each weight is checked before it is used.
 
-    Parameters
-    ----------
-    folder : Path
-    config : transformers.T5Config
-
-    Returns
-    -------
-    transformers.T5ForConditionalGeneration
-        On the CPU, in the numbers of the file, for inference only.
-
-    Raises
-    ------
-    InputError
-        As `plmbook.models.t5.read_encoder`, for the decoder too.
-
-    Notes
-    -----
-    `tie_word_embeddings: false` in the configuration (all of Ankh) means that the head is a matrix of its own, and
-    must be in the file; where it is absent or true, the head is the input embedding, and the decoder's output is
-    divided by the root of the width.
+    `tie_word_embeddings: false` in the configuration (all of Ankh) means that the head is a matrix of its own, and must
+    be in the file; where it is absent or true, the head is the input embedding, and the decoder's output is divided by
+    the root of the width.
     """
     from transformers import T5ForConditionalGeneration
 
@@ -234,84 +163,22 @@ def _start(config) -> int:
     return config.pad_token_id if start is None else start
 
 
-# how likely a protein is ----------------------------------------------------------------------------------------------
-
-
-@torch.inference_mode()
-def pseudo_log_likelihood(model: Seq2Seq, sequence: str, *, token_budget: int = TOKEN_BUDGET) -> np.ndarray:
-    """How likely a model finds each residue of a protein, when a sentinel stands in its place.
-
-    Parameters
-    ----------
-    model : Seq2Seq
-    sequence : str
-        L residues.
-    token_budget : int
-        Tokens of a batch; at least one row runs.
-
-    Returns
-    -------
-    float32 array (L,)
-        Natural-log probability of each residue, over the vocabulary without the tokens that begin with `<` or `[`.
-        A letter that is read as X has that of X.
-
-    Raises
-    ------
-    InputError
-        If the sequence is empty or holds what is no residue.
-
-    Notes
-    -----
-    Ankh's way (`likelihood.py` of its repository): residue i is replaced by `<extra_id_0>`, the decoder reads its
-    start token and `<extra_id_0>`, and the answer stands at its last position.  Ankh's own function returns one
-    number, exp(mean of these), which is `1 / pseudo_perplexity`; for Ankh3 it puts `[NLU]` first and counts positions
-    from 1, as is done here for every model with a prefix.
-
-    Each residue costs a pass of the encoder over the whole protein, so time grows with L squared and more.
-    """
-    row = torch.from_numpy(model.tokens.read(sequence))  # (n,)
-    first, count = len(model.tokens.prefix), len(sequence)
-    rows = max(1, token_budget // len(row))
-    found = []
-    for positions in torch.arange(first, first + count).split(rows):
-        masked = row.repeat(len(positions), 1)  # (B, n)
-        masked[torch.arange(len(positions)), positions] = model.sentinels[0]
-        found.append(_answers(model, masked).gather(1, row[positions, None]))
-    return torch.cat(found)[:, 0].numpy()
-
-
-def _answers(model: Seq2Seq, masked: torch.Tensor) -> torch.Tensor:
+def _answers(model: Seq2Seq, masked: np.ndarray) -> torch.Tensor:
     """Log-probabilities of what belongs at `<extra_id_0>` in rows of tokens (B, n): float32 (B, V) on the CPU."""
     written = torch.tensor([[model.start, model.sentinels[0]]]).expand(len(masked), -1)
     output = model.network(
-        input_ids=masked.to(model.device), decoder_input_ids=written.to(model.device), use_cache=False
+        input_ids=torch.from_numpy(masked).to(model.device),
+        decoder_input_ids=written.to(model.device),
+        use_cache=False,
     )
-    logits = output.logits[:, -1].float().cpu()
-    logits[:, model.excluded] = -torch.inf
+    return _log_probabilities(model, output.logits[:, -1])
+
+
+def _log_probabilities(model: Seq2Seq, logits: torch.Tensor) -> torch.Tensor:
+    """float32 (..., V) on the CPU, without what stands for no residue."""
+    logits = logits.float().cpu()
+    logits[..., model.excluded] = -torch.inf
     return logits.log_softmax(dim=-1)
-
-
-def pseudo_perplexity(model: Seq2Seq, sequence: str, *, token_budget: int = TOKEN_BUDGET) -> float:
-    """Between how many residues a model hesitates where a sentinel hides one of them.
-
-    Parameters
-    ----------
-    model, sequence, token_budget
-        As in `pseudo_log_likelihood`.
-
-    Returns
-    -------
-    float
-        exp(-mean of the log-probabilities), 1 or more.  Ankh's own `compute_pseudo_likelihood` returns exp(mean), one
-        divided by this.
-
-    Raises
-    ------
-    InputError
-        As `pseudo_log_likelihood`.
-    """
-    found = pseudo_log_likelihood(model, sequence, token_budget=token_budget)
-    return float(np.exp(-found.mean(dtype=np.float64)))
 
 
 # writing what is missing ----------------------------------------------------------------------------------------------
@@ -333,7 +200,7 @@ def generate_spans(
     Parameters
     ----------
     model : Seq2Seq
-        Ankh3 learnt this with its prefix `[NLU]`, which is the card's.
+        From `plmbook.models.load` with `decoder=True`.  Ankh3 learnt this with its prefix `[NLU]`, which is the card's.
     sequence : str
     spans : sequence of (int, int)
         Start and end of each, 1-based, the end included; in any order.
@@ -366,7 +233,7 @@ def generate_spans(
     amino acids, and the end.  Residues outside the spans stay as they are.
     """
     model.tokens.read(sequence)  # a faulty sequence is named before its spans
-    _check_spans(spans, len(sequence))
+    check_spans(spans, len(sequence))
     if sentinel not in ("residue", "span"):
         raise InputError(f"sentinel {sentinel!r}: expected 'residue' or 'span'")
     if longest is not None and (sentinel == "residue" or longest < 1):
@@ -379,8 +246,9 @@ def generate_spans(
         )
     most = 1 if sentinel == "residue" else longest or 2 * max(stop - start for start, stop in holes)
     openings = model.sentinels[: len(holes)]
-    outputs = _write(model, _masked(model, sequence, holes), openings, 1, most, n=n, seed=seed, temperature=temperature)
-    return [_filled(sequence, spans, holes, parse_fills(model, output, openings)) for output in outputs]
+    row = _masked(model, sequence, holes)
+    written = _write(model, row, openings, 1, most, n=n, seed=seed, temperature=temperature)
+    return [_filled(sequence, spans, holes, _read_fills(model, tokens, openings), total) for tokens, total in written]
 
 
 def complete(
@@ -397,7 +265,7 @@ def complete(
     Parameters
     ----------
     model : Seq2Seq
-        Loaded with `prefix="[S2S]"`.
+        From `plmbook.models.load` with `decoder=True, prefix="[S2S]"`.
     sequence : str
         The beginning.
     n_residues : int
@@ -424,36 +292,20 @@ def complete(
     if n_residues < 1:
         raise InputError(f"n_residues {n_residues}: expected 1 or more")
     row, openings = model.tokens.read(sequence), (model.start,)
-    outputs = _write(model, row, openings, n_residues, n_residues, n=n, seed=seed, temperature=temperature)
-    fills = [parse_fills(model, output, openings) for output in outputs]
-    return [Filled(sequence + fill, (fill,)) for (fill,) in fills]
+    written = _write(model, row, openings, n_residues, n_residues, n=n, seed=seed, temperature=temperature)
+    fills = [(_read_fills(model, tokens, openings), total) for tokens, total in written]
+    return [Filled(sequence + fill[0], fill, total) for fill, total in fills]
 
 
-def parse_fills(model: Seq2Seq, tokens: Sequence[int], openings: Sequence[int]) -> tuple[str, ...]:
-    """Read back what a decoder wrote.
+def _read_fills(model: Seq2Seq, tokens: Sequence[int], openings: Sequence[int]) -> tuple[str, ...]:
+    """The residues that a decoder wrote after each of `openings`, which must all be there, in this order.
 
-    Parameters
-    ----------
-    model : Seq2Seq
-    tokens : sequence of int
-        Token ids from the decoder's start token on; what follows `</s>` does not matter.
-    openings : sequence of int
-        The tokens that open the fills, all of which must be there, in this order: sentinels.
-
-    Returns
-    -------
-    tuple of str
-        The residues after each of `openings`.
-
-    Raises
-    ------
-    InputError
-        If anything else is there, or an opening is missing; the message names the place.
+    `tokens` begin with the decoder's start; what follows `</s>` does not matter.
     """
     letter_of = dict(zip(model.residues, AMINO_ACIDS, strict=True))
     fills: list[str] = []
     for place, token in enumerate(tokens):
-        if token == model.tokens.end:
+        if token == model.tokens.after[0]:
             break
         if len(fills) < len(openings) and token == openings[len(fills)]:
             fills.append("")
@@ -466,7 +318,8 @@ def parse_fills(model: Seq2Seq, tokens: Sequence[int], openings: Sequence[int]) 
     return tuple(fills)
 
 
-def _check_spans(spans: Sequence[tuple[int, int]], length: int) -> None:
+def check_spans(spans: Sequence[tuple[int, int]], length: int) -> None:
+    """Refuse spans (1-based, the end included) that overlap, or lie outside a protein of so many residues."""
     if not spans:
         raise InputError("no span to write; expected pairs of a start and an end")
     for start, end in spans:
@@ -490,13 +343,13 @@ def _holes(spans: Sequence[tuple[int, int]], sentinel: str) -> list[tuple[int, i
 
 def _masked(model: Seq2Seq, sequence: str, holes: Sequence[tuple[int, int]]) -> np.ndarray:
     """Tokens of a sequence (int64) with a sentinel in each hole."""
-    row, first = model.tokens.read(sequence).tolist(), len(model.tokens.prefix)
+    row, first = model.tokens.read(sequence).tolist(), len(model.tokens.before)
     for (start, stop), token in reversed(list(zip(holes, model.sentinels, strict=False))):
         row[first + start : first + stop] = [token]  # from the right: what is to the left keeps its place
     return np.array(row)
 
 
-def _filled(sequence, spans, holes, fills) -> Filled:
+def _filled(sequence, spans, holes, fills, log_likelihood) -> Filled:
     """The protein with its holes filled, and what each span became."""
     pieces, done = [], 0
     for (start, stop), fill in zip(holes, fills, strict=True):
@@ -506,48 +359,60 @@ def _filled(sequence, spans, holes, fills) -> Filled:
         "".join(fill for (at, _), fill in zip(holes, fills, strict=True) if start - 1 <= at < end)
         for start, end in spans
     ]
-    return Filled("".join([*pieces, sequence[done:]]), tuple(inside))
+    return Filled("".join([*pieces, sequence[done:]]), tuple(inside), log_likelihood)
 
 
-@torch.inference_mode()
-def _write(model, row, openings, least, most, *, n, seed, temperature) -> list[list[int]]:
-    """What the decoder writes, n times: after each of the openings `least` to `most` residues, then the end."""
-    from transformers import GenerationConfig
-
+def check_drawing(n: int, seed: int | None, temperature: float) -> None:
+    """Refuse numbers with which nothing can be drawn."""
     if n < 1 or (n > 1 and seed is None):
         raise InputError(f"n {n}: expected 1, or more and a seed")
     if temperature <= 0:
         raise InputError(f"temperature {temperature}: expected more than 0; without a seed the likeliest is taken")
+
+
+@torch.inference_mode()
+def _write(model, row, openings, least, most, *, n, seed, temperature) -> list[tuple[list[int], float]]:
+    """What the decoder writes, n times: after each of the openings `least` to `most` residues, then the end.
+
+    Tokens, and the log-likelihood of the residues among them.
+    """
+    from transformers import GenerationConfig
+
+    check_drawing(n, seed, temperature)
     drawing = {} if seed is None else {"temperature": temperature, "top_k": 0, "top_p": 1.0, "num_return_sequences": n}
+    end = int(model.tokens.after[0])
     config = GenerationConfig(
         do_sample=seed is not None,
         num_beams=1,
         max_new_tokens=len(openings) * (1 + most) + 1,
         decoder_start_token_id=model.start,
-        pad_token_id=model.tokens.end,
-        eos_token_id=model.tokens.end,
+        pad_token_id=end,
+        eos_token_id=end,
+        return_dict_in_generate=True,
+        output_logits=True,
         **drawing,
     )
-    allowed = partial(_allowed, openings, model.residues, model.tokens.end, least, most)
+    allowed = partial(_allowed, openings, model.residues, end, least, most)
     devices = [model.device] if model.device.startswith("cuda") else []
     with torch.random.fork_rng(devices=devices):  # the caller's own random numbers go on as if nothing were drawn
         if seed is not None:
             torch.manual_seed(seed)
         tokens = torch.from_numpy(row)[None].to(model.device)
-        written = model.network.generate(
+        output = model.network.generate(
             tokens,
             attention_mask=torch.ones_like(tokens),
             generation_config=config,
             prefix_allowed_tokens_fn=lambda _, written: allowed(written.tolist()),
         )
-    return written.tolist()
+    written = output.sequences.cpu()  # (n, 1 + steps)
+    terms = _log_probabilities(model, torch.stack(output.logits, dim=1)).gather(-1, written[:, 1:, None])[..., 0]
+    terms = terms.where(torch.isin(written[:, 1:], torch.tensor(model.residues)), 0)
+    return list(zip(written.tolist(), terms.double().sum(dim=1).tolist(), strict=True))
 
 
 def _allowed(openings, residues, end, least, most, tokens) -> list[int]:
     """The tokens that may come next.
 
-    Examples
-    --------
     With the sentinels 9 and 8, the residues 3 and 4, and 1 or 2 residues a fill:
 
     >>> after = partial(_allowed, (9, 8), [3, 4], 1, 1, 2)

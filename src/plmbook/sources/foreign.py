@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.engine import encode
+from plmbook.models.base import POOLS, pooled
 from plmbook.sources import uniprot
 
 IDS = ("id", *(name for name in uniprot.TSV["id"] if name != "id"), "proteinid", "proteinac", "identifier",
@@ -115,8 +115,8 @@ def read_fair_esm(folder: str | Path, *, layer: int | None = None, pool: str = "
         If a file cannot be read (only tensors and plain values are), has not the layout, the layer or the kind of
         representation, an id repeats, or the widths differ.
     """
-    if pool not in encode.POOLS:
-        raise InputError(f"pool {pool!r}: expected one of {', '.join(encode.POOLS)}")
+    if pool not in POOLS:
+        raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")
     folder = Path(folder)
     files = sorted(folder.rglob("*.pt")) if folder.is_dir() else []
     if not files:
@@ -126,7 +126,7 @@ def read_fair_esm(folder: str | Path, *, layer: int | None = None, pool: str = "
         content = _read_pt(path)
         kept, layer = _layer(content, path, layer, pool)
         labels.append(content["label"])
-        states.append(kept if pool == "residue" or kept.ndim == 1 else encode.pooled(kept, pool))
+        states.append(kept if pool == "residue" or kept.ndim == 1 else pooled(kept, pool))
     ids = pd.Series([label.split(maxsplit=1)[0] for label in labels], dtype="str")
     if (repeated := ids.duplicated()).any():
         raise InputError(f"{folder}: {ids[repeated].iloc[0]!r} begins the labels of two files; expected distinct ids")

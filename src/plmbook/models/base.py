@@ -1,0 +1,240 @@
+"""What all models share: what a family can do, what a loaded model answers, how residues are pooled.
+
+Neither torch nor NumPy is imported here: the help of the command line is made from the families.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from plmbook.core.errors import InputError
+from plmbook.models.files import hash_weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from plmbook.models.cards import Card
+
+POOLS = ("mean", "max", "bos", "residue")
+
+Capability = Literal[
+    "log-probabilities", "pseudo-likelihood", "generation", "attentions", "contacts", "bos", "prefix", "any-length"
+]
+CAPABILITIES: dict[Capability, str] = {
+    "log-probabilities": "probabilities of residues",
+    "pseudo-likelihood": "probabilities of one hidden residue at a time, by sentinel",
+    "generation": "residues that it writes",
+    "attentions": "attention maps",
+    "contacts": "probabilities of contacts",
+    "bos": "token before the first residue that stands for the sequence",
+    "prefix": "choice of a first token that says what to do",
+    "any-length": "way to read a protein of any length at once",
+}
+"""What a model may have beyond embeddings, which all have; in words that follow `no`."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that one adapter runs: what is true of all of them, whatever their size.
+
+    Attributes
+    ----------
+    name : str
+        As in `Card.family` and in the tables.
+    title : str
+        As people write it.
+    loader : str
+        `module:function` of the adapter, imported when a model is loaded: from a card, `device`, `dtype` and `path` to
+        a `Model`.
+    library : str
+        The package whose version, next to torch's, decides the numbers.
+    capabilities : frozenset of str
+        Keys of `CAPABILITIES`; a card may lack some.
+    before, after : int
+        Special tokens before and after the residues, a prefix not counted.
+    decoder : str
+        As `loader`, for the model with its decoder; empty: it has none.
+    standard_layers : bool
+        Whether a layer of width d has 12 d^2 weights, 4 in attention and 8 in the feed-forward: what counts of FLOP
+        take for granted.
+    training_data, licence, citation : str
+        Of the published models, where all share one; else empty, and on the cards.
+    """
+
+    name: str
+    title: str
+    loader: str
+    library: str
+    capabilities: frozenset[Capability]
+    before: int
+    after: int
+    decoder: str = ""
+    standard_layers: bool = True
+    training_data: str = ""
+    licence: str = ""
+    citation: str = ""
+
+
+@dataclass
+class Output:
+    """What a model says about one sequence of L residues.
+
+    Attributes
+    ----------
+    log_probabilities : float32 array (n_rows, 20) or None
+        Natural-log probabilities over the model's whole vocabulary, the columns of `AMINO_ACIDS` (so a row sums to a
+        little less than 1).  One row per residue asked for.  None where none were asked for.
+    hidden : dict of int -> float32 array (L, d)
+        Hidden states by layer, residues only.
+    pooled : dict of int -> float32 array (d,)
+        Where pooling was asked for: one vector by layer, and `hidden` is empty.
+    """
+
+    log_probabilities: "np.ndarray | None" = None
+    hidden: "dict[int, np.ndarray]" = field(default_factory=dict)
+    pooled: "dict[int, np.ndarray]" = field(default_factory=dict)
+
+
+class Model:
+    """A loaded model of any family.  What only some can do is refused by the others; ask `can` first.
+
+    Attributes
+    ----------
+    name : str
+    card : Card
+    max_length : int or None
+        The longest protein in residues; None where only memory sets a limit.
+    path : Path
+        The file of the weights, or the folder of its files.
+    device, dtype : str
+    capabilities : frozenset of str
+        Keys of `CAPABILITIES`.
+    """
+
+    def __init__(self, card: "Card", *, path: str | Path, device: str = "cpu", dtype: str = "float32"):
+        self.card = card
+        self.name = card.name
+        self.max_length = card.max_length
+        self.path = Path(path)
+        self.device = device
+        self.dtype = dtype
+        self.capabilities = card.capabilities
+
+    def can(self, what: Capability) -> bool:
+        """Whether the model has one of `CAPABILITIES`, as its files on this machine allow."""
+        return what in self.capabilities
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """sha256 (hex) of the weights' file, as `sha256sum` prints it; of shards, of the lines that it prints."""
+        return hash_weights(self.path)
+
+    def tokenize(self, sequence: str) -> "np.ndarray":
+        """Token ids of one sequence.
+
+        Parameters
+        ----------
+        sequence : str
+            Residues in upper case; `_` stands for a masked one where the model has a token for it.  A letter without a
+            token of its own is read as X.
+
+        Returns
+        -------
+        int64 array (before + L + after,)
+
+        Raises
+        ------
+        InputError
+            If the sequence is empty or holds anything else.
+        """
+        raise NotImplementedError
+
+    def run(
+        self,
+        sequences: Sequence[str],
+        *,
+        layers: Sequence[int] = (),
+        rows: "Sequence[np.ndarray] | None" = None,
+        logits: bool = True,
+        pool: str | Sequence[str] | None = None,
+        spans: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Output]:
+        """One forward pass over a batch, without padding: a sequence's answer does not depend on its neighbours.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            How `plmbook.engine.encode` meets a sequence longer than `max_length` it says itself.
+        layers : sequence of int
+            Hidden states wanted: 0 is the input embedding, `card.layers` (or -1) the last, after its layer norm.
+        rows : sequence of int arrays, optional
+            For each sequence the 0-based residues whose log-probabilities are wanted.  Default: all.
+        logits : bool
+            Whether log-probabilities are wanted at all.
+        pool : {"mean", "max", "bos"} or several of these, optional
+            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues;
+            those of several pools stand one after another in it.
+        spans : sequence of (int, int), optional
+            Start and stop (0-based, stop excluded) of the residues of each sequence that are pooled.  Default: all.
+
+        Returns
+        -------
+        list of Output
+            In the order of `sequences`; `hidden` (or `pooled`) has the keys of `layers`.
+
+        Raises
+        ------
+        InputError
+            If a sequence is too long or holds no residue, a layer does not exist, a row is outside its sequence, or the
+            model does not have what is asked for.
+        """
+        raise NotImplementedError
+
+    def attentions(self, sequence: str) -> "np.ndarray":
+        """Attention maps of one sequence.
+
+        Returns
+        -------
+        float32 array (layers, heads, L, L)
+            `[l, h, i, j]`: how much residue i attends to residue j.  Special tokens are cut off: rows sum to less
+            than 1.
+        """
+        raise self.lacks("attentions")
+
+    def contacts(self, sequence: str) -> "np.ndarray":
+        """Probability of contact for each pair of residues: the logistic regression that ships with the model.
+
+        Returns
+        -------
+        float32 array (L, L), symmetric
+
+        Raises
+        ------
+        InputError
+            If the model has no regression weights on this machine.
+        """
+        raise self.lacks("contacts")
+
+    def lacks(self, what: Capability) -> InputError:
+        """The error for a person who asks for what this model does not have."""
+        return InputError(f"model {self.name!r}: has no {CAPABILITIES[what]}")
+
+
+def pooled(states: "np.ndarray", pool: str) -> "np.ndarray":
+    """Pool hidden states (L, d), residues only, by "mean" or "max": float32 (d,); "residue" gives (L, d) back.
+
+    >>> import numpy as np
+    >>> pooled(np.array([[1.0, 5.0], [3.0, 4.0]]), "mean")
+    array([2. , 4.5], dtype=float32)
+    >>> pooled(np.zeros((0, 2)), "mean")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: no residue to pool
+    """
+    if not len(states):
+        raise InputError("no residue to pool")
+    if pool == "mean":
+        return states.mean(axis=0, dtype="float64").astype("float32")
+    return (states.max(axis=0) if pool == "max" else states).astype("float32")
