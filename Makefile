@@ -40,7 +40,7 @@ APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
 CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
 
 # What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py $(addprefix book/,runner.py site.py atlas.py map_page.py readme.py) engine/store.py engine/shards.py sources/foreign.py variants/rescue_store.py),$(shell find src/plmbook -name '*.py'))
+MODULES := $(filter-out $(addprefix src/plmbook/,cli.py $(addprefix book/,runner.py render.py site.py atlas.py map_page.py readme.py) engine/store.py engine/shards.py sources/foreign.py variants/rescue_store.py),$(shell find src/plmbook -name '*.py'))
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
 PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/book/atlas.py src/plmbook/book/map_page.py) _config.yml
 
@@ -67,7 +67,7 @@ test-browser: setup  ## test the atlas of the built book in headless Chromium (D
 
 results: $(READY)  ## recompute every result table from the bundled inputs, and the evaluation in the cards (over an hour)
 	@export OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS)
-	$(BIN)/python -c 'from plmbook import results; print(*results.profile_models("$(PROFILE)"), sep="\n")' |
+	$(BIN)/python -c 'from plmbook.book import profiles; print(*profiles.profile_models("$(PROFILE)"), sep="\n")' |
 	  xargs -P $(JOBS) -I{} $(BIN)/plmbook results --profile $(PROFILE) --model {}
 	$(BIN)/python data/make/registry.py
 

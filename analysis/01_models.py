@@ -21,7 +21,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from plmbook import models
-from plmbook.book import figures
+from plmbook.book import show, style
 from plmbook.core import artifacts
 from plmbook.models import files
 from plmbook.tables.published import published
@@ -46,7 +46,7 @@ sizes = pd.DataFrame(
         "longest": pd.Series([card.max_length for card in every], dtype=object),  # residues
     }
 )
-figures.show_table(sizes)
+show.table(sizes)
 
 # %% [markdown]
 # What a model was trained on and under which licence its weights may be used matter as much as its size.
@@ -78,7 +78,7 @@ origins = pd.DataFrame(
         "trained on": [card.training_data for card in every],
     }
 )
-figures.show_table(origins)
+show.table(origins)
 
 # %% tags=["hide-input"]
 known = sizes.astype({"longest": "Int64"}).merge(origins, on="model", validate="one_to_one")
@@ -96,15 +96,14 @@ Markdown(f"The two tables are one file: `results/{profile}/models.parquet`.")
 def draw_sizes(table: pd.DataFrame) -> Figure:
     """One line a model, largest on top; the colour is that of the model's kind in the whole book."""
     ordered = table.sort_values(["parameters", "model"], ascending=[True, False], ignore_index=True)
-    with rc_context(figures.STYLE):
-        figure = Figure(figsize=(figures.WIDTH, 0.8 + 0.21 * len(ordered)), layout="constrained")
+    with rc_context(style.STYLE):
+        figure = Figure(figsize=(style.WIDTH, 0.8 + 0.21 * len(ordered)), layout="constrained")
         ax = figure.subplots()
         for place, row in ordered.iterrows():
             known_kind = row["family"] in ("esm2", "esm1v")
-            mark = figures.kind(row["model"]) if known_kind else None
-            style = {"color": figures.MODEL_COLOURS.get(mark, "#777777"), "marker": figures.MODEL_MARKS.get(mark, "v")}
-            ax.hlines(place, 1e6, row["parameters"], color="#E3E3E3", linewidth=1, zorder=0)
-            ax.plot(row["parameters"], place, markersize=6, **style)
+            mark = style.published_mark(style.kind(row["model"]) if known_kind else row["family"])
+            ax.hlines(place, 1e6, row["parameters"], color=style.PALETTE["rule"], linewidth=1, zorder=0)
+            ax.plot(row["parameters"], place, markersize=6, **mark)
         ax.set_yticks(range(len(ordered)), ordered["model"])
         ax.set(xscale="log", xlabel="parameters", xlim=(1e6, 5e10))
         ax.tick_params(axis="y", length=0)
@@ -113,7 +112,7 @@ def draw_sizes(table: pd.DataFrame) -> Figure:
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters of each model on a logarithmic axis, from the embedded model to ESM-2 15B"}}
-figures.show(
+show.figure(
     draw_sizes(sizes),
     sizes,
     "01_sizes",
@@ -134,7 +133,7 @@ titles = {"parameters": "parameters, printed", "training_dataset": "training set
 study = study.rename(columns=titles)
 counted = {"ESM-2": "esm2_t33_650M_UR50D", "ESM-1v": "esm1v_t33_650M_UR90S_1"}
 study["parameters, counted"] = [models.card(counted[name]).parameters for name in study["model"]]
-figures.show_table(study, caption="Pretrained models of the rescue-mutation study")
+show.table(study, caption="Pretrained models of the rescue-mutation study")
 
 # %% tags=["hide-input"]
 ankh = published("ankh_models")[["model", "loader", "hub_id"]]
@@ -142,7 +141,7 @@ ankh = ankh.rename(columns={"loader": "loaded with", "hub_id": "hub name"})
 ankh_cards = [models.card(name) for name in published("ankh_models")["card"]]
 ankh["parameters, encoder"] = [card.parameters for card in ankh_cards]
 ankh["layers, encoder"] = [card.layers for card in ankh_cards]
-figures.show_table(ankh, caption="Models that Ankh's page makes available")
+show.table(ankh, caption="Models that Ankh's page makes available")
 
 # %% [markdown]
 # ESM-2 comes in six sizes with one recipe, so differences among them are differences of size.
@@ -152,7 +151,7 @@ figures.show_table(ankh, caption="Models that Ankh's page makes available")
 # %% tags=["hide-input"]
 family = [card for card in every if card.family == "esm2"]
 reference = models.card("esm2_t33_650M_UR50D").parameters
-figures.show_table(
+show.table(
     pd.DataFrame(
         {
             "model": [card.name for card in family],

@@ -30,7 +30,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.models.cards import ENSEMBLES
 from plmbook.stats import metrics
@@ -57,10 +57,10 @@ counts = variants.groupby("significance").agg(
     variants=("gene", "size"), genes=("gene", "nunique"), in_gnomad=("allele_frequency", "count")
 )
 counts["mismatched"] = mismatched["significance"].value_counts()
-figures.show_table(counts.fillna(0).reset_index(), caption=f"Variants, {release}")
+show.table(counts.fillna(0).reset_index(), caption=f"Variants, {release}")
 reason = mismatched["mismatch_reason"].str.split(":").str[0].replace("", "letter fits by chance").rename("reason")
 table = pd.crosstab(mismatched["gene"], reason).assign(all=lambda t: t.sum(axis=1)).reset_index()
-figures.show_table(table, caption=f"Variants that are not numbered along our sequence, by reason; {release}")
+show.table(table, caption=f"Variants that are not numbered along our sequence, by reason; {release}")
 
 # %% [markdown]
 # ## The scores
@@ -113,14 +113,14 @@ esm2, esm1v = "esm2_t33_650M_UR50D", "esm1v"
 published = tables.load("published_effects").assign(strategy="published")
 published = variants.merge(published[published["model"].isin([esm2, esm1v])], on=key)
 column = alignment.effects(tables.load("alignment"), matching).assign(name="alignment column")
-published["name"] = published["model"].map(figures.label) + " (published)"
+published["name"] = published["model"].map(style.label) + " (published)"
 live["name"] = live["model"] + " (" + live["strategy"].str.replace("-", " ") + ")"
 published["kind"], live["kind"], column["kind"] = (
-    published["model"].map(figures.kind),
-    figures.RUN_HERE,
+    published["model"].map(style.kind),
+    style.RUN_HERE,
     figures.ALIGNMENT,
 )
-live.loc[live["model"].str.endswith("_general"), "kind"] = figures.GENERAL
+live.loc[live["model"].str.endswith("_general"), "kind"] = style.GENERAL
 scores = pd.concat([published, live, column], ignore_index=True)
 names = scores.drop_duplicates("name").set_index(["model", "strategy"])["name"]
 main = (live_model, "wildtype-marginals")
@@ -139,13 +139,13 @@ four = {"ESM-2": (esm2, "published"), "ESM-1v": (esm1v, "published"), live_model
 by = ("model", "strategy", "name")
 all_rows = metrics.summary(scores, minimum=minimum, by=by, **boot).assign(rows="all")
 shown = all_rows[all_rows["statistic"].isin(["auroc", "within-gene auroc"])]
-figures.show_table(shown.drop(columns=["rows", "model", "strategy"]),
+show.table(shown.drop(columns=["rows", "model", "strategy"]),
                  caption=f"AUROC of P/LP against B/LB, each model on its own rows; {release}")  # fmt: skip
 labelled = metrics.labelled(variants.assign(score=0.0))
 share = metrics.estimate(labelled.assign(score=metrics.gene_share(labelled)), metrics.auroc, **boot)
 Markdown(
     "A score that knows only the gene, its share of P/LP, reaches "
-    f"{figures.interval(share.value, share.low, share.high)} pooled on the {share.n:,} labelled variants, "
+    f"{show.interval(share.value, share.low, share.high)} pooled on the {share.n:,} labelled variants, "
     "and 0.5 within genes by construction."
 )
 
@@ -161,7 +161,7 @@ shared = metrics.labelled(both.reset_index(), score=both.columns.tolist())
 pair_rows = metrics.summary(published.merge(shared[key], on=key), minimum=minimum, by=by, **boot)
 pair_rows["rows"] = "of both published models"
 shown = pair_rows[pair_rows["statistic"].isin(["auroc", "within-gene auroc"])]
-figures.show_table(shown.drop(columns=["rows", "model", "strategy"]),
+show.table(shown.drop(columns=["rows", "model", "strategy"]),
                  caption=f"AUROC of P/LP against B/LB, on the rows of both published models; {release}")  # fmt: skip
 
 # %% [markdown]
@@ -186,13 +186,13 @@ caption = (
     f"model has, {release}: published scores of ESM-2 650M and ESM-1v, what ran here "
     f"({', '.join(live['model'].unique())}), and two baselines. Whiskers: 95 % bootstrap over genes."
 )
-figures.show(figures.forest(forest), forest, "02_auroc", profile=profile, caption=caption)
+show.figure(figures.forest(forest), forest, "02_auroc", profile=profile, caption=caption)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "ROC curves of ESM-2, ESM-1v, the model run here and the alignment, same variants"}}
 of_four = on_common.set_index(["model", "strategy"]).loc[list(four.values())].reset_index()
 of_four["name"] = of_four["name"].replace(names[main], live_model)
 here = f"`{live_model}` run here with wild-type marginals, ESM-2 and ESM-1v as published; {release}."
-figures.show(figures.roc_curves(of_four), of_four[["name", "model", "significance", "score"]], "02_roc", profile=profile,
+show.figure(figures.roc_curves(of_four), of_four[["name", "model", "significance", "score"]], "02_roc", profile=profile,
            caption=f"ROC curves on the same variants; {here}")  # fmt: skip
 
 # %% [markdown]
@@ -205,7 +205,7 @@ figures.show(figures.roc_curves(of_four), of_four[["name", "model", "significanc
 rates = common["significance"].value_counts(normalize=True)
 auprc = common_rows[common_rows["statistic"].str.startswith("auprc")]
 caption = f"AUPRC on the common rows, {release}; by chance {rates['P/LP']:.3f} (P/LP) and {rates['B/LB']:.3f} (B/LB)"
-figures.show_table(auprc.drop(columns=["rows", "n_genes", "model", "strategy"]), caption=caption)
+show.table(auprc.drop(columns=["rows", "n_genes", "model", "strategy"]), caption=caption)
 statistics = {"pooled": metrics.auroc, "within genes": within_genes, "AUPRC of B/LB": metrics.benign_auprc}
 pairs = [("ESM-1v", "ESM-2"), *((name, "the alignment column") for name in list(four)[:3]), (live_model, "ESM-2")]
 differences = pd.DataFrame(
@@ -214,7 +214,7 @@ differences = pd.DataFrame(
      for a, b in pairs for name, statistic in statistics.items()],
     columns=["first", "second", "statistic", "value", "low", "high", "n"],
 )  # fmt: skip
-figures.show_table(differences, caption=f"Difference in AUROC (or AUPRC), first minus second; {here}")
+show.table(differences, caption=f"Difference in AUROC (or AUPRC), first minus second; {here}")
 
 # %% [markdown]
 # ## Gene by gene
@@ -229,7 +229,7 @@ caption = (
     f"AUROC within each of the {genes['gene'].nunique()} genes with at least {minimum} variants of each class among "
     f"the common rows; {here}"
 )
-figures.show(figures.per_gene(genes), genes, "02_genes", profile=profile, caption=caption)
+show.figure(figures.per_gene(genes), genes, "02_genes", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Which strategy made the published scores?
@@ -247,13 +247,13 @@ rows = on_common.groupby(["model", "strategy", "name", "significance"], sort=Fal
 strategies = rows.agg(positive=lambda s: (s > 0).mean(), median="median", n="size").reset_index()
 wide_strategies = strategies.pivot(index="name", columns="significance", values=["positive", "median"])
 wide_strategies.columns = [f"{a}, {b}" for a, b in wide_strategies.columns]
-figures.show_table(wide_strategies.reset_index(),
+show.table(wide_strategies.reset_index(),
                  caption=f"Share of scores above 0, and median score; common rows, {release}")  # fmt: skip
 ways = [way for model, way in names.index if model == live_model and way != "published"]
 of_kinds = on_common.set_index(["model", "strategy"]).loc[[four["ESM-2"], *((live_model, way) for way in ways)]]
 of_kinds = of_kinds.reset_index()[["model", "strategy", "name", "significance", "score"]]
 caption = f"Scores of the same variants, {release}: ESM-2 650M as published, `{live_model}` in three ways. Line: 0."
-figures.show(figures.scores_by_class(of_kinds), of_kinds, "02_strategies", profile=profile, caption=caption)
+show.figure(figures.scores_by_class(of_kinds), of_kinds, "02_strategies", profile=profile, caption=caption)
 
 # %% [markdown]
 # Some genes are a natural experiment: where a model knows nothing of a protein, only the seen residue is left.
@@ -268,13 +268,13 @@ flat.columns = ["first quartile", "median", "third quartile"]
 flat["spread"] = flat["third quartile"] - flat["first quartile"]
 flat = flat.sort_values(["model", "spread"]).groupby("model").head(3).reset_index()
 caption = f"Published scores: for each model the three genes in which they vary least; {release}"
-figures.show_table(flat, caption=caption, digits=1)
+show.table(flat, caption=caption, digits=1)
 reference = on_common[on_common["strategy"] == "published"]
-likeness = metrics.spearman(
-    pd.concat([on_common[on_common["kind"].isin([figures.RUN_HERE, figures.GENERAL])], reference]), by="name"
+likeness = metrics.rank_correlations(
+    pd.concat([on_common[on_common["kind"].isin([style.RUN_HERE, style.GENERAL])], reference]), by="name"
 )
 likeness = likeness[likeness["second"].str.endswith("(published)")]
-figures.show_table(likeness, caption=f"Spearman correlation with the published scores, common rows; {release}")
+show.table(likeness, caption=f"Spearman correlation with the published scores, common rows; {release}")
 
 # %% tags=["hide-input"]
 positive = strategies[strategies["significance"] == "B/LB"].set_index(["model", "strategy"])["positive"]
@@ -328,7 +328,7 @@ caption = (
     f"P/LP and B/LB variants in each bin: {per_bin}. Whiskers: 95 % bootstrap over genes."
 )
 figure = figures.by_bin(frequency, across="gnomAD allele frequency")
-figures.show(figure, frequency, "02_frequency", profile=profile, caption=caption)
+show.figure(figure, frequency, "02_frequency", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Calibration
@@ -345,13 +345,13 @@ calibration = pd.DataFrame(
 )
 base_rate = rates["P/LP"]
 caption = f"Calibration across genes, {release}; Brier score of the base rate alone: {base_rate * (1 - base_rate):.3f}"
-figures.show_table(calibration, caption=caption)
+show.table(calibration, caption=caption)
 curves = pd.concat([metrics.reliability(p).assign(name=name, **looks.loc[name]) for name, p in fitted.items()])
 caption = (
     f"Reliability of cross-fitted probabilities, bins of equally many variants; {here} "
     "Whiskers: 95 % Wilson intervals, variants taken as independent."
 )
-figures.show(figures.reliability(curves), curves, "02_reliability", profile=profile, caption=caption)
+show.figure(figures.reliability(curves), curves, "02_reliability", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Where the two published models disagree
@@ -370,14 +370,12 @@ caption = (
     "named: the largest disagreement of each of six genes."
 )
 figure = figures.disagreement(ranks, esm2, esm1v, named=ranks.loc[largest].drop_duplicates("gene").head(6))
-figures.show(figure, ranks, "02_disagreement", profile=profile, caption=caption)
+show.figure(figure, ranks, "02_disagreement", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 nearer = np.where((gap < 0) == (apart["significance"] == "P/LP"), "ESM-1v", "ESM-2")
 disagreements = apart.assign(ESM2_percentile=ranks[esm2], ESM1v_percentile=ranks[esm1v], nearer=nearer).loc[largest]
-figures.show_table(
-    disagreements.head(12), caption=f"Largest disagreements of the published scores; {release}", digits=1
-)
+show.table(disagreements.head(12), caption=f"Largest disagreements of the published scores; {release}", digits=1)
 disagreements = disagreements.head(200)
 right = (disagreements["nearer"] == "ESM-1v").mean()
 Markdown(f"Of the {len(disagreements)} largest disagreements, ESM-1v is on the side of ClinVar's class in {right:.0%}.")
@@ -406,7 +404,7 @@ mismatches = pd.DataFrame(
     columns=["rows", "name", "value", "low", "high", "n", "genes"],
 )  # fmt: skip
 caption = f"AUROC on matching and mismatched rows, {release}; {live_model} reads the right residue (wild type)"
-figures.show_table(mismatches, caption=caption)
+show.table(mismatches, caption=caption)
 
 # %% [markdown]
 # The two groups are different genes: where an isoform differs, nearly all of the gene's variants are mismatched.
@@ -432,14 +430,14 @@ for name, table in saved.items():
 
 # %% tags=["hide-input"]
 say = {
-    (r.rows, r.model, r.strategy, r.statistic.split("-")[0]): figures.interval(r.value, r.low, r.high)
+    (r.rows, r.model, r.strategy, r.statistic.split("-")[0]): show.interval(r.value, r.low, r.high)
     for r in summary.itertuples()
 }  # keys end in "auroc", "within" or "auprc ..."
 lead = differences.set_index(["first", "second", "statistic"])[["value", "low", "high"]]
 
 
 def verdict(first, second, statistic="pooled"):
-    return figures.ahead(first, second, *lead.loc[(first, second, statistic)])
+    return show.ahead(first, second, *lead.loc[(first, second, statistic)])
 
 
 to_column = "the alignment column"

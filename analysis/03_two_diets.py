@@ -28,7 +28,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.stats import metrics
@@ -56,9 +56,9 @@ statistics = {"pooled": metrics.auroc, "within genes": within_genes}
 # %% tags=["hide-input"]
 pair = ["esm2_t33_650M_UR50D", "esm1v_t33_650M_UR90S_1"]
 cards = pd.DataFrame([models.card(name) for name in pair])[["name", "layers", "dim", "parameters", "training_data"]]
-figures.show_table(cards.assign(positions=["rotary", "learned"], use=["single run", "ensemble of five"]),
+show.table(cards.assign(positions=["rotary", "learned"], use=["single run", "ensemble of five"]),
                  caption="What was compared: the cards of ESM-2 and of a member of ESM-1v")  # fmt: skip
-figures.show_table(published("rescue_models")[["model", "layers", "parameters", "training_dataset", "use"]],
+show.table(published("rescue_models")[["model", "layers", "parameters", "training_dataset", "use"]],
                  caption="As printed by the rescue-mutation study")  # fmt: skip
 
 # %% [markdown]
@@ -81,9 +81,7 @@ wide = tables.load("published_effects").pivot(index=["gene", "mutation"], column
 wide = variants.merge(wide, on=["gene", "mutation"])
 wide["alignment"] = alignment.site_independent(tables.load("alignment"), wide)
 available = wide[[esm2, *members, "esm1v", "alignment"]].notna().groupby(wide["significance"]).sum()
-figures.show_table(
-    available.T.rename_axis("model").reset_index(), caption=f"Variants with a score, by class; {release}"
-)
+show.table(available.T.rename_axis("model").reset_index(), caption=f"Variants with a score, by class; {release}")
 common = metrics.labelled(wide, score=[esm2, *members])
 common["esm1v"] = common[members].mean(axis=1)
 classes = common["significance"].value_counts()
@@ -99,12 +97,12 @@ singles = pd.DataFrame(
      for name, statistic in statistics.items() for model in [esm2, *members, "esm1v"]],
     columns=["model", "statistic", "value", "low", "high", "n"],
 )  # fmt: skip
-singles["name"] = singles["model"].map(figures.label)
+singles["name"] = singles["model"].map(style.label)
 caption = (
     f"AUROC of ESM-2 650M and ESM-1v on the {len(common):,} common rows, published scores, {release}. "
     "Whiskers: 95 % bootstrap over genes."
 )
-figures.show(figures.forest(singles), singles, "03_members", profile=profile, caption=caption)
+show.figure(figures.forest(singles), singles, "03_members", profile=profile, caption=caption)
 
 # %% [markdown]
 # The whiskers overlap because genes differ, which moves all models together.
@@ -116,13 +114,13 @@ differences = pd.DataFrame(
      for name, statistic in statistics.items() for model in [*members, "esm1v"]],
     columns=["model", "statistic", "value", "low", "high", "n"],
 )  # fmt: skip
-differences["name"] = differences["model"].map(figures.label)
+differences["name"] = differences["model"].map(style.label)
 caption = (
     f"AUROC of ESM-1v less that of ESM-2 650M, same rows, published scores, {release}. "
     "Whiskers: 95 %, paired bootstrap over genes."
 )
 figure = figures.forest(differences, axis="difference in AUROC", reference=0)
-figures.show(figure, differences, "03_differences", profile=profile, caption=caption)
+show.figure(figure, differences, "03_differences", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## How much of it is the ensemble?
@@ -142,7 +140,7 @@ caption = (
     "Every ensemble of the five ESM-1v models (dots), their mean (line), and ESM-2 650M, a single run (dashed); "
     f"{release}."
 )
-figures.show(
+show.figure(
     figures.ensemble_curve(ensembles, single=single), ensembles, "03_ensembles", profile=profile, caption=caption
 )
 
@@ -154,7 +152,7 @@ shares = pd.DataFrame(
      for name, statistic in statistics.items() for part, sides in parts.items()],
     columns=["part", "statistic", "value", "low", "high", "n"],
 )  # fmt: skip
-figures.show_table(shares, caption=f"AUROC of the ensemble less ESM-2's, in two parts that add up to it; {release}")
+show.table(shares, caption=f"AUROC of the ensemble less ESM-2's, in two parts that add up to it; {release}")
 
 # %% [markdown]
 # ## Pooled, but between genes or within them?
@@ -174,7 +172,7 @@ levels = pd.DataFrame(
      for name, statistic in (statistics | kinds).items()],
     columns=["statistic", "value", "low", "high", "n"],
 )  # fmt: skip
-figures.show_table(levels, caption=f"ESM-1v, mean of 5, less ESM-2 650M: AUROC on the common rows, {release}")
+show.table(levels, caption=f"ESM-1v, mean of 5, less ESM-2 650M: AUROC on the common rows, {release}")
 
 # %% [markdown]
 # ## Which genes?
@@ -184,7 +182,7 @@ by_gene = pd.concat([metrics.gene_aurocs(common, minimum=minimum, score=m).assig
 gap = by_gene.pivot(index="gene", columns="model", values="auroc")
 gap = (gap["esm1v"] - gap[esm2]).sort_values()
 caption = f"AUROC of ESM-2 650M and ESM-1v within each of {len(gap)} genes, published scores, common rows, {release}."
-figures.show(figures.per_gene(by_gene), by_gene, "03_genes", profile=profile, caption=caption)
+show.figure(figures.per_gene(by_gene), by_gene, "03_genes", profile=profile, caption=caption)
 
 
 # %% tags=["hide-input"]
@@ -200,7 +198,7 @@ Markdown(
     f"ESM-2 most in {ends(gap.head(3))}. "
     f"One gene weighs much in a mean over {len(gap)}: without {worst}, where ESM-1v ranks the classes "
     f"{worst_auroc:.2f} (below 0.5 is the wrong way round), the difference within genes would be "
-    f"{figures.interval(rest.value, rest.low, rest.high, sign=True)}. "
+    f"{show.interval(rest.value, rest.low, rest.high, sign=True)}. "
     f"We saw {worst} before we left it out: a lead to follow, not a result. "
     "The chapter on variant effects shows genes in which one of the models has no clue."
 )
@@ -242,9 +240,9 @@ caption = (
     f"AUROC of ESM-1v less that of ESM-2 650M by kind of position and variant, published scores, {release}. "
     "Whiskers: 95 %, paired bootstrap over genes."
 )
-figures.show(figure, positions, "03_positions", profile=profile, caption=caption)
+show.figure(figure, positions, "03_positions", profile=profile, caption=caption)
 caption = f"The same as a table, ESM-1v less ESM-2 650M; {release}"
-figures.show_table(positions.drop(columns="model").rename(columns={"statistic": "by"}), caption=caption)
+show.table(positions.drop(columns="model").rename(columns={"statistic": "by"}), caption=caption)
 
 # %% [markdown]
 # ## Does the UR90 diet look more like an alignment?
@@ -265,7 +263,7 @@ lead_single = metrics.mean_over_genes(closeness[members].mean(axis=1) - closenes
 caption = (
     f"Rank correlation with the alignment within a gene: mean over {lead.n} genes, {len(aligned):,} variants; {release}"
 )
-figures.show_table(near, caption=caption)
+show.table(near, caption=caption)
 
 # %% [markdown]
 # And if that is where its advantage comes from, giving both models the alignment should shrink the difference.
@@ -282,7 +280,7 @@ shrinks = pd.DataFrame(
     columns=["models", "statistic", "value", "low", "high", "n"],
 )  # fmt: skip
 caption = f"AUROC of ESM-1v less ESM-2's, alone and after the alignment's rank is added to both; {release}"
-figures.show_table(shrinks, caption=caption)
+show.table(shrinks, caption=caption)
 
 # %% [markdown]
 # ## Gate and results
@@ -305,7 +303,7 @@ for name, table in saved.items():
 
 # %% tags=["hide-input"]
 def say(row):
-    return figures.interval(row["value"], row["low"], row["high"], sign=True)
+    return show.interval(row["value"], row["low"], row["high"], sign=True)
 
 
 d = differences.set_index(["model", "statistic"]).sort_index()

@@ -32,8 +32,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from plmbook import models, tables
-from plmbook.book import evaluation, figures
+from plmbook.book import evaluation, figures, show, style
 from plmbook.core import artifacts, paths
+from plmbook.core.text import read_csv
 from plmbook.models import cards
 from plmbook.probing import contacts
 from plmbook.stats import metrics
@@ -43,7 +44,7 @@ from plmbook.tables.published import published
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 names = models.expand(model_names)
 short = {default: "default", general: "general"}  # what the tables call them
-models_named = figures.models_named({name: short.get(name, name) for name in names})  # in their captions
+models_named = show.models_named({name: short.get(name, name) for name in names})  # in their captions
 release = f"ClinVar {tables.load('variants')['release'].iat[0]}"
 seed = evaluation.OPTIONS["seed"]
 
@@ -73,7 +74,7 @@ def described(card: dict) -> dict:
     }
 
 
-figures.show_table(
+show.table(
     pd.DataFrame({f"{short[name]}, {name}": described(card) for name, card in facts.items()})
     .rename_axis("")
     .reset_index()
@@ -94,7 +95,7 @@ figures.show_table(
 
 # %% tags=["hide-input"]
 corpus = facts[default]["corpus"]
-figures.show_table(
+show.table(
     pd.DataFrame(
         [
             ("general proteins, collected", corpus["general"], corpus["general_residues"]),
@@ -118,9 +119,9 @@ what_was_read = pd.DataFrame(
     ],
     columns=["model", "source", "proteins", "residues, with repeats", "passes"],
 )
-figures.show_table(
+show.table(
     what_was_read,
-    caption=f"What {figures.models_named(short)} have read; a pass is as many residues as the source has",
+    caption=f"What {show.models_named(short)} have read; a pass is as many residues as the source has",
     digits=1,
 )
 relatives = tables.load("relatives")
@@ -134,7 +135,7 @@ related = {
     name: (title, size, relatives["id"][(relatives["table"] == name)].nunique())
     for name, (title, size) in sizes.items()
 }
-figures.show_table(
+show.table(
     pd.DataFrame(related.values(), columns=["test", "proteins", "with a relative in training"]),
     caption="Relatives of the tests' proteins in the training set; of the genes, among the general proteins",
 )
@@ -151,7 +152,7 @@ figures.show_table(
 # %% tags=["hide-input"]
 log = pd.concat(
     [
-        pd.read_csv(paths.data() / "models" / f"{name}.log.tsv", sep="\t").assign(model=name)
+        read_csv(paths.data() / "models" / f"{name}.log.tsv").assign(model=name)
         for name in (default, general)
     ],
     ignore_index=True,
@@ -160,16 +161,16 @@ log = pd.concat(
 
 def draw_loss(table: pd.DataFrame) -> Figure:
     """Training and held-out loss against the tokens seen, in millions, a panel a model."""
-    with rc_context(figures.STYLE):
-        figure = Figure(figsize=(figures.WIDTH, 4.6), layout="constrained")
+    with rc_context(style.STYLE):
+        figure = Figure(figsize=(style.WIDTH, 4.6), layout="constrained")
         axes = figure.subplots(2, 1, sharex=True)
         for ax, (name, part) in zip(axes, table.groupby("model", sort=False), strict=True):
-            colour = figures.MODEL_COLOURS[figures.kind(name)]
+            colour = style.MODEL_COLOURS[style.kind(name)]
             measured = part.dropna(subset=["validation_loss"])
             ax.plot(
                 part["tokens"] / 1e6, part["loss"], color=colour, linewidth=0.8, alpha=0.5, label="training batches"
             )
-            held_out = {"color": colour, "marker": figures.MODEL_MARKS[figures.kind(name)], "markersize": 3}
+            held_out = {"color": colour, "marker": style.MODEL_MARKS[style.kind(name)], "markersize": 3}
             ax.plot(measured["tokens"] / 1e6, measured["validation_loss"], **held_out, label="held-out families")
             ax.set(title=name, ylabel="loss (nats per residue)")
             ax.grid(axis="y")
@@ -179,7 +180,7 @@ def draw_loss(table: pd.DataFrame) -> Figure:
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Training and held-out loss of the two embedded models against the tokens seen"}}
-figures.show(
+show.figure(
     draw_loss(log),
     log,
     "04_loss",
@@ -202,7 +203,7 @@ for _ in range(3):
     last = before
 doublings = pd.DataFrame(doublings[::-1], columns=["from (million tokens)", "to", "loss before", "loss after"])
 doublings["gain (nats)"] = doublings["loss before"] - doublings["loss after"]
-figures.show_table(doublings, caption=f"Held-out loss by doubling of the tokens; {general}")
+show.table(doublings, caption=f"Held-out loss by doubling of the tokens; {general}")
 
 # %% [markdown]
 # ## Masked residues of families that they never read
@@ -236,7 +237,7 @@ for name in names:
 everything = pd.concat(tested.values(), ignore_index=True)
 perplexity = pd.concat(parts, ignore_index=True).drop_duplicates(["by", "group", "model"])
 wide = perplexity.assign(
-    text=[figures.interval(*row, digits=2) for row in perplexity[["perplexity", "low", "high"]].itertuples(index=False)]
+    text=[show.interval(*row, digits=2) for row in perplexity[["perplexity", "low", "high"]].itertuples(index=False)]
 )
 columns = [*names, "n-gram", "residue frequencies"]
 
@@ -252,7 +253,7 @@ def shown(by: str) -> pd.DataFrame:
 
 for by in ("all", "length", "kingdom"):
     caption = f"Perplexity of {models_named}; 95 % intervals from resampling proteins" if by == "all" else ""
-    figures.show_table(shown(by), caption=caption)
+    show.table(shown(by), caption=caption)
 saved = artifacts.save(perplexity, "perplexity", profile)
 
 # %% [markdown]
@@ -283,7 +284,7 @@ forest["name"] = forest["model"].replace(short) + ", " + forest["name"]
 forest = pd.concat([forest, others[forest.columns]], ignore_index=True)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "AUROC with intervals of the embedded models by strategy, pooled and within genes"}}
-figures.show(
+show.figure(
     figures.forest(forest, reference=0.5),
     forest,
     "04_auroc",
@@ -297,7 +298,7 @@ figures.show(
 # %% tags=["hide-input"]
 unread = variants[variants["test"] == "variant effects, masked marginals"].replace({"model": short})
 unread = unread.assign(genes=unread["data"].map({evaluation.GENES: "all", evaluation.UNREAD_GENES: "no relative read"}))
-figures.show_table(
+show.table(
     unread[["model", "genes", "statistic", "value", "low", "high", "n"]],
     caption="Masked marginals, all genes and those without a relative in the general proteins; "
     f"{models_named}; {release}",
@@ -320,9 +321,9 @@ levels = levels.assign(of=levels["of"].where(levels["of"] != "model", levels["mo
 levels = levels.drop_duplicates(["data", "statistic", "of"])[["data", "statistic", "of", "value", "low", "high", "n"]]
 levels = levels.sort_values(["data", "statistic"], ascending=[False, True], kind="stable")
 caption = f"Long-range contacts, {models_named}; 95 % intervals over proteins"
-figures.show_table(levels.rename(columns={"n": "proteins"}), caption=caption)
+show.table(levels.rename(columns={"n": "proteins"}), caption=caption)
 times = maps[maps["statistic"].str.startswith("P@L /")]
-figures.show_table(
+show.table(
     times.replace({"model": short})[["data", "model", "statistic", "value", "low", "high"]],
     caption=f"Ratios of means over proteins, {models_named}",
     digits=2,
@@ -330,7 +331,7 @@ figures.show_table(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Precision of predicted long-range contacts against the background of each protein"}}
 by_protein = pd.concat([artifacts.read(f"contacts.{name}", profile) for name in names], ignore_index=True)
-figures.show(
+show.figure(
     figures.contact_precision(by_protein),
     by_protein,
     "04_contacts",
@@ -350,7 +351,7 @@ model = models.load(names[0])
 regression = contacts.fit(model, [known[name] for name in contacts.training_ids(plan, int(best["fold"]))], seed=seed)
 structure = known[best["id"]]
 pairs = contacts.pair_table(structure, contacts.predict(regression, model.attentions(structure.sequence)), 24)
-figures.show(
+show.figure(
     figures.contact_map(pairs, length=len(structure.sequence), best=int(structure.counted.sum()), model=names[0]),
     pairs,
     "04_contact_map",
@@ -375,7 +376,7 @@ def compared(start: str) -> pd.DataFrame:
     return part.drop_duplicates(["statistic", "of"])[["statistic", "of", "value", "low", "high", "n"]]
 
 
-figures.show_table(compared("secondary structure").rename(columns={"n": "proteins"}),
+show.table(compared("secondary structure").rename(columns={"n": "proteins"}),
                  caption=f"CB513, {models_named}; 95 % intervals over proteins")  # fmt: skip
 
 # %% [markdown]
@@ -385,7 +386,7 @@ figures.show_table(compared("secondary structure").rename(columns={"n": "protein
 # mean hidden state is most alike (cosine). The models may have read these sequences, without labels.
 
 # %% tags=["hide-input"]
-figures.show_table(compared("localisation").rename(columns={"n": "proteins"}),
+show.table(compared("localisation").rename(columns={"n": "proteins"}),
                  caption=f"DeepLoc, 10 classes, {models_named}; 95 % intervals over proteins")  # fmt: skip
 
 # %% [markdown]
@@ -423,7 +424,7 @@ for name, text in evaluation.PUBLISHED.items():
 order = beside.sort_values("parameters").astype({"parameters": "int64"})
 order = order[["parameters", *(title for title in wanted.values() if title in order), *order.columns[-3:]]]
 caption = f"The models that run here beside published figures of ESM-2; {release}"
-figures.show_table(order.rename_axis("model").reset_index(), caption=caption, digits=2)
+show.table(order.rename_axis("model").reset_index(), caption=caption, digits=2)
 Markdown("Sources: " + "; ".join(sorted(set(others["source"].dropna()))) + ".")
 
 # %% [markdown]
@@ -448,7 +449,7 @@ intervals = everything.set_index(key)[["value", "low", "high"]]
 
 
 def told(*where: str, digits: int = 3) -> str:
-    return figures.interval(*intervals.loc[where], digits=digits)
+    return show.interval(*intervals.loc[where], digits=digits)
 
 
 lines = []

@@ -28,7 +28,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from plmbook import tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts, paths
 from plmbook.engine import cluster as cluster_engine
 
@@ -75,7 +75,7 @@ described = [
     ("measured", f"{embedding['date']}, commit {embedding['commit']}"),
     *((f"matrix products, {dtype}", f"{rate:,.0f} GFLOP/s") for dtype, rate in rates.items()),
 ]
-figures.show_table(pd.DataFrame(described, columns=["the machine of the timings", ""]))
+show.table(pd.DataFrame(described, columns=["the machine of the timings", ""]))
 rehearsals = sorted(name for name, record in measured.items() if record.get("quick"))
 if rehearsals:
     display(Markdown(f"**A rehearsal with quick settings, no result**: {', '.join(rehearsals)}."))
@@ -139,7 +139,7 @@ def times(table: pd.DataFrame) -> list[str]:
 ours = shipped["way"] == "plmbook"
 by_size = pd.DataFrame(
     {
-        "model": shipped["model"].map(figures.label),
+        "model": shipped["model"].map(style.label),
         "dtype": shipped["dtype"],
         "residues/s": shipped["rate_median"].round().astype(int),
         "times fair-esm": times(shipped),
@@ -147,7 +147,7 @@ by_size = pd.DataFrame(
         "times sdpa": [f"{value:.1f}" for value in shipped["times_transformers"]],
     }
 )
-figures.show_table(
+show.table(
     by_size[ours],
     caption="plmbook: residues a second, and how many times faster than fair-esm in float32 (median and range over "
     "turns) and than transformers' sdpa in the same dtype (median); tuned malloc: both sides",
@@ -157,7 +157,7 @@ figures.show_table(
 limit = pd.DataFrame(
     {
         "parameters": run["parameters"],
-        "way": figures.LIMIT,
+        "way": style.LIMIT,
         "dtype": dtype,
         "rate_median": rate * run["residues"] / run["gflop"],
     }
@@ -167,7 +167,7 @@ limit = pd.DataFrame(
 throughput = pd.concat([shipped, limit], ignore_index=True)[
     ["model", "parameters", "way", "dtype", "rate_median", "rate_low", "rate_high"]
 ].rename(columns={"rate_low": "low", "rate_high": "high"})
-figures.show(
+show.figure(
     figures.by_way(throughput, across="parameters", value="rate_median", x_axis="parameters", axis="residues a second"),
     throughput,
     "05_throughput",
@@ -185,7 +185,7 @@ figures.show(
 share = shipped[["model", "parameters", "way", "dtype", "share_median", "share_low", "share_high"]].rename(
     columns={"share_low": "low", "share_high": "high"}
 )
-figures.show(
+show.figure(
     figures.by_way(
         share,
         across="parameters",
@@ -214,7 +214,7 @@ columns = ["model", "way", "dtype", "largest_difference", "smallest_cosine", "sm
 artifacts.save(shipped[columns], "how_fast_agreement", profile)
 text = pd.DataFrame(
     {
-        "model": shipped["model"].map(figures.label),
+        "model": shipped["model"].map(style.label),
         "way": shipped["way"] + ", " + shipped["dtype"],
         "difference": [f"{value:.0e}" for value in shipped["largest_difference"]],
         "cosine": [f"{value:.6f}" for value in shipped["smallest_cosine"]],
@@ -222,7 +222,7 @@ text = pd.DataFrame(
         "MiB": shipped["peak_mib"].round().astype(int),
     }
 )
-figures.show_table(
+show.table(
     text,
     caption="Mean embeddings against fair-esm's in float32: largest difference, smallest cosine and centred cosine; "
     "and peak memory",
@@ -240,14 +240,14 @@ for run in precision["runs"]:
     texts[run["model"]] = {
         f"AUROC in float32, {run['labelled_variants']:,} variants": f"{auroc['float32']:.4f}",
         "AUROC in bfloat16": f"{auroc['bfloat16']:.4f}",
-        "bfloat16 less float32": figures.interval(gap["value"], gap["low"], gap["high"], digits=4, sign=True),
+        "bfloat16 less float32": show.interval(gap["value"], gap["low"], gap["high"], digits=4, sign=True),
         f"correlation of {run['variants']:,} scores": f"{run['pearson']:.5f}",
         "largest difference of a score (nats)": f"{run['largest_score_difference']:.3f}",
         "median difference of a score (nats)": f"{run['median_score_difference']:.4f}",
         f"same nearest neighbour, {run['proteins']} proteins": f"{run['same_nearest']:.1%}",
         "of the ten nearest, shared": f"{run['shared_of_ten_nearest']:.1%}",
     }
-figures.show_table(
+show.table(
     pd.DataFrame(texts).rename_axis("").reset_index(),
     caption=f"The same model in float32 and in bfloat16, {release}; in brackets the 95 % interval from resampling "
     "genes",
@@ -274,7 +274,7 @@ cost = pd.DataFrame(
         for point in growth["points"]
     ]
 )
-figures.show(
+show.figure(
     figures.by_way(
         cost,
         across="n",
@@ -305,7 +305,7 @@ parts = pd.DataFrame(
         {
             "model": run["model"],
             "way": each["way"],
-            "line": f"{figures.label(run['model'])}\n{each['way']}, {each['dtype']}{label[each['malloc']]}",
+            "line": f"{style.label(run['model'])}\n{each['way']}, {each['dtype']}{label[each['malloc']]}",
             "step": step,
             "milliseconds": found["median"],
         }
@@ -314,7 +314,7 @@ parts = pd.DataFrame(
         for step, found in each["milliseconds_per_background"].items()
     ]
 )
-figures.show(
+show.figure(
     figures.steps(parts, rows="line", step="step", value="milliseconds", axis="milliseconds a background"),
     parts,
     "05_scan",
@@ -327,7 +327,7 @@ figures.show(
 table = pd.DataFrame(
     [
         {
-            "model": figures.label(run["model"]),
+            "model": style.label(run["model"]),
             "way": f"{each['way']}, {each['dtype']}{label[each['malloc']]}",
             "times published": spread(each["times_published"]),
             "KiB": round(each["bytes_per_background"] / 1024),
@@ -338,7 +338,7 @@ table = pd.DataFrame(
         for each in run["ways"]
     ]
 )
-figures.show_table(
+show.table(
     table,
     caption="The whole job beside the published way with malloc as shipped (median and range over turns), size of a "
     "background on disk, agreement of the scores",
@@ -355,7 +355,7 @@ million = measured.get("million")
 if million:
     curve = pd.DataFrame(million["curve"], columns=["seconds", "mib", "share"])
     curve.insert(0, "minutes", curve["seconds"] / 60)
-    figures.show(
+    show.figure(
         figures.memory(curve, stop=million["seconds_of_each_part"][0] / 60),
         curve,
         "05_memory",
@@ -389,11 +389,11 @@ lines += [] if cluster else ["- **Two nodes, one lost**: not measured (`python b
 display(Markdown("\n".join(lines)))
 if cluster:
     stated = {
-        key.replace("_", " "): figures.as_text(pd.DataFrame({"": [value]})).iat[0, 0]
+        key.replace("_", " "): show.as_text(pd.DataFrame({"": [value]})).iat[0, 0]
         for key, value in cluster.items()
         if isinstance(value, bool | int | float | str) and key not in embedding
     }
-    figures.show_table(
+    show.table(
         pd.DataFrame(stated.items(), columns=["Ray on two local nodes, one of them lost", ""]),
         caption="The same job on a Ray cluster of two nodes on one machine, a node of which is killed on the way",
     )
@@ -411,7 +411,7 @@ whole = cluster_engine.projection(rates=rates)
 artifacts.save(whole, "how_fast_projection", profile)
 shown = pd.DataFrame(
     {
-        "model": whole["model"].map(figures.label),
+        "model": whole["model"].map(style.label),
         "GFLOP a token": [f"{each / 1e9:.2f}" for each in whole["flop_per_token"]],
         **{
             f"GPU hours, {name.removeprefix('bound_hours_')} at its peak": [f"{each:,.1f}" for each in whole[name]]
@@ -423,7 +423,7 @@ shown = pd.DataFrame(
         "by residue (TB)": [f"{each:.1f}" for each in whole["residue_terabytes"]],
     }
 )
-figures.show_table(
+show.table(
     shown,
     caption=f"UniRef50 ({cluster_engine.UNIREF50_SEQUENCES:,} sequences, {whole['tokens'].iat[0] / 1e9:.1f} billion "
     "tokens): operations, lower bounds of GPU hours, and float16 embeddings before compression",
@@ -445,7 +445,7 @@ if go:
     identical = f"{took['exact_identical']} of {took['exact_compared']} labels"
     same = "the same trees" if took["exact_identical"] == took["exact_compared"] else "not the same trees"
     change = judged["difference"]
-    figures.show_table(
+    show.table(
         pd.DataFrame(
             [
                 ("one classifier a label", "1", "", f"{judged['mean_auprc']['independent']:.4f}"),
@@ -454,7 +454,7 @@ if go:
                     "fast",
                     spread(took["times_independent"]["fast"]),
                     "",
-                    figures.interval(change["value"], change["low"], change["high"], digits=4, sign=True),
+                    show.interval(change["value"], change["low"], change["high"], digits=4, sign=True),
                 ),
             ],
             columns=["way", "times as fast", "identical predictions", "mean average precision, or its change"],
@@ -479,7 +479,7 @@ if gpu:
     sizes = pd.DataFrame(
         [
             {
-                "model": figures.label(run["model"]),
+                "model": style.label(run["model"]),
                 "residues timed": run["residues"],
                 "residues/s": round(run["residues_per_second"]),
                 "share of limit": f"{run['share_of_limit']:.0%}",
@@ -492,14 +492,14 @@ if gpu:
         ]
     )
     best = max(rate["gflop_per_second"] for look in gpu["limit"] for rate in look["rates"])
-    figures.show_table(
+    show.table(
         sizes,
         caption=f"{gpu['device']}, {gpu['dtype']}, random weights; limit: {best / 1000:,.0f} TFLOP/s; sdpa: transformers, "
         "padded, proteins of at most 1,022 residues",
         digits=1,
     )
     jobs = {"proteomes": "human and mouse proteomes, 15B", "rescue": "all backgrounds of the rescue study, six of 650M"}
-    figures.show_table(
+    show.table(
         pd.DataFrame(
             [
                 (text, gpu["projections"][job]["residues"], gpu["projections"][job]["timed_residues"],
@@ -513,7 +513,7 @@ if gpu:
         [(p["against"], p["value"], spread(p["microseconds_per_residue"], 2)) for p in gpu.get("growth", [])],
         columns=["against", "n", "microseconds a residue"],
     )
-    figures.show_table(cost_gpu, caption="ESM-2 650M: time a residue against length and number of proteins")
+    show.table(cost_gpu, caption="ESM-2 650M: time a residue against length and number of proteins")
 else:
     absent = [
         "ESM-2 650M, share of the limit",
@@ -522,7 +522,7 @@ else:
         "human and mouse proteomes (20 million residues), 15B",
         "25,351 rescue backgrounds (15.4 million residues), six models of 650M",
     ]
-    figures.show_table(pd.DataFrame({"on a GPU": absent, "": "not measured"}))
+    show.table(pd.DataFrame({"on a GPU": absent, "": "not measured"}))
     display(not_measured("python benchmarks/gpu.py"))
 
 # %% [markdown]
@@ -536,7 +536,7 @@ done = subprocess.run(
     [sys.executable, "benchmarks/engine.py", "check"], cwd=paths.root(), capture_output=True, text=True, check=True
 )
 live = json.loads(done.stdout.splitlines()[-1])
-figures.show_table(
+show.table(
     pd.DataFrame(
         [
             {
@@ -571,8 +571,8 @@ for dtype, part in largest.groupby("dtype", sort=False):
     both = pd.concat([part, tuned.loc[part.index]])
     said.append(
         f"- In {dtype} the engine is {part['times_median'].min():.1f} to {part['times_median'].max():.1f} times as fast as "
-        f"fair-esm's loop in float32 on ESM-2 of {part['model'].map(figures.label).iat[0].split()[-1]} to "
-        f"{part['model'].map(figures.label).iat[-1].split()[-1]}, and {both['times_median'].min():.1f} times at least once "
+        f"fair-esm's loop in float32 on ESM-2 of {part['model'].map(style.label).iat[0].split()[-1]} to "
+        f"{part['model'].map(style.label).iat[-1].split()[-1]}, and {both['times_median'].min():.1f} times at least once "
         f"malloc is tuned for both; {part['times_transformers'].min():.1f} to {part['times_transformers'].max():.1f} times "
         f"as fast as transformers' fused attention in {dtype}. It reaches {part['share_median'].min():.0%} to "
         f"{part['share_median'].max():.0%} of the measured limit."
@@ -591,7 +591,7 @@ said.append(
     f"{max(each['times_published']['median'] for each in gain):.1f} times as fast as the published way, in which the table "
     "and the file take "
     + " and ".join(
-        f"{1 - parts_of['forward'] / sum(parts_of.values()):.0%} ({figures.label(run['model'])})"
+        f"{1 - parts_of['forward'] / sum(parts_of.values()):.0%} ({style.label(run['model'])})"
         for run in scan["runs"]
         for parts_of in [{k: v["median"] for k, v in run["ways"][0]["milliseconds_per_background"].items()}]
     )

@@ -32,7 +32,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.probing import contacts
@@ -88,7 +88,7 @@ counts = pd.DataFrame(
     ],
     columns=["gene", "residues", *classes, "second sites", "confident residues"],
 )
-figures.show_table(counts, caption=f"What is scanned with {model}; {release}. Confident: pLDDT of 70 or more")
+show.table(counts, caption=f"What is scanned with {model}; {release}. Confident: pLDDT of 70 or more")
 
 # %% [markdown]
 # ## The published figure, and epistasis under it
@@ -121,7 +121,7 @@ caption = (
     f"Variants by positions, scanned with {model}; {release}. Left: the class of each variant. "
     "Grey: no second site. The colours of each map end at its 99th percentile."
 )
-figures.show(figures.variant_maps(cells, panels), cells, "06_maps", profile=profile, caption=caption)
+show.figure(figures.variant_maps(cells, panels), cells, "06_maps", profile=profile, caption=caption)
 
 
 # %% tags=["hide-input"]
@@ -164,7 +164,7 @@ caption = (
     f"In contact: within {cutoff:.0f} Å. Each further box holds half of what lies beyond the one before."
 )
 figure = figures.boxen(pairs, {"z": "published |z|", "epistasis": "mean |epistasis| (nats)"})
-figures.show(figure, pairs[kept], "06_boxen", profile=profile, caption=caption)
+show.figure(figure, pairs[kept], "06_boxen", profile=profile, caption=caption)
 
 # %% [markdown]
 # The numbers behind it: how often a pair in contact has the higher value, 0.5 being chance.
@@ -184,7 +184,7 @@ for gene in genes:
             if len(found):
                 compared.append((gene, name, against, found["auroc"].iat[0], int(found["n_cases"].iat[0])))
 compared = pd.DataFrame(compared, columns=["gene", "value", "against", "AUROC", "contacts"])
-figures.show_table(compared, caption=f"AUROC of contacts, pairs of positions, {model}; {release}")
+show.table(compared, caption=f"AUROC of contacts, pairs of positions, {model}; {release}")
 
 # %% [markdown]
 # A gene is one protein with a few variants at a few positions: no interval is given, and none of this is a finding.
@@ -227,7 +227,7 @@ for gene in genes:
         f"{gene} {chosen} ({group}; {release}), {model}: {score:+.2f} nats on the wild type; "
         "best by epistasis, then by score"
     )
-    figures.show_table(shown, caption=caption, digits=2)
+    show.table(shown, caption=caption, digits=2)
 listed = pd.concat(listed, ignore_index=True)
 
 # %% tags=["hide-input"]
@@ -262,9 +262,9 @@ for gene in genes:
     for other in ("esm2_t33_650M_UR50D", "esm1v"):
         pair = both[["ours", other]].dropna()
         rho = pair["ours"].corr(pair[other], method="spearman")
-        beside.append((gene, figures.label(other), rho, pair["ours"].median(), pair[other].median(), len(pair)))
+        beside.append((gene, style.label(other), rho, pair["ours"].median(), pair[other].median(), len(pair)))
 beside = pd.DataFrame(beside, columns=["gene", "published", "Spearman", "median, ours", "median, theirs", "variants"])
-figures.show_table(beside, caption=f"Scores of single variants: {model} here and those published; {release}")
+show.table(beside, caption=f"Scores of single variants: {model} here and those published; {release}")
 
 # %% [markdown]
 # ## What the published script did otherwise
@@ -293,7 +293,7 @@ caption = (
     f"Rows as those versions name them ({chunk} backgrounds a chunk) against the named variants' own; {model}; "
     f"{release}"
 )
-figures.show_table(labelled, caption=caption)
+show.table(labelled, caption=caption)
 
 # %% [markdown]
 # ## Gate and results

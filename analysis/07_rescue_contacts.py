@@ -33,7 +33,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show
 from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing import contacts
@@ -181,7 +181,7 @@ counts = pd.DataFrame(
     ],
     columns=["model", "genes", *bundled.LABELLED, "pairs", f"within {cutoff:.0f} Å"],
 )
-figures.show_table(counts, caption=f"Backgrounds scanned, and pairs of positions that count; {release}")
+show.table(counts, caption=f"Backgrounds scanned, and pairs of positions that count; {release}")
 without = sorted(set(sequences.index) - set(labelled["gene"]))
 Markdown(
     f"{len(sequences) - len(without)} of {len(sequences)} genes have such a variant. "
@@ -208,12 +208,12 @@ caption = (
 figure = figures.forest(
     planned.assign(panel=planned["model"].str.replace("_t", "\n_t", n=1)), panel="panel", reference=0.5
 )
-figures.show(figure, planned, "07_contacts", profile=profile, caption=caption)
+show.figure(figure, planned, "07_contacts", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 main = planned[planned["matched"] == "separation"]
 shown = main[["model", "cutoff", "nearest", "value", "low", "high", "p", "n_genes", "n_contacts"]]
-figures.show_table(
+show.table(
     shown.rename(columns={"cutoff": "Å", "nearest": "from", "n_genes": "genes", "n_contacts": "contacts"}).astype(
         {"Å": int}
     ),
@@ -236,7 +236,7 @@ caption = (
     f"residues on; {release}. " + "; ".join(f"{title}{extra}" for title, extra in said.items()) + "."
 )
 figure = figures.per_gene(by_gene, axis="AUROC of contacts within the gene")
-figures.show(figure, by_gene, "07_genes", profile=profile, caption=caption)
+show.figure(figure, by_gene, "07_genes", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Against simpler values
@@ -280,7 +280,7 @@ shown = pd.concat([main[main["cutoff"] == cutoff].assign(ranked="mean |epistasis
 shown = shown.sort_values(
     ["nearest", "model"], kind="stable", key=lambda c: c.map(list(scans).index) if c.name == "model" else c
 )
-figures.show_table(
+show.table(
     shown[["model", "ranked", "nearest", "value", "low", "high", "p"]].rename(columns={"nearest": "from"}),
     caption=f"AUROC of pairs within {cutoff:.0f} Å by other values; {release}; |z| needs a gene with two variants",
 )
@@ -305,7 +305,7 @@ afterwards = pd.concat(
 ).rename(columns={"auroc": "value"})
 shown = afterwards[afterwards["matched"].isin(["separation", "separation, entropy, pLDDT"])]
 shown = shown.assign(controls=shown["matched"].map(short), **{"Å": shown["cutoff"].astype(int)})
-figures.show_table(
+show.table(
     shown[["model", "Å", "nearest", "controls", "value", "low", "high", "p"]].rename(columns={"nearest": "from"}),
     caption="Exploratory: AUROC of pairs in contact by mean |epistasis| after the average product correction; "
     f"{release}",
@@ -331,7 +331,7 @@ wrong = wrong.join(classes.reindex(columns=bundled.LABELLED, fill_value=0), how=
 wrong = pd.concat([wrong, wrong.drop(columns="gene").sum().to_frame().T.assign(gene="all")], ignore_index=True)
 n_of_gene = every.groupby("gene").size()
 lost = {chunk: int((np.minimum(chunk, n_of_gene) - 1).sum()) for chunk in (2, 5)}
-figures.show_table(
+show.table(
     wrong[["gene", "fits", *kinds, *bundled.LABELLED]].astype({c: int for c in wrong.columns if c != "gene"}),
     caption=f"Genes with variants of another isoform; P/LP and B/LB: of those that do not fit; {release}",
 )
@@ -383,8 +383,8 @@ Markdown(
     f"the same best second substitution at both places with {first}, and the rank correlation of the two profiles of "
     f"mean |epistasis| along the chain is {twice['spearman'].mean():.2f} in the mean. "
     "Without the genes of the table above, the pre-stated AUROC is "
-    f"{figures.interval(others['auroc'], others['low'], others['high'])}, with their fitting variants "
-    f"{figures.interval(unaffected['value'], unaffected['low'], unaffected['high'])}."
+    f"{show.interval(others['auroc'], others['low'], others['high'])}, with their fitting variants "
+    f"{show.interval(unaffected['value'], unaffected['low'], unaffected['high'])}."
 )
 
 # %% [markdown]
@@ -436,7 +436,7 @@ def against_chance(row):
 
 
 def line(row):
-    return f"{figures.interval(row['value'], row['low'], row['high'])}, p = {row['p']:.3f}, {against_chance(row)}"
+    return f"{show.interval(row['value'], row['low'], row['high'])}, p = {row['p']:.3f}, {against_chance(row)}"
 
 
 texts = []

@@ -33,7 +33,7 @@ from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show
 from plmbook.core import artifacts
 from plmbook.core.errors import InputError
 from plmbook.probing import contacts
@@ -78,7 +78,7 @@ funnel = pd.DataFrame(
     ],
     columns=["variants", *classes, "genes"],
 )
-figures.show_table(funnel, caption=f"From the variants to those that another vertebrate has; {release}")
+show.table(funnel, caption=f"From the variants to those that another vertebrate has; {release}")
 
 pathogenic = carried[carried["significance"] == "P/LP"].reset_index(drop=True)
 residues = pathogenic.drop_duplicates(key)[key].reset_index(drop=True)
@@ -120,7 +120,7 @@ by_flank = pd.DataFrame(
         for part in [carried[carried["flank"] >= k]]
     ]
 )
-figures.show_table(by_flank, caption=f"Carriers by k; published: 57 placental mammals; {release}")
+show.table(by_flank, caption=f"Carriers by k; published: 57 placental mammals; {release}")
 
 # %% [markdown]
 # ## Where the carriers are
@@ -159,9 +159,7 @@ by_clade = pd.DataFrame(
     ],
     columns=["clade", "genomes", "P/LP residues", "only there", "median divergence"],
 ).sort_values("median divergence")
-figures.show_table(
-    by_clade, caption=f"P/LP residues carried, by clade; divergence: share of differing residues; {release}"
-)
+show.table(by_clade, caption=f"P/LP residues carried, by clade; divergence: share of differing residues; {release}")
 
 # %% [markdown]
 # ## The test
@@ -194,7 +192,7 @@ def scanned_by(entry):
 
 scans = dict(scanned_by(entry) for entry in model_names)
 called = {name: {default: "default", general: "general"}.get(name, name) for name in scans}
-models_named = figures.models_named(called)
+models_named = show.models_named(called)
 everything = {name: deviations.tried(scan, pathogenic) for name, scan in scans.items()}
 sets = {}  # title -> (model, which rows)
 if general in scans:
@@ -228,8 +226,8 @@ caption = (
     f"{release}. The first line is the primary test. Whiskers: 95 % bootstrap over genes. Dotted: chance."
 )
 figure = figures.forest(main, axis="matched AUROC", reference=0.5)
-figures.show(figure, main, "08_enrichment", profile=profile, caption=caption)
-figures.show_table(
+show.figure(figure, main, "08_enrichment", profile=profile, caption=caption)
+show.table(
     main[["name", *columns[:6]]].rename(columns={"name": "model and genes"}),
     caption=f"The same as a table, {models_named}; {release}",
 )
@@ -262,7 +260,7 @@ balance = pd.DataFrame(
     ],
     columns=["of", "within the variant", "within the strata"],
 )
-figures.show_table(balance, caption=f"AUROC of cases against controls, {primary_named}; {release}")
+show.table(balance, caption=f"AUROC of cases against controls, {primary_named}; {release}")
 
 # %% [markdown]
 # ### What this test could have seen
@@ -291,7 +289,7 @@ power = pd.DataFrame(
     ],
     columns=["planted", *columns[:4]],
 )
-figures.show_table(power, caption=f"The test with an effect planted, {primary_named}; {release}")
+show.table(power, caption=f"The test with an effect planted, {primary_named}; {release}")
 
 # %% [markdown]
 # ## Near the variant, by clade, by divergence
@@ -328,8 +326,8 @@ caption = (
 )
 wrapped = subsets.assign(panel=subsets["statistic"].str.replace(", ", ",\n"))
 figure = figures.forests(wrapped, axis="matched AUROC", reference=0.5)
-figures.show(figure, subsets, "08_parts", profile=profile, caption=caption)
-figures.show_table(
+show.figure(figure, subsets, "08_parts", profile=profile, caption=caption)
+show.table(
     subsets.loc[subsets["statistic"] == primary, ["name", *columns[:6], "q"]].rename(columns={"name": "part"}),
     caption=f"The same as a table, {primary_named}; {release}"
     + (f"; no gene with {minimum} cases: {', '.join(too_few)}" if too_few else ""),
@@ -345,7 +343,7 @@ by_gene = pd.concat(
 )
 caption = f"The statistic in each gene with at least {minimum} cases, by {models_named}; P/LP residues, {release}."
 figure = figures.per_gene(by_gene, axis="matched AUROC within the gene")
-figures.show(figure, by_gene, "08_genes", profile=profile, caption=caption)
+show.figure(figure, by_gene, "08_genes", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 model, keep = sets[primary]
@@ -355,7 +353,7 @@ rest = metrics.mean_over_genes(own["auroc"].drop(extreme), n=n_permutations, see
 Markdown(
     f"One gene weighs much in a mean over {len(own)}: without {extreme} ({own['auroc'][extreme]:.3f}, "
     f"{own['n_cases'][extreme]:,} of the {own['n_cases'].sum():,} cases) the primary statistic would be "
-    f"{figures.interval(rest.value, rest.low, rest.high)}. "
+    f"{show.interval(rest.value, rest.low, rest.high)}. "
     f"We saw {extreme} before we left it out, so that this is no test of its own."
 )
 
@@ -369,7 +367,7 @@ Markdown(
 cases = keep(everything[model]).query("case")
 best = cases.loc[cases.groupby(key)["epistasis"].idxmax()].nlargest(8, "epistasis")
 best = best.assign(second=best["ref"] + best["position"].astype("str") + best["alt"])
-figures.show_table(
+show.table(
     best[["gene", "mutation", "second", "epistasis", "distance", "n_carriers"]].rename(
         columns={"mutation": "variant", "second": "in the carrier", "distance": "Å apart", "n_carriers": "carriers"}
     ),
@@ -399,7 +397,7 @@ for name, table in saved.items():
 # %% tags=["hide-input"]
 def say(row):
     """A test as text."""
-    return f"{figures.interval(row['value'], row['low'], row['high'])}, p {row['p']:.2g}"
+    return f"{show.interval(row['value'], row['low'], row['high'])}, p {row['p']:.2g}"
 
 
 def verdict(row):
@@ -425,7 +423,7 @@ Markdown(
             f"That is {verdict(first)}; an AUROC above {first['high']:.3f} is unlikely.",
             f"- What the matching leaves of the matched quantities themselves gives {left.min():.3f} to {left.max():.3f} in "
             f"the same strata: {'as far from one half as' if left.max() >= first['value'] else 'less than'} epistasis.",
-            f"- Without {extreme} alone it would be {figures.interval(rest.value, rest.low, rest.high)}.",
+            f"- Without {extreme} alone it would be {show.interval(rest.value, rest.low, rest.high)}.",
             *others,
             f"- Of {len(mine)} further tests of the primary model the smallest q is {lowest['q']:.2f} "
             f"({lowest['name']}: {say(lowest)}). "

@@ -31,7 +31,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.core.residues import join_mutations, parse_mutations
 from plmbook.stats import metrics
@@ -82,9 +82,9 @@ summary = pd.DataFrame(
         for name, part in doubles.groupby("landscape", sort=False)
     ]
 )
-figures.show_table(summary, caption="What was measured", digits=2)
+show.table(summary, caption="What was measured", digits=2)
 about = proteins.assign(landscape=proteins["landscape"].map(called))[["landscape", "assay", "length"]]
-figures.show_table(about.rename(columns={"length": "residues read"}), caption="The assays, and how much a model reads")
+show.table(about.rename(columns={"length": "residues read"}), caption="The assays, and how much a model reads")
 
 # %% [markdown]
 # **What the models have read.**
@@ -118,8 +118,8 @@ def scanned_by(entry):
 
 
 scores = dict(scanned_by(entry) for entry in model_names)
-titles = {name: short.get(name, figures.label(name)) for name in scores}
-models_named = figures.models_named(titles)
+titles = {name: short.get(name, style.label(name)) for name in scores}
+models_named = show.models_named(titles)
 
 
 def of_landscape(table, name):
@@ -154,12 +154,12 @@ coverage = pd.DataFrame(
     ],
     columns=["landscape", "backgrounds run", "doubles scored", "doubles measured"],
 )
-figures.show_table(
+show.table(
     coverage,
     caption="Backgrounds that were run: the singles with the most doubles, and where rescues are counted all damaging ones",
 )
 both_ways = agree.pivot(index="landscape", columns="model", values="Spearman").loc[list(called.values())]
-figures.show_table(
+show.table(
     both_ways.reset_index(),
     caption=f"Rank correlation of the two numbers of a double, where both were computed; {models_named}",
 )
@@ -199,8 +199,7 @@ for name in called:
 correlations = pd.DataFrame(rows, columns=["landscape", "scale", "name", "value", "low", "high", "n"])
 correlations["model"] = [predictors[name] or "rule" for name in correlations["name"]]
 correlations["kind"] = [
-    figures.kind(predictors[name]) if name.startswith("epistasis") else figures.BASELINE
-    for name in correlations["name"]
+    style.kind(predictors[name]) if name.startswith("epistasis") else style.BASELINE for name in correlations["name"]
 ]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation of model epistasis and of simple rules with measured epistasis, a panel a landscape"}}
@@ -210,17 +209,17 @@ caption = (
     f"{models_named}; grey: rules. Whiskers: 95 %, resampling positions (GB1: pairs of positions). Dotted: none."
 )
 figure = figures.forests(primary, panel="landscape", axis="Spearman correlation", reference=0)
-figures.show(figure, primary, "09_correlation", profile=profile, caption=caption)
+show.figure(figure, primary, "09_correlation", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 text = correlations.assign(
-    rho=[figures.interval(*row, digits=2, sign=True) for row in correlations[["value", "low", "high"]].to_numpy()]
+    rho=[show.interval(*row, digits=2, sign=True) for row in correlations[["value", "low", "high"]].to_numpy()]
 )
 for scale, title in scales.items():
     part = text[(text["scale"] == scale) & text["name"].isin([p for p in predictors if not p.startswith("s1")])]
     wide = part.pivot(index="landscape", columns="name", values="rho").loc[list(called.values())]
     models_first = [p for p in predictors if p.startswith("epistasis")]
-    figures.show_table(
+    show.table(
         wide[[*models_first, "f1 + f2, measured"]].reset_index(),
         caption=f"Spearman correlation: {title}; {models_named}",
     )
@@ -228,7 +227,7 @@ wide = within[within["predictor"].isin(models_first)].pivot(
     index=["position1", "position2"], columns="predictor", values="value"
 )
 caption = f"GB1, each pair of positions: Spearman correlation, epistasis; {models_named}"
-figures.show_table(wide.reset_index(), caption=caption, digits=2)
+show.table(wide.reset_index(), caption=caption, digits=2)
 
 # %% [markdown]
 # ## Does it find the measured rescues?
@@ -268,7 +267,7 @@ for name in counted:
     rows.append(found.assign(landscape=called[name], model=[ways.get(p, "rule") for p in found["predictor"]]))
     assert len(part) == (pairs["landscape"] == name).sum(), "a pair was not scored"
 precision = pd.concat(rows, ignore_index=True).rename(columns={"predictor": "name"})
-precision["kind"] = [figures.BASELINE if model == "rule" else figures.kind(model) for model in precision["model"]]
+precision["kind"] = [style.BASELINE if model == "rule" else style.kind(model) for model in precision["model"]]
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Precision at k of the models and of simple rules for measured rescues, with chance as a dotted line"}}
 shown = precision[precision["k"].isin(shown_ks)].assign(
@@ -280,14 +279,14 @@ caption = (
 )
 chance = shown.drop_duplicates("panel").set_index("panel")["chance"].to_dict()
 figure = figures.forests(shown, axis="precision at k", reference=chance)
-figures.show(figure, shown, "09_precision", profile=profile, caption=caption)
+show.figure(figure, shown, "09_precision", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 for name in dict.fromkeys(precision["landscape"]):
     part = of_landscape(precision, name)
     wide = part.pivot(index="name", columns="k", values="value").loc[list(dict.fromkeys(part["name"]))]
     one = part.iloc[0]
-    figures.show_table(
+    show.table(
         wide.rename(columns=lambda k: f"k = {k}").rename_axis("ranked by").reset_index(),
         caption=f"{name}: precision at k; {one['n_hits']} rescues among {one['n']:,} pairs, chance "
         f"{one['chance']:.3f}; {models_named}",
@@ -334,7 +333,7 @@ wide = cases.assign(column=cases["model"].map(titles) + ", " + cases["by"]).pivo
 wide = wide[[f"{titles[name]}, {by}" for name in scores for by in ("epistasis", "score")]]
 order = cases.drop_duplicates(["background", "second"]).set_index(["background", "second", "status"]).index
 n_sites = cases["of"].max()
-figures.show_table(
+show.table(
     wide.loc[order].reset_index(),
     caption=f"TP53: rank percentile of a suppressor among up to {n_sites:,} second sites, by epistasis and by score on "
     f"the background; {models_named}",
@@ -363,11 +362,11 @@ for name, table in saved.items():
 
 # %% tags=["hide-input"]
 def say(row):
-    return figures.interval(row["value"], row["low"], row["high"], digits=2, sign=True)
+    return show.interval(row["value"], row["low"], row["high"], digits=2, sign=True)
 
 
 def share(row):
-    return figures.interval(row["value"], row["low"], row["high"], digits=2)
+    return show.interval(row["value"], row["low"], row["high"], digits=2)
 
 
 by = correlations.set_index(["scale", "landscape", "name"]).sort_index()

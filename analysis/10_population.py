@@ -31,7 +31,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing import contacts
@@ -60,7 +60,7 @@ start = matching["position"] == 1
 variants = matching[~start].reset_index(drop=True)
 variants["bin"] = population.frequency_bins(variants["allele_frequency"])
 counts = pd.crosstab(variants["significance"], variants["bin"]).loc[classes, list(population.BINS)].reset_index()
-figures.show_table(counts.rename(columns={"significance": "class"}), caption=f"Variants by allele frequency; {release}")
+show.table(counts.rename(columns={"significance": "class"}), caption=f"Variants by allele frequency; {release}")
 Markdown(
     f"{start.sum()} start-loss variants are left out "
     f"({', '.join(f'{k} {v}' for k, v in matching.loc[start, 'significance'].value_counts().items())})."
@@ -134,12 +134,12 @@ of_vus = pd.concat(of_vus, ignore_index=True)
 esm2, esm1v = "esm2_t33_650M_UR50D", "esm1v"
 published = tables.load("published_effects")
 published = published[published["model"].isin([esm2, esm1v])]
-published = variants.merge(published, on=key).assign(name=lambda t: t["model"].map(figures.label) + " (published)")
+published = variants.merge(published, on=key).assign(name=lambda t: t["model"].map(style.label) + " (published)")
 column = alignment.effects(tables.load("alignment"), variants).assign(name="alignment column")
 live = pd.concat(live, ignore_index=True)
-live = live[live["position"] > 1].assign(name=lambda t: t["model"], kind=figures.RUN_HERE)
-live.loc[live["model"].str.endswith("_general"), "kind"] = figures.GENERAL
-published["kind"], column["kind"] = published["model"].map(figures.kind), figures.ALIGNMENT
+live = live[live["position"] > 1].assign(name=lambda t: t["model"], kind=style.RUN_HERE)
+live.loc[live["model"].str.endswith("_general"), "kind"] = style.GENERAL
+published["kind"], column["kind"] = published["model"].map(style.kind), figures.ALIGNMENT
 scores = pd.concat([live, published, column], ignore_index=True).drop(columns="bin").merge(variants[[*key, "bin"]])
 names = list(dict.fromkeys(scores["name"]))
 have = scores.groupby(key)["name"].nunique() == len(names)
@@ -166,7 +166,7 @@ caption = (
     + ". Whiskers: 95 % bootstrap over genes."
 )
 figure = figures.forests(frequency.assign(panel=frequency["statistic"]), axis="correlation", reference=0)
-figures.show(figure, frequency, "10_frequency", profile=profile, caption=caption)
+show.figure(figure, frequency, "10_frequency", profile=profile, caption=caption)
 
 # %% [markdown]
 # With the absent ones: the score of a variant as its percentile among the variants of its gene, by bin.
@@ -201,7 +201,7 @@ caption = (
     + ". Whiskers: 95 % bootstrap over genes. Dotted: the mean of all."
 )
 figure = figures.by_bin(by_bin, axis="percentile of the score", across="gnomAD allele frequency", reference=50)
-figures.show(figure, by_bin, "10_bins", profile=profile, caption=caption)
+show.figure(figure, by_bin, "10_bins", profile=profile, caption=caption)
 
 # %% [markdown]
 # ### The kind of substitution
@@ -226,7 +226,7 @@ given_kind = pd.DataFrame(
         )
     ]
 )
-figures.show_table(
+show.table(
     given_kind[["name", "statistic", "value", "low", "high"]].rename(
         columns={"name": "model", "statistic": "frequency with"}
     ),
@@ -272,7 +272,7 @@ of_classes = scanned.groupby("significance").agg(
     at_most=("at_most", "median"),
     share=("share", "median"),
 )
-figures.show_table(
+show.table(
     of_classes.loc[list(bundled.LABELLED)]
     .reset_index()
     .rename(columns={"significance": "class", "none": "R = 0", "at_most": "at most"}),
@@ -293,9 +293,9 @@ with_cost = {
 }
 Markdown(
     "Within genes, the predicted cost correlates with rescuability by "
-    f"{figures.interval(*list(with_cost['rescuability'].values())[:3], sign=True)}, with its upper bound by "
-    f"{figures.interval(*list(with_cost['at_most'].values())[:3], sign=True)}, and with the highest epistasis, acceptable or "
-    f"not, by {figures.interval(*list(with_cost['best_epistasis'].values())[:3], sign=True)}."
+    f"{show.interval(*list(with_cost['rescuability'].values())[:3], sign=True)}, with its upper bound by "
+    f"{show.interval(*list(with_cost['at_most'].values())[:3], sign=True)}, and with the highest epistasis, acceptable or "
+    f"not, by {show.interval(*list(with_cost['best_epistasis'].values())[:3], sign=True)}."
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rescuability against predicted effect, a dot a variant, with a line of medians for P/LP and one for B/LB"}}
@@ -307,7 +307,7 @@ caption = (
 figure = figures.trends_by_class(
     scanned, x="score_wild_type", y="rescuability", x_axis="score on the wild type (nats)", y_axis="rescuability (nats)"
 )
-figures.show(
+show.figure(
     figure,
     scanned[[*key, "significance", "score_wild_type", "rescuability"]],
     "10_rescuability",
@@ -351,8 +351,8 @@ caption = (
     f"{first}, {release}. Whiskers: 95 % bootstrap over genes. Dotted: no difference."
 )
 figure = figures.forests(difference.assign(panel=difference["statistic"]), axis="chance", reference=0.5)
-figures.show(figure, difference, "10_classes", profile=profile, caption=caption)
-figures.show_table(
+show.figure(figure, difference, "10_classes", profile=profile, caption=caption)
+show.table(
     difference[["statistic", "name", "value", "low", "high", "p", "genes", "P/LP", "B/LB"]].rename(
         columns={"statistic": "value of", "name": "matched"}
     ),
@@ -378,7 +378,7 @@ followed = pd.DataFrame(
         for given in ([None] if value == "score_wild_type" else [None, "score_wild_type"])
     ]
 )
-figures.show_table(
+show.table(
     followed[["statistic", "value", "low", "high", "genes", "variants"]].rename(
         columns={"statistic": "correlation of"}
     ),
@@ -418,7 +418,7 @@ verdicts = pd.concat(
 )
 misfits = cases[~cases["fits"]]
 per_category = cases.groupby("category").agg(cases=("case", "size"), fits=("fits", "sum")).reset_index()
-figures.show_table(
+show.table(
     per_category.rename(columns={"fits": "in our sequence"}),
     caption="Two changes in one codon, gnomAD 2.1, and those whose wild type is that of our sequence",
 )
@@ -435,7 +435,7 @@ caption = (
     f"*Changed missense*: the scores (wild-type marginals) of the two single changes (rings) and of both together "
     f"(filled), {', '.join(titles)}; gnomAD 2.1. Left is more damaging; 0 is the wild type, or a silent change."
 )
-figures.show(
+show.figure(
     figures.single_and_combined(drawn, axis="score (natural log)"), drawn, "10_codons", profile=profile, caption=caption
 )
 
@@ -445,7 +445,7 @@ figures.show(
 # That is a yardstick and no null hypothesis: two changes reach farther in the genetic code than one.
 
 # %% tags=["hide-input"]
-figures.show_table(
+show.table(
     verdicts[["name", "than", "k", "n", "value", "low", "high"]].rename(
         columns={"name": "by", "than": "combination milder than", "n": "of"}
     ),
@@ -453,7 +453,7 @@ figures.show_table(
     digits=2,
 )
 rescued = of_case[(of_case["category"] == "Rescued nonsense") & (of_case["model"] == first)]
-figures.show_table(
+show.table(
     rescued[["gene", "change1", "change2", "mutation", "combined"]].rename(
         columns={"change1": "one change", "change2": "the other", "mutation": "together", "combined": "score together"}
     ),
@@ -506,7 +506,7 @@ for title in others:
 ranking["orthologs"] = [seen(row) for row in ranking.itertuples()]
 ranking = ranking.sort_values(["share", *key], ascending=[False, True, True], ignore_index=True)
 top = ranking.head(20)
-short = {first: "default" if models.card("embedded").name == first else figures.label(first)}
+short = {first: "default" if models.card("embedded").name == first else style.label(first)}
 short |= {title: "general" if title == models.card("embedded_general").name else title for title in others}
 table = pd.DataFrame({"VUS": top["gene"] + " " + top["mutation"], "second": top["second"]})
 for title in titles:
@@ -514,9 +514,9 @@ for title in titles:
 for title in others:
     table[f"standing, {short[title]}"] = top[f"standing {title}"].round().map("{:.0f}".format)
 table["Å"], table["orthologs"] = top["distance_angstrom"], top["orthologs"].map("{:.0f}".format).replace("nan", "–")
-figures.show_table(
+show.table(
     table,
-    caption=f"VUS by the share that all models call made good, {figures.models_named(short)}; {release}; second "
+    caption=f"VUS by the share that all models call made good, {show.models_named(short)}; {release}; second "
     f"substitution of {first}; standing: its percentile by the other model; Å: C-beta distance; orthologs with its "
     "residue. Not for clinical use",
     digits=2,
@@ -563,7 +563,7 @@ for name, made in saved.items():
 
 # %% tags=["hide-input"]
 def say(row, *, sign=False, digits=2):
-    return figures.interval(row["value"], row["low"], row["high"], sign=sign, digits=digits)
+    return show.interval(row["value"], row["low"], row["high"], sign=sign, digits=digits)
 
 
 def told(row, chance, above, below, even):

@@ -28,7 +28,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show
 from plmbook.core import artifacts
 from plmbook.core.residues import parse_mutations
 from plmbook.stats import matched
@@ -73,7 +73,7 @@ counts = pd.DataFrame(
     columns=["way", "model", "variants", "of each kind", "candidates apart", "random apart"],
 )
 artifacts.save(counts, "asked_again_counts", profile)
-figures.show_table(
+show.table(
     counts, caption=f"What was asked again, and the median separation (residues) from the variant; {release}", digits=0
 )
 named = pd.MultiIndex.from_frame(pseudo[["gene", "mutation"]].drop_duplicates())
@@ -105,7 +105,7 @@ for way, part in one.groupby("way", sort=False):
     ]
 costs = pd.DataFrame(costs)
 artifacts.save(costs, "asked_again_costs", profile)
-figures.show_table(
+show.table(
     costs.assign(millions=costs["residues"] / 1e6)[["way", "what", "passes", "millions"]].rename(
         columns={"millions": "residues, millions"}
     ),
@@ -184,7 +184,7 @@ caption = (
     f"{studies.RESCORED_TOP} candidates of each of {studies.RESCORED_VARIANTS} P/LP variants, {release}; "
     f"{models_named}. Whiskers: 95 % bootstrap over genes. 0.5 is chance."
 )
-figures.show(
+show.figure(
     forest_of("comasked"), answers[answers["way"] == "comasked"], "11_comasked", profile=profile, caption=caption
 )
 
@@ -195,12 +195,12 @@ for model, part in masked.groupby("model", sort=False):
     row, background = of.loc["epistasis, both masked"], of.loc["score on the background"]
     lines.append(
         f"- **{model}**: a candidate has the higher epistasis with both positions masked in "
-        f"{figures.interval(row['value'], row['low'], row['high'])} of the comparisons, and in "
-        f"{figures.interval(*of.loc[SAME, ['value', 'low', 'high']])} of those within a bin of separation. "
+        f"{show.interval(row['value'], row['low'], row['high'])} of the comparisons, and in "
+        f"{show.interval(*of.loc[SAME, ['value', 'low', 'high']])} of those within a bin of separation. "
         f"Among the candidates of a variant the two kinds of epistasis have a mean rank correlation of "
         f"{within(part, 'epistasis', 'epistasis_comasked'):+.2f}. "
         f"On the background a candidate scores higher than a random site in "
-        f"{figures.interval(background['value'], background['low'], background['high'])}: "
+        f"{show.interval(background['value'], background['low'], background['high'])}: "
         + (
             "candidates by epistasis are no better liked in themselves."
             if background["low"] <= 0.5
@@ -228,7 +228,7 @@ caption = (
     f"candidates of each of {len(named)} named variants, {release}; {models_named}. PLL: pseudo-log-likelihood. "
     f"Whiskers: 95 % bootstrap over {pseudo['gene'].nunique()} genes. 0.5 is chance."
 )
-figures.show(
+show.figure(
     forest_of("pseudo-likelihood"),
     answers[answers["way"] == "pseudo-likelihood"],
     "11_pseudo_likelihood",
@@ -244,7 +244,7 @@ caption = (
 figure = figures.boxen(
     pseudo, {"pll_change": "change of the PLL (nats)", "pll_epistasis": "epistasis (nats)"}, panel="model", by="kind"
 )
-figures.show(figure, pseudo, "11_double_mutants", profile=profile, caption=caption)
+show.figure(figure, pseudo, "11_double_mutants", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 lines = []
@@ -254,7 +254,7 @@ for model, part in pseudo.groupby("model", sort=False):
     shares = [part.loc[part["kind"] == kind, "pll_change"].gt(0).mean() for kind in rescored.KINDS]
     lines.append(
         f"- **{model}**: a candidate has the higher epistasis of the PLL in "
-        f"{figures.interval(row['value'], row['low'], row['high'])} of the comparisons; {shares[0]:.0%} of the candidates and "
+        f"{show.interval(row['value'], row['low'], row['high'])} of the comparisons; {shares[0]:.0%} of the candidates and "
         f"{shares[1]:.0%} of the random second sites make the variant's protein likelier. "
         f"Over the candidates, epistasis of the scan and of the PLL have a mean rank correlation within a variant of "
         f"{within(part, 'epistasis', 'pll_epistasis'):+.2f}."
@@ -273,7 +273,7 @@ best["second site"] = wild + best["position"].astype(str) + best["alt"]
 best["made good"] = np.where(best["pll_variant"] < 0, best["pll_change"] / -best["pll_variant"], np.nan)
 artifacts.save(best, "asked_again_named", profile)
 shown = best.assign(variant=best["gene"] + " " + best["mutation"])
-figures.show_table(
+show.table(
     shown[["variant", "pll_variant", "second site", "pll_change", "pll_epistasis", "made good"]].rename(
         columns={"pll_variant": "cost", "pll_change": "change", "pll_epistasis": "epistasis"}
     ),
@@ -296,9 +296,9 @@ for model in found["model"].unique():
     lost = (candidates["pseudo-likelihood"]["pll_change"] < 0).mean()
     lines.append(
         f"- **{model}**: within bins of separation {['neither other way tells', 'one of the two other ways tells', 'both other ways tell'][agree]} "
-        f"candidates from random second sites (co-masked {figures.interval(*rows['comasked'][['value', 'low', 'high']], digits=2)}, "
+        f"candidates from random second sites (co-masked {show.interval(*rows['comasked'][['value', 'low', 'high']], digits=2)}, "
         f"{rows['comasked']['genes']:.0f} genes; pseudo-likelihood "
-        f"{figures.interval(*rows['pseudo-likelihood'][['value', 'low', 'high']], digits=2)}, {rows['pseudo-likelihood']['genes']:.0f} genes), "
+        f"{show.interval(*rows['pseudo-likelihood'][['value', 'low', 'high']], digits=2)}, {rows['pseudo-likelihood']['genes']:.0f} genes), "
         f"while the order among the candidates of a variant is hardly shared "
         f"(rank correlations {alike['comasked']:+.2f} and {alike['pseudo-likelihood']:+.2f})."
         if max(alike.values()) < 0.5

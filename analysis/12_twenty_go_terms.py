@@ -34,7 +34,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.function import classifier, measures, proteomes, splits, studies, trainings
 from plmbook.function import learners as function_learners
@@ -102,7 +102,7 @@ display(
 if source.whole:
     stated = ", ".join(f"{name} {release}" for name, release in source.releases.items())
     caption = f"Left out of the whole proteomes: proteins and annotations, and why; releases: {stated}"
-    figures.show_table(source.exclusions, caption=caption)
+    show.table(source.exclusions, caption=caption)
 
 # %% [markdown]
 # ## The splits
@@ -122,7 +122,7 @@ leaks = pd.DataFrame(
     [(name, (part == "train").sum(), *splits.leakage(part, proteins).values()) for name, part in parts.items()],
     columns=["split", "training", "test", "with a relative", "share", "ortholog learnt"],
 )
-figures.show_table(leaks, caption="Test proteins that have a relative (of their cluster) in training")
+show.table(leaks, caption="Test proteins that have a relative (of their cluster) in training")
 
 # %% [markdown]
 # ## Learning
@@ -215,13 +215,13 @@ shown = [term for term in chosen if all((split, term) in own.index for split in 
 
 def with_interval(rows, metric):
     """The values of some rows as text."""
-    return [figures.interval(*row, digits=2) for row in rows[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()]
+    return [show.interval(*row, digits=2) for row in rows[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()]
 
 
 for model, rows in by_model.items():
     beside = pd.DataFrame({"term": names[shown].to_numpy(), "ESM2-15B": study["f1"].reindex(shown).to_numpy()})
     beside = beside.assign(**{split: with_interval(rows.loc[split].loc[shown], "f1") for split in BOTH})
-    figures.show_table(
+    show.table(
         beside,
         caption=f"F1: ESM2-15B and its data (published) beside {model}, LightGBM ({fast}) on both splits; "
         "95 % intervals over clusters",
@@ -244,7 +244,7 @@ for model, rows in by_model.items():
         said = " and ".join("MCC" if metric == "mcc" else metric for metric in pair)
         printed = "ESM2-15B and its data (published)"
         caption = f"{said[0].upper()}{said[1:]}: {printed} beside {model}, LightGBM on both splits"
-        figures.show_table(pd.DataFrame(columns), caption=caption, digits=2)
+        show.table(pd.DataFrame(columns), caption=caption, digits=2)
 
 # %% [markdown]
 # The study's columns say how common a term was among its proteins: of the share $\pi$ that have it, accuracy, precision
@@ -263,8 +263,8 @@ prevalence = pd.DataFrame({"value": implied(), "low": rounding.min(axis=1), "hig
 inside = [(part, whole) for part in study.index for whole in study.index if whole in ancestors.get(part, ())]
 broken = [each for each in inside if prevalence.loc[each[0], "low"] > prevalence.loc[each[1], "high"]]
 said = "; ".join(
-    f"{names[part]} ({figures.interval(*prevalence.loc[part])}) would be more common than {names[whole]} "
-    f"({figures.interval(*prevalence.loc[whole])}), its ancestor"
+    f"{names[part]} ({show.interval(*prevalence.loc[part])}) would be more common than {names[whole]} "
+    f"({show.interval(*prevalence.loc[whole])}), its ancestor"
     for part, whole in broken
 )
 Markdown(
@@ -294,7 +294,7 @@ for (name, model), methods in predicted.items():
 calibration, summed = pd.concat(calibration, ignore_index=True), pd.DataFrame(summed)
 table = summed[summed["split"].isin(BOTH)]
 table = table.assign(held=[f"{share:.0%}" for share in table["held"]])
-figures.show_table(
+show.table(
     table.rename(columns={"held": "intervals that hold it"}),
     caption="Predicted and observed share of proteins with a term, LightGBM, means over bins and terms",
 )
@@ -317,7 +317,7 @@ both = against[against["split"].isin(BOTH)]
 drawn = pd.DataFrame(
     {
         "name": names[both["term"]].to_numpy(),
-        "panel": [f"{short.get(row.model, figures.label(row.model))},\n{row.split} split" for row in both.itertuples()],
+        "panel": [f"{short.get(row.model, style.label(row.model))},\n{row.split} split" for row in both.itertuples()],
         "model": both["model"].to_numpy(),
         "value": both["difference"].to_numpy(),
         "low": both["low"].to_numpy(),
@@ -326,11 +326,11 @@ drawn = pd.DataFrame(
 )
 figure = figures.forests(drawn, axis="AUPRC less that of the best baseline", reference=0.0)
 caption = (
-    f"LightGBM on the embeddings of {figures.models_named({each: short.get(each, each) for each in embeddings})} against "
+    f"LightGBM on the embeddings of {show.models_named({each: short.get(each, each) for each in embeddings})} against "
     "the best baseline of each term. "
     "Whiskers: 95 % paired bootstrap over clusters of proteins. Dotted: no difference."
 )
-figures.show(figure, drawn, "12_baselines", profile=profile, caption=caption)
+show.figure(figure, drawn, "12_baselines", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 kinds = {"composition": "composition", "knn": "nearest proteins", "length": "length", "frequency": "frequency"}
@@ -342,12 +342,12 @@ for model, name in itertools.product(embeddings, BOTH):
             "term": names[part["term"]].to_numpy(),
             "AUPRC": part["value"].to_numpy(),
             "best baseline": [f"{kinds[row.baseline]}, {row.baseline_value:.2f}" for row in part.itertuples()],
-            "difference": [figures.interval(*row, digits=2, sign=True) for row in ends],
+            "difference": [show.interval(*row, digits=2, sign=True) for row in ends],
             "beaten": np.where(part["beats"], "yes", "no"),
         }
     )
     caption = f"{model}, LightGBM, {name} split: the best baseline of each term, and whether it is beaten"
-    figures.show_table(table, caption=caption, digits=2)
+    show.table(table, caption=caption, digits=2)
 
 # %% [markdown]
 # Single terms have wide intervals.
@@ -357,12 +357,10 @@ for model, name in itertools.product(embeddings, BOTH):
 apart = ahead[ahead["split"].isin(BOTH) & ahead["baseline"].isin(["composition", "knn"])]
 table = apart.assign(
     baseline=apart["baseline"].map(kinds),
-    difference=[figures.interval(*row, sign=True) for row in apart[["difference", "low", "high"]].to_numpy()],
+    difference=[show.interval(*row, sign=True) for row in apart[["difference", "low", "high"]].to_numpy()],
 ).rename(columns={"value": "mean AUPRC", "baseline_value": "the baseline's"})
 table = table[["split", "model", "mean AUPRC", "baseline", "the baseline's", "difference"]]
-figures.show_table(
-    table, caption="LightGBM on the embedding, mean over the terms, against each baseline; 95 % intervals"
-)
+show.table(table, caption="LightGBM on the embedding, mean over the terms, against each baseline; 95 % intervals")
 
 # %% [markdown]
 # ## All terms together, and across species
@@ -398,7 +396,7 @@ learners = pd.concat(
 
 def with_ends(table):
     """Mean and interval of each row as text."""
-    return [figures.interval(*row) for row in table[["value", "low", "high"]].to_numpy()]
+    return [show.interval(*row) for row in table[["value", "low", "high"]].to_numpy()]
 
 
 summary = learners.assign(
@@ -407,7 +405,7 @@ summary = learners.assign(
 summary = summary[["split", "model", "learner", "f1", "auprc", "beaten"]].rename(
     columns={"f1": "mean F1", "auprc": "mean AUPRC", "beaten": "best baseline beaten, of terms"}
 )
-figures.show_table(summary, caption="Two learners on the embedding, means over the terms; 95 % intervals over clusters")
+show.table(summary, caption="Two learners on the embedding, means over the terms; 95 % intervals over clusters")
 
 # %% [markdown]
 # A term counts below only where some of the proteins without a relative have it and some have not; the mean of all test
@@ -431,7 +429,7 @@ kinless = pd.DataFrame(kinless)
 table = kinless.assign(auprc=with_ends(kinless))[["split", "model", "tested", "n", "auprc", "frequency", "n_terms"]]
 table = table.rename(columns={"split": "learnt to tested", "n": "proteins", "auprc": "mean AUPRC", "n_terms": "terms"})
 table = table.rename(columns={"frequency": "frequency's"})
-figures.show_table(table, caption="Across species: all test proteins, and those without a relative among the learnt")
+show.table(table, caption="Across species: all test proteins, and those without a relative among the learnt")
 
 # %% [markdown]
 # ## With propagated annotations
@@ -460,7 +458,7 @@ for name in BOTH:
 with_ancestors = pd.DataFrame(with_ancestors)
 table = with_ancestors.assign(auprc=with_ends(with_ancestors)).replace({"lightgbm": "embedding"})
 table = table[["split", "annotations", "learner", "prevalence", "auprc", "auroc"]]
-figures.show_table(
+show.table(
     table.rename(columns={"auprc": "mean AUPRC", "auroc": "mean AUROC"}),
     caption=f"LightGBM on the embedding of {first} and on composition, means over "
     f"{' or '.join(map(str, with_ancestors['n_terms'].unique()))} terms, 95 % intervals over clusters; AUPRC rises "
@@ -503,13 +501,11 @@ table = pd.DataFrame(
         "aspect": overall["aspect"].str.replace("_", " "),
         "learner": overall["learner"].replace({"lightgbm": "embedding", "knn": "nearest proteins"}),
         "proteins": [f"{row.n_proteins}, {row.n_with} with a term" for row in overall.itertuples()],
-        "Fmax": [figures.interval(*row, digits=2) for row in overall[["fmax", "fmax_low", "fmax_high"]].to_numpy()],
-        "Smin, bits": [
-            figures.interval(*row, digits=2) for row in overall[["smin", "smin_low", "smin_high"]].to_numpy()
-        ],
+        "Fmax": [show.interval(*row, digits=2) for row in overall[["fmax", "fmax_low", "fmax_high"]].to_numpy()],
+        "Smin, bits": [show.interval(*row, digits=2) for row in overall[["smin", "smin_low", "smin_high"]].to_numpy()],
     }
 )
-figures.show_table(
+show.table(
     table,
     caption=f"CAFA's measures over these terms alone, annotations and scores propagated, {first}: not to be set beside "
     "CAFA's leader board",
@@ -551,7 +547,7 @@ table = pd.DataFrame(
 )
 caption = f"Mean AUPRC of LightGBM on the embedding of {first} and on composition, {n_seeds} seeds of the split; "
 caption += "terms: those that count, of the random split and of that by homology where these differ"
-figures.show_table(table, caption=caption)
+show.table(table, caption=caption)
 
 # %% [markdown]
 # ## Other collections of annotations
@@ -589,13 +585,13 @@ if source.whole:
     display(Markdown("Whole proteomes have one collection."))
 else:
     ends = collected[["difference", "low", "high"]].to_numpy()
-    table = collected.assign(difference=[figures.interval(*row, sign=True) for row in ends], terms=collected["n_terms"])
+    table = collected.assign(difference=[show.interval(*row, sign=True) for row in ends], terms=collected["n_terms"])
     table = table.rename(columns={"value": "embedding", "baseline_value": "composition"})
     caption = f"Mean AUPRC by the embedding of {first} (logistic regression) and by composition, homology split; "
     caption += "; ".join(f"{name}: {EVIDENCE[name]}" for name in collected["collection"])
     caption += f"; proteins of each species; terms, of {len(chosen)}, that can be learnt and measured"
     seen = ["collection", *by_species.index, "terms", "embedding", "composition", "difference"]
-    figures.show_table(table[seen], caption=caption)
+    show.table(table[seen], caption=caption)
 
 # %% [markdown]
 # ## Gate and results
@@ -645,7 +641,7 @@ for model in embeddings:
         "is at least as good as that one, so chance gives at most that."
     )
 for row in ahead[(ahead["split"] == "homology") & (ahead["baseline"] == "composition")].itertuples():
-    said = figures.ahead(f"the embedding of {row.model}", "composition", row.difference, row.low, row.high)
+    said = show.ahead(f"the embedding of {row.model}", "composition", row.difference, row.low, row.high)
     lines.append(f"Over all terms, with relatives apart, {said} in mean AUPRC (this split).")
 for row in (row for row in regressions if row["split"] == "homology"):
     ends = {
@@ -653,8 +649,8 @@ for row in (row for row in regressions if row["split"] == "homology"):
         for other in ("lightgbm", "composition")
     }
     this = f"logistic regression on the embedding of {row['model']}"
-    said = figures.ahead(this, "boosted trees on it", *ends["lightgbm"])
-    also = figures.ahead("that regression", "composition", *ends["composition"])
+    said = show.ahead(this, "boosted trees on it", *ends["lightgbm"])
+    also = show.ahead("that regression", "composition", *ends["composition"])
     lines.append(f"With relatives apart, {said}, and {also}, in mean AUPRC (this split).")
 if len(collected):
     lines.append(

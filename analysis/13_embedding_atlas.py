@@ -34,7 +34,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.function import proteome_map, proteomes, splits, studies
 
@@ -87,7 +87,7 @@ Markdown(
 shown = family[["family", "cluster", "size", "term", "share"]].rename(
     columns={"family": "stem of the symbols", "size": "proteins", "share": "of them have it"}
 )
-figures.show_table(shown, caption="The largest clusters, and the GO term that tells each apart best", digits=2)
+show.table(shown, caption="The largest clusters, and the GO term that tells each apart best", digits=2)
 artifacts.save(family, "embedding_families", profile)
 
 # %% [markdown]
@@ -108,9 +108,7 @@ for number, part in goes_with.groupby("component"):
 columns = ["component", "share of variance", "goes with (rank correlation)", "with length", "R² of both"]
 goes = pd.DataFrame(rows, columns=columns)
 artifacts.save(goes_with, "embedding_components", profile)
-figures.show_table(
-    goes, caption=f"{first}: the first components; R² of a linear fit on length and amino acids", digits=2
-)
+show.table(goes, caption=f"{first}: the first components; R² of a linear fit on length and amino acids", digits=2)
 
 # %% tags=["hide-input"]
 total = {}
@@ -159,29 +157,29 @@ faith = pd.DataFrame(
     columns=["map", "neighbours kept", "distances, rank correlation"],
 )
 artifacts.save(faith, "embedding_maps", profile)
-figures.show_table(
+show.table(
     faith, caption=f"{first}: share of the {k} nearest proteins that a map keeps, and order of the distances", digits=2
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two maps of human and mouse proteins, by principal components and by UMAP, a dot a protein, coloured by species"}}
-styles = figures.group_styles(species, colours=figures.SPECIES_COLOURS)
+styles = style.group_styles(species, colours=style.SPECIES_COLOURS)
 caption = f"Proteins by their embedding of {first}, coloured by species. A dot is a protein."
-figures.show(figures.maps(drawn, by="species", styles=styles), drawn, "13_species", profile=profile, caption=caption)
+show.figure(figures.maps(drawn, by="species", styles=styles), drawn, "13_species", profile=profile, caption=caption)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps coloured by compartment, proteins of several or of none that is known in grey"}}
-styles = figures.group_styles(list(proteome_map.COMPARTMENTS))
+styles = style.group_styles(list(proteome_map.COMPARTMENTS))
 caption = (
     f"Proteins by their embedding of {first}, coloured by compartment (GO, proteins of one compartment alone; grey: "
     "several, or not known)."
 )
 figure = figures.maps(drawn, by="compartment", styles=styles, rest="several or not known")
-figures.show(figure, drawn, "13_compartments", profile=profile, caption=caption)
+show.figure(figure, drawn, "13_compartments", profile=profile, caption=caption)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "The same two maps with the largest families in a colour and a mark each, all other proteins in grey"}}
-styles = figures.group_styles(family["family"].tolist())
+styles = style.group_styles(family["family"].tolist())
 caption = f"Proteins by their embedding of {first}; the {len(family)} largest families have a colour and a mark."
 figure = figures.maps(drawn, by="family", styles=styles, columns=4)
-figures.show(figure, drawn, "13_families", profile=profile, caption=caption)
+show.figure(figure, drawn, "13_families", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 umap_kept, pca_kept = faith.set_index("map").loc[["UMAP", "PCA"], "neighbours kept"]
@@ -226,7 +224,7 @@ def forest_of(table, panel):
         model=first,
         name=[name_of(row.space, row.form) for row in table.itertuples()],
         panel=panel,
-        kind=[figures.kind(name) if name in vectors else figures.BASELINE for name in table["space"]],
+        kind=[style.kind(name) if name in vectors else style.BASELINE for name in table["space"]],
     )
 
 
@@ -263,12 +261,12 @@ figure = figures.forests(
     axis=f"share of the {k} nearest with the same label",
     reference=neighbours.groupby("question")["chance"].first().to_dict(),
 )
-models_named = figures.models_named({each: short.get(each, each) for each in vectors})
+models_named = show.models_named({each: short.get(each, each) for each in vectors})
 caption = (
     f"Neighbours with a protein's own label, by embeddings of {models_named}, by 3-mers and by composition. "
     "Whiskers: 95 % bootstrap over clusters. Dotted: chance. Families are small, so a share of 1 is out of reach there."
 )
-figures.show(figure, forest, "13_neighbours", profile=profile, caption=caption)
+show.figure(figure, forest, "13_neighbours", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 relatives_out = "compartment,\nrelatives out"
@@ -280,7 +278,7 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
         differences.append((name, form, name_of(*baseline), *estimate[:3]))
 differences = pd.DataFrame(differences, columns=["model", "vectors", "less", "value", "low", "high"])
 artifacts.save(differences, "embedding_compartments", profile)
-figures.show_table(
+show.table(
     differences,
     caption="Same compartment, relatives left out: share of the embedding less that of each baseline, paired",
 )
@@ -338,19 +336,19 @@ caption = (
     f"Orthologs found by embeddings of {models_named}, centred or whitened, and by sequence alone. "
     "Whiskers: 95 % bootstrap over the clusters of the pairs."
 )
-figures.show(figure, forest, "13_retrieval", profile=profile, caption=caption)
+show.figure(figure, forest, "13_retrieval", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 one, other = pairs_of_species[0]
 compared = [*vectors, "composition"]
 variants = measured[measured["space"].isin(compared) & (measured["direction"] == f"{one} to {other}")]
-variants = variants.assign(text=[figures.interval(*row) for row in variants[["value", "low", "high"]].to_numpy()])
+variants = variants.assign(text=[show.interval(*row) for row in variants[["value", "low", "high"]].to_numpy()])
 variants = variants.pivot(index=["space", "form"], columns="k", values="text").reindex(
     [(name, form) for name in compared for form in proteome_map.FORMS]
 )
 variants = variants.rename(columns={1: "recall at 1", 10: "recall at 10"}).reset_index()
 variants = variants.rename(columns={"space": "vectors of", "form": "are"})
-figures.show_table(variants, caption=f"{one} to {other}: what is done to the vectors first; 95 % intervals")
+show.table(variants, caption=f"{one} to {other}: what is done to the vectors first; 95 % intervals")
 
 # %% [markdown]
 # ### By how alike the pair is
@@ -364,13 +362,13 @@ binned = (
     .set_index(["space", "form", "bin"])
     .sort_index()
 )
-marked = {"3-mers": figures.ALIGNMENT, "composition": figures.BASELINE}
+marked = {"3-mers": figures.ALIGNMENT, "composition": style.BASELINE}
 rows = []
 for name, form in [*((name, "whitened") for name in vectors), ("3-mers", ""), ("composition", "whitened")]:
     for text in names:
         part = binned.loc[(name, form, text)]
         value = proteome_map.resampled(part["at_1"], clusters=part["cluster"], n=n, seed=seed)
-        kind = marked.get(name) or figures.kind(name)
+        kind = marked.get(name) or style.kind(name)
         rows.append({"model": first, "name": name_of(name, form), "kind": kind, "bin": text, **value._asdict()})
 by_identity = pd.DataFrame(rows).rename(columns={"n": "pairs"})
 artifacts.save(by_identity, "embedding_recall_by_identity", profile)
@@ -380,7 +378,7 @@ caption = (
     f"Orthologs found first by whitened embeddings of {models_named}, by 3-mers and by whitened composition; pairs in each "
     f"bin: {', '.join(f'{number:,}' for number in per_bin)}. Whiskers: 95 % bootstrap over the clusters of the pairs."
 )
-figures.show(figure, by_identity, "13_identity", profile=profile, caption=caption)
+show.figure(figure, by_identity, "13_identity", profile=profile, caption=caption)
 
 # %% [markdown]
 # ### What is lost, what is added
@@ -400,7 +398,7 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
         rows.append(row | {"misses: a relative": part.loc[part["at_1"] == 0, "kin"].mean()})
 against = pd.DataFrame(rows)
 artifacts.save(against, "embedding_against_kmers", profile)
-figures.show_table(
+show.table(
     against.drop(columns="n"),
     caption=f"Embeddings of {models_named} less 3-mers, recall at 1; queries that only the one finds first; share of the "
     "embedding's misses where a relative stands first",
@@ -450,7 +448,7 @@ best_baseline = together.drop(list(vectors), level="space").idxmax()
 for name in vectors:
     form = together[name].idxmax()
     row = differences.set_index(["model", "vectors", "less"]).loc[(name, form, name_of(*best_baseline))]
-    said = figures.ahead(f"{name} ({form})", name_of(*best_baseline), row["value"], row["low"], row["high"])
+    said = show.ahead(f"{name} ({form})", name_of(*best_baseline), row["value"], row["low"], row["high"])
     lines.append(
         f"With relatives left out, {said}, the best baseline, in the share of neighbours of the same compartment "
         f"({together[name, form]:.3f}; chance {of_chance[relatives_out]:.3f})."

@@ -38,7 +38,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models
-from plmbook.book import figures
+from plmbook.book import figures, show
 from plmbook.core import artifacts
 from plmbook.function import classifier, layers, proteomes, splits, studies, trainings
 from plmbook.probing import neighbours
@@ -129,10 +129,10 @@ figure = figures.by_layer(drawn, axis="mean AUPRC", reference=reached)
 deepest = max(depth[name] for name in of_each)
 figure.axes[0].set_xticks(range(0, deepest + 1, -(-deepest // 10)))  # of all panels, which share the axis
 caption = (
-    f"What logistic regression reaches from each layer of {figures.models_named({n: short.get(n, n) for n in of_each})}; "
+    f"What logistic regression reaches from each layer of {show.models_named({n: short.get(n, n) for n in of_each})}; "
     "split by homology. Dotted: from the amino-acid composition. The next figure has the intervals."
 )
-figures.show(figure, drawn, "14_layers", profile=profile, caption=caption)
+show.figure(figure, drawn, "14_layers", profile=profile, caption=caption)
 
 # %% [markdown]
 # Each feature is compared with the mean of the last layer of its model, and each comparison is paired: the same
@@ -160,7 +160,7 @@ caption = (
     "mean of the last layer reaches. "
     "Whiskers: 95 % paired bootstrap over clusters of test proteins."
 )
-figures.show(figure, apart, "14_differences", profile=profile, caption=caption)
+show.figure(figure, apart, "14_differences", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 best = swept[swept["pool"].notna()].sort_values("auprc", ascending=False).groupby("model", sort=False).head(3)
@@ -169,9 +169,9 @@ table = pd.DataFrame({"model": best["model"], "layer, pooling": best["layer"] + 
 for metric, title in (("auprc", "AUPRC"), ("f1", "F1")):
     differences = best[[f"{metric}_difference", f"{metric}_low", f"{metric}_high"]].to_numpy()
     table[f"mean {title}"] = best[metric]
-    table[f"{title} less last layer's"] = [figures.interval(*row, sign=True) for row in differences]
+    table[f"{title} less last layer's"] = [show.interval(*row, sign=True) for row in differences]
 table.loc[best["name"] == best["model"].map(reference), [name for name in table if "less" in name]] = "(this is it)"
-figures.show_table(table, caption="The three best of each model, chosen on the test proteins, which flatters them")
+show.table(table, caption="The three best of each model, chosen on the test proteins, which flatters them")
 
 # %% [markdown]
 # ## How many numbers
@@ -200,7 +200,7 @@ caption = (
     f"What is lost with the last components of the last layer's mean: {' and '.join(names)}. "
     "Whiskers: 95 % paired bootstrap over clusters of test proteins."
 )
-figures.show(figure, curve, "14_size", profile=profile, caption=caption)
+show.figure(figure, curve, "14_size", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Gate and results
@@ -224,7 +224,7 @@ for name, n_layers in depth.items():
 
     def said(row, what, *, of=own):
         """How far one feature is from the last layer's mean."""
-        return figures.ahead(what, "the last layer", *of.loc[row, ["auprc_difference", "auprc_low", "auprc_high"]])
+        return show.ahead(what, "the last layer", *of.loc[row, ["auprc_difference", "auprc_low", "auprc_high"]])
 
     inner = [f"mean {layer}" for layer in range(1, n_layers)]
     ahead = [row for row in inner if own.loc[row, "auprc_low"] > 0]
@@ -245,7 +245,7 @@ for name, n_layers in depth.items():
     lost = own_size.loc[dims[0], ["f1_difference", "f1_low", "f1_high"]]
     lines.append(
         f"{name}: {dims[0]} components instead of {own_size.index.max()} change the mean F1 by "
-        f"{figures.interval(*lost, sign=True)}. The mean AUPRC falls outside the interval with "
+        f"{show.interval(*lost, sign=True)}. The mean AUPRC falls outside the interval with "
         f"{', '.join(map(str, clear)) or 'none of the sizes tried'}."
     )
 Markdown("\n".join(f"- {line}" for line in lines))

@@ -37,7 +37,7 @@ from IPython.display import Markdown
 from scipy.stats import false_discovery_control
 
 from plmbook import models
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.engine import encode
 from plmbook.function import classifier as function
@@ -73,7 +73,7 @@ patterns = pd.DataFrame(
     ],
     columns=["motif", "PROSITE", "pattern", "proteins"],
 )
-figures.show_table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
+show.table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
 
 # %% tags=["hide-input"]
 kinase = "GO:0004674"  # of serine/threonine kinases, as the motif
@@ -127,16 +127,14 @@ def measured(name, metric):
     """The measure of every term with its interval, as text."""
     part = quality[quality["model"] == name]
     rows = part[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
-    return [figures.interval(*row, digits=2) for row in rows]
+    return [show.interval(*row, digits=2) for row in rows]
 
 
 table = pd.DataFrame({"term": brief[wanted].to_numpy(), "with it": labels.sum().to_numpy()})
 for name in names:
     for metric in ("auroc", "auprc"):
         table[f"{metric.upper()}, {short.get(name, name)}"] = measured(name, metric)
-figures.show_table(
-    table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals"
-)
+show.table(table, caption=f"How well the terms are told: {' and '.join(names)}, relatives apart; 95 % intervals")
 
 # %% [markdown]
 # ## What each residue adds
@@ -270,7 +268,7 @@ caption = (
     )
     + (f" Not among the proteins with motif and term: {', '.join(absent)}." if absent else "")
 )
-figures.show(figure, lines, "15_tracks", profile=profile, caption=caption)
+show.figure(figure, lines, "15_tracks", profile=profile, caption=caption)
 
 # %% [markdown]
 # ## Are the motifs found?
@@ -304,18 +302,18 @@ statistics.loc[own, "q"] = false_discovery_control(statistics.loc[own, "p"])
 panels = [*ways, f"kind alone, {short.get(first, first)}"]
 drawn = pd.concat(
     [
-        statistics[own].assign(panel=statistics["way"], kind=statistics["model"].map(figures.kind)),
-        statistics[statistics["of"] == f"kind, {panels[1]}"].assign(panel=panels[-1], kind=figures.BASELINE),
+        statistics[own].assign(panel=statistics["way"], kind=statistics["model"].map(style.kind)),
+        statistics[statistics["of"] == f"kind, {panels[1]}"].assign(panel=panels[-1], kind=style.BASELINE),
     ],
     ignore_index=True,
 )
 drawn = drawn[["model", "kind", "panel", "question", "value", "low", "high"]]
 figure = figures.forests(drawn, rows="question", axis="AUROC of motif residues in their protein", reference=0.5)
 caption = (
-    f"Do {figures.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
+    f"Do {show.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
     f"{len(fallen)} proteins; shares, and the kind of residue alone: {len(needed)}. Whiskers: 95 % bootstrap over clusters. Dotted: chance."
 )
-figures.show(figure, drawn, "15_motifs", profile=profile, caption=caption)
+show.figure(figure, drawn, "15_motifs", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
 shown = statistics[own].merge(
@@ -326,15 +324,15 @@ table = pd.DataFrame(
         "way": shown["way"],
         "question": shown["question"],
         "clusters": shown["n_genes"],
-        "AUROC": [figures.interval(*row, digits=2) for row in shown[["value", "low", "high"]].to_numpy()],
+        "AUROC": [show.interval(*row, digits=2) for row in shown[["value", "low", "high"]].to_numpy()],
         "q": shown["q"],
         "less kind alone": [
-            figures.interval(*row, digits=2, sign=True)
+            show.interval(*row, digits=2, sign=True)
             for row in shown[["difference", "low_gain", "high_gain"]].to_numpy()
         ],
     }
 )
-figures.show_table(table, caption="q: false discovery rate over all rows (Benjamini and Hochberg)")
+show.table(table, caption="q: false discovery rate over all rows (Benjamini and Hochberg)")
 
 # %% [markdown]
 # Do both ways point at the same residues?
@@ -347,7 +345,7 @@ of_protein = blocks.groupby(["question", "gene", "id"]).apply(lambda part: part[
 of_cluster = of_protein.groupby("gene").mean()  # a protein may be asked more than one question
 agreement = metrics.mean_over_genes(of_cluster, n=n_permutations, seed=seed)
 Markdown(
-    f"Rank correlation of both along the chain, {first}: {figures.interval(*agreement[:3], digits=2, sign=True)}, a mean "
+    f"Rank correlation of both along the chain, {first}: {show.interval(*agreement[:3], digits=2, sign=True)}, a mean "
     f"over {agreement.n} clusters."
 )
 
@@ -401,7 +399,7 @@ if len(weak):
     )
 said.append(
     f"Masking and shares are not the same question ({first}): their rank correlation along the chain is "
-    f"{figures.interval(*agreement[:3], digits=2, sign=True)}, a mean over clusters."
+    f"{show.interval(*agreement[:3], digits=2, sign=True)}, a mean over clusters."
 )
 if len(fixed):
     told = "; ".join(

@@ -28,7 +28,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import models, tasks
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, style, task_pages
 from plmbook.core import artifacts
 from plmbook.tables import derived
 from plmbook.tasks import studies
@@ -62,7 +62,7 @@ tests = tests.groupby("task", sort=False).apply(
 )
 wide = parts[~parts["part"].str.startswith("test")].pivot(index="task", columns="part", values="text")
 wide = wide.reindex(tests.index).fillna("-").assign(tests=tests)[["train", "validation", "tests"]]
-figures.show_table(
+show.table(
     wide.rename_axis(None, axis=1).reset_index(), caption="Proteins, and their residues in brackets; CATH: domains"
 )
 
@@ -73,7 +73,7 @@ figures.show_table(
 # Seeded learners are trained three times.
 
 # %% tags=["hide-input"]
-figures.show_table(
+show.table(
     pd.DataFrame(
         [
             (each.name, "nothing" if each.baseline else "a model", "yes" if each.seeded else "no", each.meaning)
@@ -97,7 +97,7 @@ record = record[record["table"].str.startswith("downstream-") & record["model"].
 record = record.assign(
     model=record["model"].map(task_pages.short), task=record["table"].str.removeprefix("downstream-")
 )
-figures.show_table(record[["model", "task", "status", "rows", "sampled", "largest_difference", "seconds"]])
+show.table(record[["model", "task", "status", "rows", "sampled", "largest_difference", "seconds"]])
 
 # %% [markdown]
 # Where the answers were shipped, the rows *sampled* were computed afresh: a baseline of each task, which must be equal, and
@@ -133,8 +133,8 @@ own["name"] = [
     titles[row.task] + ("" if row.test == "test" else f", {row.test.replace(', ', ' ')}") for row in own.itertuples()
 ]
 own["statistic"] = own["model"].map(task_pages.short)
-own["kind"] = own["model"].map(figures.kind)
-figures.show(
+own["kind"] = own["model"].map(style.kind)
+show.figure(
     figures.forest(own, axis="difference", reference=0),
     own,
     "16_gains",
@@ -160,7 +160,7 @@ for name in tasks.TASKS:
     own_rows = table[ours].T.rename(columns=lambda line: line.split(",")[0])
     beside.append(pd.concat([spans, own_rows], axis=1).rename_axis("test").reset_index().assign(task=titles[name]))
 beside = pd.concat(beside, ignore_index=True)
-figures.show_table(beside[["task", *beside.columns.drop("task")]])
+show.table(beside[["task", *beside.columns.drop("task")]])
 
 # %% tags=["hide-input"]
 ahead = own.assign(
@@ -169,7 +169,7 @@ ahead = own.assign(
 ahead["verdict"] = ahead["verdict"].replace("", "not apart")
 verdicts = ahead.groupby(["statistic", "verdict"], sort=False).size().unstack(fill_value=0)
 verdicts = verdicts.reindex(columns=["ahead", "not apart", "behind"], fill_value=0)
-figures.show_table(
+show.table(
     verdicts.rename_axis("model").rename_axis(None, axis=1).reset_index(),
     caption="Tests in which the way on embeddings is ahead of the best baseline outside the interval, not apart, behind",
 )
@@ -185,8 +185,8 @@ for row in verdicts.itertuples():
     lines.append(
         f"- {row.Index}: of {len(part)} tests, ahead of the best baseline in {row.ahead}, not apart in "
         f"{part['verdict'].eq('not apart').sum()}, behind in {row.behind}. Most is gained in {best['name']} "
-        f"({figures.interval(best['value'], best['low'], best['high'], sign=True)}), least in {worst['name']} "
-        f"({figures.interval(worst['value'], worst['low'], worst['high'], sign=True)})."
+        f"({show.interval(best['value'], best['low'], best['high'], sign=True)}), least in {worst['name']} "
+        f"({show.interval(worst['value'], worst['low'], worst['high'], sign=True)})."
     )
 n_tests = len(own) // len(names)
 lines.append(

@@ -22,7 +22,7 @@ model_names = [
 import pandas as pd
 
 from plmbook import models
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, task_pages
 
 task_names = ["secondary_structure_3", "secondary_structure_8"]
 names = models.expand(model_names)
@@ -50,7 +50,7 @@ lines = pd.concat(
     ignore_index=True,
 )
 lines["statistic"] += ", Q" + lines["states"].astype(str)
-figures.show(
+show.figure(
     figures.forests(lines, panel="statistic", axis="share of residues right"),
     lines,
     "17_accuracy",
@@ -73,7 +73,7 @@ part = outcomes[(outcomes["task"] == "secondary_structure_3") & (outcomes["test"
 part = part.assign(q3=part["predicted"] / part["truth"])
 wide = part.pivot(index=["model", "id"], columns="learner", values="q3").reset_index()
 wide["panel"] = wide["model"].map(task_pages.short)
-figures.show(
+show.figure(
     figures.against(wide, x="window", y="convbert", x_axis="Q3 of the window", axis="Q3 of the ConvBERT head"),
     wide,
     "17_proteins",

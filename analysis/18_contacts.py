@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook import models, tasks
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, task_pages
 
 task_names = ["contacts", "contacts_attention"]
 names = models.expand(model_names)
@@ -47,7 +47,7 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Long-range precision by learner on CASP13 and CASP14"}}
 lines = task_pages.rows(measured.drop_duplicates(["model", "test", "learner"]))
-figures.show(
+show.figure(
     figures.forests(lines, panel="statistic", axis="share of contacts"),
     lines,
     "18_precision",
@@ -73,13 +73,13 @@ random_pairs = pd.DataFrame(
     ],
     columns=["test", "share"],
 )
-figures.show_table(random_pairs.groupby("test")["share"].mean().reset_index(), caption="Mean over the proteins")
+show.table(random_pairs.groupby("test")["share"].mean().reset_index(), caption="Mean over the proteins")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Long-range precision of each protein by attention against separation alone, a panel a model"}}
 part = outcomes[(outcomes["task"] == "contacts_attention") & outcomes["test"].str.endswith(", L")]
 wide = part.pivot(index=["model", "test", "id"], columns="learner", values="predicted").reset_index()
 wide["panel"] = wide["model"].map(task_pages.short)
-figures.show(
+show.figure(
     figures.against(wide, x="separation", y="attention", x_axis="P@L of separation alone", axis="P@L from attention"),
     wide,
     "18_proteins",

@@ -19,7 +19,7 @@ model_names = [
 
 # %%
 from plmbook import models, tasks
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, task_pages
 
 task_names = ["localisation"]
 names = models.expand(model_names)
@@ -41,7 +41,7 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of localisation by learner"}}
 lines = task_pages.rows(measured)
-figures.show(
+show.figure(
     figures.forest(lines, axis="share of proteins right"),
     lines,
     "19_accuracy",
@@ -63,7 +63,7 @@ task_pages.show_seeds(measured)
 classes = tasks.examples("localisation").classes
 own = outcomes[(outcomes["learner"] == "convbert") & (outcomes["seed"] == 0)]
 recall = task_pages.recall(own, classes)
-figures.show(
+show.figure(
     figures.forest(recall, rows="class", panel="panel", axis="share found"),
     recall,
     "19_classes",

@@ -19,7 +19,7 @@ model_names = [
 
 # %%
 from plmbook import models, tasks
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, task_pages
 
 task_names = ["remote_homology"]
 names = models.expand(model_names)
@@ -41,7 +41,7 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of folds by learner"}}
 lines = task_pages.rows(measured)
-figures.show(
+show.figure(
     figures.forest(lines, axis="share of domains right"),
     lines,
     "20_accuracy",
@@ -65,7 +65,7 @@ likeness = task_pages.likeness(tasks.examples("remote_homology"))
 own = outcomes[outcomes["learner"].isin(["linear", "neighbour"]) & (outcomes["seed"] == 0)]
 own = own[(own["learner"] == "linear") | (own["model"] == names[0])]
 by_likeness = task_pages.by_group(own, likeness)
-figures.show(
+show.figure(
     figures.by_bin(
         by_likeness, axis="share of domains right", across="cosine of 3-mers to the nearest training domain"
     ),

@@ -19,7 +19,7 @@ model_names = [
 
 # %%
 from plmbook import models
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, task_pages
 
 task_names = ["solubility"]
 names = models.expand(model_names)
@@ -41,7 +41,7 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of solubility by learner"}}
 lines = task_pages.rows(measured)
-figures.show(
+show.figure(
     figures.forest(lines, axis="share of proteins right"),
     lines,
     "21_accuracy",
@@ -64,10 +64,10 @@ confusion = own.assign(
     called=own["predicted"].map(words), soluble=own["truth"].map(words), model=own["model"].map(task_pages.short)
 )
 confusion = confusion.groupby(["model", "learner", "soluble", "called"]).size().unstack("called", fill_value=0)
-figures.show_table(
+show.table(
     confusion.rename(columns=lambda word: f"called {word}").rename_axis(None, axis=1).reset_index(),
     caption="Test proteins by what they are and what they were called, one seed; "
-    + figures.models_named({name: task_pages.short(name) for name in names}),
+    + show.models_named({name: task_pages.short(name) for name in names}),
 )
 
 # %% [markdown]

@@ -20,7 +20,7 @@ model_names = [
 
 # %%
 from plmbook import models
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, style, task_pages
 
 task_names = ["fluorescence"]
 names = models.expand(model_names)
@@ -42,7 +42,7 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Rank correlation with measured fluorescence by learner"}}
 lines = task_pages.rows(measured)
-figures.show(
+show.figure(
     figures.forest(lines, axis="Spearman correlation"),
     lines,
     "22_correlation",
@@ -61,12 +61,12 @@ task_pages.show_seeds(measured)
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Predicted against measured brightness of each test variant, by learner"}}
 own = outcomes[outcomes["learner"].isin(["one-hot", "linear", "convbert"]) & (outcomes["seed"] == 0)]
 own = own[(own["learner"] != "one-hot") | (own["model"] == names[0])].copy()
-own["kind"] = [figures.BASELINE if row.learner == "one-hot" else figures.kind(row.model) for row in own.itertuples()]
+own["kind"] = [style.BASELINE if row.learner == "one-hot" else style.kind(row.model) for row in own.itertuples()]
 own["panel"] = [
     row.learner if row.learner == "one-hot" else f"{row.learner}, {task_pages.short(row.model)}"
     for row in own.itertuples()
 ]
-figures.show(
+show.figure(
     figures.against(own, x="truth", y="predicted", x_axis="measured (log brightness)", axis="predicted", diagonal=True),
     own,
     "22_variants",

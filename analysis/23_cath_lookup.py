@@ -20,7 +20,7 @@ model_names = [
 
 # %%
 from plmbook import models
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, task_pages
 
 task_names = ["cath"]
 names = models.expand(model_names)
@@ -42,7 +42,7 @@ task_pages.show_examples(task_names)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of the nearest domain at four levels of CATH by learner"}}
 lines = task_pages.rows(measured)
-figures.show(
+show.figure(
     figures.forests(lines, panel="statistic", axis="share of queries right"),
     lines,
     "23_levels",
@@ -55,7 +55,7 @@ figures.show(
 # %% tags=["hide-input"]
 counted = outcomes[(outcomes["learner"] == "embedding") & (outcomes["model"] == names[0])]
 counted = counted.groupby("test", sort=False)["truth"].agg(queries="size", counted="sum").astype({"counted": "int64"})
-figures.show_table(
+show.table(
     counted.rename_axis("level").reset_index(),
     caption="Queries, and those whose class the lookup set has at each level",
 )

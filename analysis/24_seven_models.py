@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 
 from plmbook import models
 from plmbook import tasks as downstream
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.tables.published import published
 from plmbook.tasks import comparison
@@ -70,8 +70,8 @@ def draw_scores(scores: pd.DataFrame) -> Figure:
         for place, task in enumerate(scores.index.get_level_values("task"))
         if place and task != scores.index[place - 1][0]
     ]
-    with rc_context(figures.STYLE):
-        figure = Figure(figsize=(figures.WIDTH + 1, 0.9 + 0.25 * len(scores)), layout="constrained")
+    with rc_context(style.STYLE):
+        figure = Figure(figsize=(style.WIDTH + 1, 0.9 + 0.25 * len(scores)), layout="constrained")
         ax = figure.subplots()
         ax.imshow(shades, cmap=colormaps["Greys"], vmin=0, vmax=1.15, aspect="auto")
         for place, (row, shade) in enumerate(zip(scores.to_numpy(), shades.to_numpy(), strict=True)):
@@ -105,7 +105,7 @@ def draw_scores(scores: pd.DataFrame) -> Figure:
 shown = scores.reset_index()
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Table of the 168 published figures, 24 rows by seven models, each shaded by its place between the worst and the best of its row"}}
-figures.show(
+show.figure(
     draw_scores(scores),
     shown,
     "24_scores",
@@ -121,7 +121,7 @@ figures.show(
 # %% tags=["hide-input"]
 marked = comparison.bold(printed)
 wrong = marked[~marked["right"]]
-figures.show_table(
+show.table(
     wrong[["task", "column", "bold", "bold_value", "best", "best_value"]],
     caption="Columns in which a figure is higher than the bold one; percentage points",
     digits=1,
@@ -152,7 +152,7 @@ readings = {"nine tasks": None, "seven blocks": comparison.RELATED}
 block_ranks = {name: comparison.block_ranks(scores, merge=merge) for name, merge in readings.items()}
 points = {name: comparison.by_task(scores, merge=merge) for name, merge in readings.items()}
 by_blocks = block_ranks["nine tasks"]
-figures.show_table(
+show.table(
     by_blocks.rename(index=brief).rename_axis("task").reset_index(),
     caption="Rank of each model in each task, 1 is the best; models that are level share a rank",
     digits=1,
@@ -162,7 +162,7 @@ likeness.index, likeness.columns = ([brief.get(task, task) for task in tasks] fo
 pairs = likeness.where(~pd.DataFrame(
     [[a >= b for b in range(len(tasks))] for a in range(len(tasks))], index=likeness.index, columns=likeness.columns
 )).stack()  # fmt: skip
-figures.show_table(
+show.table(
     likeness.rename_axis("").reset_index(),
     caption="Do tasks order the seven models alike? Spearman correlations",
     digits=2,
@@ -215,7 +215,7 @@ for name, table in block_ranks.items():
             }
         )
 tests, ranked, bars = pd.DataFrame(tests), pd.DataFrame(ranked), pd.DataFrame(bars)
-figures.show_table(
+show.table(
     tests.rename(
         columns={
             "n": "number",
@@ -230,7 +230,7 @@ figures.show_table(
 )
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Mean ranks of seven models on a line, with bars under those that cannot be told apart, for nine tasks and for seven blocks"}}
-figures.show(
+show.figure(
     figures.rank_plot(ranked, bars, axis="mean rank (1 is the best)"),
     ranked,
     "24_ranks",
@@ -254,7 +254,7 @@ orders = pd.DataFrame(
         "normalised score": comparison.by_task(comparison.normalised(scores)).mean(),
     }
 )
-figures.show_table(
+show.table(
     orders.sort_values("nine tasks").rename_axis("model").reset_index(),
     caption="Mean rank over columns, tasks and blocks; mean over tasks of the score between worst (0) and best (1)",
     digits=2,
@@ -298,7 +298,7 @@ versus = pd.concat(
 for name in points:
     part = versus[versus["blocks"] == name]
     text = part.assign(record=[f"{row.wins}-{row.ties}-{row.losses}" for row in part.itertuples()])
-    figures.show_table(
+    show.table(
         text[["model", "record", "median", "p", "p_holm", "better", "same", "worse"]].rename(
             columns={"record": "won-level-lost", "median": "median difference", "p_holm": "p, Holm"}
         ),
@@ -320,7 +320,7 @@ widths = [0.0, 0.5 * rope, rope, 2 * rope]
 varied = pd.DataFrame({"model": scores.columns.drop(favourite)})
 for width in widths:
     varied[f"{width:g} points"] = comparison.against(points["nine tasks"], favourite, rope=width, **options)["better"]
-figures.show_table(
+show.table(
     varied,
     caption=f"Probability that {favourite} is better by more than the ROPE, by its half width; nine tasks",
     digits=2,
@@ -349,8 +349,8 @@ priced = cost.reset_index().sort_values("parameters", ignore_index=True)
 
 def draw_cost(table: pd.DataFrame) -> Figure:
     """Mean rank and mean normalised score against the size, with the front of what nothing beats."""
-    with rc_context(figures.STYLE):
-        figure = Figure(figsize=(figures.WIDTH, 6.0), layout="constrained")
+    with rc_context(style.STYLE):
+        figure = Figure(figsize=(style.WIDTH, 6.0), layout="constrained")
         axes = figure.subplots(2, 1, sharex=True)
         for ax, value, front in zip(axes, ("mean rank", "normalised score"), ("front", "front, score"), strict=True):
             best = table[table[front]].sort_values("parameters")
@@ -359,7 +359,7 @@ def draw_cost(table: pd.DataFrame) -> Figure:
             )
             for row in table.to_dict("records"):
                 ax.plot(
-                    row["parameters"], row[value], markersize=7, linestyle="", **figures.published_mark(row["family"])
+                    row["parameters"], row[value], markersize=7, linestyle="", **style.published_mark(row["family"])
                 )
                 right = row["parameters"] < 5e9
                 ax.annotate(
@@ -374,7 +374,7 @@ def draw_cost(table: pd.DataFrame) -> Figure:
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Mean rank and mean normalised score of seven models against their parameters; the front runs from Ankh Base to Ankh Large"}}
-figures.show(
+show.figure(
     draw_cost(priced),
     priced,
     "24_cost",
@@ -384,7 +384,7 @@ figures.show(
 )
 
 # %% tags=["hide-input"]
-figures.show_table(
+show.table(
     priced[["model", "layers", "dim", "parameters", "gflops", "mean rank", "normalised score", "front"]].rename(
         columns={"gflops": "billion operations a residue", "front": "on the front"}
     ),
@@ -429,7 +429,7 @@ spreads = {
 }
 errors = comparison.sampling(scores, spreads=spreads)
 known = errors.dropna(subset=["error"])
-figures.show_table(
+show.table(
     known[["task", "column", "proteins", "best", "lead", "extent", "error", "residues_alone"]]
     .assign(task=known["task"].replace(brief))
     .rename(
@@ -476,7 +476,7 @@ def shown_range(row: pd.Series) -> str:
 
 for name in names:
     part = best_runs[best_runs["model"] == name]
-    figures.show_table(
+    show.table(
         pd.DataFrame(
             {
                 "task": [brief.get(published_as[task], published_as[task]) for task in part["task"]],
@@ -484,7 +484,7 @@ for name in names:
                 "proteins": part["data"].to_numpy(),
                 "learner": part["learner"].to_numpy(),
                 "value [95 % interval]": [
-                    figures.interval(*row, digits=1) for row in part[["value", "low", "high"]].to_numpy()
+                    show.interval(*row, digits=1) for row in part[["value", "low", "high"]].to_numpy()
                 ],
                 "best baseline": [
                     f"{row.baseline_value:.1f} ({row.baseline})" if row.baseline else "–" for row in part.itertuples()

@@ -21,7 +21,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from plmbook import tasks
-from plmbook.book import figures, task_pages
+from plmbook.book import figures, show, style, task_pages
 from plmbook.core.residues import AMINO_ACIDS
 
 # %% [markdown]
@@ -79,10 +79,10 @@ measured = tasks.over_seeds(tasks.scores(outcomes))
 lines = measured.assign(
     model=model.name,
     name=measured["learner"],
-    kind=[figures.BASELINE if tasks.LEARNERS[name].baseline else figures.RUN_HERE for name in measured["learner"]],
+    kind=[style.BASELINE if tasks.LEARNERS[name].baseline else style.RUN_HERE for name in measured["learner"]],
     statistic=measured["task"].map(lambda name: tasks.task(name).title),
 )
-figures.show(
+show.figure(
     figures.forest(lines, axis="accuracy; correlation"),
     lines,
     "25_two_tasks",
@@ -104,7 +104,7 @@ for name, part in measured.groupby("task", sort=False):
     found = tasks.gain(of_task[of_task["learner"] == best], of_task[of_task["learner"] == opponent])
     shown.append(
         f"- {tasks.task(name).title}: the best learner on hydropathy (`{best}`) against the best baseline (`{opponent}`): "
-        f"{figures.ahead('it', 'the baseline', found.value, found.low, found.high)}."
+        f"{show.ahead('it', 'the baseline', found.value, found.low, found.high)}."
     )
 Markdown("\n".join(shown))
 

@@ -25,7 +25,7 @@ from IPython.display import Markdown
 
 import plmbook
 from plmbook import sources, tables
-from plmbook.book import figures, runner
+from plmbook.book import figures, profiles, runner, show
 from plmbook.core import artifacts, machine, paths
 from plmbook.models import cards
 from plmbook.models.files import weights_path
@@ -39,8 +39,8 @@ from plmbook.tables.published import TABLES, published
 # The commit is that of the checkout; `-dirty` says that tracked files were changed since.
 
 # %% tags=["hide-input"]
-described = runner.load_profile(profile)["description"]
-figures.show_table(
+described = profiles.load_profile(profile)["description"]
+show.table(
     pd.DataFrame(
         [
             ("profile", f"{profile}: {described}"),
@@ -72,7 +72,7 @@ def state_of(card: cards.Card) -> str:
 
 
 bundled = cards.bundled_cards()
-figures.show_table(
+show.table(
     pd.DataFrame(
         {
             "model": [card.name for card in bundled],
@@ -89,7 +89,7 @@ figures.show_table(
 # %%
 names = {"cores": "cores that it may use", "threads": "threads of torch in this notebook"}
 hardware = {names.get(name, name): value for name, value in machine.hardware().items()}
-figures.show_table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
+show.table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
 
 # %% [markdown]
 # ## The versions
@@ -97,7 +97,7 @@ figures.show_table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
 # All of them are pinned in `requirements.lock`; these are the ones that a number may depend on.
 
 # %%
-figures.show_table(pd.DataFrame(runner.versions().items(), columns=["package", "version"]))
+show.table(pd.DataFrame(runner.versions().items(), columns=["package", "version"]))
 
 # %% [markdown]
 # ## Times
@@ -107,10 +107,10 @@ figures.show_table(pd.DataFrame(runner.versions().items(), columns=["package", "
 
 # %% tags=["hide-input"]
 stamps = runner.stamps()
-stamps = stamps[~stamps["notebook"].str.startswith(runner.APPENDIX)].reset_index(drop=True)
+stamps = stamps[~stamps["notebook"].str.startswith(profiles.APPENDIX)].reset_index(drop=True)
 times = stamps[["notebook", "profile", "seconds", "finished"]]
 artifacts.save(times, "run", profile)
-figures.show_table(times, digits=1)
+show.table(times, digits=1)
 
 # %% [markdown]
 # ## Shipped or computed
@@ -123,7 +123,7 @@ figures.show_table(times, digits=1)
 # %% tags=["hide-input"]
 records = derived.records(profile)
 shown = ["table", "model", "status", "rows", "sampled", "largest_difference", "tolerance", "seconds"]
-figures.show_table(
+show.table(
     records[shown].rename(columns={"sampled": "rows checked", "largest_difference": "largest difference"}), digits=4
 )
 
@@ -132,7 +132,7 @@ figures.show_table(
 # algorithm.
 
 # %%
-figures.show_table(records[["table", "reason", "key"]])
+show.table(records[["table", "reason", "key"]])
 
 # %% [markdown]
 # ## The bundled tables
@@ -146,7 +146,7 @@ rows |= {f"published/{name}.csv": len(published(name)) for name in TABLES}
 files = pd.DataFrame({"file": list(rows), "rows": list(rows.values())})
 files["sha256"] = [sha256(paths.data() / file) for file in files["file"]]
 files["recorded"] = [registry.get(file) == found for file, found in zip(files["file"], files["sha256"], strict=True)]
-figures.show_table(files)
+show.table(files)
 
 # %% [markdown]
 # ## The figures
@@ -159,15 +159,15 @@ figures.show_table(files)
 def figures_of(source: Path) -> list[tuple[str, str]]:
     """The figures that a notebook shows: name, and file with line."""
     calls = [node for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-    shows = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "show"]
+    shows = [call for call in calls if isinstance(call.func, ast.Attribute) and ast.unparse(call.func) == "show.figure"]
     return [(call.args[2].value, f"analysis/{source.name}, line {call.lineno}") for call in shows]
 
 
-drawn = [figure for source in runner.notebooks() for figure in figures_of(source)]
+drawn = [figure for source in profiles.notebooks() for figure in figures_of(source)]
 listed = pd.DataFrame(drawn, columns=["figure", "drawn at"])
 listed["table behind it"] = [f"results/{profile}/figures/{name}.parquet" for name in listed["figure"]]
 listed["written"] = [(paths.root() / place).is_file() for place in listed["table behind it"]]
-figures.show_table(listed)
+show.table(listed)
 
 # %% [markdown]
 # ## What this shows

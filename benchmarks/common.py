@@ -12,6 +12,7 @@ import pandas as pd
 
 from plmbook import tables
 from plmbook.core import paths
+from plmbook.core.text import read_csv
 from plmbook.models.cards import Card
 
 RESULTS = Path(__file__).parent / "results"
@@ -60,7 +61,7 @@ def proteome_lengths(n_residues: int, *, seed: int = SEED) -> list[int]:
     list of int
         Of 30 to 5,000 residues each.
     """
-    counts = pd.read_csv(LENGTHS, sep="\t")
+    counts = read_csv(LENGTHS)
     weight = (counts["human"] + counts["mouse"]).to_numpy(dtype=np.float64)
     mean = float((counts["length"] * weight).sum() / weight.sum())
     rng = np.random.default_rng(seed)

@@ -8,19 +8,18 @@ Writes benchmarks/lengths.tsv: length (residues), human, mouse (proteins).
 """
 
 import argparse
-import gzip
 from collections import Counter
 from pathlib import Path
 
 import pandas as pd
 from common import LENGTHS
 
+from plmbook.core.text import read_records
+
 
 def lengths_of(path: Path) -> Counter:
     """How many sequences of a gzipped FASTA file have which length."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        records = file.read().split(">")[1:]
-    return Counter(len("".join(record.split("\n")[1:])) for record in records)
+    return Counter(len(sequence) for _, sequence in read_records(path))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from miniature import REPOSITORY
-from plmbook.book import runner
+from plmbook.book import profiles, render
 from plmbook.models.cards import expand
 
 
@@ -192,22 +192,22 @@ class TestMake:
 
 class TestBook:
     def test_table_of_contents_names_what_exists(self):
-        for name in runner.toc_files():
+        for name in render.toc_files():
             source = name.replace("book/notebooks/", "analysis/") + ".py"
             assert (REPOSITORY / f"{name}.md").is_file() or (REPOSITORY / source).is_file(), name
 
     def test_every_notebook_is_in_the_table_of_contents(self):
-        named = runner.toc_files()
-        for source in runner.notebooks():
+        named = render.toc_files()
+        for source in profiles.notebooks():
             assert f"book/notebooks/{source.stem}" in named
 
     @pytest.mark.parametrize("profile", ["embedded", "small", "paper", "full"])
     def test_profiles_fit_the_notebooks(self, profile):
-        assert runner.load_profile(profile)["description"]
-        for source in runner.notebooks():
-            parameters = runner.parameters_of(source, profile)
+        assert profiles.load_profile(profile)["description"]
+        for source in profiles.notebooks():
+            parameters = profiles.parameters_of(source, profile)
             assert json.loads(json.dumps(parameters)) == parameters
-            every = {**runner._declared(source), **parameters}
+            every = {**profiles.declared_by(source), **parameters}
             assert every.get("profile", profile) == profile  # it names the folder of the results
             assert expand(every.get("model_names", ["esm1v"]))  # an unknown model raises
 

@@ -543,9 +543,9 @@ def compute_results(
     quiet: Quiet = False,
 ) -> None:
     """Compute every result table from the bundled inputs, the shipped ones included (`make results`)."""
-    from plmbook.book import recompute
+    from plmbook.book import profiles, recompute
 
-    names = [card.name for card in _cards(model or recompute.profile_models(profile))]
+    names = [card.name for card in _cards(model or profiles.profile_models(profile))]
     recompute.recompute(profile, names, device=device, progress=_bars(quiet))
 
 
@@ -559,18 +559,19 @@ def build_book(
     render: Annotated[bool, typer.Option("--render", help="Only build the site from the pages already run.")] = False,
 ) -> None:
     """Run the notebooks with a profile and build the site; `make book` does the same in parallel."""
-    from plmbook.book import runner
+    from plmbook.book import profiles, runner
+    from plmbook.book import render as site
 
     if notebook is not None and render:
         raise InputError("--notebook runs one page and --render builds the site; give one of them")
-    runner.load_profile(profile)
+    profiles.load_profile(profile)
     try:
         if notebook is not None:
             print(runner.run_notebook(notebook, profile))
         elif render:
-            print(runner.render(profile))
+            print(site.render(profile))
         else:
-            print(runner.run_all(profile))
+            print(site.run_all(profile))
     except runner.RunError as error:  # written for a reader: shown as it is
         print(f"plmbook: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
@@ -602,7 +603,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     """Structures and alignments by id: the bundled ones where a sequence is a gene's, and those of a folder."""
     from plmbook import tables
     from plmbook.core import paths
-    from plmbook.probing import contacts
+    from plmbook.core.structures import structures_of
     from plmbook.sources import alphafold
     from plmbook.variants import rescue_store
 
@@ -617,7 +618,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     for name in proteins["id"]:
         path = folder / f"{name}.pdb"
         if path.is_file():
-            structures |= contacts.structures_of(alphafold.read_structure(path).assign(id=name))
+            structures |= structures_of(alphafold.read_structure(path).assign(id=name))
     return structures, orthologs
 
 

@@ -17,7 +17,7 @@ from plmbook.book import atlas
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
-from plmbook.probing import contacts
+from plmbook.core.structures import structures_of
 from plmbook.tables import bundled
 from plmbook.variants import deviations, rescue
 
@@ -40,7 +40,7 @@ def scan(gene, name, limit):
         sequence,
         [parse_mutations(text) for text in labelled["mutation"]],
         id=gene,
-        structure=contacts.structures_of(tables.load("structures").query("gene == @gene"))[gene],
+        structure=structures_of(tables.load("structures").query("gene == @gene"))[gene],
         orthologs=residues if assemblies else None,
         top=5,
         maps=True,

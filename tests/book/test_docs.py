@@ -11,7 +11,7 @@ import yaml
 
 from miniature import REPOSITORY
 from plmbook import tables
-from plmbook.book import readme, runner
+from plmbook.book import readme, render
 from plmbook.cli import app, main
 from plmbook.core import machine
 from plmbook.tables import bundled
@@ -55,7 +55,7 @@ def named_paths(markdown):
 def figures_of(source):
     """The names of the figures that a notebook shows."""
     calls = [node for node in ast.walk(ast.parse(text(source))) if isinstance(node, ast.Call)]
-    shown = [call for call in calls if ast.unparse(call.func) == "figures.show"]
+    shown = [call for call in calls if ast.unparse(call.func) == "show.figure"]
     return [call.args[2].value for call in shown]
 
 
@@ -85,7 +85,7 @@ def saved_by(source):
     tree = ast.parse(text(source))
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        if ast.unparse(call.func) != "derived.save":
+        if ast.unparse(call.func) != "artifacts.save":
             continue
         name = call.args[1]
         if isinstance(name, ast.Constant):
@@ -144,7 +144,7 @@ def test_paths_are_found():
 def named_tests(markdown):
     """The tests that a text names, each after its file: (file, test)."""
     file, found = "", []
-    for span in re.findall(r"`(tests/\w+\.py|test_\w+)`", without_fences(markdown)):
+    for span in re.findall(r"`(tests/[\w/]+\.py|test_\w+)`", without_fences(markdown)):
         if span.startswith("tests/"):
             file = span
         else:
@@ -178,7 +178,7 @@ def test_links_between_pages_lead_to_pages(name):
         return_from = REPOSITORY
     else:
         return_from = REPOSITORY / "book" / ("notebooks" if name.endswith(".py") else ".")
-    pages = {REPOSITORY / f"{page}" for page in runner.toc_files()}
+    pages = {REPOSITORY / f"{page}" for page in render.toc_files()}
     for target in re.findall(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)", without_fences(documents()[name])):
         if not target.startswith(("http://", "https://", "#")):
             assert (return_from / target.split("#")[0]).resolve().with_suffix("") in pages, target
@@ -283,7 +283,7 @@ def test_every_figure_has_an_alternative_text_and_a_caption():
 
     for source in SOURCES:
         for cell in jupytext.read(source).cells:
-            if cell.cell_type == "code" and "figures.show(" in cell.source:
+            if cell.cell_type == "code" and "show.figure(" in cell.source:
                 assert len(cell.metadata["mystnb"]["image"]["alt"]) > 20, cell.source
                 assert "caption=" in cell.source
 
@@ -313,7 +313,7 @@ def captions(source):
         for node in sorted(nodes, key=lambda node: node.lineno):
             if isinstance(node, ast.Assign):
                 texts[ast.unparse(node.targets[0])] = ast.unparse(node.value)
-            elif ast.unparse(node.func) in ("figures.show", "figures.show_table"):
+            elif ast.unparse(node.func) in ("show.figure", "show.table"):
                 written = "".join(ast.unparse(each.value) for each in node.keywords if each.arg == "caption")
                 written = texts[written] if written == "caption" else written
                 yield f"{above}\n{cell.source}", written.replace("{here}", texts.get("here", ""))
@@ -449,4 +449,4 @@ def test_the_readme_module_does_not_import_torch():
 def test_toc_names_the_pages_of_the_frame():
     toc = yaml.safe_load(text(REPOSITORY / "book/_toc.yml"))
     assert toc["root"] == "book/intro"
-    assert set(runner.toc_files()) >= {f"book/{path.stem}" for path in PAGES}
+    assert set(render.toc_files()) >= {f"book/{path.stem}" for path in PAGES}

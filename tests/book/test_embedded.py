@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from plmbook import models, tables
-from plmbook.book import evaluation, recompute
+from plmbook.book import evaluation, profiles
 from plmbook.core import artifacts, paths
 from plmbook.engine import pretrain
 from plmbook.function import learners, trainings
@@ -65,7 +65,7 @@ def test_two_models_are_bundled_the_default_and_the_general_one():
     assert {alias for each in BUNDLED for alias in each.aliases} == set(CONFIGURATIONS)
     default, general = (models.card(alias).name for alias in CONFIGURATIONS)
     assert general == f"{default}_general"
-    assert recompute.profile_models("embedded") == list(CONFIGURATIONS)
+    assert profiles.profile_models("embedded") == list(CONFIGURATIONS)
 
 
 def test_the_weights_are_small_enough_for_git():

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from plmbook import tables
-from plmbook.book import figures
+from plmbook.book import figures, show, style
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 
@@ -24,24 +24,24 @@ ESTIMATES = pd.DataFrame(
 
 
 def test_every_kind_has_a_colour_and_a_mark_of_its_own():
-    assert set(figures.MODEL_COLOURS) == set(figures.MODEL_MARKS)
-    assert len(set(figures.MODEL_MARKS.values())) == len(figures.MODEL_MARKS)
-    assert len(set(figures.MODEL_COLOURS.values())) == len(figures.MODEL_COLOURS)
+    assert set(style.MODEL_COLOURS) == set(style.MODEL_MARKS)
+    assert len(set(style.MODEL_MARKS.values())) == len(style.MODEL_MARKS)
+    assert len(set(style.MODEL_COLOURS.values())) == len(style.MODEL_COLOURS)
 
 
 def test_a_colour_of_a_class_is_not_that_of_a_model():
-    named = {figures.CLASS_COLOURS[c] for c in ("P/LP", "B/LB")}
-    assert not named & set(figures.MODEL_COLOURS.values())
+    named = {style.CLASS_COLOURS[c] for c in ("P/LP", "B/LB")}
+    assert not named & set(style.MODEL_COLOURS.values())
 
 
 def test_the_general_model_looks_like_none_else():
     default, general = "plmbook_t6_3M", "plmbook_t6_3M_general"
-    assert (figures.kind(default), figures.kind(general)) == (figures.BUNDLED, figures.GENERAL)
-    assert figures.GENERAL in figures.MODEL_COLOURS  # and a mark of its own, as the test above says of all
-    assert (figures.label(default), figures.label(general)) == (default, general)
+    assert (style.kind(default), style.kind(general)) == (style.BUNDLED, style.GENERAL)
+    assert style.GENERAL in style.MODEL_COLOURS  # and a mark of its own, as the test above says of all
+    assert (style.label(default), style.label(general)) == (default, general)
     both = pd.concat([ESTIMATES.iloc[:1].assign(model=name, name=name) for name in (default, general)])
     colours = [to_hex(bar.lines[0].get_color()).upper() for bar in figures.forest(both).axes[0].containers]
-    assert colours == [figures.MODEL_COLOURS[figures.BUNDLED], figures.MODEL_COLOURS[figures.GENERAL]]
+    assert colours == [style.MODEL_COLOURS[style.BUNDLED], style.MODEL_COLOURS[style.GENERAL]]
 
 
 def test_a_model_without_colour_is_refused():
@@ -57,7 +57,7 @@ def test_forest_puts_the_first_row_on_top_and_marks_the_values():
     assert [axis.get_title() for axis in figure.axes] == ["pooled", "within"]
     marks = [bar.lines[0] for bar in first.containers]
     assert [(mark.get_xdata()[0], mark.get_ydata()[0]) for mark in marks] == [(0.8, 0), (0.7, 1)]
-    assert to_hex(marks[0].get_color()).upper() == figures.MODEL_COLOURS["esm2"]
+    assert to_hex(marks[0].get_color()).upper() == style.MODEL_COLOURS["esm2"]
     assert len(second.containers) == 1
 
 
@@ -76,7 +76,7 @@ def test_per_gene_sorts_the_best_to_the_top():
 
 def test_a_figure_leaves_its_table_and_its_picture(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "results", lambda profile: tmp_path / profile)
-    figures.show(figures.forest(ESTIMATES), ESTIMATES, "forest", profile="p", caption="Some values.")
+    show.figure(figures.forest(ESTIMATES), ESTIMATES, "forest", profile="p", caption="Some values.")
     folder = tmp_path / "p" / "figures"
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "forest.parquet"), ESTIMATES, check_dtype=False)
     assert (folder / "forest.png").read_bytes().startswith(b"\x89PNG")
@@ -86,7 +86,7 @@ def test_a_figure_leaves_its_table_and_its_picture(tmp_path, monkeypatch, capsys
 def test_the_same_figure_is_the_same_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "results", lambda profile: tmp_path / profile)
     for name in ("one", "two"):
-        figures.show(figures.forest(ESTIMATES), ESTIMATES, name, profile="p", caption="")
+        show.figure(figures.forest(ESTIMATES), ESTIMATES, name, profile="p", caption="")
     one, two = ((tmp_path / "p" / "figures" / f"{name}.png").read_bytes() for name in ("one", "two"))
     assert one == two
 
@@ -94,7 +94,7 @@ def test_the_same_figure_is_the_same_file(tmp_path, monkeypatch, capsys):
 def test_what_is_shown_is_escaped(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
-    figures.show_table(pd.DataFrame({"gene": ["<b>"], "n": [4336]}), caption="a < b")
+    show.table(pd.DataFrame({"gene": ["<b>"], "n": [4336]}), caption="a < b")
     assert "&lt;b&gt;" in shown[0]["text/html"] and "a &lt; b" in shown[0]["text/html"]
     assert "4,336" in shown[0]["text/plain"]
 
@@ -111,13 +111,13 @@ def test_reliability_has_a_panel_for_each_model(n_models):
     figure = figures.reliability(pd.concat([one.assign(model=name) for name in names]))
     assert isinstance(figure, Figure)
     titles = [axis.get_title() for axis in figure.axes if axis.get_visible()]
-    assert titles == [figures.label(name) for name in names]
+    assert titles == [style.label(name) for name in names]
 
 
 def test_published_and_run_here_are_two_lines_in_two_colours():
     one = ESTIMATES.iloc[:1].assign(bin="absent", gene="A", auroc=0.5)
-    table = pd.concat([one.assign(name="published", kind="esm2"), one.assign(name="here", kind=figures.RUN_HERE)])
-    colours = [figures.MODEL_COLOURS["esm2"], figures.MODEL_COLOURS[figures.RUN_HERE]]
+    table = pd.concat([one.assign(name="published", kind="esm2"), one.assign(name="here", kind=style.RUN_HERE)])
+    colours = [style.MODEL_COLOURS["esm2"], style.MODEL_COLOURS[style.RUN_HERE]]
     bins, genes = figures.by_bin(table), figures.per_gene(table)
     for figure in (bins, genes):
         assert [text.get_text() for text in figure.legends[0].get_texts()] == ["published", "here"]
@@ -129,7 +129,7 @@ def test_published_and_run_here_are_two_lines_in_two_colours():
 
 def test_roc_curves_keep_published_and_run_here_apart():
     rows = pd.DataFrame({"model": "esm2_t33_650M_UR50D", "significance": ["P/LP", "B/LB"], "score": [-1.0, 0.0]})
-    wrong = rows.assign(score=-rows["score"], name="here", kind=figures.RUN_HERE)
+    wrong = rows.assign(score=-rows["score"], name="here", kind=style.RUN_HERE)
     (axis,) = figures.roc_curves(pd.concat([rows.assign(name="published", kind="esm2"), wrong])).axes
     published, here = axis.get_lines()[:2]
     assert [line.get_label() for line in (published, here)] == ["published", "here"]
@@ -149,7 +149,7 @@ def test_contact_precision_has_a_panel_a_model_and_a_dot_a_protein():
         slopes = [line.get_ydata()[1] / line.get_xdata()[1] for line in axis.get_lines()]
         assert slopes == pytest.approx([1, 10])  # random pairs, and ten times as many
     colours = [to_hex(axis.collections[0].get_facecolor()[0]).upper() for axis in figure.axes]
-    assert colours == [figures.MODEL_COLOURS[figures.BUNDLED], figures.MODEL_COLOURS[figures.GENERAL]]
+    assert colours == [style.MODEL_COLOURS[style.BUNDLED], style.MODEL_COLOURS[style.GENERAL]]
     (one,) = figures.contact_precision(table[table["model"] == names[0]], value="other").axes
     assert np.allclose(one.collections[0].get_offsets()[:, 1], 0.2)
 
@@ -169,7 +169,7 @@ def test_contact_map_has_the_structure_below_the_diagonal_and_the_best_pairs_abo
     assert true.get_offsets().tolist() == [[1, 30], [3, 33], [5, 44]]  # all contacts, predicted or not
     assert right.get_offsets().tolist() == [[30, 1], [33, 3]]
     assert wrong.get_offsets().tolist() == [[40, 2]]
-    assert to_hex(right.get_facecolor()[0]).upper() == figures.MODEL_COLOURS[figures.GENERAL]
+    assert to_hex(right.get_facecolor()[0]).upper() == style.MODEL_COLOURS[style.GENERAL]
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # residue 1 is at the top: larger second numbers are below
     assert [text.get_text() for text in axis.get_legend().get_texts()] == [
         "contact in the structure",
@@ -187,7 +187,7 @@ def test_a_contact_map_of_nothing_right_still_draws():
 def test_ways_are_lines_over_ticks_that_name_the_sizes():
     rows = [(way, 8e6, 10.0, 8.0, 12.0) for way in ("fair-esm", "plmbook")] + [("plmbook", 35e6, 5.0, 4.0, 6.0)]
     table = pd.DataFrame(rows, columns=["way", "parameters", "rate", "low", "high"]).assign(dtype="float32")
-    limit = table[1:].assign(way=figures.LIMIT, rate=[30.0, 20.0], low=np.nan, high=np.nan)
+    limit = table[1:].assign(way=style.LIMIT, rate=[30.0, 20.0], low=np.nan, high=np.nan)
     figure = figures.by_way(
         pd.concat([table, limit]), across="parameters", value="rate", x_axis="parameters", axis="residues a second"
     )
@@ -251,7 +251,7 @@ def test_variant_maps_have_a_row_a_variant_in_the_order_given():
     assert z.images[0].norm.vmin == -z.images[0].norm.vmax  # 0 is in the middle of the colours
     assert contact.images[0].get_array().tolist() == [[1, 1, 0], [1, 1, 0]]
     strip = [to_hex(bar.get_facecolor()).upper() for bar in z.patches]
-    assert strip == [figures.CLASS_COLOURS["P/LP"], figures.CLASS_COLOURS["B/LB"]]
+    assert strip == [style.CLASS_COLOURS["P/LP"], style.CLASS_COLOURS["B/LB"]]
     assert z.get_ylim()[0] > z.get_ylim()[1]  # the first variant is at the top
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["P/LP", "B/LB"]
 
@@ -286,7 +286,7 @@ def test_forests_fill_a_grid_and_mark_chance_in_each_panel():
     assert marks == [[(0.3, 0), (0.1, 1)], [(0.2, 1)], [(0.4, 0)]]
     lines = [[line for line in ax.lines if line.get_linestyle() == ":"] for ax in shown]
     assert [line.get_xdata()[0] for (line,) in lines] == list(chance.values())
-    assert to_hex(shown[1].containers[0].lines[0].get_color()).upper() == figures.MODEL_COLOURS["baseline"]
+    assert to_hex(shown[1].containers[0].lines[0].get_color()).upper() == style.MODEL_COLOURS["baseline"]
 
 
 def test_trends_have_a_line_a_class_through_the_medians():
@@ -295,7 +295,7 @@ def test_trends_have_a_line_a_class_through_the_medians():
     pathogenic, benign = figure.axes[0].lines
     assert pathogenic.get_xydata().tolist() == [[-1, 5], [0, 4]]
     assert benign.get_xydata().tolist() == [[1.5, 2.5], [3.5, 0.5]]
-    assert to_hex(benign.get_color()).upper() == figures.CLASS_COLOURS["B/LB"]
+    assert to_hex(benign.get_color()).upper() == style.CLASS_COLOURS["B/LB"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["P/LP", "B/LB"]
 
 
@@ -308,7 +308,7 @@ def test_single_changes_span_a_line_and_the_combination_stands_on_it():
     assert [tick.get_text() for tick in first.get_yticklabels()] == ["A K2W", "B R3Q"] and first.get_ylim()[0] > 0
     assert [each.tolist() for each in first.collections[0].get_segments()[1]] == [[-5, 1], [-2, 1]]
     assert second.collections[-1].get_offsets().tolist() == [[-10, 0], [-11, 1]]
-    assert to_hex(second.collections[-1].get_facecolor()[0]).upper() == figures.MODEL_COLOURS["alignment"]
+    assert to_hex(second.collections[-1].get_facecolor()[0]).upper() == style.MODEL_COLOURS["alignment"]
 
 
 def test_layers_have_a_line_a_pooling_and_a_panel_a_model():
@@ -319,7 +319,7 @@ def test_layers_have_a_line_a_pooling_and_a_panel_a_model():
     mean, bos, chance = figure.axes[1].lines
     assert mean.get_xydata().tolist() == [[0, 6], [1, 4]] and bos.get_xydata().tolist() == [[0, 7], [1, 5]]
     assert mean.get_linestyle() != bos.get_linestyle() and chance.get_ydata()[0] == 0.5
-    assert {to_hex(line.get_color()).upper() for line in (mean, bos)} == {figures.MODEL_COLOURS["bundled, general"]}
+    assert {to_hex(line.get_color()).upper() for line in (mean, bos)} == {style.MODEL_COLOURS["bundled, general"]}
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mean", "bos"]
 
 
@@ -373,10 +373,10 @@ def test_rank_plot_has_a_mark_a_model_and_a_bar_a_group():
 
 
 def test_published_models_without_a_colour_are_grey():
-    mark = {"color": figures.MODEL_COLOURS["esm2"], "marker": figures.MODEL_MARKS["esm2"]}
-    assert figures.published_mark("esm2") == mark
-    other = figures.published_mark("t5")
-    assert other == figures.published_mark("esm1b") and other["color"] not in figures.MODEL_COLOURS.values()
+    mark = {"color": style.MODEL_COLOURS["esm2"], "marker": style.MODEL_MARKS["esm2"]}
+    assert style.published_mark("esm2") == mark
+    other = style.published_mark("t5")
+    assert other == style.published_mark("esm1b") and other["color"] not in style.MODEL_COLOURS.values()
 
 
 def test_dots_against_each_other_have_a_panel_each_and_a_line_where_they_are_equal():

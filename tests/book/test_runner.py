@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from miniature import make_project
-from plmbook.book import runner
+from plmbook.book import profiles, render, runner
 from plmbook.core.errors import InputError
 
 
@@ -17,7 +17,7 @@ def project(tmp_path):
 def built(tmp_path_factory):
     """A project whose book stands."""
     root = make_project(tmp_path_factory.mktemp("built"))
-    runner.run_all("embedded", root=root)
+    render.run_all("embedded", root=root)
     return root
 
 
@@ -39,7 +39,7 @@ def copy_of(built, tmp_path):
 class TestDeclaredParameters:
     def test_reads_what_papermill_misses(self):
         cell = 's = "a=b"\nseed: int = 0  # comment\nwide = {\n    "a": [1, 2.5, None, True],\n}\n'
-        assert runner.declared_parameters(cell) == {"s": "a=b", "seed": 0, "wide": {"a": [1, 2.5, None, True]}}
+        assert profiles.declared_parameters(cell) == {"s": "a=b", "seed": 0, "wide": {"a": [1, 2.5, None, True]}}
 
     @pytest.mark.parametrize(
         ("cell", "message"),
@@ -56,15 +56,15 @@ class TestDeclaredParameters:
         ],
     )
     def test_refuses(self, cell, message):
-        with pytest.raises(runner.ProfileError, match=message):
-            runner.declared_parameters(cell)
+        with pytest.raises(profiles.ProfileError, match=message):
+            profiles.declared_parameters(cell)
 
 
 class TestParametersOf:
     def test_shared_and_own(self, project):
-        chosen = runner.parameters_of(project / "analysis/01_count.py", "embedded", root=project)
+        chosen = profiles.parameters_of(project / "analysis/01_count.py", "embedded", root=project)
         assert chosen == {"threshold": 1, "n_posts": 4, "names": ["PTEN"]}
-        assert runner.parameters_of(project / "analysis/90_run.py", "embedded", root=project) == {}
+        assert profiles.parameters_of(project / "analysis/90_run.py", "embedded", root=project) == {}
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),
@@ -80,8 +80,8 @@ class TestParametersOf:
     )
     def test_refuses(self, project, old, new, message):
         edit(project / "analysis/profiles/embedded.yml", old, new)
-        with pytest.raises(runner.ProfileError, match=message):
-            runner.parameters_of(project / "analysis/01_count.py", "embedded", root=project)
+        with pytest.raises(profiles.ProfileError, match=message):
+            profiles.parameters_of(project / "analysis/01_count.py", "embedded", root=project)
 
     def test_unknown_profile_and_notebook(self, project):
         with pytest.raises(InputError, match="unknown profile 'embeded'.*did you mean 'embedded'"):
@@ -177,7 +177,7 @@ class TestRender:
     def refused(self, root, message):
         index = self.published(root)
         with pytest.raises(runner.RunError, match=message):
-            runner.render("embedded", root=root)
+            render.render("embedded", root=root)
         assert index.read_text(encoding="utf-8") == "the last good site"
 
     def test_the_atlas_is_written_where_its_page_is(self, built, tmp_path):
@@ -185,7 +185,7 @@ class TestRender:
         (root / "book/atlas.md").write_text("# The atlas\n", encoding="utf-8")
         with (root / "book/_toc.yml").open("a", encoding="utf-8") as toc:
             toc.write("  - file: book/atlas\n")
-        site = runner.render("embedded", root=root).parent
+        site = render.render("embedded", root=root).parent
         index = (site / "_static/atlas/data/index.js").read_text(encoding="ascii")
         assert "results/embedded/rescue_maps" in index  # the miniature has no such chapter, and the page will say so
 
@@ -211,7 +211,7 @@ class TestRender:
         self.refused(root, "eular")
         # The second run must not be saved by the cache of the first, which has read the page and warned.
         with pytest.raises(runner.RunError, match="eular"):
-            runner.render("embedded", root=root)
+            render.render("embedded", root=root)
 
     def test_failed_check_of_the_site(self, built, tmp_path):
         root = copy_of(built, tmp_path)

@@ -9,14 +9,14 @@ import sys
 import pytest
 
 from miniature import make_project
-from plmbook.book import runner
+from plmbook.book import render
 from plmbook.book.site import check_site
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     root = make_project(tmp_path_factory.mktemp("site"))
-    return runner.run_all("embedded", root=root).parent
+    return render.run_all("embedded", root=root).parent
 
 
 def test_miniature_is_clean(site):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from plmbook import tasks
-from plmbook.book import figures, task_pages
+from plmbook.book import style, task_pages
 from plmbook.core import artifacts, paths
 from plmbook.core.errors import InputError
 from plmbook.models import cards
@@ -54,7 +54,7 @@ def test_a_baseline_stands_once_and_a_learner_once_a_model(measured):
     lines = task_pages.rows(measured)
     names = ["frequency", "composition", "linear, default", "linear, general", "convbert, default", "convbert, general"]
     assert lines["name"].tolist() == names
-    assert lines["kind"].tolist() == [figures.BASELINE] * 2 + [figures.BUNDLED, figures.GENERAL] * 2
+    assert lines["kind"].tolist() == [style.BASELINE] * 2 + [style.BUNDLED, style.GENERAL] * 2
 
 
 def test_gains_are_over_the_best_baseline_and_the_mean_over_seeds(outcomes, measured):

@@ -9,7 +9,8 @@ from sklearn.decomposition import PCA
 
 from fakes import FakeModel, seeded
 from plmbook import tables
-from plmbook.book.figures import SPECIES_COLOURS, group_styles, maps
+from plmbook.book.figures import maps
+from plmbook.book.style import SPECIES_COLOURS, group_styles
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode

@@ -213,7 +213,7 @@ def test_information_is_of_training_proteins(folder, monkeypatch):
         seen.update(ids=list(labels.index), known=known)
         return dict.fromkeys(labels, 1.0)
 
-    monkeypatch.setattr(study.function_metrics, "information", information)
+    monkeypatch.setattr(study.measures, "information", information)
     line = ("own.parquet", "go.tsv", "--obo", "go.obo", "--split", "random", "--terms", 2, "--learner", "frequency")
     assert run(*line, "-o", "out") == 0
     parts = pd.read_parquet("out/random/predictions.parquet").set_index("id")["part"]
@@ -368,7 +368,9 @@ def test_two_classifiers_need_a_name(folder, capsys):
 
 TABLES = {
     "no GO column": ("id\tx\nP000\tGO:0000001\n", "expected one column with GO ids, such as go_id; found none"),
-    "lines of two lengths": ("id\tgo_id\nP000\tGO:0000001\ta\tb\nP1\t\n", "cannot be read as tab-separated text"),
+    "lines of two lengths": ("id\tgo_id\nP000\tGO:0000001\ta\tb\nP1\t\n", "line 2: expected 2 tab-separated values"),
+    "short lines": ("id\tgo_id\n\nP000\tGO:0000001\nP1\n", "line 4: expected 2 tab-separated values"),
+    "one name twice": ("id\tgo_id\tgo_id\nP000\t\t\n", "more than one column named 'go_id'"),
     "two GO columns": ("id\tgo\tgo_id\nP000\t\t\n", "expected one column with GO ids, such as go_id; found go, go_id"),
     "no ids": ("x\tgo_id\nP000\tGO:0000001\n", "no column names the protein; expected id, Entry"),
     "no GO id": ("id\tgo_id\nP000\tGO:0000001\nP001\tnucleus\n", "bad.tsv: line 3: 'nucleus': expected a GO id"),

@@ -8,6 +8,7 @@ import pytest
 
 from plmbook import tables
 from plmbook.core.errors import InputError
+from plmbook.core.structures import Structure, structures_of
 from plmbook.probing import contacts
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -24,7 +25,7 @@ def fake_structure(name, length=80, spread=9.0, plddt=np.nan):
 
 def fake_model(table, *, knows):
     """A model of 2 x 3 maps of noise; where it `knows`, one head also attends to what is in contact."""
-    touching = {s.sequence: contacts.contact_map(s.cb) for s in contacts.structures_of(table).values()}
+    touching = {s.sequence: contacts.contact_map(s.cb) for s in structures_of(table).values()}
 
     def attentions(sequence):
         rng = np.random.default_rng(len(sequence) + sum(map(ord, sequence[:9])))
@@ -87,7 +88,7 @@ def test_ranges_meet_without_gap_or_overlap():
 
 def test_a_pair_counts_only_where_both_residues_do():
     plddt = np.array([90.0, 69.9, 70.0, np.nan, 50.0])  # NaN: experimental
-    structure = contacts.Structure("toy", "MKRLA", np.zeros((5, 3)), plddt)
+    structure = Structure("toy", "MKRLA", np.zeros((5, 3)), plddt)
     assert structure.counted.tolist() == [True, False, True, True, False]
     i, j = contacts.pairs(structure.counted, 1)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 2), (0, 3), (2, 3)]
@@ -116,7 +117,7 @@ def test_equal_scores_give_the_background():
 def test_a_planted_head_is_found(proteins):
     train, test = ["p0", "p1", "p2", "p3"], ["p4", "p5", "p6", "p7"]
     model = fake_model(proteins, knows=True)
-    structures = contacts.structures_of(proteins)
+    structures = structures_of(proteins)
     regression = contacts.fit(model, [structures[name] for name in train])
     assert np.unravel_index(np.abs(regression.weights).argmax(), (2, 3)) == SIGNAL
     found = contacts.contact_precision(model, proteins, train_ids=train, test_ids=test, regression=regression)
@@ -137,7 +138,7 @@ def test_noise_gives_about_the_background(proteins):
 
 def test_probabilities_are_those_of_all_pairs_though_few_are_fitted(proteins):
     """Noise: with the intercept corrected for the draw, the mean probability is the share of contacts."""
-    model, structures = fake_model(proteins, knows=False), contacts.structures_of(proteins)
+    model, structures = fake_model(proteins, knows=False), structures_of(proteins)
     regression = contacts.fit(model, list(structures.values()), non_contacts=2)
     shares, means = [], []
     for structure in structures.values():
@@ -153,7 +154,7 @@ def test_separation_only_ranks_by_the_rates_of_the_training_proteins():
     rod = pd.DataFrame({"id": "rod", "position": np.arange(1, n + 1), "residue": "A", "cb_x": np.arange(n) * 1.0})
     rod = rod.assign(cb_y=0.0, cb_z=0.0, plddt=np.nan)
     model = SimpleNamespace(name="fake", attentions=lambda s: np.ones((1, 1, len(s), len(s)), np.float32))
-    regression = contacts.fit(model, contacts.structures_of(rod).values())
+    regression = contacts.fit(model, structures_of(rod).values())
     assert np.allclose(regression.rates[[6, 7]], 1) and np.allclose(regression.rates[8:], 0)
     assert (np.diff(regression.rates) <= 1e-12).all()
     assert contacts.separation_only(regression, np.array([0, 0]), np.array([7, 500])).tolist() == [1.0, 0.0]
@@ -181,7 +182,7 @@ def test_no_contact_is_no_fit():
     far = fake_structure("far", length=30, spread=1e4)
     model = fake_model(far, knows=False)
     with pytest.raises(InputError, match="found 0 and 300 in 1 proteins"):  # 24 * 25 / 2 pairs six or more apart
-        contacts.fit(model, contacts.structures_of(far).values())
+        contacts.fit(model, structures_of(far).values())
 
 
 # --- the plan and the statistics ---
@@ -221,7 +222,7 @@ def kept():
 
 
 def test_kept_structures_are_complete_proteins(kept):
-    structures = contacts.structures_of(kept)  # positions 1..L, each once
+    structures = structures_of(kept)  # positions 1..L, each once
     lengths = [len(structure.sequence) for structure in structures.values()]
     assert 50 <= min(lengths) and max(lengths) <= 1022
     assert all(structure.counted.sum() >= 50 for structure in structures.values())

@@ -226,12 +226,12 @@ def test_spearman_on_common_rows():
             "score": [1.0, 2.0, 3.0, -1.0, -4.0, -9.0, 0.0],
         }
     )
-    found = metrics.spearman(effects)
+    found = metrics.rank_correlations(effects)
     assert found[["first", "second", "n"]].values.tolist() == [["x", "y", 3], ["x", "z", 1], ["y", "z", 1]]
     assert found["spearman"].iloc[0] == pytest.approx(-1)
     assert found["spearman"].iloc[1:].isna().all()
     with pytest.raises(InputError, match="two scores of x for G A1C"):
-        metrics.spearman(pd.concat([effects, effects.head(1)]))
+        metrics.rank_correlations(pd.concat([effects, effects.head(1)]))
 
 
 def test_perplexity_of_a_uniform_guess_is_twenty():

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from plmbook import sources, tables
 from plmbook.core import paths
 from plmbook.core.residues import AMINO_ACIDS, UNKNOWN, apply_mutations, parse_mutations
-from plmbook.probing import contacts
+from plmbook.core.structures import structures_of
 from plmbook.tables import bundled
 from plmbook.tables.published import published as published_table
 
@@ -381,9 +381,9 @@ def test_no_sequence_of_a_task_is_in_two_splits(tasks):
         assert table["sequence"].is_unique, name
         assert table["sequence"].str.fullmatch(f"[{AMINO_ACIDS}X]+").all(), name
     assert (tables.load("localisation").groupby("sequence")["split"].nunique() == 1).all()
-    kept = contacts.structures_of(tables.load("kept_structures"))
+    kept = structures_of(tables.load("kept_structures"))
     casp = tasks["contacts"].rename(columns={f"ca_{axis}": f"cb_{axis}" for axis in "xyz"}).assign(plddt=np.nan)
-    casp = {each.sequence for each in contacts.structures_of(casp).values()}
+    casp = {each.sequence for each in structures_of(casp).values()}
     assert casp and not {each.sequence for each in kept.values()} & casp
     cb513 = tables.load("secondary_structure").query("split == 'test'")
     assert not set(cb513["sequence"]) & set(tasks["secondary_structure"].query("split != 'test'")["sequence"])

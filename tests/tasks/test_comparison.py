@@ -54,7 +54,7 @@ class TestTables:
             comparison.wide(PAGE.assign(unit="nats"))
 
     def test_a_missing_column_is_named(self):
-        with pytest.raises(InputError, match="'split' is missing"):
+        with pytest.raises(InputError, match="published results: the table lacks split"):
             comparison.wide(PAGE.drop(columns="split"))
 
     def test_normalised_rows_go_from_0_to_1(self):
@@ -367,7 +367,7 @@ class TestBeside:
             comparison.beside(runs(frequency=[0.9]), self.scores)
         with pytest.raises(InputError, match="linear: seed 0 twice"):
             comparison.beside(pd.concat([runs(linear=[0.9])] * 2), self.scores)
-        with pytest.raises(InputError, match="'high' is missing"):
+        with pytest.raises(InputError, match="results of the tasks: the table lacks high"):
             comparison.beside(runs(linear=[0.9]).drop(columns="high"), self.scores)
         with pytest.raises(InputError, match="'localisation, 10 classes' is missing"):
             comparison.beside(runs(linear=[0.9]), self.scores.drop(index="localisation, 10 classes", level="task"))

@@ -449,7 +449,7 @@
     row.addEventListener("click", () => pick(each.position, each.alt));
     const bar = row.children[2];
     bar.style.setProperty("--share", Math.min(1, Math.abs(each.epistasis) / scene.candidates[0].epistasis) || 0);
-    bar.style.setProperty("--colour", each.epistasis > 0 ? "#8073ac" : "#e08214");
+    bar.style.setProperty("--colour", each.epistasis > 0 ? colours.positive : colours.negative);
     if (each.distance_angstrom < CONTACT) {
       row.children[5].classList.add("atlas-contact");
       row.children[5].title = `in contact: within ${CONTACT} Å`;

@@ -200,7 +200,7 @@
       itemStyle: { color: "transparent", borderColor: colour, borderWidth: width },
     });
     return [ring("nearest", i < 0 ? [] : nearest(i), 11, page.mark, 1.5),
-      ring("chosen", i < 0 ? [] : [i], 17, "#E69F00", 4)];
+      ring("chosen", i < 0 ? [] : [i], 17, colours.candidate, 4)];
   }
 
   function fillLegend() {

@@ -154,7 +154,7 @@ plmbookAtlas.map = (() => {
         borderColor: page.line, fillerColor: colours.isDark() ? "rgba(178,171,210,0.25)" : "rgba(84,39,136,0.15)",
         handleStyle: { color: page.back, borderColor: page.muted }, moveHandleSize: 5,
         dataBackground: { lineStyle: { color: page.muted, width: 1 }, areaStyle: { color: page.line, opacity: 0.6 } },
-        selectedDataBackground: { lineStyle: { color: "#8073ac", width: 1 }, areaStyle: { color: "#8073ac" } } },
+        selectedDataBackground: { lineStyle: { color: colours.positive, width: 1 }, areaStyle: { color: colours.positive } } },
     ];
   }
 
@@ -220,7 +220,7 @@ plmbookAtlas.map = (() => {
         return {
           type: "group",
           children: [
-            { type: "rect", shape: where, style: { fill: page.blank, stroke: "#009E73", lineWidth: 2 } },
+            { type: "rect", shape: where, style: { fill: page.blank, stroke: colours.variant, lineWidth: 2 } },
             { type: "text", style: { ...text, x, y: map.top - 4, align: "center", verticalAlign: "bottom" } },
           ],
         };
@@ -254,7 +254,7 @@ plmbookAtlas.map = (() => {
     const at = data.selected;
     return {
       id: "selected", type: "scatter", xAxisIndex: 2, yAxisIndex: 2, z: 5, silent: true, symbol: "rect",
-      symbolSize: 15, itemStyle: { color: "transparent", borderColor: "#E69F00", borderWidth: 3 },
+      symbolSize: 15, itemStyle: { color: "transparent", borderColor: colours.candidate, borderWidth: 3 },
       data: at ? [[at.position - 1, rows.indexOf(at.alt)]] : [],
     };
   }

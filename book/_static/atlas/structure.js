@@ -67,7 +67,7 @@ plmbookAtlas.structure = (() => {
         viewer.addStyle({ resi: position }, { stick: { radius: 0.25, color: colour } });
         viewer.addStyle(ball(gene, position), { sphere: { radius: 0.9, color: colour } });
       }
-      viewer.addStyle(ball(gene, variant.position), { sphere: { radius: 1.7, color: "#009E73" } });
+      viewer.addStyle(ball(gene, variant.position), { sphere: { radius: 1.7, color: plmbookAtlas.colours.variant } });
       label(gene, variant.position, variant.text, { backgroundColor: "#00664b" });
       chosen = null; // all labels are gone
       select(gene, selected);
@@ -87,7 +87,7 @@ plmbookAtlas.structure = (() => {
       const atom = selected && viewer.selectedAtoms(ball(gene, selected.position))[0];
       if (atom) {
         const { x, y, z } = atom;
-        viewer.addSphere({ center: { x, y, z }, radius: 1.4, color: "#E69F00" });
+        viewer.addSphere({ center: { x, y, z }, radius: 1.4, color: plmbookAtlas.colours.candidate });
         const look = { backgroundColor: "#7a5200", alignment: "bottomRight" };
         chosen = label(gene, selected.position, selected.text, look);
       }

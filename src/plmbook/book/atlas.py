@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook import tables
-from plmbook.book import figures, recompute
+from plmbook.book import profiles, style
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
@@ -110,7 +110,7 @@ def write(
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
     shutil.rmtree(folder, ignore_errors=True)
-    names = titles(recompute.profile_models(profile)) if models is None else list(models)
+    names = titles(profiles.profile_models(profile)) if models is None else list(models)
     scans = [_Model(source, name) for name in scanned_models(source, names)]
     genes = _genes(scans)
     write_shard(folder, "index", index(profile, scans, genes))
@@ -316,7 +316,7 @@ def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, obj
         "classes": list(bundled.SIGNIFICANCES),
         "missing": "" if models else f"results/{profile}/rescue_maps.<model>.parquet",
         "top": min((model.top for model in models), default=0),
-        "models": [{"name": m.name, "label": figures.label(m.name), "variants": m.n_variants} for m in models],
+        "models": [{"name": m.name, "label": style.label(m.name), "variants": m.n_variants} for m in models],
         "genes": [
             {"gene": gene, "uniprot": proteins["uniprot"][gene], "length": int(proteins["length"][gene])}
             | _variants_of(gene, known.loc[gene], models)

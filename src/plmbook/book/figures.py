@@ -1,87 +1,43 @@
-"""Figures and tables of the book: one style, and a colour that means the same on every page.
+"""Figures of the book: each function takes a table and gives a `matplotlib.figure.Figure`; it computes nothing.
 
-Each function takes a table and gives a `matplotlib.figure.Figure`; it computes nothing but places on paper. `show` puts
-a figure on the page and writes the table behind it, and the picture, to `results/<profile>/figures/`. Figures are
-narrow and their letters large, so that they can be read on a phone. The alternative text of a figure stands in the
-notebook, in the metadata of its cell: `# %% mystnb={"image": {"alt": "..."}}`.
+Figures are narrow and their letters large, so that they can be read on a phone. `plmbook.book.show.figure` puts one on
+the page with the table behind it. The alternative text stands in the notebook, in the metadata of its cell:
+`# %% mystnb={"image": {"alt": "..."}}`.
 
-Colours are those of Okabe and Ito (2008), which people with any kind of colour vision can tell apart; models also
-differ in the shape of their mark.
-
-Tables for figures have the column `model`, and optionally `name`, the text that tells two lines apart (without it:
-`label(model)`), and `kind`, whose colour a row has (without it: `kind(model)`). So the published scores of a model and
-those of a run here can stand side by side: `kind` is then `RUN_HERE` for the latter.
+Tables have the column `model`, and optionally `name`, the text that tells two lines apart (without it: `label(model)`),
+and `kind`, whose colour a row has (without it: `kind(model)`). So the published scores of a model and those of a run
+here can stand side by side: `kind` is then `style.RUN_HERE` for the latter.
 """
 
-import html
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from plmbook.core import artifacts, paths
-from plmbook.core.errors import InputError
 from plmbook.stats.metrics import BENIGN, PATHOGENIC
 from plmbook.tables import Column, Schema
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-WIDTH = 5.0  # inches; at 10 points a letter is readable where a phone shrinks this to 360 pixels
-DPI = 200
-PAGE_WIDTH = 600  # CSS pixels on a wide page
-
-CLASS_COLOURS = {PATHOGENIC: "#D55E00", BENIGN: "#0072B2", "VUS": "#999999", "Other": "#BBBBBB"}
-
-BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
-BASELINE = "baseline"  # any other rule that runs no model
-GENERAL = "bundled, general"  # the bundled model that read none of the clusters of the 53 genes
-RUN_HERE = BUNDLED  # beside published scores, whatever model of a profile was run has this colour
-MODEL_COLOURS = {
-    BUNDLED: "#CC79A7",
-    GENERAL: "#56B4E9",
-    ESM2: "#009E73",
-    ESM1V: "#E69F00",
-    ALIGNMENT: "#000000",
-    GENE_SHARE: "#999999",
-    BASELINE: "#666666",
-}
-MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x", BASELINE: "v"}
-
-# Ways of doing the same work, for the chapter on speed: ours has the colour of the bundled model, fair-esm ESM-2's.
-WAY_COLOURS = {"plmbook": "#CC79A7", "fair-esm": "#009E73", "transformers": "#8C510A", "published": "#009E73"}
-WAY_MARKS = {"plmbook": "D", "fair-esm": "o", "transformers": "s", "published": "o"}
-LIMIT = "limit"  # of the machine: black and dotted, without marks
-DTYPE_LINES = {"float32": "-", "bfloat16": "--"}
-
-# Groups of proteins on a map: Paul Tol's "muted" scheme (2021), which shares no colour with the schemes above; a second
-# round has another mark. What is in no group is grey and lies below.
-GROUP_COLOURS = (
-    "#332288", "#88CCEE", "#44AA99", "#117733", "#999933", "#DDCC77", "#CC6677", "#882255", "#AA4499",
-)  # fmt: skip
-GROUP_MARKS = "os^Dv"
-SPECIES_COLOURS = ("#004488", "#DDAA33", "#BB5566")  # Tol's "high-contrast", in order of the species
-REST = "#CCCCCC"
-
-STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": "#E3E3E3",
-    "figure.dpi": DPI,
-    "savefig.dpi": DPI,
-}
-
+from plmbook.book.style import (
+    CLASS_COLOURS,
+    DTYPE_LINES,
+    ESM2,
+    LIMIT,
+    MODEL_COLOURS,
+    MODEL_MARKS,
+    POOL_LINES,
+    REST,
+    STYLE,
+    WAY_COLOURS,
+    WAY_MARKS,
+    WIDTH,
+    kind,
+    label,
+    published_mark,
+)
 
 ESTIMATES = Schema(
     "estimates",
@@ -93,218 +49,6 @@ ESTIMATES = Schema(
     rules=(("value lies between low and high", lambda table: table["value"].between(table["low"], table["high"])),),
 )
 """What a table of AUROCs, AUPRCs, correlations or their differences holds at least: the value, its 95 % interval."""
-
-
-# --- names and colours -----------------------------------------------------------------------------------
-
-
-def kind(model: str) -> str:
-    """What a model is in the colours of the book: `bundled` (or `bundled, general`), `esm2`, `esm1v`, `alignment`...
-
-    Parameters
-    ----------
-    model : str
-        A value of the column `model` of an effects table.
-
-    Returns
-    -------
-    str
-        A key of `MODEL_COLOURS`.
-
-    Examples
-    --------
-    >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D")]
-    ['esm1v', 'esm2']
-    >>> [kind(m) for m in ("plmbook_t6_3M", "plmbook_t6_3M_general")]
-    ['bundled', 'bundled, general']
-    >>> kind("cadd")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with plmbook, \
-esm2, esm1v, alignment, gene-share
-    """
-    starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
-    for start, found in starts.items():
-        if model.startswith(start):
-            return GENERAL if found == BUNDLED and model.endswith("_general") else found
-    raise InputError(f"model {model!r} has no colour in the book: expected a name that begins with {', '.join(starts)}")
-
-
-def label(model: str) -> str:
-    """The name of a model as figures show it.
-
-    Examples
-    --------
-    >>> [label(m) for m in ("esm2_t33_650M_UR50D", "esm1v", "esm1v_t33_650M_UR90S_3", "plmbook_t6_3M")]
-    ['ESM-2 650M', 'ESM-1v, mean of 5', 'ESM-1v, member 3', 'plmbook_t6_3M']
-    """
-    found = kind(model)
-    if found == ESM2:
-        return f"ESM-2 {model.split('_')[2]}"
-    if found == ESM1V:
-        return "ESM-1v, mean of 5" if model == "esm1v" else f"ESM-1v, member {model[-1]}"
-    return {ALIGNMENT: "alignment column", GENE_SHARE: "share of the gene"}.get(found, model)
-
-
-def models_named(called: Mapping[str, str]) -> str:
-    """The models of a figure or table for its caption: each by its name, and in brackets by what is shown instead.
-
-    Parameters
-    ----------
-    called : mapping of str to str
-        What the figure or table calls each model, by name.
-
-    Returns
-    -------
-    str
-        In the order given; without brackets where a model is called by its name.
-
-    Examples
-    --------
-    >>> models_named({"plmbook_t6_3M": "default", "esm1v": "esm1v"})
-    'plmbook_t6_3M (default), esm1v'
-    """
-    return ", ".join(name if text == name else f"{name} ({text})" for name, text in called.items())
-
-
-def ahead(first: str, second: str, value: float, low: float, high: float) -> str:
-    """What a difference of two models, first minus second, with its interval, lets one say.
-
-    Parameters
-    ----------
-    first, second : str
-        As the sentence calls them.
-    value, low, high : float
-        Of the difference; positive: the first is better.
-
-    Returns
-    -------
-    str
-        A clause without full stop.
-
-    Examples
-    --------
-    >>> ahead("the model", "the column", 0.03, 0.01, 0.05)
-    'the model is ahead of the column by 0.030 [0.010, 0.050]'
-    >>> ahead("the model", "the column", -0.03, -0.05, -0.01)
-    'the column is ahead of the model by 0.030 [0.010, 0.050]'
-    >>> ahead("the model", "the column", 0.03, -0.01, 0.05)
-    'the model and the column cannot be told apart (+0.030 [-0.010, +0.050])'
-    """
-    if low > 0:
-        return f"{first} is ahead of {second} by {interval(value, low, high)}"
-    if high < 0:
-        return f"{second} is ahead of {first} by {interval(-value, -high, -low)}"
-    return f"{first} and {second} cannot be told apart ({interval(value, low, high, sign=True)})"
-
-
-def interval(value: float, low: float, high: float, *, digits: int = 3, sign: bool = False) -> str:
-    """A number and its interval as text.
-
-    Examples
-    --------
-    >>> interval(0.8612, 0.83, 0.8901), interval(-0.0101, -0.053, 0.048, sign=True)
-    ('0.861 [0.830, 0.890]', '-0.010 [-0.053, +0.048]')
-    """
-    form = f"{'+' if sign else ''}.{digits}f"
-    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
-
-
-# --- putting things on the page --------------------------------------------------------------------------
-
-
-def show(figure: "Figure", table: pd.DataFrame, name: str, *, profile: str, caption: str) -> None:
-    """Put a figure and its caption on the page; write the table behind it and the picture.
-
-    Parameters
-    ----------
-    figure : Figure
-        Of a function of this module.
-    table : DataFrame
-        What the figure shows; written to `results/<profile>/figures/NAME.parquet`, the picture beside it as PNG.
-    name : str
-        Such as `02_auroc`.
-    profile : str
-        Names the folder of the results.
-    caption : str
-        CommonMark; names the models and says what a bar or a whisker is.
-    """
-    from IPython.display import Image, Markdown, display
-
-    artifacts.save(table, f"figures/{name}", profile)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
-    picture = paths.results(profile) / "figures" / f"{name}.png"
-    artifacts.write_atomically(picture, lambda temporary: temporary.write_bytes(buffer.getvalue()))
-    display(Image(data=buffer.getvalue(), width=PAGE_WIDTH))
-    display(Markdown(f"**Figure.** {caption} Table behind it: `results/{profile}/figures/{name}.parquet`."))
-
-
-def show_table(table: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
-    """Put a small table on the page.
-
-    Columns `value`, `low`, `high` become one, "0.861 [0.830, 0.890]"; integers get thousands separators, other numbers
-    `digits` decimals, missing values a dash.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The index is not shown.
-    caption : str
-        Plain text above the table: the models, the data.
-    digits : int
-        Decimals.
-    """
-    from IPython.display import display
-
-    texts = as_text(table, digits=digits)
-    shown = texts.to_html(index=False, border=0, escape=True)
-    caption = caption.replace("`", "")  # Markdown is not read here
-    head = f"<caption>{html.escape(caption)}</caption>"
-    shown = shown.replace("<thead>", f"{head}<thead>" if caption else "<thead>", 1)
-    plain = texts.to_string(index=False)
-    display({"text/html": shown, "text/plain": f"{caption}\n{plain}" if caption else plain}, raw=True)
-
-
-def as_text(table: pd.DataFrame, *, digits: int = 3) -> pd.DataFrame:
-    """The table that `show_table` shows.
-
-    Returns
-    -------
-    DataFrame
-        Of texts, with fresh index.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"model": ["a"], "value": [0.5], "low": [0.25], "high": [0.75], "n": [4336], "x": [np.nan]})
-    >>> as_text(t).iloc[0].tolist()
-    ['a', '0.500 [0.250, 0.750]', '4,336', '–']
-    """
-    texts = {}
-    together = {"value", "low", "high"} <= set(table.columns)
-    for name in table.columns:
-        column = table[name]
-        if together and name in ("low", "high"):
-            continue
-        if together and name == "value":
-            ends = table[["value", "low", "high"]].itertuples(index=False)
-            texts["value [95 % interval]"] = [interval(*row, digits=digits) for row in ends]
-        else:
-            texts[name] = [_as_text(value, digits) for value in column]
-    return pd.DataFrame(texts)
-
-
-def _as_text(value: object, digits: int) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "yes" if value else "no"
-    if isinstance(value, (int, np.integer)):
-        return f"{value:,}"
-    if isinstance(value, (float, np.floating)):
-        return "–" if np.isnan(value) else f"{value:,.{digits}f}"
-    return "–" if value is None or value is pd.NaT else str(value)
-
-
-# --- figures ---------------------------------------------------------------------------------------------
 
 
 def forest(
@@ -687,9 +431,6 @@ def memory(table: pd.DataFrame, *, stop: float | None = None) -> "Figure":
     return figure
 
 
-# --- pieces ----------------------------------------------------------------------------------------------
-
-
 def contact_precision(table: pd.DataFrame, *, value: str = "p_at_l", times: float = 5) -> "Figure":
     """Precision of the predicted contacts of each protein against its background, a panel a model.
 
@@ -882,9 +623,6 @@ def _legend(figure: "Figure", shown: Sequence[tuple[str, str, pd.DataFrame]]) ->
     figure.legend(handles=marks, loc="outside upper left", ncols=2, fontsize=9, frameon=False)
 
 
-# --- the rescue of one gene ------------------------------------------------------------------------------
-
-
 def variant_maps(table: pd.DataFrame, values: Mapping[str, str]) -> "Figure":
     """Variants by positions, a map for each gene and value, one under the other; at the left the variants' classes.
 
@@ -976,9 +714,6 @@ def _class_legend(figure: "Figure", classes: Sequence[str]) -> None:
     figure.legend(handles=marks, loc="outside upper left", ncols=len(marks), fontsize=9, frameon=False)
 
 
-# --- the chapters on compensated deviations and on measured landscapes ------------------------------------
-
-
 def forests(
     table: pd.DataFrame,
     *,
@@ -1020,9 +755,6 @@ def forests(
     axes[0].set_yticks(range(len(names)), names)
     figure.supxlabel(axis, fontsize=10)
     return figure
-
-
-# --- the chapter on the population ------------------------------------------------------------------------
 
 
 def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis: str, parts: int = 8) -> "Figure":
@@ -1095,34 +827,6 @@ def single_and_combined(table: pd.DataFrame, *, axis: str) -> "Figure":
     return figure
 
 
-# --- maps of many proteins --------------------------------------------------------------------------------
-
-
-def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOURS) -> dict[str, tuple[str, str]]:
-    """A colour and a mark for each group, in their order; no two groups have the same of both.
-
-    Returns
-    -------
-    dict of str -> (colour, mark)
-
-    Raises
-    ------
-    InputError
-        If there are more groups than colours and marks.
-
-    Examples
-    --------
-    >>> group_styles(["human", "mouse"], colours=SPECIES_COLOURS)
-    {'human': ('#004488', 'o'), 'mouse': ('#DDAA33', 'o')}
-    """
-    most = len(colours) * len(GROUP_MARKS)
-    if len(groups) > most:
-        raise InputError(f"{len(groups)} groups; colours and marks tell {most} apart")
-    return {
-        group: (colours[place % len(colours)], GROUP_MARKS[place // len(colours)]) for place, group in enumerate(groups)
-    }
-
-
 def maps(
     table: pd.DataFrame, *, by: str, styles: Mapping[str, tuple[str, str]], rest: str = "other", columns: int = 2
 ) -> "Figure":
@@ -1170,11 +874,6 @@ def maps(
     handles = [Line2D([], [], marker=mark, color=colour, label=name, **dot) for name, colour, mark in marks]
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9, frameon=False)
     return figure
-
-
-# --- the chapters on layers and on residues ---------------------------------------------------------------
-
-POOL_LINES = {"mean": ("-", "o"), "max": ("--", "s"), "bos": ("-.", "^")}
 
 
 def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) -> "Figure":
@@ -1289,25 +988,6 @@ def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Fig
     marks.append(Patch(color="#D5D5D5", label="motif"))
     figure.legend(handles=marks, loc="outside upper left", ncols=3, fontsize=9, frameon=False)
     return figure
-
-
-# --- the chapter on seven published models ----------------------------------------------------------------
-
-OTHER_COLOUR, OTHER_MARK = "#777777", "v"  # published models of families without a colour, as on the page of the models
-
-
-def published_mark(family: str) -> dict[str, str]:
-    """Colour and mark of a published model by the family of its card; grey where the family has no colour.
-
-    Examples
-    --------
-    >>> published_mark("esm2"), published_mark("t5")
-    ({'color': '#009E73', 'marker': 'o'}, {'color': '#777777', 'marker': 'v'})
-    """
-    return {
-        "color": MODEL_COLOURS.get(family, OTHER_COLOUR),
-        "marker": MODEL_MARKS.get(family, OTHER_MARK),
-    }
 
 
 def rank_plot(table: pd.DataFrame, bars: pd.DataFrame, *, axis: str, panel: str = "panel") -> "Figure":

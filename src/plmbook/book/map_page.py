@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from plmbook.book import atlas, figures
+from plmbook.book import atlas, style
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.function import proteome_map
@@ -146,7 +146,7 @@ def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, m
         raise InputError(f"{model}: expected {k} neighbours of each of {n} proteins; run the chapter again")
     terms = dict(zip(families["family"], families["term"], strict=True))
     groups = {
-        "species": _groups(list(dict.fromkeys(points["species"])), colours=figures.SPECIES_COLOURS),
+        "species": _groups(list(dict.fromkeys(points["species"])), colours=style.SPECIES_COLOURS),
         "compartment": _groups(list(proteome_map.COMPARTMENTS), rest=(proteome_map.SEVERAL, proteome_map.UNKNOWN)),
         "family": _groups(list(terms), rest=(proteome_map.OTHER,), notes=terms),
     }
@@ -175,6 +175,6 @@ def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, m
 
 
 def _groups(names: list[str], *, rest: tuple[str, ...] = (), notes: dict[str, str] | None = None, **options) -> list:
-    styles = figures.group_styles(names, **options)
-    known = [[name, *style, (notes or {}).get(name, "")] for name, style in styles.items()]
-    return known + [[name, figures.REST, "o", ""] for name in rest]
+    styles = style.group_styles(names, **options)
+    known = [[name, *mark, (notes or {}).get(name, "")] for name, mark in styles.items()]
+    return known + [[name, style.REST, "o", ""] for name in rest]

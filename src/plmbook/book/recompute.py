@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from plmbook.book import profiles
 from plmbook.function import proteomes
 from plmbook.function.studies import (
     GO_COLUMN,
@@ -52,24 +53,6 @@ OF_PROTEOMES = (
 )
 
 
-def profile_models(profile: str) -> list[str]:
-    """The models of a profile: `model_names` among its shared parameters, else the bundled one.
-
-    Raises
-    ------
-    InputError
-        Where there is no such profile.
-
-    Examples
-    --------
-    >>> profile_models("paper")
-    ['esm2_t33_650M_UR50D', 'esm1v']
-    """
-    from plmbook.book import runner
-
-    return list(runner.load_profile(profile)["shared"].get("model_names", ["embedded"]))
-
-
 def profile_options(profile: str) -> dict[str, dict]:
     """What a profile asks of studies besides the model: options by the title of the study, as its notebooks pass them.
 
@@ -94,9 +77,8 @@ def profile_options(profile: str) -> dict[str, dict]:
     >>> profile_options("embedded")["layers"]["options"]["n_residues"]
     230000
     """
-    from plmbook.book import runner
 
-    chosen = runner.load_profile(profile)
+    chosen = profiles.load_profile(profile)
     asked = chosen["notebooks"].get("14_layers", {})
     found: dict[str, dict] = {"layers": {"options": LAYERS | {k: v for k, v in asked.items() if k in LAYERS}}}
     if chosen["shared"].get("whole_proteomes"):
@@ -139,7 +121,7 @@ def recompute(
     from plmbook.book import evaluation
 
     start = time.perf_counter()
-    names, options = models.expand(model_names or profile_models(profile)), profile_options(profile)
+    names, options = models.expand(model_names or profiles.profile_models(profile)), profile_options(profile)
     for name in names:
         model, found = models.load(name, device=device), {}
         for title, study in STUDIES.items():

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook import tasks
-from plmbook.book import figures
+from plmbook.book import show, style
 from plmbook.core import artifacts
 from plmbook.models import cards
 from plmbook.stats import bootstrap
@@ -66,7 +66,7 @@ def short(model: str) -> str:
     bundled = {
         cards.card(alias).name: word for alias, word in (("embedded", "default"), ("embedded_general", "general"))
     }
-    return bundled.get(model) or figures.label(model)
+    return bundled.get(model) or style.label(model)
 
 
 def rows(measured: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +87,7 @@ def rows(measured: pd.DataFrame) -> pd.DataFrame:
     lines = measured[~baseline | (measured["model"] == first)].copy()
     baseline = lines["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
     lines["name"] = lines["learner"].where(baseline, lines["learner"] + ", " + lines["model"].map(short))
-    lines["kind"] = [figures.BASELINE if b else figures.kind(m) for b, m in zip(baseline, lines["model"], strict=True)]
+    lines["kind"] = [style.BASELINE if b else style.kind(m) for b, m in zip(baseline, lines["model"], strict=True)]
     lines = lines.rename(columns={"test": "statistic"})
     order = {name: place for place, name in enumerate(tasks.LEARNERS)}
     lines["order"] = lines["learner"].map(order)
@@ -237,7 +237,7 @@ def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> 
     found = []
     for (group, model, learner), part in outcomes.groupby([groups, "model", "learner"], observed=True):
         baseline = tasks.LEARNERS[learner].baseline
-        name, kind = (learner, figures.BASELINE) if baseline else (f"{learner}, {short(model)}", figures.kind(model))
+        name, kind = (learner, style.BASELINE) if baseline else (f"{learner}, {short(model)}", style.kind(model))
         right = int((part["predicted"] == part["truth"]).sum())
         found.append((model, name, kind, f"{group.left:.2f} to {group.right:.2f}", *bootstrap.share(right, len(part))))
     return pd.DataFrame(found, columns=["model", "name", "kind", "bin", "value", "low", "high", "n"])
@@ -264,7 +264,7 @@ def show_examples(task_names: Sequence[str]) -> "Markdown":
 
     sizes = counts(tasks.examples(task_names[0]))
     both = ", in both tasks" if len(task_names) > 1 else ""
-    figures.show_table(sizes, caption=f"Proteins of each part that learners are given{both}")
+    show.table(sizes, caption=f"Proteins of each part that learners are given{both}")
     setting = tasks.listing().set_index("task").loc[list(task_names)]
     return Markdown(
         "\n".join(
@@ -279,7 +279,7 @@ def show_seeds(measured: pd.DataFrame) -> None:
     seeded = measured[measured["seeds"] > 1]
     seeded = seeded.assign(model=seeded["model"].map(short))
     several = ["task"] if seeded["task"].nunique() > 1 else []
-    figures.show_table(
+    show.table(
         seeded[["model", *several, "test", "learner", "value", "seed_low", "seed_high", "seeds"]],
         caption="Trained heads: the mean over seeds with its 95 % interval by Student's t",
     )
@@ -289,7 +289,7 @@ def show_published(task_names: Sequence[str], measured: pd.DataFrame, *, digits:
     """Put the published table of each task on the page, with our rows at the bottom."""
     for name in task_names:
         table = beside_published(name, measured[measured["task"] == name])
-        figures.show_table(table, caption=tasks.task(name).title, digits=digits)
+        show.table(table, caption=tasks.task(name).title, digits=digits)
 
 
 def shows(task_names: Sequence[str], outcomes: pd.DataFrame, measured: pd.DataFrame) -> "Markdown":
@@ -328,14 +328,14 @@ def sentences(name: str, measured: pd.DataFrame, gained: pd.DataFrame) -> list[s
         words = []
         for row in gained[(gained["test"] == test) & gained["learner"].isin(OWN)].itertuples():
             own = part.loc[(row.model, row.learner)]
-            verdict = figures.ahead("it", f"`{opponent}`", row.value, row.low, row.high)
+            verdict = show.ahead("it", f"`{opponent}`", row.value, row.low, row.high)
             words.append(
-                f"`{row.learner}` on `{row.model}` reaches {figures.interval(own['value'], own['low'], own['high'])}: "
+                f"`{row.learner}` on `{row.model}` reaches {show.interval(own['value'], own['low'], own['high'])}: "
                 f"{verdict}"
             )
         found.append(
             f"- **{test}** ({tasks.task(name).metric}, {int(level['n'])} proteins): the best baseline, `{opponent}`, "
-            f"has {figures.interval(level['value'], level['low'], level['high'])}. " + "; ".join(words) + "."
+            f"has {show.interval(level['value'], level['low'], level['high'])}. " + "; ".join(words) + "."
         )
     own = gained[gained["learner"].isin(OWN)]
     probes = gained[~gained["learner"].isin(OWN)]

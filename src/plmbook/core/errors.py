@@ -1,7 +1,11 @@
-"""The one error for input that is at fault, and the hint that goes with a misspelt name."""
+"""The one error for input that is at fault, the checks that many rooms make, and the hint for a misspelt name."""
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class InputError(ValueError):
@@ -18,23 +22,37 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def one_of(what: str, value: str, choices: Iterable[str]) -> str:
+    """The value, where it is one of the choices.
+
+    >>> one_of("pool", "maen", ["mean", "cls"])
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: pool 'maen': expected one of mean, cls; did you mean 'mean'?
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise InputError(f"{what} {value!r}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
+    return value
+
+
+def need(table: "pd.DataFrame", columns: Iterable[str], of: str = "") -> None:
+    """Refuse a table without some columns; `of` says which table it is.
+
+    >>> import pandas as pd
+    >>> need(pd.DataFrame({"gene": []}), ["gene", "score"], "effects")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: effects: the table lacks score; it has gene
+    """
+    if missing := [name for name in columns if name not in table.columns]:
+        where = f"{of}: " if of else ""
+        raise InputError(f"{where}the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Name the choices that a misspelt word was probably meant to be.
+    """What a misspelt word was probably meant to be: at most three names, nearest first, or "" where nothing is near.
 
-    Parameters
-    ----------
-    word : str
-        What the user wrote.
-    choices : iterable of str
-        The valid names.
-
-    Returns
-    -------
-    str
-        `"; did you mean 'a' or 'b'?"` (at most three names, nearest first), or `""` where nothing is near.
-
-    Examples
-    --------
     >>> did_you_mean("tp53", ["TP53", "BRCA1"])
     "; did you mean 'TP53'?"
     >>> did_you_mean("alignment", ["TP53", "BRCA1"])

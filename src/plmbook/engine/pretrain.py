@@ -29,6 +29,8 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models import packed
 from plmbook.tables import read_fasta
+from plmbook.tables.readers import read_delimited
+from plmbook.tables.schema import refuse_missing_columns
 
 # What a run may change when it goes on: its schedule from here on, where things lie, what is written down on the way.
 CHANGEABLE = {
@@ -500,11 +502,11 @@ def export(model, config: Config, state: dict) -> Path:
 
 
 def _validation_sequences(path: Path, n: int) -> list[str]:
-    import pandas as pd
-
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a TSV of held-out proteins with a `sequence` column")
-    sequences = pd.read_csv(path, sep="\t")["sequence"].tolist()
+    table, _ = read_delimited(path)
+    refuse_missing_columns(table, ("sequence",), path)
+    sequences = table["sequence"].tolist()
     places = np.linspace(0, len(sequences) - 1, min(n, len(sequences))).round().astype(int)
     return [sequences[place] for place in places]
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, one_of
 from plmbook.stats import bootstrap, metrics
 
 METRICS = ("accuracy", "f1", "precision", "recall", "mcc", "auprc", "auroc")
@@ -523,8 +523,7 @@ def _curve(y: np.ndarray, p: np.ndarray, information: np.ndarray | None) -> pd.D
 
 def _compared(labels: pd.DataFrame, predicted: Mapping, learner: str, metric: str) -> dict[str, tuple]:
     """What `_checked` gives of each learner."""
-    if metric not in METRICS:
-        raise InputError(f"metric {metric!r}: expected one of {', '.join(METRICS)}{did_you_mean(metric, METRICS)}")
+    one_of("metric", metric, METRICS)
     if learner not in predicted or len(predicted) < 2:
         raise InputError(f"expected the predictions of {learner!r} and of a baseline, found {', '.join(predicted)}")
     return {name: _checked(labels, *given) for name, given in predicted.items()}

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.probing import neighbours
-from plmbook.stats import bootstrap
+from plmbook.stats import bootstrap, metrics
 from plmbook.stats.bootstrap import Estimate
 
 FORMS = ("as it is", "centred", "standardised", "whitened")
@@ -231,8 +231,7 @@ def _units(vectors: np.ndarray | sparse.csr_array) -> np.ndarray | sparse.csr_ar
     if sparse.issparse(vectors):
         lengths = np.sqrt((vectors**2).sum(axis=1))
         return sparse.csr_array(sparse.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ vectors)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return neighbours.units(vectors)
 
 
 # --- labels ----------------------------------------------------------------------------------------------
@@ -441,7 +440,7 @@ def along(scores: np.ndarray, sequences: Sequence[str]) -> pd.DataFrame:
     r_squared = explained(np.column_stack([np.log(lengths), shares]), scores)
     return pd.DataFrame(
         [
-            (number + 1, name, _spearman(column, values), r_squared[number])
+            (number + 1, name, metrics.spearman(column, values), r_squared[number])
             for number, column in enumerate(scores.T)
             for name, values in known.items()
         ],
@@ -515,7 +514,9 @@ def distances_kept(space: Space, layout: np.ndarray, *, n: int = 100_000, seed: 
     one, other = np.random.default_rng(seed).integers(len(layout), size=(2, n))
     one, other = one[one != other], other[one != other]
     units = _units(space.vectors)
-    return _spearman(1 - (units[one] * units[other]).sum(axis=1), np.linalg.norm(layout[one] - layout[other], axis=1))
+    return metrics.spearman(
+        1 - (units[one] * units[other]).sum(axis=1), np.linalg.norm(layout[one] - layout[other], axis=1)
+    )
 
 
 # --- neighbours ------------------------------------------------------------------------------------------
@@ -775,9 +776,3 @@ def _finite(vectors: np.ndarray) -> np.ndarray:
     if (bad := ~np.isfinite(vectors).all(axis=1)).any():
         raise InputError(f"an embedding holds a number that is not finite: row {np.flatnonzero(bad)[0] + 1}")
     return vectors
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0  # a constant has no order; SciPy would warn
-    return float(stats.spearmanr(a, b).statistic)

@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from plmbook.core.errors import InputError
+from plmbook.core.text import read_csv
 
 PARTS = ("train", "validation", "test")
 FRACTIONS = (0.7, 0.1, 0.2)  # of the proteins, in the order of PARTS
@@ -325,7 +326,7 @@ def mmseqs_clusters(
         work = Path(folder)
         _write_numbered(work / "all.fasta", sequences)
         run_mmseqs("easy-cluster", work / "all.fasta", work / "found", work / "tmp", *rule, "--threads", threads)
-        pairs = pd.read_csv(work / "found_cluster.tsv", sep="\t", names=["representative", "member"])
+        pairs = read_csv(work / "found_cluster.tsv", names=["representative", "member"])
     return linked(index, [(pairs["representative"].to_numpy(), pairs["member"].to_numpy())])
 
 
@@ -361,7 +362,7 @@ def reciprocal_best_hits(
         files = [work / name for name in ("first.fasta", "second.fasta", "hits.tsv", "tmp")]
         rule = ["-c", coverage, "--cov-mode", 0, "-e", e_value, "--threads", threads]
         run_mmseqs("easy-rbh", *files, *rule, "--format-output", "query,target,fident,bits")
-        hits = pd.read_csv(work / "hits.tsv", sep="\t", names=["query", "target", "identity", "bits"])
+        hits = read_csv(work / "hits.tsv", names=["query", "target", "identity", "bits"])
     # equal scores make several firsts: the first by place is taken
     hits = hits.sort_values(["bits", "query", "target"], ascending=[False, True, True])
     hits = hits.drop_duplicates("query").drop_duplicates("target").sort_values("query")

@@ -14,7 +14,6 @@
 SPLIT is `random` or `homology`. Nothing depends on the time or the place: the same job gives the same bytes.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -32,12 +31,14 @@ import pandas as pd
 from plmbook import __version__
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.paths import file_sha256
+from plmbook.core.text import open_text
 from plmbook.engine import store
 from plmbook.function import classifier as function
 from plmbook.function import learners, measures, ontology, splits
 from plmbook.function.classifier import BASELINES, LEARNERS, Classifier
 from plmbook.sources import embeddings as streamed
 from plmbook.sources import foreign, uniprot
+from plmbook.tables.readers import read_delimited
 
 FORMAT = "plmbook go 1"
 SPLITS = ("random", "homology")
@@ -139,17 +140,17 @@ def read_annotations(path: str | Path) -> Annotations:
         raise InputError(f"{path}: no such file; expected a table of annotations with the columns id and go_id")
     if _is_gaf(path):
         return _of_gaf(path)
-    table = _read_table(path)
+    table, lines = read_delimited(path)
     name, term = foreign.id_column(table, path), _go_column(table, path)
     cells = table[term].str.split(";").explode().str.strip()
     cells = cells[cells != ""]
     found = cells.str.extract(f"^{_GO_CELL.pattern}$")[0]
     if (wrong := found.isna()).any():
         what = repr(cells[wrong].iloc[0][:40])
-        raise InputError(f"{path}: line {cells.index[wrong][0] + 2}: {what}: expected a GO id such as GO:0005634")
+        raise InputError(f"{path}: line {lines[cells.index[wrong][0]]}: {what}: expected a GO id such as GO:0005634")
     pairs = pd.DataFrame({"id": table.loc[cells.index, name].str.strip().to_numpy(), "go_id": found.to_numpy()})
     if (nameless := pairs["id"] == "").any():
-        raise InputError(f"{path}: line {cells.index[nameless][0] + 2}: the column {name} is empty")
+        raise InputError(f"{path}: line {lines[cells.index[nameless][0]]}: the column {name} is empty")
     return Annotations(pairs.drop_duplicates(ignore_index=True), [], {})
 
 
@@ -163,18 +164,6 @@ def _of_gaf(path: Path) -> Annotations:
         raise InputError(f"{path}: no annotation of a protein of UniProtKB; left out: {reasons}")
     evidence = {str(code): int(count) for code, count in found.annotations["evidence"].value_counts().items()}
     return Annotations(found.annotations[["id", "go_id"]].drop_duplicates(ignore_index=True), rows, evidence)
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Tab-separated text as it is: a quotation mark is a letter like others."""
-    options = {"dtype": "str", "keep_default_na": False, "encoding_errors": "replace", "quoting": csv.QUOTE_NONE}
-    try:
-        found = pd.read_csv(path, sep="\t", **options)
-        if not isinstance(found.index, pd.RangeIndex):
-            raise ValueError("the first line has more cells than the header has names")
-        return found
-    except ValueError as error:  # what pandas says of a file without columns or with lines of different length is one
-        raise InputError(f"{path}: cannot be read as tab-separated text ({str(error).strip()})") from None
 
 
 def _go_column(table: pd.DataFrame, path: Path) -> str:
@@ -201,7 +190,9 @@ def read_terms(path: str | Path) -> list[str]:
     if not path.is_file():
         raise InputError(f"--terms {path}: expected a number, or a file with a GO id a line")
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    with open_text(path) as handle:
+        lines = list(handle)
+    for number, line in enumerate(lines, start=1):
         word = line.split()[0] if line.split() else ""
         if not word or word.startswith("#") or (number == 1 and not word.startswith("GO:")):
             continue
@@ -625,7 +616,7 @@ def _clusters_of(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"--clusters {path}: no such file; expected a table with the columns id and cluster")
-    table = _read_table(path)
+    table, _ = read_delimited(path)
     if missing := {"id", "cluster"} - set(table):
         raise InputError(f"{path}: no column {min(missing)}; expected id and cluster, found {', '.join(table)}")
     if (repeated := table["id"].duplicated()).any():
@@ -698,12 +689,8 @@ def _inputs(embeddings: Embeddings, ids: Sequence[str], sequences: Mapping[str, 
 
 
 def _is_gaf(path: Path) -> bool:
-    import gzip
-
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rb") if packed else path.open("rb") as file:
-        return file.read(12).startswith(b"!gaf-version")
+    with open_text(path) as handle:
+        return handle.read(12).startswith("!gaf-version")
 
 
 def _said(value) -> str:

@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
+from plmbook.core.structures import Structure, structures_of
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
 CUTOFF = 8.0  # angstrom between C-beta atoms
-CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
 NEAREST = 6  # least separation of a pair, in the fit and everywhere
 RANGES = {"short": (6, 12), "medium": (12, 24), "long": (24, None)}  # separation: from (included), to (excluded)
 PENALTY = 0.15  # scikit-learn's C of the L1 penalty, as Rao et al.
@@ -38,32 +38,6 @@ MEASURES = (
     *("p_at_l_medium", "background_medium", "p_at_l_short", "background_short"),
 )
 """The numbers of `contact_precision`, long range where no range is named."""
-
-
-@dataclass(frozen=True)
-class Structure:
-    """One protein with the places of its residues.
-
-    Attributes
-    ----------
-    id : str
-    sequence : str
-        L residues.
-    cb : float32 array (L, 3)
-        C-beta (C-alpha of glycine), angstrom.
-    plddt : float32 array (L,)
-        0 to 100; NaN where the structure is experimental.
-    """
-
-    id: str
-    sequence: str
-    cb: np.ndarray
-    plddt: np.ndarray
-
-    @property
-    def counted(self) -> np.ndarray:
-        """bool (L,): experimental, or confidently predicted."""
-        return np.isnan(self.plddt) | (self.plddt >= CONFIDENT)
 
 
 @dataclass(frozen=True)
@@ -84,62 +58,7 @@ class Regression:
     rates: np.ndarray
 
 
-# --- structures and maps ---------------------------------------------------------------------------------
-
-
-def structures_of(table: pd.DataFrame) -> dict[str, Structure]:
-    """The proteins of a table of structures.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row a residue: `id` (or `gene`), position (int, 1-based, each of 1..L once), residue (one letter),
-        cb_x, cb_y, cb_z (angstrom), plddt (0 to 100, NaN = experimental).  Such as the bundled tables `structures`
-        and `kept_structures`.
-
-    Returns
-    -------
-    dict of str -> Structure
-        By id, in order of appearance.
-
-    Raises
-    ------
-    InputError
-        Where a column is missing, or a protein's positions are not 1..L.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"id": "toy", "position": [2, 1], "residue": ["K", "M"], "cb_x": [3.8, 0.0], "cb_y": 0.0,
-    ...                   "cb_z": 0.0, "plddt": [90.0, 60.0]})
-    >>> toy = structures_of(t)["toy"]
-    >>> toy.sequence, toy.counted.tolist()
-    ('MK', [False, True])
-    >>> structures_of(t.assign(position=[2, 3]))
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: structure of toy: expected the positions 1 to 2, each once, found 2 to 3
-    """
-    key = "id" if "id" in table.columns else "gene"
-    needed = [key, "position", "residue", "cb_x", "cb_y", "cb_z", "plddt"]
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise InputError(f"the table of structures lacks {', '.join(missing)}; it has {', '.join(table.columns)}")
-    found = {}
-    for name, part in table.groupby(key, sort=False):
-        part = part.sort_values("position")
-        positions = part["position"].to_numpy()
-        if not np.array_equal(positions, np.arange(1, len(part) + 1)):
-            raise InputError(
-                f"structure of {name}: expected the positions 1 to {len(part)}, each once, "
-                f"found {positions[0]} to {positions[-1]}"
-            )
-        found[str(name)] = Structure(
-            id=str(name),
-            sequence="".join(part["residue"]),
-            cb=part[["cb_x", "cb_y", "cb_z"]].to_numpy(dtype=np.float32),
-            plddt=part["plddt"].to_numpy(dtype=np.float32),
-        )
-    return found
+# --- maps and pairs --------------------------------------------------------------------------------------
 
 
 def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:

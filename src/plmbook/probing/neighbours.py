@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, need, one_of
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
@@ -84,12 +84,12 @@ def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple
     if not 1 <= k <= len(references):
         raise InputError(f"k {k}: expected 1 to {len(references)}, the number of references")
     mean = references.mean(axis=0)
-    units, of_references = _units(queries - mean), _units(references - mean)
+    of_queries, of_references = units(queries - mean), units(references - mean)
     places = np.empty((len(queries), k), dtype=np.int64)
     similarities = np.empty((len(queries), k))
     for start in range(0, len(queries), CHUNK):
         part = slice(start, start + CHUNK)
-        cosines = np.round(units[part] @ of_references.T, DECIMALS) + 0.0  # no negative zero
+        cosines = np.round(of_queries[part] @ of_references.T, DECIMALS) + 0.0  # no negative zero
         places[part] = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         similarities[part] = np.take_along_axis(cosines, places[part], axis=1)
     return places, similarities
@@ -118,8 +118,7 @@ def vote(labels: np.ndarray, similarities: np.ndarray, *, how: str = "majority")
     >>> str(vote(labels, cosines)), str(vote(labels, cosines, how="weighted"))
     ('b', 'a')
     """
-    if how not in VOTES:
-        raise InputError(f"vote {how!r}: expected one of {', '.join(VOTES)}{did_you_mean(how, VOTES)}")
+    one_of("vote", how, VOTES)
     weights = np.ones(len(labels)) if how == "majority" else np.maximum(similarities, 0)
     totals: dict[str, float] = {}  # in the order of the nearest neighbour of each label: `max` takes the first
     for label, weight in zip(labels, weights, strict=True):
@@ -161,7 +160,7 @@ def transfer(
         As `nearest`; or an id that is both a query and a reference.
     """
     for table, vectors, name in ((queries, query_vectors, "queries"), (references, reference_vectors, "references")):
-        _need(table, ["id", label])
+        need(table, ["id", label])
         if len(table) != len(vectors):
             raise InputError(f"{len(vectors)} vectors for {len(table)} {name}")
     both = set(queries["id"]) & set(references["id"])
@@ -189,8 +188,8 @@ def commonest(queries: pd.DataFrame, references: pd.DataFrame, *, label: str = "
     DataFrame
         The columns of `transfer`; `neighbour` is empty and `similarity` 0.
     """
-    _need(references, [label])
-    _need(queries, ["id", label])
+    need(references, [label])
+    need(queries, ["id", label])
     winner = references[label].value_counts().sort_index().idxmax()
     return pd.DataFrame({"id": queries["id"].to_numpy(), "truth": queries[label].to_numpy()}).assign(
         predicted=winner, neighbour="", similarity=0.0
@@ -250,7 +249,7 @@ def estimate(predictions: pd.DataFrame, statistic: Statistic = accuracy, *, n: i
     >>> estimate(pd.DataFrame({"truth": ["a", "b"], "predicted": ["a", "a"]}), n=10).value
     0.5
     """
-    _need(predictions, ["truth", "predicted"])
+    need(predictions, ["truth", "predicted"])
     size = len(predictions)
     if not size:
         raise InputError("no prediction to judge")
@@ -261,13 +260,7 @@ def estimate(predictions: pd.DataFrame, statistic: Statistic = accuracy, *, n: i
     return Estimate(float(statistic(truth, predicted)), *bootstrap.percentiles(values), size)
 
 
-def _units(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays one."""
+def units(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1, float64 (n, d); a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-
-
-def _need(table: pd.DataFrame, columns: list[str]) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")

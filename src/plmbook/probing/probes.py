@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, need, one_of
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode
 from plmbook.stats import bootstrap
@@ -114,8 +114,7 @@ def features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -1
     InputError
         An unknown kind, or `states` without a model.
     """
-    if kind not in KINDS:
-        raise InputError(f"features {kind!r}: expected one of {', '.join(KINDS)}{did_you_mean(kind, KINDS)}")
+    one_of("features", kind, KINDS)
     if kind == "states":
         if model is None:
             raise InputError("features 'states': expected a model")
@@ -333,7 +332,7 @@ def q3_gain(
     table: pd.DataFrame, kind: str = "states", baseline: str = "window", *, n: int = 1000, seed: int = 0
 ) -> Estimate:
     """Q3 of one probe minus that of another on the same resampled proteins; see `q3`."""
-    _need(table, [f"correct_{kind}", f"correct_{baseline}"])
+    need(table, [f"correct_{kind}", f"correct_{baseline}"])
     return _ratio(table.assign(_gain=table[f"correct_{kind}"] - table[f"correct_{baseline}"]), "_gain", n=n, seed=seed)
 
 
@@ -359,7 +358,7 @@ def _nothing(sequence: str) -> np.ndarray:
 
 def _ratio(table: pd.DataFrame, numerator: str, *, n: int, seed: int) -> Estimate:
     """Sum of one column over that of `n_residues`, proteins resampled."""
-    _need(table, [numerator, "n_residues"])
+    need(table, [numerator, "n_residues"])
     right, all_of_them = table[numerator].to_numpy(np.float64), table["n_residues"].to_numpy(np.float64)
     if not all_of_them.sum() > 0:
         raise InputError("Q3 needs at least one counted residue")
@@ -368,7 +367,7 @@ def _ratio(table: pd.DataFrame, numerator: str, *, n: int, seed: int) -> Estimat
 
 def _check(proteins: pd.DataFrame) -> None:
     """Labels and mask have a letter for each residue."""
-    _need(proteins, ["id", "sequence", "dssp3", "counted"])
+    need(proteins, ["id", "sequence", "dssp3", "counted"])
     if not len(proteins):
         raise InputError("no protein to probe")
     length = proteins["sequence"].str.len()
@@ -380,9 +379,3 @@ def _check(proteins: pd.DataFrame) -> None:
                 f"row {row + 1}, {proteins['id'].iloc[row]}: {column}: expected one of {', '.join(allowed)} for each "
                 f"of {length.iloc[row]} residues, found {proteins[column].iloc[row][:20]!r}"
             )
-
-
-def _need(table: pd.DataFrame, columns: list[str]) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, need
 from plmbook.stats import metrics
 
 MINIMUM = 10  # cases that a gene needs, in strata that have controls too
@@ -179,9 +179,7 @@ class _Ranked(NamedTuple):
 
 
 def _ranked(table: pd.DataFrame, value: str, case: str, strata: Sequence[str]) -> _Ranked:
-    missing = [name for name in ("gene", value, case, *strata) if name not in table.columns]
-    if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    need(table, ["gene", value, case, *strata])
     values, cases = table[value].to_numpy(dtype=np.float64), table[case].to_numpy(dtype=bool)
     if np.isnan(values).any():
         raise InputError(f"{int(np.isnan(values).sum())} of {len(values)} values of {value} are missing")

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, need
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
@@ -59,7 +59,7 @@ def labelled(table: pd.DataFrame, *, score: str | list[str] = "score") -> pd.Dat
     ['P/LP']
     """
     scores = [score] if isinstance(score, str) else list(score)
-    _need(table, ["significance", *scores])
+    need(table, ["significance", *scores])
     keep = table["significance"].isin([PATHOGENIC, BENIGN]) & table[scores].notna().all(axis=1)
     return table[keep].reset_index(drop=True)
 
@@ -187,7 +187,7 @@ def gene_aurocs(table: pd.DataFrame, *, minimum: int = 5, score: str = "score") 
     >>> gene_aurocs(t, minimum=1)["auroc"].tolist()
     [1.0, 0.5]
     """
-    _need(table, ["gene"])
+    need(table, ["gene"])
     pathogenic, _ = _classes(table, score)
     rows = []
     for gene, part in table.assign(_pathogenic=pathogenic).groupby("gene", sort=True):
@@ -313,7 +313,7 @@ def gene_share(table: pd.DataFrame, *, leave_one_out: bool = False) -> pd.Series
     >>> gene_share(t, leave_one_out=True).round(3).tolist()  # (2-1)/2, (2-1)/2, 2/2; B has no other: 2/3
     [-0.5, -0.5, -1.0, -0.667]
     """
-    _need(table, ["gene"])
+    need(table, ["gene"])
     pathogenic = pd.Series(_labels(table).astype(float), index=table.index)
     group = pathogenic.groupby(table["gene"])
     n, total = group.transform("count"), group.transform("sum")
@@ -334,7 +334,7 @@ def gene_resamples(table: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> np.n
         Row weights: each resample draws as many genes as the table has, with replacement; all rows of a gene carry
         the gene's count.
     """
-    _need(table, ["gene"])
+    need(table, ["gene"])
     return bootstrap.weights(table["gene"], n=n, seed=seed)
 
 
@@ -565,7 +565,7 @@ def calibrate(
 
     if method not in ("isotonic", "platt"):
         raise InputError(f"unknown calibration {method!r}; expected isotonic or platt")
-    _need(table, ["gene"])
+    need(table, ["gene"])
     pathogenic, values = _classes(table, score)
     if table["gene"].nunique() < folds:
         raise InputError(f"{folds} folds need at least {folds} genes, found {table['gene'].nunique()}")
@@ -627,7 +627,18 @@ def expected_calibration_error(table: pd.DataFrame, *, probability: str = "proba
     return float(((found["predicted"] - found["observed"]).abs() * found["n"]).sum() / found["n"].sum())
 
 
-def spearman(effects: pd.DataFrame, *, by: str = "model", key: tuple[str, ...] = ("gene", "mutation")) -> pd.DataFrame:
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's rank correlation of two arrays (n,), ties share their ranks; 0 where one is constant."""
+    from scipy.stats import spearmanr
+
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0  # a constant has no order; SciPy would warn
+    return float(spearmanr(a, b).statistic)
+
+
+def rank_correlations(
+    effects: pd.DataFrame, *, by: str = "model", key: tuple[str, ...] = ("gene", "mutation")
+) -> pd.DataFrame:
     """Spearman rank correlation of every pair of models, each on the variants that both have.
 
     Parameters
@@ -686,7 +697,7 @@ def perplexity(
     >>> round(perplexity(t, n=10).value, 6)
     2.0
     """
-    _need(table, [log_likelihood, count])
+    need(table, [log_likelihood, count])
     total, masked = table[log_likelihood].to_numpy(float), table[count].to_numpy(float)
     if not len(table) or masked.sum() == 0:
         raise InputError("perplexity needs at least one masked residue")
@@ -733,7 +744,7 @@ def perplexity_table(
     >>> found[["group", "perplexity", "n_proteins"]].round(6).values.tolist()
     [['a', 2.0, 1], ['b', 4.0, 1]]
     """
-    _need(table, [*columns.values(), count])
+    need(table, [*columns.values(), count])
     groups = pd.Series("all", index=table.index) if by is None else by
     rows = []
     for name, part in table.groupby(groups, observed=True):
@@ -790,7 +801,7 @@ def _by_threshold(values: np.ndarray, positive: np.ndarray, weight: np.ndarray) 
 
 def _classes(table: pd.DataFrame, score: str) -> tuple[np.ndarray, np.ndarray]:
     """(n,) bool pathogenic and (n,) float64 scores of a table that holds nothing else."""
-    _need(table, ["significance", score])
+    need(table, ["significance", score])
     values = table[score].to_numpy(dtype=np.float64)
     pathogenic = _labels(table)
     if not len(table):
@@ -802,7 +813,7 @@ def _classes(table: pd.DataFrame, score: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _labels(table: pd.DataFrame) -> np.ndarray:
-    _need(table, ["significance"])
+    need(table, ["significance"])
     other = table["significance"][~table["significance"].isin([PATHOGENIC, BENIGN])]
     if len(other):
         raise InputError(
@@ -826,12 +837,6 @@ def _weights(weight: np.ndarray | None, n: int) -> np.ndarray:
     if weight.shape[-1] != n:
         raise InputError(f"{weight.shape[-1]} weights for {n} rows")
     return weight
-
-
-def _need(table: pd.DataFrame, columns: list[str]) -> None:
-    missing = [c for c in columns if c not in table.columns]
-    if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
 
 
 def _plain(value: np.ndarray) -> np.ndarray | float:

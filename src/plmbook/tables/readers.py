@@ -359,7 +359,9 @@ def read_delimited(path: str | Path) -> tuple[pd.DataFrame, list[int]]:
         if len(fields) != len(header):
             faults.add(row, f"expected {len(header)} tab-separated values, as the header has, found {len(fields)}")
     faults.refuse(TableError, "in the tab-separated table")
-    return pd.DataFrame(rows, columns=header, dtype="str"), numbers
+    table = pd.DataFrame(rows, columns=header, dtype="str")
+    refuse_missing_columns(table, (), path)  # and those that are there twice
+    return table, numbers
 
 
 def _cells(line: str) -> list[str]:

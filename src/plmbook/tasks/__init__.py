@@ -32,7 +32,7 @@ from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import apply_mutations, parse_mutations
 from plmbook.engine import encode
 from plmbook.probing import contacts, probes
-from plmbook.stats import bootstrap
+from plmbook.stats import bootstrap, metrics
 from plmbook.stats.bootstrap import Estimate
 
 SPLITS = ("train", "validation", "test")
@@ -1043,8 +1043,4 @@ def spearman(predicted: np.ndarray, truth: np.ndarray) -> float:
     >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 9.0])), spearman(np.zeros(3), np.arange(3.0))
     (1.0, 0.0)
     """
-    from scipy.stats import rankdata
-
-    first, second = (rankdata(each) - (len(each) + 1) / 2 for each in (predicted, truth))
-    norm = np.sqrt((first @ first) * (second @ second))
-    return round(float(first @ second / norm), 12) if norm else 0.0
+    return round(metrics.spearman(predicted, truth), 12)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, need
 
 PUBLISHED = ("task", "dataset", "split", "unit", "model", "value", "bold_on_page")
 POINTS = {"percent": 1.0, "fraction": 100.0, "correlation": 100.0}  # a unit in percentage points
@@ -113,7 +113,7 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     >>> table.shape, table.index[-1], float(table.iloc[-1].max())
     ((24, 7), ('CATH lookup', 'Lookup69K, H'), 73.0)
     """
-    _need(results, PUBLISHED[:6], "published results")
+    need(results, PUBLISHED[:6], "published results")
     unknown = sorted(set(results["unit"]) - set(POINTS))
     if unknown:
         raise InputError(f"published results: unit {unknown[0]!r}, expected one of {', '.join(POINTS)}")
@@ -270,7 +270,7 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
     >>> int((~table["right"]).sum()), table.set_index("task").loc["fluorescence", "best"]
     (5, 'Ankh Large, Ankh Base')
     """
-    _need(results, PUBLISHED, "published results")
+    need(results, PUBLISHED, "published results")
     scores = wide(results)
     printed = results[results["bold_on_page"]].assign(column=_columns(results))
     rows = []
@@ -792,7 +792,7 @@ def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     from plmbook import tasks
 
-    _need(ours, OURS, "results of the tasks")
+    need(ours, OURS, "results of the tasks")
     twice = ours[ours.duplicated([*KEYS, "learner", "seed"])]
     if len(twice):
         row = twice.iloc[0]
@@ -860,12 +860,6 @@ def _data(test: str, n: int) -> str:
 def _columns(results: pd.DataFrame) -> pd.Series:
     split = results["split"].fillna("")
     return results["dataset"].where(split == "", results["dataset"] + ", " + split)
-
-
-def _need(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise InputError(f"{name}: column {missing[0]!r} is missing, found {', '.join(map(str, table.columns))}")
 
 
 def _complete(scores: pd.DataFrame) -> None:

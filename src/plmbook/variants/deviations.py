@@ -18,8 +18,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, join_mutations, parse_mutations
+from plmbook.core.structures import Structure
 from plmbook.engine import scan
-from plmbook.probing.contacts import Structure
 from plmbook.stats import matched
 from plmbook.variants import rescue
 

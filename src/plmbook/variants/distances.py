@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.probing import contacts
+from plmbook.core.structures import Structure
 from plmbook.stats import matched
 from plmbook.variants.rescue import Rescue
 
@@ -86,7 +86,7 @@ def entropy(score_wild_type: np.ndarray) -> np.ndarray:
 
 def position_pairs(
     rescue: Rescue,
-    structure: contacts.Structure,
+    structure: Structure,
     *,
     value: str = "mean_abs_epistasis",
     nearest: int = RANGES[0],

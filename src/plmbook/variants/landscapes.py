@@ -21,7 +21,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, need
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.stats import bootstrap
 from plmbook.variants import rescue
@@ -530,7 +530,7 @@ def correlations(
     InputError
         A missing column or number; fewer than two units.
     """
-    _need(table, [measured, *predictors, *units])
+    _filled(table, [measured, *predictors, *units])
     ranked = {name: _Ranks(table[name].to_numpy(dtype=np.float64)) for name in (measured, *predictors)}
 
     def rho(weight: np.ndarray) -> np.ndarray:
@@ -576,7 +576,7 @@ def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequenc
     >>> pair_correlations(table, measured="epistasis", predictors=["model"])["value"].round(3).tolist()
     [1.0, -1.0]
     """
-    _need(table, [measured, *predictors, "position1", "position2"])
+    _filled(table, [measured, *predictors, "position1", "position2"])
     rows = []
     for (first, second), part in table.groupby(["position1", "position2"]):
         ones, target = np.ones(len(part)), _Ranks(part[measured].to_numpy(dtype=np.float64))
@@ -627,7 +627,7 @@ def precision(
     -----
     Where equal scores compete for the last places, each has the same chance: the value is the mean over their orders.
     """
-    _need(table, [hit, *predictors, *units])
+    _filled(table, [hit, *predictors, *units])
     if not all(1 <= k <= len(table) for k in ks):
         raise InputError(f"expected k from 1 to {len(table)}, the rows, found {', '.join(map(str, ks))}")
     hits = table[hit].to_numpy(dtype=np.float64)
@@ -698,10 +698,8 @@ def _weights(table: pd.DataFrame, units: Sequence[str], *, n: int, seed: int) ->
         yield drawn[codes].prod(axis=0)
 
 
-def _need(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise InputError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+def _filled(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    need(table, columns)
     if not len(table):
         raise InputError("the table has no rows")
     for name in columns:

@@ -28,8 +28,8 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, join_mutations
+from plmbook.core.structures import Structure
 from plmbook.engine import scan
-from plmbook.probing.contacts import Structure
 from plmbook.tables import Column, Schema
 from plmbook.variants import effects
 

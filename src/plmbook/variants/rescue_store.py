@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 from plmbook.core.artifacts import write_atomically
 from plmbook.core.errors import InputError
 from plmbook.core.residues import join_mutations, parse_mutations
+from plmbook.core.structures import Structure, structures_of
 from plmbook.engine import store
-from plmbook.probing.contacts import Structure, structures_of
 from plmbook.variants import rescue
 from plmbook.variants.deviations import aligned
 

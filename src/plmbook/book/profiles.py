@@ -1,0 +1,240 @@
+"""Profiles: the parameters that `analysis/profiles/*.yml` gives to the notebooks, each checked against its cell."""
+
+import ast
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plmbook.core import paths
+from plmbook.core.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    pass
+
+SECTIONS = ("description", "shared", "notebooks")
+"""The keys of a profile: a sentence, the parameters of all notebooks, and those of each notebook by its name."""
+APPENDIX = "90_"
+"""The name of the notebook that reads what the others left begins with this; it runs last."""
+
+
+class ProfileError(InputError):
+    """A profile, or the parameters cell that it fills, is not what it should be."""
+
+
+def declared_parameters(source: str, *, where: str = "parameters cell") -> dict[str, Any]:
+    """Read the names and defaults of a parameters cell without running it.
+
+    Parameters
+    ----------
+    source : str
+        The code of the cell: one assignment a line, of a JSON value.
+    where : str
+        What to call the cell in an error.
+
+    Returns
+    -------
+    dict of str to JSON value
+        In the order of the cell.
+
+    Raises
+    ------
+    ProfileError
+        On two statements in one line, on anything but an assignment to one name, on a value that is not JSON
+        (a tuple, a call, a name), and on a name that is assigned twice.
+
+    Examples
+    --------
+    >>> declared_parameters("model = 'embedded'  # the bundled one\\nminimum = 5  # variants of each class")
+    {'model': 'embedded', 'minimum': 5}
+    >>> declared_parameters("pair = (1, 2)")
+    Traceback (most recent call last):
+        ...
+    plmbook.book.profiles.ProfileError: parameters cell, line 1: expected a JSON value, found a tuple: pair = (1, 2)
+    """
+    parameters: dict[str, Any] = {}
+    lines: set[int] = set()
+    text = source.splitlines()
+    for statement in ast.parse(source).body:
+        here = f"{where}, line {statement.lineno}"
+        shown = text[statement.lineno - 1].strip()
+        if statement.lineno in lines:
+            raise ProfileError(f"{here}: expected one assignment a line, found several: {shown}")
+        lines.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+        if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets, node = [statement.target], statement.value
+        elif isinstance(statement, ast.Assign):
+            targets, node = statement.targets, statement.value
+        else:
+            raise ProfileError(f"{here}: expected an assignment, found: {shown}")
+        if len(targets) != 1 or not isinstance(targets[0], ast.Name):
+            raise ProfileError(f"{here}: expected an assignment to one name, found: {shown}")
+        name = targets[0].id
+        if name in parameters:
+            raise ProfileError(f"{here}: {name} is assigned twice")
+        parameters[name] = _json_value(node, here, shown)
+    return parameters
+
+
+def _json_value(node: ast.expr, here: str, shown: str) -> Any:
+    """The value of an expression, refused where JSON would not bring it back unchanged."""
+    try:
+        value = ast.literal_eval(node)
+        unchanged = json.loads(json.dumps(value, allow_nan=False)) == value
+    except (ValueError, TypeError):
+        value, unchanged = node, False
+    if not unchanged:
+        kind = "an expression" if isinstance(value, ast.expr) else f"a {type(value).__name__}"
+        raise ProfileError(f"{here}: expected a JSON value, found {kind}: {shown}")
+    return value
+
+
+def load_profile(name: str, *, root: Path | None = None) -> dict[str, Any]:
+    """Read a profile.
+
+    Parameters
+    ----------
+    name : str
+        The name of a file in `analysis/profiles`, without `.yml`.
+    root : Path, optional
+        The root of the project.
+
+    Returns
+    -------
+    dict
+        `description` (str), `shared` (dict) and `notebooks` (dict of notebook name to dict of parameters).
+
+    Raises
+    ------
+    ProfileError
+        If there is no such profile, or it has a key that is not in `SECTIONS`.
+    """
+    import yaml
+
+    folder = root_of(root) / "analysis" / "profiles"
+    valid = sorted(path.stem for path in folder.glob("*.yml"))
+    if name not in valid:
+        raise ProfileError(
+            f"unknown profile {name!r}: expected one of {', '.join(valid) or 'none'}{did_you_mean(name, valid)}"
+        )
+    file = folder / f"{name}.yml"
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except yaml.YAMLError as error:
+        raise ProfileError(f"{file}: not YAML: {error}") from None
+    unknown = sorted(set(content) - set(SECTIONS))
+    if unknown:
+        raise ProfileError(f"{file}: unknown section {unknown[0]!r}: expected {', '.join(SECTIONS)}")
+    profile = {"description": content.get("description", ""), "shared": content.get("shared") or {}}
+    profile["notebooks"] = {key: value or {} for key, value in (content.get("notebooks") or {}).items()}
+    return profile
+
+
+def parameters_of(path: Path, profile: str, *, root: Path | None = None) -> dict[str, Any]:
+    """The parameters that a profile gives to a notebook.
+
+    A shared parameter goes to every notebook that declares it. A parameter of the notebook's own section must be
+    declared by that notebook: papermill alone would only warn about a misspelt name, and the default would run.
+
+    Parameters
+    ----------
+    path : Path
+        A notebook in `analysis/`.
+    profile : str
+        The name of a profile.
+    root : Path, optional
+        The root of the project.
+
+    Returns
+    -------
+    dict of str to JSON value
+        What papermill injects; parameters that are absent keep the default of the cell.
+
+    Raises
+    ------
+    ProfileError
+        On a name that no notebook declares, on a section for a notebook that does not exist, and on a value of
+        another type than the default.
+    """
+    root = root_of(root)
+    content = load_profile(profile, root=root)
+    file = f"analysis/profiles/{profile}.yml"
+    declared = {source.stem: declared_by(source) for source in notebooks(root=root)}
+    for section in content["notebooks"]:
+        if section not in declared:
+            raise ProfileError(f"{file}: no notebook analysis/{section}.py{did_you_mean(section, declared)}")
+    everywhere = {name for names in declared.values() for name in names}
+    for name in content["shared"]:
+        if name not in everywhere:
+            raise ProfileError(
+                f"{file}: shared parameter {name!r} is declared by no notebook{did_you_mean(name, everywhere)}"
+            )
+    mine = declared[path.stem]
+    own = content["notebooks"].get(path.stem, {})
+    for name in own:
+        if name not in mine:
+            raise ProfileError(
+                f"{file}: {path.stem} has no parameter {name!r}: expected one of {', '.join(mine) or 'none'}"
+                f"{did_you_mean(name, mine)}"
+            )
+    chosen = {name: value for name, value in {**content["shared"], **own}.items() if name in mine}
+    for name, value in chosen.items():
+        if not _same_kind(mine[name], value):
+            raise ProfileError(
+                f"{file}: {path.stem}: {name}: expected {type(mine[name]).__name__} like the default {mine[name]!r}, "
+                f"found {type(value).__name__} {value!r}"
+            )
+    return chosen
+
+
+def _same_kind(default: Any, value: Any) -> bool:
+    """Whether a value may stand for a default: of the same type, an int for a float, or either of them null."""
+    if default is None or value is None:
+        return True
+    return type(value) is type(default) or (isinstance(default, float) and type(value) is int)
+
+
+def declared_by(source: Path) -> dict[str, Any]:
+    """The parameters of a notebook; none where it has no parameters cell."""
+    import jupytext
+
+    cells = [cell for cell in jupytext.read(source).cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) > 1:
+        raise ProfileError(f"{source}: expected one cell tagged parameters, found {len(cells)}")
+    return declared_parameters(cells[0].source, where=f"{source.name}: parameters cell") if cells else {}
+
+
+def notebooks(*, root: Path | None = None) -> list[Path]:
+    """The notebooks of the project in the order in which they run: by number, the appendix last.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The root of the project.
+
+    Returns
+    -------
+    list of Path
+        The `py:percent` sources.
+    """
+    sources = sorted((root_of(root) / "analysis").glob("[0-9]*.py"))
+    return sorted(sources, key=lambda path: path.name.startswith(APPENDIX))
+
+
+def root_of(root: Path | None) -> Path:
+    return paths.root() if root is None else Path(root).resolve()
+
+
+def profile_models(profile: str) -> list[str]:
+    """The models of a profile: `model_names` among its shared parameters, else the bundled one.
+
+    Raises
+    ------
+    InputError
+        Where there is no such profile.
+
+    Examples
+    --------
+    >>> profile_models("paper")
+    ['esm2_t33_650M_UR50D', 'esm1v']
+    """
+    return list(load_profile(profile)["shared"].get("model_names", ["embedded"]))
