@@ -335,7 +335,7 @@ def embed(
 
     before = store.existing(output)
     plan = {"long": long, "pool": pool, "shard_residues": shard_residues}
-    proteins = shards.census(tables.FastaFile(fasta), max_length=encode.longest(card, long), **plan)
+    proteins = shards.plan(tables.FastaFile(fasta), max_length=encode.longest(card, long), **plan)
     if proteins.n_long:
         _say_long(f"{proteins.long_ones()}, the most that {card.name} reads", long)
     if before is not None and dtype == "auto":

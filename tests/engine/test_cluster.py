@@ -143,7 +143,7 @@ def test_a_node_that_dies_changes_nothing_of_what_the_local_engine_began(
         nodes.remove_node(victim, allow_graceful=False)
 
     # The driver itself must not read the proteins a second time: another process streams them.
-    monkeypatch.setattr(shards, "pieces", lambda *arguments: pytest.fail("the driver read the proteins"))
+    monkeypatch.setattr(shards, "split", lambda *arguments: pytest.fail("the driver read the proteins"))
     with when_written(folder, 4, kill):
         assert embed(fasta, folder, "--engine", "ray") == 0
     assert 4 <= seen[0] < n_shards  # after the first shard that Ray wrote, before the last
@@ -180,7 +180,7 @@ def test_a_folder_of_other_things_is_refused_before_ray_starts(tmp_path, monkeyp
 
 
 def test_the_proteins_are_read_as_they_are_taken(fasta, monkeypatch):
-    counted = shards.census(FastaFile(fasta), max_length=None, **SMALL)
+    counted = shards.plan(FastaFile(fasta), max_length=None, **SMALL)
     taken, whole = [], FastaFile.blocks
 
     def blocks(self):

@@ -41,15 +41,15 @@ def surroundings(sequence):
 
 
 @pytest.mark.parametrize("length", [1, 5, 10, 11, 12, 15, 16, 20, 21, 99, 100])
-@pytest.mark.parametrize("overlap", [0, 1, 5, 9])
-def test_windows_cover_everything(length, overlap):
-    spans = encode.windows(length, 10, overlap)
+@pytest.mark.parametrize("window", [1, 2, 7, 10])
+def test_windows_cover_everything(length, window):
+    spans = encode.windows(length, window)
     assert spans[0][0] == 0 and spans[-1][1] == length
-    assert {stop - start for start, stop in spans} == {min(length, 10)}
+    assert {stop - start for start, stop in spans} == {min(length, window)}
     for (_, stop), (start, _) in zip(spans, spans[1:], strict=False):
-        assert stop - start >= overlap  # neighbours share at least the overlap
-    if length > 10 and overlap < 9:  # and no window more than needed: steps of 10 - overlap residues
-        assert len(spans) == 1 + int(np.ceil((length - 10) / (10 - overlap)))
+        assert stop - start >= window // 2  # neighbours share at least half of a window
+    if length > window:  # and no window more than needed
+        assert len(spans) == 1 + int(np.ceil((length - window) / (window - window // 2)))
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,16 @@ def test_windows_of_esm(length, expected):
 
 
 @pytest.mark.parametrize(
-    ("length", "max_length", "overlap"), [(30, 10, 5), (23, 10, 7), (11, 10, 0), (1023, 1022, 511)]
+    ("length", "spans"),
+    [
+        (30, encode.windows(30, 10)),
+        (23, encode.windows(23, 7)),
+        (11, [(0, 10), (1, 11)]),
+        (14, [(0, 6), (4, 10), (8, 14)]),
+        (1023, encode.windows(1023, 1022)),
+    ],
 )
-def test_each_residue_is_taken_where_it_is_farthest_from_a_cut(length, max_length, overlap):
-    spans = encode.windows(length, max_length, overlap)
+def test_each_residue_is_taken_where_it_is_farthest_from_a_cut(length, spans):
     chosen = encode.window_of(length, spans)
 
     def room(residue, span):  # a cut is a window's edge that is not the protein's end
@@ -167,18 +173,6 @@ def test_empty_input():
     with pytest.raises(InputError, match="no sequence to embed"):
         encode.embed(model, [])
     assert model.n_forwards == 0
-
-
-def test_table_of_long_sequences():
-    lengths = [10, 1023, 3000]
-    kept = {long: encode.long_sequences(lengths, 1022, long, ids=["a", "b", "c"]) for long in encode.LONG}
-    assert kept["window"].to_dict("list") == {
-        "id": ["b", "c"], "length": [1023, 3000], "kept": [1023, 3000], "windows": [2, 5],
-    }  # fmt: skip
-    assert kept["truncate"][["kept", "windows"]].values.tolist() == [[1022, 1], [1022, 1]]
-    assert kept["error"][["kept", "windows"]].values.tolist() == [[0, 0], [0, 0]]
-    assert encode.long_sequences(lengths, None, "error").empty
-    assert encode.long_sequences([5], 1022, "window").columns.tolist() == ["id", "length", "kept", "windows"]
 
 
 def test_windows_are_logged(caplog):

@@ -421,12 +421,12 @@ def test_variants_that_do_not_fit_are_refused_before_the_model_runs(variant, mes
 
 def test_other_faults():
     model = FakeModel(seeded)
-    with pytest.raises(InputError, match="unknown strategy 'mutant-marginals'; expected one of wildtype-marginals"):
+    with pytest.raises(InputError, match="strategy 'mutant-marginals': expected one of wildtype-marginals"):
         scan.substitutions(model, SEQUENCE, strategy="mutant-marginals")
     with pytest.raises(InputError, match="empty"):
         scan.substitutions(model, "")
     with pytest.raises(InputError, match="position 11: expected 1 to 10"):
-        list(scan.answers(model, [SEQUENCE], [scan.Question(0, (), 10)]))
+        list(scan.answers(model, [SEQUENCE], [scan.Query(0, (), 10)]))
     assert model.n_sequences == 0
     nowhere = FakeModel(lambda sequence: np.full((len(sequence), 20), np.nan))
     for call in (

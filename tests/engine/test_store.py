@@ -132,7 +132,7 @@ def test_a_long_protein_has_its_windows_or_its_beginning(tmp_path):
 @pytest.mark.parametrize(("lengths", "expected"), [([5], [1]), ([9, 1, 9], [1, 1, 1]), ([7, 3, 4, 1], [1, 2, 1])])
 def test_the_plan(lengths, expected):
     table = pd.DataFrame({"id": [f"p{n}" for n in range(len(lengths))], "sequence": ["M" * n for n in lengths]})
-    planned = shards.census(table, max_length=None, shard_residues=7).shards
+    planned = shards.plan(table, max_length=None, shard_residues=7).shards
     assert [shard["proteins"] for shard in planned] == expected
     assert [shard["last"] for shard in planned] == table["id"].iloc[np.cumsum(expected) - 1].tolist()
 
@@ -162,7 +162,7 @@ def test_a_fasta_file_gives_the_bytes_that_its_table_gives(tmp_path, proteins, p
     fasta = write_fasta(tmp_path / "in.fasta", proteins)
     store.write(tmp_path / "table", model(), read_fasta(fasta), pool=pool, source=fasta, **OPTIONS)
     streamed = Blocks(fasta)
-    counted = shards.census(streamed, max_length=60, pool=pool, **OPTIONS)
+    counted = shards.plan(streamed, max_length=60, pool=pool, **OPTIONS)
     assert (len(counted), counted.residues, counted.n_long) == (12, sum(LENGTHS), 0) and streamed.read > 7
     stopping = Stops(**vars(model()))
     stopping.left = 3
@@ -174,17 +174,17 @@ def test_a_fasta_file_gives_the_bytes_that_its_table_gives(tmp_path, proteins, p
 
 def test_the_pieces_are_the_missing_shards_and_nothing_is_read_beyond_them(tmp_path, proteins):
     fasta = write_fasta(tmp_path / "in.fasta", proteins)
-    facts = shards.describe(model(), proteins, token_budget=100, **OPTIONS)
+    facts = shards.new_manifest(model(), proteins, token_budget=100, **OPTIONS)
     starts = np.cumsum([0] + [shard["proteins"] for shard in facts["shards"]])
-    for source in (proteins, Blocks(fasta), shards.census(Blocks(fasta), max_length=60, **OPTIONS)):
-        found = dict(shards.pieces(facts, [1, 4], source))
+    for source in (proteins, Blocks(fasta), shards.plan(Blocks(fasta), max_length=60, **OPTIONS)):
+        found = dict(shards.split(facts, [1, 4], source))
         assert list(found) == [1, 4]
         for number, chosen in found.items():
             assert chosen["id"].tolist() == proteins["id"].iloc[starts[number] : starts[number + 1]].tolist()
     whole, part = Blocks(fasta), Blocks(fasta)
     assert len(list(whole.blocks())) == whole.read == 12
-    assert [number for number, _ in shards.pieces(facts, [0, 2], part)] == [0, 2] and part.read == 6
-    assert list(shards.pieces(facts, [], part)) == []
+    assert [number for number, _ in shards.split(facts, [0, 2], part)] == [0, 2] and part.read == 6
+    assert list(shards.split(facts, [], part)) == []
 
 
 def test_the_memory_of_plan_and_pieces_does_not_grow_with_the_proteins(tmp_path):
@@ -201,9 +201,9 @@ def test_the_memory_of_plan_and_pieces_does_not_grow_with_the_proteins(tmp_path)
 
         tracemalloc.start()
         try:
-            facts = shards.describe(asked, Parts(fasta), token_budget=100, shard_residues=10_000)
+            facts = shards.new_manifest(asked, Parts(fasta), token_budget=100, shard_residues=10_000)
             every = range(len(facts["shards"]))
-            n_found = sum(len(chosen) for _, chosen in shards.pieces(facts, every, Parts(fasta)))
+            n_found = sum(len(chosen) for _, chosen in shards.split(facts, every, Parts(fasta)))
             return tracemalloc.get_traced_memory()[1], n_found
         finally:
             tracemalloc.stop()
@@ -215,18 +215,18 @@ def test_the_memory_of_plan_and_pieces_does_not_grow_with_the_proteins(tmp_path)
 
 
 def test_long_proteins_are_counted_and_the_first_named(proteins):
-    counted = shards.census(proteins, max_length=19)
+    counted = shards.plan(proteins, max_length=19)
     assert counted.long_ones() == "6 of 12 proteins are longer than 19 residues: " + ", ".join(
         f"{row.id} ({len(row.sequence)})" for row in proteins.itertuples() if len(row.sequence) > 19
     )
-    many = shards.census(pd.DataFrame({"id": [str(n) for n in range(15)], "sequence": "MKRL"}), max_length=3)
+    many = shards.plan(pd.DataFrame({"id": [str(n) for n in range(15)], "sequence": "MKRL"}), max_length=3)
     assert many.long_ones().endswith("8 (4), 9 (4) and 5 more")
-    assert shards.census(proteins, max_length=None).n_long == 0
+    assert shards.plan(proteins, max_length=None).n_long == 0
 
 
 def test_a_file_that_changes_after_the_census_is_refused_and_nothing_is_written(tmp_path, proteins):
     fasta = write_fasta(tmp_path / "in.fasta", proteins)
-    counted = shards.census(FastaFile(fasta), max_length=60, **OPTIONS)
+    counted = shards.plan(FastaFile(fasta), max_length=60, **OPTIONS)
     write_fasta(fasta, proteins.assign(sequence=proteins["sequence"] + "M"))
     asked = model()
     with pytest.raises(InputError, match="in.fasta: was changed while it was in use"):
@@ -235,7 +235,7 @@ def test_a_file_that_changes_after_the_census_is_refused_and_nothing_is_written(
 
 
 def test_proteins_that_were_counted_for_another_job_are_no_plan_for_this_one(tmp_path, proteins):
-    counted = shards.census(proteins, max_length=60, pool="max", **OPTIONS)
+    counted = shards.plan(proteins, max_length=60, pool="max", **OPTIONS)
     with pytest.raises(ValueError, match="counted with .*'max'.*expected .*'mean'"):
         store.write(tmp_path / "s", model(), counted, **OPTIONS)
     assert not (tmp_path / "s").exists()
@@ -448,8 +448,8 @@ def test_two_workers_may_write_one_shard_at_the_same_time(tmp_path, proteins, mo
     """As on a cluster that gave up a worker which then goes on: the inner call ends while the outer one writes."""
     store.write(tmp_path / "whole", model(), proteins, **OPTIONS)
     (tmp_path / "s").mkdir()
-    facts, _ = store.begin(tmp_path / "s", shards.describe(model(), proteins, token_budget=4096, **OPTIONS))
-    ((number, chosen),) = shards.pieces(facts, [2], proteins)
+    facts, _ = store.begin(tmp_path / "s", shards.new_manifest(model(), proteins, token_budget=4096, **OPTIONS))
+    ((number, chosen),) = shards.split(facts, [2], proteins)
     arguments = (tmp_path / "s", facts, number, chosen, encode.embed(model(), chosen["sequence"].tolist()))
     real, inner = os.fsync, []
 
@@ -561,7 +561,7 @@ def test_a_model_without_bos_has_none_to_pool(tmp_path, proteins):
     asked.card = dataclasses.replace(asked.card, family="t5")
     with pytest.raises(InputError, match="fake has no token before the first residue"):
         store.write(tmp_path / "s", asked, proteins, pool="bos", long="truncate", **OPTIONS)
-    facts = shards.describe(asked, proteins, token_budget=100, **OPTIONS)
+    facts = shards.new_manifest(asked, proteins, token_budget=100, **OPTIONS)
     assert set(facts["versions"]) == {"plmbook", "torch", "transformers", "numpy", "pyarrow"}
 
 

@@ -53,7 +53,7 @@ class _Job(NamedTuple):
 def write(
     folder: str | Path,
     model_name: str,
-    proteins: pd.DataFrame | FastaFile | shards.Census,
+    proteins: pd.DataFrame | FastaFile | shards.Plan,
     *,
     source: str | Path | None = None,
     layer: int = -1,
@@ -77,7 +77,7 @@ def write(
         As in `plmbook.engine.store.write`; the same storage at the same path on every node.
     model_name : str
         A model that every node can load; see `plmbook.models.load`, also for `dtype` and `path`.
-    proteins : DataFrame, FastaFile or Census
+    proteins : DataFrame, FastaFile or Plan
         A `plmbook.tables.FastaFile` is read block by block, on the driver's node alone.  A DataFrame goes into Ray's
         object store as a whole.
     source, layer, pool, long, shard_residues, token_budget
@@ -117,9 +117,9 @@ def write(
         raise InputError(f"device {device!r}: expected auto, cpu or cuda; which GPU an actor has is for Ray to say")
     if cpus < 1 or (actors is not None and actors < 1):
         raise InputError(f"{actors} actors of {cpus} cores: expected at least one of each")
-    if not isinstance(proteins, shards.Census):
+    if not isinstance(proteins, shards.Plan):
         limits = {"max_length": encode.longest(card, long), "long": long, "pool": pool}
-        proteins = shards.census(proteins, shard_residues=shard_residues, **limits)
+        proteins = shards.plan(proteins, shard_residues=shard_residues, **limits)
     before = store.existing(folder)  # refuses before anything is started
     if before and dtype == "auto":
         dtype = before["computed_in"]  # what the first call chose
@@ -128,9 +128,9 @@ def write(
         resources = {"num_cpus": cpus, "num_gpus": int(device == "cuda")}
         model = _reported(ray, resources, folder, card.name, device, dtype, path)
         options = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget or model.token_budget}
-        mine = shards.describe(model, proteins, source=source, shard_residues=shard_residues, **options)
+        mine = shards.new_manifest(model, proteins, source=source, shard_residues=shard_residues, **options)
         folder.mkdir(parents=True, exist_ok=True)
-        with store.alone(folder):
+        with store.lock(folder):
             facts, missing = store.begin(folder, mine)
             if missing:
                 job = _Job(folder, facts, device, path)
@@ -318,7 +318,7 @@ def _written(ray, job: _Job, missing: list[int], proteins, n_actors: int, resour
             )
 
 
-def _datasource(facts: dict, missing: list[int], proteins: shards.Census):
+def _datasource(facts: dict, missing: list[int], proteins: shards.Plan):
     """A row per missing shard, `number` and pickled `proteins`, read one after another by one task."""
     import pyarrow as pa
     from ray.data.block import BlockMetadata
@@ -330,7 +330,7 @@ def _datasource(facts: dict, missing: list[int], proteins: shards.Census):
         read_from.path = read_from.path.absolute()
 
     def read() -> Iterator[pa.Table]:
-        for number, chosen in shards.pieces(facts, missing, read_from):
+        for number, chosen in shards.split(facts, missing, read_from):
             yield pa.table({"number": [number], "proteins": [pickle.dumps(chosen)]})
 
     class Pieces(Datasource):

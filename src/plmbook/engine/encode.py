@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, one_of
 from plmbook.models.base import POOLS
 
 LONG = ("error", "truncate", "window", "whole")
 TOKEN_BUDGET = 2048  # tokens of a batch on a CPU: what its caches hold; a larger one is no faster
-MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
-BYTES_PER_TOKEN = 32  # times the model's width and the bytes of a number: what the widest layer keeps, with room
+_MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
+_BYTES_PER_TOKEN = 32  # times the model's width and the bytes of a number: what the widest layer keeps, with room
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +63,8 @@ def log_probabilities(
     rows : sequence of int arrays, optional
         For each sequence the 0-based residues that are wanted, in any order.  Default: all.
     long : {"window", "truncate", "error", "whole"}
-        What happens to a sequence of more than `model.max_length` residues; see `long_sequences` and `longest`.
+        What happens to a sequence of more than `model.max_length` residues; "window" reads it in overlapping windows,
+        "truncate" its first residues, "whole" in one piece where the model can (`longest`), "error" refuses it.
     token_budget : int, optional
         Tokens of a batch; a longer sequence runs alone.  Default: what `token_budget` says.  A batch that does not fit
         into memory is split, and so is every later one; a warning says it.
@@ -139,8 +139,7 @@ def embed(
         Before any forward: an unknown `pool`, a sequence that is too long where `long` is "error", a window where
         `pool` is "bos" (a protein read in windows has no one BOS), or no sequence at all.
     """
-    if pool not in POOLS:
-        raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")
+    one_of("pool", pool, POOLS)
     if not sequences:
         raise InputError("no sequence to embed")
     limit = longest(model, long)
@@ -180,57 +179,22 @@ def embed(
 
 
 def token_budget(model) -> int:
-    """Tokens of a batch that suit the machine on which a model lies.
-
-    On a CPU `TOKEN_BUDGET`; on a GPU a power of two of at most `MOST_TOKENS` that takes half of the free memory.
-
-    Parameters
-    ----------
-    model : a model of `plmbook.models`
-
-    Returns
-    -------
-    int
-    """
-    found = getattr(model, "fitting_tokens", MOST_TOKENS)  # what a batch that did not fit has taught
+    """Tokens of a batch: on a CPU `TOKEN_BUDGET`, on a GPU a power of two that takes half of the free memory."""
+    found = getattr(model, "fitting_tokens", _MOST_TOKENS)  # what a batch that did not fit has taught
     if str(model.device).split(":")[0] == "cpu":
         return min(found, TOKEN_BUDGET)
     from plmbook.models.device import DTYPES, free_memory
 
-    per_token = BYTES_PER_TOKEN * model.card.dim * DTYPES[model.dtype].itemsize
+    per_token = _BYTES_PER_TOKEN * model.card.dim * DTYPES[model.dtype].itemsize
     fitting = (free_memory(model.device) or 0) // 2 // per_token
     return min(found, max(TOKEN_BUDGET, 2 ** (int(fitting).bit_length() - 1) if fitting else 0))
 
 
 def longest(model, long: str) -> int | None:
-    """Residues of the longest sequence that a model reads at once.
+    """Residues of the longest sequence that a model (or its card) reads at once; None where there is no limit.
 
-    Parameters
-    ----------
-    model : a model of `plmbook.models`, or its card
-    long : {"error", "truncate", "window", "whole"}
-        "whole" reads sequences of any length in one piece, also beyond the lengths of the model's training; time and
-        memory are the only limit.  ESM-1b and ESM-1v cannot: they have learned a vector for each of 1,022 positions.
-
-    Returns
-    -------
-    int, or None where there is no limit
-
-    Raises
-    ------
-    InputError
-        If `long` is "whole" and the model cannot.
-
-    Examples
-    --------
-    >>> from plmbook.models import card
-    >>> longest(card("esm2_650M"), "window"), longest(card("esm2_650M"), "whole"), longest(card("ankh_base"), "window")
-    (1022, None, None)
-    >>> longest(card("esm1b"), "whole")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: long 'whole': esm1b_t33_650M_UR50S has no positions beyond 1022 residues; use
-    'window'
+    "whole" reads any length, also beyond those of the training.  ESM-1b and ESM-1v cannot: they have learned a vector
+    for each of 1,022 positions.
     """
     if long != "whole":
         return model.max_length
@@ -241,70 +205,26 @@ def longest(model, long: str) -> int | None:
     return None
 
 
-def windows(length: int, max_length: int, overlap: int | None = None) -> list[tuple[int, int]]:
-    """Overlapping windows over a sequence, spread evenly.
+def windows(length: int, max_length: int) -> list[tuple[int, int]]:
+    """Overlapping windows over a sequence, spread evenly: (start, stop), 0-based, stop excluded.
 
-    Parameters
-    ----------
-    length : int
-        Residues of the sequence.
-    max_length : int
-        Residues of a window.
-    overlap : int, optional
-        The least that two neighbours share.  Default: half a window.
+    All have `max_length` residues, or there is one, the whole.  Neighbours share at least half a window.
 
-    Returns
-    -------
-    list of (start, stop)
-        0-based, stop excluded.  All have `max_length` residues (or there is one, the whole); the first starts at 0, the
-        last stops at `length`.
-
-    Raises
-    ------
-    InputError
-        If the overlap is not less than the window.
-
-    Examples
-    --------
-    >>> windows(9, 10), windows(16, 10, 4)
-    ([(0, 9)], [(0, 10), (6, 16)])
-    >>> windows(17, 10, 4)
-    [(0, 10), (3, 13), (7, 17)]
-    >>> windows(17, 10, 10)
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: overlap 10: expected 0 to 9, less than a window of 10 residues
+    >>> windows(9, 10), windows(14, 10), windows(16, 10)
+    ([(0, 9)], [(0, 10), (4, 14)], [(0, 10), (3, 13), (6, 16)])
     """
-    overlap = max_length // 2 if overlap is None else overlap
-    if not 0 <= overlap < max_length:
-        raise InputError(
-            f"overlap {overlap}: expected 0 to {max_length - 1}, less than a window of {max_length} residues"
-        )
     if length <= max_length:
         return [(0, length)]
     surplus = length - max_length
-    n_steps = -(-surplus // (max_length - overlap))  # rounded up
+    n_steps = -(-surplus // (max_length - max_length // 2))  # rounded up
     return [(step * surplus // n_steps, step * surplus // n_steps + max_length) for step in range(n_steps + 1)]
 
 
 def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """For each residue the window that answers for it: the one in which it lies farthest from a cut.
+    """For each residue the window that answers for it, the one in which it lies farthest from a cut: int (length,).
 
     The ends of the protein are no cuts.  Where two windows are equal, the earlier one answers.
 
-    Parameters
-    ----------
-    length : int
-    spans : sequence of (start, stop)
-        As `windows` gives them.
-
-    Returns
-    -------
-    int array (length,)
-        Indices into `spans`.
-
-    Examples
-    --------
     >>> window_of(8, [(0, 6), (2, 8)])
     array([0, 0, 0, 0, 1, 1, 1, 1])
     """
@@ -317,70 +237,9 @@ def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
     return room.argmax(axis=0)
 
 
-def long_sequences(
-    lengths: Sequence[int], max_length: int | None, long: str, *, ids: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Which sequences are longer than a model takes, and what becomes of them.
-
-    Parameters
-    ----------
-    lengths : sequence of int
-        Residues.
-    max_length : int or None
-        Of the model, in residues (`longest`); None where there is no limit.
-    long : {"error", "truncate", "window", "whole"}
-    ids : sequence of str, optional
-        Names of the sequences.  Default: their numbers, from 0.
-
-    Returns
-    -------
-    DataFrame
-        One row for each sequence longer than `max_length`: `id`, `length` (residues), `kept` (residues that get an
-        answer; 0 for "error"), `windows` (forwards that it takes).
-
-    Raises
-    ------
-    InputError
-        If `long` is unknown.
-
-    Examples
-    --------
-    >>> long_sequences([1022, 1023], 1022, "window", ids=["A", "B"])
-      id  length  kept  windows
-    0  B    1023  1023        2
-    >>> long_sequences([5], 1022, "cut")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: long 'cut': expected one of error, truncate, window, whole
-    """
-    if long not in LONG:
-        raise InputError(f"long {long!r}: expected one of {', '.join(LONG)}")
-    ids = range(len(lengths)) if ids is None else ids
-    rows = []
-    for name, length in zip(ids, lengths, strict=True):
-        if max_length is not None and length > max_length:
-            n_windows = len(windows(length, max_length))
-            kept = {"error": (0, 0), "truncate": (max_length, 1), "window": (length, n_windows), "whole": (length, 1)}
-            rows.append((name, length, *kept[long]))
-    return pd.DataFrame(rows, columns=["id", "length", "kept", "windows"])
-
-
 def batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
-    """Group items into batches of at most `budget`, largest first; what is larger than the budget is alone.
+    """Indices of items in batches of at most `budget`, largest first; what is larger than the budget is alone.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Tokens of each item.
-    budget : int
-
-    Returns
-    -------
-    list of list of int
-        Indices; every index once.
-
-    Examples
-    --------
     >>> batches([3, 9, 4, 2], 6)
     [[1], [2], [0, 3]]
     """
@@ -396,20 +255,21 @@ def batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def _kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) -> list[int]:
-    """Residues of each sequence that get an answer, after the policy."""
+    """Residues of each sequence that get an answer, after the policy for those that are longer than the model reads."""
     lengths = [len(sequence) for sequence in sequences]
     if 0 in lengths:
         raise InputError(f"sequence number {lengths.index(0) + 1} of {len(lengths)} is empty")
-    table = long_sequences(lengths, max_length, long)
-    if not len(table):
+    one_of("long", long, LONG)
+    over = [n for n, length in enumerate(lengths, start=1) if max_length is not None and length > max_length]
+    if not over:
         return lengths
-    listed = ", ".join(f"number {row.id + 1} ({row.length})" for row in table.head(10).itertuples())
-    listed += f" and {len(table) - 10} more" if len(table) > 10 else ""
+    listed = ", ".join(f"number {n} ({lengths[n - 1]})" for n in over[:10])
+    listed += f" and {len(over) - 10} more" if len(over) > 10 else ""
     if long == "error":
-        raise InputError(f"{len(table)} of {len(lengths)} sequences are longer than {max_length} residues: {listed}")
+        raise InputError(f"{len(over)} of {len(lengths)} sequences are longer than {max_length} residues: {listed}")
     level, done = (logging.WARNING, "cut after them") if long == "truncate" else (logging.INFO, "read in windows")
     message = "%d of %d sequences are longer than %d residues, %s: %s"
-    _log.log(level, message, len(table), len(lengths), max_length, done, listed)
+    _log.log(level, message, len(over), len(lengths), max_length, done, listed)
     return [min(length, max_length) for length in lengths] if long == "truncate" else lengths
 
 

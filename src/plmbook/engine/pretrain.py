@@ -88,22 +88,7 @@ class Config:
 
 
 def read_config(path: str | Path) -> Config:
-    """Read and check a training configuration.
-
-    Parameters
-    ----------
-    path : path
-        YAML, a mapping of the fields of `Config`.
-
-    Returns
-    -------
-    Config
-
-    Raises
-    ------
-    InputError
-        If the file is missing or no YAML, or an entry is unknown, missing, of a wrong type or at odds with another.
-    """
+    """Read and check a training configuration."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a training configuration in YAML")
@@ -152,15 +137,7 @@ def read_config(path: str | Path) -> Config:
 
 
 class Proteins:
-    """Tokenised proteins in one flat array, in the order of their file.
-
-    Attributes
-    ----------
-    tokens : uint8 (R,)
-        Token ids of all residues, proteins end to end, without BOS and EOS.
-    edges : int64 (P + 1,)
-        Protein p lies in `tokens[edges[p]:edges[p + 1]]`.
-    """
+    """Tokenised proteins in one flat array, in the order of their file."""
 
     def __init__(self, sequences: list[str], alphabet):
         table = np.full(256, alphabet.unk_idx, dtype=np.uint8)
@@ -174,20 +151,7 @@ class Proteins:
 
         Residues of proteins shorter than a piece, and the ends of long ones, are read less often.
 
-        Parameters
-        ----------
-        rng : numpy Generator
-        length : int
-            Residues of a piece; a shorter protein comes whole.  A piece that would reach over an end is moved inside.
-        pool : float
-            Draw from this many first proteins.
-
-        Returns
-        -------
-        protein : int
-            Its number.
-        start, end : int
-            The piece is `tokens[start:end]`.
+        Returns protein: int, its number; start, end: int, the piece is `tokens[start:end]`.
         """
         last = int(min(pool, len(self.edges) - 1))
         residue = rng.integers(self.edges[last])
@@ -200,19 +164,8 @@ class Proteins:
 def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[tuple[str, int, int, int]]:
     """The pieces of one step: a function of the configuration, the files and the step alone.
 
-    Parameters
-    ----------
-    sources : dict of str -> Proteins
-        With the keys of `config.sources`.
-    config : Config
-    step : int
-        From 0.
-
-    Returns
-    -------
-    list of (source, protein, start, end)
-        As `Proteins.draw`; together at least `tokens_per_step` tokens (BOS and EOS counted), the shortest first:
-        attention runs over equal lengths at once.
+    Returns list of (source, protein, start, end), as `Proteins.draw`; together at least `tokens_per_step` tokens (BOS
+    and EOS counted), the shortest first: attention runs over equal lengths at once.
     """
     rng = np.random.default_rng([config.seed, 1, step])
     names = list(config.sources)
@@ -232,10 +185,8 @@ def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[
 def count_read(sources: dict[str, Proteins], config: Config, steps: int) -> dict[str, dict[str, int]]:
     """What a run has read after some steps, found by drawing its batches again.
 
-    Returns
-    -------
-    dict of str -> dict
-        By source: pieces, proteins (distinct ones, of which at least a piece was read), residues (with repeats).
+    Returns dict of str -> dict, by source: pieces, proteins (distinct ones, of which at least a piece was read),
+    residues (with repeats).
     """
     proteins, found = {name: set() for name in sources}, {name: {"pieces": 0, "residues": 0} for name in sources}
     for step in range(steps):
@@ -260,19 +211,7 @@ def assemble(pieces: list[np.ndarray], alphabet) -> tuple[torch.Tensor, list[int
 def corrupt(tokens: torch.Tensor, alphabet, share: float, seed: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mask as BERT and ESM do.
 
-    Parameters
-    ----------
-    tokens : int64 (N,)
-    share : float
-        Of the standard residues that enter the loss; 80 % of them become <mask>, 10 % a random residue, 10 % stay.
-    seed : list of int
-        Seed of this step's choice.
-
-    Returns
-    -------
-    corrupted : int64 (N,)
-    chosen : bool (N,)
-        BOS, EOS and unknown residues are never chosen.
+    Returns corrupted: int64 (N,); chosen: bool (N,), bOS, EOS and unknown residues are never chosen.
     """
     rng = np.random.default_rng(seed)
     standard = np.array([alphabet.get_idx(a) for a in AMINO_ACIDS])
@@ -345,15 +284,6 @@ def look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.
     With rotary positions the product of two biases, (q_proj.bias rotated by i) . (k_proj.bias rotated by j), depends on
     j - i alone.  Biases that are unit vectors in the plane of each fast frequency, k's turned back by the offset, make
     it a bell around j = i + offset.  The content part of those heads starts at 0.3 of its usual size.
-
-    Parameters
-    ----------
-    model : esm.ESM2
-        Changed in place.
-    neighbours : list of list of int
-        For the first layers, the offset of each head, in residues.
-    height : float
-        Attention score that each frequency adds at the offset.
     """
     for layer, offsets in zip(model.layers, neighbours, strict=False):
         module = layer.self_attn

@@ -1,10 +1,10 @@
 """Every substitution of a protein as arrays: on the wild type, on backgrounds, with two positions masked together.
 
-Whatever is asked of a model is one kind of question: ln p(each residue at a position), where the model reads the wild
-type with some *edits* (letters put in, or masked).  `answers` takes any number of questions, runs every distinct input
+Whatever is asked of a model is one kind of query: ln p(each residue at a position), where the model reads the wild
+type with some *edits* (letters put in, or masked).  `answers` takes any number of queries, runs every distinct input
 once, asks the model for those rows only, and holds one block of inputs at a time.  A protein that is longer than the
 model takes is read in windows, as in `plmbook.engine.encode`.  An input is then a window: edits outside the one that
-answers change nothing and cost nothing, since such a question shares the wild type's input.
+answers change nothing and cost nothing, since such a query shares the wild type's input.
 
 A score is a difference of two log-probabilities of one row, in which the normaliser over the vocabulary cancels: plain
 logits would do.  They are normalised all the same, for the pseudo-log-likelihood and the co-masked tables: over 33
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, one_of
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, MutationError, join_mutations
 from plmbook.engine import encode
 
@@ -29,23 +29,12 @@ _COLUMN_OF = np.full(128, -1, dtype=np.int8)  # by ASCII code; -1: none of the 2
 _COLUMN_OF[[ord(letter) for letter in AMINO_ACIDS]] = np.arange(20)
 
 
-class Question(NamedTuple):
-    """ln p(. at position | the wild type with `edits`).
+class Query(NamedTuple):
+    """ln p(. at position | the wild type with `edits`)."""
 
-    Attributes
-    ----------
-    protein : int
-        Index of the wild type.
-    edits : tuple of (int, str)
-        What the model reads in place of the wild type, by 0-based position; distinct positions.  Equal inputs are
-        recognised by equal edits: give them in one order.
-    position : int
-        0-based.
-    """
-
-    protein: int
-    edits: Edits
-    position: int
+    protein: int  # index of the wild type
+    edits: Edits  # distinct positions; equal inputs are recognised by equal edits: give them in one order
+    position: int  # 0-based
 
 
 def substitutions(
@@ -78,10 +67,7 @@ def substitutions(
         An unknown strategy, or a sequence that is empty, or too long where `long` is "error".
     """
     masks = {"wildtype-marginals": False, "masked-marginals": True}
-    if strategy not in masks:
-        raise InputError(
-            f"unknown strategy {strategy!r}; expected one of {', '.join(masks)}{did_you_mean(strategy, masks)}"
-        )
+    one_of("strategy", strategy, masks)
     (read,) = _readings(model, [sequence], long)
     own = columns(sequence)
     positions = np.flatnonzero(own[: read.kept] >= 0)
@@ -199,11 +185,11 @@ def comasked(model, sequence: str, pairs, *, long: str = "window", progress: boo
         for start in range(0, len(distinct), step):
             rows, sides = np.nonzero(near[start : start + step])
             chunk = distinct[start : start + step].tolist()
-            questions = [
-                Question(0, tuple((position, MASK) for position in chunk[row]), chunk[row][side])
+            queries = [
+                Query(0, tuple((position, MASK) for position in chunk[row]), chunk[row][side])
                 for row, side in zip(rows.tolist(), sides.tolist(), strict=True)
             ]
-            for asked_here, table in _answers(model, [sequence], [read], questions):
+            for asked_here, table in _answers(model, [sequence], [read], queries):
                 found[start + rows[asked_here], sides[asked_here]] = table
             bar.update(len(chunk))
     result = found[which]
@@ -267,9 +253,9 @@ def pseudo_log_likelihood(
     with tqdm(total=len(positions), desc=model.name, unit="position", leave=False, disable=not progress) as bar:
         for start in range(0, len(positions), step):
             chunk = positions[start : start + step]
-            questions = (Question(0, _masked_at(each, i), i) for i in chunk for each in edits)
+            queries = (Query(0, _masked_at(each, i), i) for i in chunk for each in edits)
             terms = np.empty((len(chunk), len(edits)))  # ln p of each variant's own residue
-            for which, table in _answers(model, [sequence], [read], questions):
+            for which, table in _answers(model, [sequence], [read], queries):
                 row, variant = np.divmod(which, len(edits))
                 terms[row, variant] = table[np.arange(len(which)), own[variant, np.take(chunk, row)]]
             for each in terms:  # in the order of the positions, so that company does not change the last digit
@@ -279,46 +265,24 @@ def pseudo_log_likelihood(
 
 
 def answers(
-    model, sequences: Sequence[str], questions: Iterable[Question], *, long: str = "window", progress: bool = False
+    model, sequences: Sequence[str], queries: Iterable[Query], *, long: str = "window", progress: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Ask a model many questions; every distinct input runs once, for the rows asked for only.
+    """Answer many queries of `sequences` (wild types), in any order; every distinct input runs once.
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    sequences : sequence of str
-        Wild types.
-    questions : iterable of n Question
-        In any order; the same one may come often.
-    long, progress
-        As in `substitutions`.
-
-    Yields
-    ------
-    which : int array (k,)
-        Indices of questions; every question comes once.
-    log_probabilities : float32 array (k, 20)
-        Their answers, columns in the order of `AMINO_ACIDS`; the inputs behind them have at most `BLOCK` residues.
-
-    Raises
-    ------
-    InputError
-        Before any forward: a position outside its protein or its kept part; a sequence that is empty, or too long where
-        `long` is "error".
-    RuntimeError
-        Answers that are not finite.
+    Yields which, int (k,), indices of queries (each comes once), and their log-probabilities, float32 (k, 20), columns
+    in the order of `AMINO_ACIDS`; the inputs behind them have at most `BLOCK` residues.  Positions and lengths are
+    checked before any forward; an answer that is not finite is a RuntimeError.
     """
-    return _answers(model, sequences, _readings(model, sequences, long), questions, progress=progress)
+    return _answers(model, sequences, _readings(model, sequences, long), queries, progress=progress)
 
 
-def _answers(model, sequences, readings, questions, *, progress=False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _answers(model, sequences, readings, queries, *, progress=False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`answers` after the policy for long sequences."""
     from tqdm import tqdm
 
     inputs: dict[tuple[int, int, Edits], int] = {}  # (protein, window, edits inside it) -> number
     numbers, rows = [], []
-    for protein, edits, position in questions:
+    for protein, edits, position in queries:
         read = readings[protein]
         if not 0 <= position < read.kept:
             raise InputError(f"position {position + 1}: {_cut(read, len(sequences[protein]))}")
@@ -336,14 +300,14 @@ def _answers(model, sequences, readings, questions, *, progress=False) -> Iterat
     slot_input, slot_row = np.divmod(slots, width)
     by_slot = np.argsort(slot_of, kind="stable")
     first_slot = np.searchsorted(slot_input, np.arange(len(inputs) + 1))  # of each input
-    first_question = np.searchsorted(slot_of[by_slot], np.arange(len(slots) + 1))  # of each slot, in by_slot
+    first_query = np.searchsorted(slot_of[by_slot], np.arange(len(slots) + 1))  # of each slot, in by_slot
     with tqdm(total=len(inputs), desc=model.name, unit="sequence", disable=not progress) as bar:
         for begin, keys in _blocks(inputs, readings):
             first = first_slot[begin : begin + len(keys) + 1]
             texts = [_text(sequences[protein], readings[protein].spans[window], e) for protein, window, e in keys]
             wanted = np.split(slot_row[first[0] : first[-1]], first[1:-1] - first[0])
             table = np.concatenate(_run(model, texts, rows=wanted))  # (slots of the block, 20)
-            which = by_slot[first_question[first[0]] : first_question[first[-1]]]
+            which = by_slot[first_query[first[0]] : first_query[first[-1]]]
             yield which, table[slot_of[which] - first[0]]
             bar.update(len(keys))
 
@@ -351,8 +315,6 @@ def _answers(model, sequences, readings, questions, *, progress=False) -> Iterat
 def check_variant(sequence: str, variant: Sequence[Mutation]) -> None:
     """Make sure that the substitutions of a variant fit its wild type and change each position once.
 
-    Examples
-    --------
     >>> check_variant("MKRL", [Mutation(2, "K", "A"), Mutation(2, "K", "C")])
     Traceback (most recent call last):
         ...
@@ -370,37 +332,19 @@ def check_variant(sequence: str, variant: Sequence[Mutation]) -> None:
 
 
 def substituted(variant: Sequence[Mutation]) -> Edits:
-    """The edits that make a variant, sorted by position.
-
-    Examples
-    --------
-    >>> substituted([Mutation(3, "R", "H"), Mutation(2, "K", "A")])
-    ((1, 'A'), (2, 'H'))
-    """
+    """The edits that make a variant, sorted by position."""
     return tuple(sorted((mutation.position - 1, mutation.alt) for mutation in variant))
 
 
 def edited(sequence: str, edits: Edits) -> str:
-    """The sequence with edits.
-
-    Examples
-    --------
-    >>> edited("MKRL", ((1, "A"), (3, MASK)))
-    'MAR_'
-    """
+    """The sequence with edits."""
     for position, letter in edits:
         sequence = sequence[:position] + letter + sequence[position + 1 :]
     return sequence
 
 
 def columns(sequence: str) -> np.ndarray:
-    """The column of each residue in tables with 20, int8 (L,); -1 where it is none of the 20.
-
-    Examples
-    --------
-    >>> columns("ACXY").tolist()
-    [0, 1, -1, 19]
-    """
+    """The column of each residue in tables with 20, int8 (L,); -1 where it is none of the 20."""
     return _COLUMN_OF[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
 
 
@@ -460,8 +404,8 @@ def _checked_pairs(pairs, read: _Reading, length: int) -> np.ndarray:
 def _table(model, sequence: str, read: _Reading, positions: np.ndarray, *, masked: bool, progress=False) -> np.ndarray:
     """float32 (n, 20): ln p at positions (0-based) of the wild type, each masked alone or none masked."""
     found = np.empty((len(positions), 20), dtype=np.float32)
-    questions = (Question(0, ((i, MASK),) if masked else (), i) for i in positions.tolist())
-    for which, table in _answers(model, [sequence], [read], questions, progress=progress):
+    queries = (Query(0, ((i, MASK),) if masked else (), i) for i in positions.tolist())
+    for which, table in _answers(model, [sequence], [read], queries, progress=progress):
         found[which] = table
     return found
 

@@ -1,14 +1,14 @@
 """What an embedding store holds, before a file of it exists: the facts of the job, the plan of the shards, their rows.
 
 Which proteins a shard holds depends on the proteins alone; the key of a store is a checksum of everything that decides
-its numbers.  Proteins are read in blocks, once for the plan (`census`) and once for what is computed (`pieces`): memory
+its numbers.  Proteins are read in blocks, once for the plan (`plan`) and once for what is computed (`split`): memory
 does not grow with their number.  `plmbook.engine.store` puts this into files.
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from plmbook import __version__
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, one_of
 from plmbook.core.paths import file_sha256
 from plmbook.engine import encode
 from plmbook.models import FAMILIES
@@ -27,43 +27,24 @@ from plmbook.tables.schema import LISTED
 
 FORMAT = "plmbook embeddings 1"
 SHARD_RESIDUES = 2**18  # 700 proteins: what an interruption can cost, and 1.3 GB of residues at 1,280 numbers each
-MAX_SHARDS = 99_999  # five digits in a file's name, which readers of the hub's layout expect
+_MAX_SHARDS = 99_999  # five digits in a file's name, which readers of the hub's layout expect
 
 _FOUND_LATER = ("file", "sha256")  # of a shard: known once it is written
 
 
 @dataclasses.dataclass(frozen=True)
-class Census:
-    """What one reading of the proteins tells, before a model is loaded; `census` makes it.
-
-    Attributes
-    ----------
-    proteins : DataFrame or FastaFile
-        What was read.
-    options : dict
-        With which `max_length`, `long`, `pool` and `shard_residues`.
-    count, residues : int
-    sha256 : str
-        Over the names of the columns and every row.
-    columns : dict of str to str
-        Arrow types of the columns of a shard.
-    shards : list of dict
-        For each the number of `proteins` and `rows`, the `first` and `last` id.
-    n_long : int
-        Proteins of more than `max_length` residues.
-    longer : list of (str, int)
-        Id and length of the first of these, ten at most.
-    """
+class Plan:
+    """What one reading of the proteins tells, before a model is loaded: `plan` makes it."""
 
     proteins: pd.DataFrame | FastaFile
-    options: dict
+    options: dict  # for which `max_length`, `long`, `pool` and `shard_residues`
     count: int
     residues: int
-    sha256: str
-    columns: dict[str, str]
-    shards: list[dict]
-    n_long: int
-    longer: list[tuple[str, int]]
+    sha256: str  # over the names of the columns and every row
+    columns: dict[str, str]  # Arrow types of the columns of a shard
+    shards: list[dict]  # for each the number of `proteins` and `rows`, the `first` and `last` id
+    n_long: int  # proteins of more than `max_length` residues
+    longer: list[tuple[str, int]]  # id and length of the first of these, ten at most
 
     def __len__(self) -> int:
         return self.count
@@ -76,43 +57,25 @@ class Census:
         return f"{self.n_long} of {self.count} proteins are longer than {limit} residues: {named}{more}"
 
 
-def census(
+def plan(
     proteins: pd.DataFrame | FastaFile,
     *,
     max_length: int | None,
     long: str = "window",
     pool: str = "mean",
     shard_residues: int = SHARD_RESIDUES,
-) -> Census:
+) -> Plan:
     """Read all proteins once: check them, plan the shards, and hash the content.
 
-    Parameters
-    ----------
-    proteins : DataFrame or FastaFile
-        `id` (distinct), `sequence`; further columns of text or numbers.
-    max_length : int or None
-        The longest protein that the model reads, in residues; None where there is no limit.
-    long, pool, shard_residues
-        As in `plmbook.engine.store.write`.
+    `proteins`, `long`, `pool` and `shard_residues` are as in `plmbook.engine.store.write`; `max_length` is the longest
+    protein that the model reads, None where there is no limit.
 
-    Returns
-    -------
-    Census
-
-    Raises
-    ------
-    InputError
-        If the proteins lack a column, an id repeats, a protein is empty or longer than `long` and `pool` allow, or an
-        option is unknown.
-
-    Examples
-    --------
     >>> proteins = pd.DataFrame({"id": list("abcdef"), "sequence": ["M" * n for n in (3, 4, 9, 2, 2, 1)]})
-    >>> [shard["proteins"] for shard in census(proteins, max_length=None, shard_residues=7).shards]
+    >>> [shard["proteins"] for shard in plan(proteins, max_length=None, shard_residues=7).shards]
     [2, 1, 3]
     """
-    _one_of("pool", pool, POOLS)
-    _one_of("long", long, encode.LONG)
+    one_of("pool", pool, POOLS)
+    one_of("long", long, encode.LONG)
     limit = np.inf if max_length is None else max_length
     digest, columns, shards, longer = None, {}, [], []
     count = residues = n_long = filled = 0
@@ -136,19 +99,19 @@ def census(
             filled += length
             residues += length
         count += len(block)
-    if len(shards) > MAX_SHARDS:
-        raise InputError(f"{len(shards):,} shards, expected at most {MAX_SHARDS:,}; raise shard_residues")
+    if len(shards) > _MAX_SHARDS:
+        raise InputError(f"{len(shards):,} shards, expected at most {_MAX_SHARDS:,}; raise shard_residues")
     options = {"max_length": max_length, "long": long, "pool": pool, "shard_residues": shard_residues}
-    found = Census(proteins, options, count, residues, digest.hexdigest(), columns, shards, n_long, longer)
+    found = Plan(proteins, options, count, residues, digest.hexdigest(), columns, shards, n_long, longer)
     if n_long and (long == "error" or (long == "window" and pool == "bos")):
         hint = "pool 'bos' needs long 'truncate'" if long == "window" else "cut them, or choose long 'window'"
         raise InputError(f"{found.long_ones()}; {hint}")
     return found
 
 
-def describe(
+def new_manifest(
     model,
-    proteins: pd.DataFrame | FastaFile | Census,
+    proteins: pd.DataFrame | FastaFile | Plan,
     *,
     token_budget: int,
     source: str | Path | None = None,
@@ -157,36 +120,18 @@ def describe(
     long: str = "window",
     shard_residues: int = SHARD_RESIDUES,
 ) -> dict:
-    """The manifest of a job that has not begun: what makes the embeddings, and the plan of the shards.
+    """The manifest (JSON values) of a job that has not begun: the facts, the `shards`, and `store`, the key.
 
-    Parameters
-    ----------
-    model, proteins, source, layer, pool, long, shard_residues
-        As in `plmbook.engine.store.write`.
-    token_budget : int
-        As in `plmbook.engine.encode.embed`.
-
-    Returns
-    -------
-    dict
-        JSON values: the facts, `shards` (for each the number of `proteins` and `rows`, the `first` and `last` id) and
-        `store`, the key.
-
-    Raises
-    ------
-    InputError
-        As `census`, and if the model has no such layer or no BOS to pool.
-    ValueError
-        If the proteins were counted for another job.
+    Arguments are as in `plmbook.engine.store.write`; a ValueError where the proteins were planned for another job.
     """
     options = {"max_length": encode.longest(model, long), "long": long, "pool": pool, "shard_residues": shard_residues}
     if not -1 <= layer <= model.card.layers:
         raise InputError(f"layer {layer}: {model.name} has the layers 0 to {model.card.layers} (-1 is the last)")
     if pool == "bos" and not model.card.can("bos"):
         raise InputError(f"pool 'bos': {model.name} has no token before the first residue; expected another pool")
-    counted = proteins if isinstance(proteins, Census) else census(proteins, **options)
-    if counted.options != options:
-        raise ValueError(f"the proteins were counted with {counted.options}, expected {options}")
+    planned = proteins if isinstance(proteins, Plan) else plan(proteins, **options)
+    if planned.options != options:
+        raise ValueError(f"the proteins were counted with {planned.options}, expected {options}")
     library = FAMILIES[model.card.family].library
     facts = {
         "format": FORMAT,
@@ -201,38 +146,21 @@ def describe(
         "stored_as": "float16",
         "token_budget": token_budget,
         "shard_residues": shard_residues,
-        "columns": counted.columns,
+        "columns": planned.columns,
         "source": {"file": Path(source).name, "sha256": file_sha256(source)} if source else None,
-        "proteins": {"count": counted.count, "residues": counted.residues, "sha256": counted.sha256},
+        "proteins": {"count": planned.count, "residues": planned.residues, "sha256": planned.sha256},
         "versions": {"plmbook": __version__} | {name: version(name) for name in ("torch", library, "numpy", "pyarrow")},
-        "shards": [dict(shard) for shard in counted.shards],
+        "shards": [dict(shard) for shard in planned.shards],
     }
     return facts | {"store": key(facts)}
 
 
-def pieces(
-    facts: dict, missing: Collection[int], proteins: pd.DataFrame | FastaFile | Census
+def split(
+    facts: dict, missing: Collection[int], proteins: pd.DataFrame | FastaFile | Plan
 ) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Read the proteins once more and cut them into shards; what lies in memory is a block and a shard.
+    """Read the proteins again, cut them into shards, and yield number and proteins of the `missing` ones, ascending.
 
-    Parameters
-    ----------
-    facts : dict
-        From `plmbook.engine.store.begin`.
-    missing : collection of int
-        The shards that are wanted.
-    proteins : DataFrame, FastaFile or Census
-        Those of the job.
-
-    Yields
-    ------
-    (int, DataFrame)
-        Number of a missing shard, ascending, and its proteins.
-
-    Raises
-    ------
-    InputError
-        If the file changed since it was first read.
+    What lies in memory is a block and a shard.  A file that changed since it was first read is an InputError.
     """
     asked, blocks = set(missing), _blocks(proteins)
     block = next(blocks)
@@ -248,32 +176,16 @@ def pieces(
             yield number, parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
-def _blocks(proteins: pd.DataFrame | FastaFile | Census) -> Iterator[pd.DataFrame]:
-    if isinstance(proteins, Census):
+def _blocks(proteins: pd.DataFrame | FastaFile | Plan) -> Iterator[pd.DataFrame]:
+    if isinstance(proteins, Plan):
         proteins = proteins.proteins
     return iter([proteins]) if isinstance(proteins, pd.DataFrame) else proteins.blocks()
 
 
-def rows(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> pa.Table:
-    """The rows of a shard, in the columns that `facts` names.
+def arrow_table(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> pa.Table:
+    """The rows of a shard in the columns that the manifest names; `vectors` as `encode.embed` gives them.
 
-    Parameters
-    ----------
-    facts : dict
-        From `describe`.
-    proteins : DataFrame
-        Those of the shard.
-    vectors : float array (n, d), or for "residue" list of float array (L, d)
-        As `plmbook.engine.encode.embed` gives them.
-
-    Returns
-    -------
-    pyarrow.Table
-
-    Raises
-    ------
-    RuntimeError
-        If an embedding has another width, is not finite, or too large for float16.
+    An embedding of another width, not finite, or too large for float16 is a RuntimeError.
     """
     residues = facts["pool"] == "residue"
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
@@ -281,17 +193,13 @@ def rows(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> 
     stacked = np.concatenate(halves)  # (rows, d)
     if stacked.shape[1] != facts["dimension"]:
         raise RuntimeError(f"embeddings of {stacked.shape[1]} numbers, expected {facts['dimension']}")
+    owners = np.repeat(proteins["id"].to_numpy(object), [len(each) for each in vectors] if residues else 1)
     bad = ~np.isfinite(stacked).all(axis=1)
     if bad.any():
-        owners = np.repeat(proteins["id"].to_numpy(object), [len(v) for v in vectors] if residues else 1)
         raise RuntimeError(f"protein {owners[bad][0]!r}: its embedding holds values that float16 cannot")
-    columns = {"id": proteins["id"], "length": proteins["sequence"].str.len()}
+    columns = {"id": owners, "length": proteins["sequence"].str.len()}
     if residues:
-        counts = [len(each) for each in vectors]
-        columns = {
-            "id": np.repeat(proteins["id"].to_numpy(object), counts),
-            "position": np.concatenate([np.arange(1, n + 1) for n in counts]),
-        }
+        columns["position"] = np.concatenate([np.arange(1, len(each) + 1) for each in vectors])
     arrays = {
         name: pa.array(columns.get(name, proteins.get(name)), type=pa.type_for_alias(kind), from_pandas=True)
         for name, kind in facts["columns"].items()
@@ -312,8 +220,6 @@ def key(facts: dict) -> str:
 def differences(old: dict, new: dict, ignored: set[str], prefix: str = "") -> Iterator[tuple]:
     """Name (dotted), old and new value of each fact in which two jobs differ.
 
-    Examples
-    --------
     >>> list(differences({"layer": 6, "source": {"file": "a"}}, {"layer": 5, "source": {"file": "b"}}, {"source.file"}))
     [('layer', 6, 5)]
     """
@@ -353,8 +259,3 @@ def _columns(proteins: pd.DataFrame, pool: str) -> dict[str, str]:
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise InputError(f"proteins: column {name!r}: expected text or numbers ({error})") from None
     return types | {"embedding": "list of float16"}
-
-
-def _one_of(what: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise InputError(f"{what} {value!r}: expected one of {', '.join(choices)}")

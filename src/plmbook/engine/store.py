@@ -33,7 +33,7 @@ from plmbook.core.paths import file_sha256
 from plmbook.engine import encode, shards
 from plmbook.tables import FastaFile
 
-ROW_GROUP_BYTES = 2**25  # what a reader that streams holds at a time
+_ROW_GROUP_BYTES = 2**25  # what a reader that streams holds at a time
 
 _NAME = re.compile(r"embeddings-(\d{5})-of-(\d{5})-([0-9a-f]{16})\.parquet")
 
@@ -41,7 +41,7 @@ _NAME = re.compile(r"embeddings-(\d{5})-of-(\d{5})-([0-9a-f]{16})\.parquet")
 def write(
     folder: str | Path,
     model,
-    proteins: pd.DataFrame | FastaFile | shards.Census,
+    proteins: pd.DataFrame | FastaFile | shards.Plan,
     *,
     source: str | Path | None = None,
     layer: int = -1,
@@ -58,9 +58,9 @@ def write(
     folder : path
         New, empty, or a store of the very same job.
     model : a model of `plmbook.models`
-    proteins : DataFrame, FastaFile or Census
+    proteins : DataFrame, FastaFile or Plan
         `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A
-        `plmbook.tables.FastaFile` is never in memory as a whole.  `plmbook.engine.shards.census` checks either before
+        `plmbook.tables.FastaFile` is never in memory as a whole.  `plmbook.engine.shards.plan` checks either before
         a model is loaded.
     source : path, optional
         The file that the proteins come from, for the manifest.
@@ -86,15 +86,15 @@ def write(
     if token_budget is None:
         token_budget = choose_token_budget(folder, model)
     options = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
-    mine = shards.describe(model, proteins, source=source, shard_residues=shard_residues, **options)
+    mine = shards.new_manifest(model, proteins, source=source, shard_residues=shard_residues, **options)
     existing(folder)  # refuses before anything is made
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
+    with lock(folder):
         facts, missing = begin(folder, mine)
         total = facts["proteins"]["count"]
         done = total - sum(facts["shards"][number]["proteins"] for number in missing)
         with tqdm(total=total, initial=done, unit=" proteins", disable=not progress) as bar:
-            for number, chosen in shards.pieces(facts, missing, proteins):
+            for number, chosen in shards.split(facts, missing, proteins):
                 vectors = encode.embed(model, chosen["sequence"].tolist(), **options)
                 write_shard(folder, facts, number, chosen, vectors)
                 bar.update(len(chosen))
@@ -107,44 +107,23 @@ def choose_token_budget(folder: str | Path, model) -> int:
     """Tokens of a batch where nobody asks for a number: what the store in the folder records, else the machine's.
 
     The size of a batch may change the last bits of an embedding, so a job that is resumed keeps the one it began with.
-
-    Raises
-    ------
-    InputError
-        As `existing`.
     """
     before = existing(folder)
     return encode.token_budget(model) if before is None else before["token_budget"]
 
 
 def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
-    """Make the folder a store of this job, or find what is left of it to do.
+    """Make the folder a store of the job that the manifest `mine` describes, or find what is left of it to do.
 
-    Parameters
-    ----------
-    folder : Path
-        It exists, and no other process writes to it.
-    mine : dict
-        From `plmbook.engine.shards.describe`.
-
-    Returns
-    -------
-    facts : dict
-        The manifest in the folder.
-    missing : list of int
-        Numbers of the shards to compute, ascending.
-
-    Raises
-    ------
-    InputError
-        If the folder holds another job's store, or a shard in it is damaged or foreign.
+    The folder exists, and no other process writes to it (`lock`).  Returns the manifest in the folder, and the numbers
+    of the shards to compute, ascending.  Another job's store, or a damaged or foreign shard, is an InputError.
     """
     facts = existing(folder)
     for leftover in folder.glob(".writing-*"):  # of a process that was killed
         leftover.unlink()
     if facts is None:
         facts = mine
-        _place(folder, folder / "manifest.json", _manifest_text(facts).encode())
+        _write_manifest(folder, facts)
     found = _survey(folder, facts)
     ignored = {"store", "shards", "complete", "source.file"}
     if (found["state"] == "ok").all():
@@ -162,27 +141,9 @@ def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
 def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Path:
     """Write one shard, whole or not at all; shards may be written in any order and by several processes.
 
-    Parameters
-    ----------
-    folder : Path
-    facts : dict
-        From `begin`.
-    number : int
-    proteins : DataFrame
-        The rows of this shard.
-    vectors : float array (n, d), or for "residue" list of float array (L, d)
-        As `plmbook.engine.encode.embed` gives them.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    RuntimeError
-        If an embedding is not finite or too large for float16, or they are not what the plan says.
+    `proteins` are those of the shard, `vectors` as `encode.embed` gives them.
     """
-    table = shards.rows(facts, proteins, vectors)
+    table = shards.arrow_table(facts, proteins, vectors)
     planned = facts["shards"][number]
     if table.num_rows != planned["rows"] or proteins["id"].iloc[0] != planned["first"]:
         raise RuntimeError(f"shard {number}: {table.num_rows} rows, the plan says {planned['rows']}")
@@ -193,7 +154,7 @@ def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, 
         sink,
         compression="zstd",
         use_dictionary=[name for name in table.column_names if name != "embedding"],
-        row_group_size=max(1, ROW_GROUP_BYTES // (2 * facts["dimension"])),
+        row_group_size=max(1, _ROW_GROUP_BYTES // (2 * facts["dimension"])),
     )
     content = sink.getvalue()
     digest = hashlib.sha256(content).hexdigest()
@@ -202,30 +163,18 @@ def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, 
 
 
 def finish(folder: Path, facts: dict) -> None:
-    """Check every shard and write their checksums into the manifest: the store is complete.
-
-    Raises
-    ------
-    InputError
-        If a shard is missing, damaged or foreign.
-    """
+    """Check every shard and write their checksums into the manifest: the store is complete."""
     found = _survey(folder, facts)
     _refuse_faults(folder, found[found["state"] != "ok"])
     written = [
         planned | {"file": row.file, "sha256": row.sha256}
         for planned, row in zip(facts["shards"], found.itertuples(), strict=True)
     ]
-    _place(folder, folder / "manifest.json", _manifest_text(facts | {"shards": written, "complete": True}).encode())
+    _write_manifest(folder, facts | {"shards": written, "complete": True})
 
 
 def existing(folder: str | Path) -> dict | None:
-    """The manifest of a store, finished or not; None where the folder is new or empty.
-
-    Raises
-    ------
-    InputError
-        If it is no folder, holds other things, or its manifest is damaged.
-    """
+    """The manifest of a store, finished or not; None where the folder is new or empty."""
     folder = Path(folder)
     place = folder / "manifest.json"
     if folder.exists() and not folder.is_dir():
@@ -359,8 +308,8 @@ def _refuse_faults(folder: Path, faults: pd.DataFrame) -> None:
     raise InputError(f"{folder}: {len(faults)} faults in the embedding store; {what}\n  {lines}")
 
 
-def _manifest_text(facts: dict) -> str:
-    return json.dumps(facts, indent=1) + "\n"
+def _write_manifest(folder: Path, facts: dict) -> None:
+    _place(folder, folder / "manifest.json", (json.dumps(facts, indent=1) + "\n").encode())
 
 
 def _place(folder: Path, path: Path, content) -> Path:
@@ -384,20 +333,10 @@ def _place(folder: Path, path: Path, content) -> Path:
 
 
 @contextlib.contextmanager
-def alone(folder: str | Path) -> Iterator[None]:
+def lock(folder: str | Path) -> Iterator[None]:
     """Hold the folder's lock, which the system lets go when the process ends, however it ends.
 
     Who holds it may call `begin` and `finish`; shards may be written meanwhile by workers that it started.
-
-    Parameters
-    ----------
-    folder : path
-        It exists.
-
-    Raises
-    ------
-    InputError
-        If another process holds it.
     """
     try:
         import fcntl

@@ -405,7 +405,7 @@ def _marginals(
     proteins = list(dict.fromkeys(sequence for sequence, _ in pairs))
     number = {sequence: n for n, sequence in enumerate(proteins)}
     questions = (
-        scan.Question(number[sequence], reads(variant, m.position - 1), m.position - 1)
+        scan.Query(number[sequence], reads(variant, m.position - 1), m.position - 1)
         for sequence, variant in pairs
         for m in variant
     )

@@ -763,7 +763,7 @@ def rescore_comasked(
     ref = scan.columns(sequence).astype(np.int64)[positions - 1]
     pairs = np.column_stack([np.full(len(positions), variant[0].position), positions])
     both = scan.comasked(model, sequence, pairs, long=long)[:, 1].astype(np.float64)  # (n, 20) at j
-    questions = [scan.Question(0, ((j - 1, MASK),), j - 1) for j in positions.tolist()]
+    questions = [scan.Query(0, ((j - 1, MASK),), j - 1) for j in positions.tolist()]
     alone = np.empty_like(both)
     for which, table in scan.answers(model, [sequence], questions, long=long):
         alone[which] = table

@@ -89,7 +89,7 @@ def write(
         _remove(folder, parts)  # of a process that was killed between the last two steps
         return 0
     folder.mkdir(parents=True, exist_ok=True)
-    with store.alone(folder):
+    with store.lock(folder):
         _refuse_foreign(folder, facts)
         missing = [number for number, part in enumerate(parts) if not part.exists()]
         for number in tqdm(missing, desc=path.name, unit="protein", disable=not progress):
