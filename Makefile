@@ -32,17 +32,19 @@ VENDOR := book/_static/vendor/.ready
 SITE := book/_build/html/index.html
 
 SOURCES := $(sort $(wildcard analysis/[0-9]*.py))
-NOTEBOOKS := $(SOURCES:analysis/%.py=book/notebooks/%.ipynb)
-# The longest first, so that the others run beside it and not before.
-LONGEST := $(filter %/07_rescue_contacts.ipynb %/16_tasks.ipynb,$(NOTEBOOKS))
-NOTEBOOKS := $(LONGEST) $(filter-out $(LONGEST),$(NOTEBOOKS))
-APPENDIX := $(filter book/notebooks/90_%,$(NOTEBOOKS))
-CHAPTERS := $(filter-out $(APPENDIX),$(NOTEBOOKS))
+MODULES := $(shell find src/plmbook -name '*.py')
 
-# What every notebook reads: its parameters, the package (not its doors) and the bundled tables and weights.
-MODULES := $(filter-out $(addprefix src/plmbook/,cli.py $(addprefix book/,runner.py render.py site.py atlas.py map_page.py readme.py) engine/store.py engine/shards.py sources/foreign.py variants/rescue_store.py),$(shell find src/plmbook -name '*.py'))
+# Which notebook imports which module, runs after which other one, and starts first: written by the package itself.
+DEPENDS := .build/depends.mk
+ifneq ($(filter pages,$(MAKECMDGOALS)),)
+include $(DEPENDS)
+endif
+CODE := src tests analysis benchmarks data/make .ci
+NOTEBOOKS := $(ORDER:%=book/notebooks/%.ipynb)
+
+# What every notebook reads besides: its parameters, and the bundled tables and weights.
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
-PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/book/atlas.py src/plmbook/book/map_page.py) _config.yml
+PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* $(addprefix src/plmbook/book/,render.py atlas.py map_page.py style.py palette.json)) _config.yml
 
 .PHONY: help setup book pages check-site test test-browser results model data lab bench lint clean FORCE
 
@@ -59,8 +61,8 @@ book: setup  ## run the notebooks that changed and build the book: book/_build/h
 check-site: $(READY)  ## check the built pages: nothing from outside, links, alt texts, no warnings or errors
 	@$(BIN)/python -m plmbook.book.site $(dir $(SITE))
 
-test: setup  ## run the tests
-	@$(BIN)/python -m pytest -q
+test: setup  ## run the tests, a process a core
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(CORES) --dist loadfile
 
 test-browser: setup  ## test the atlas of the built book in headless Chromium (Debian: apt-get install chromium)
 	@$(BIN)/python -m pytest -q tests/browser
@@ -92,8 +94,12 @@ lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through j
 bench: $(READY)  ## time the engine against its alternatives (on a quiet machine, half an hour; PARTS="scan growth": these alone)
 	@$(BIN)/python benchmarks/engine.py $(PARTS)
 
-lint: $(READY)  ## check the style of the code
-	@$(BIN)/ruff check src tests analysis benchmarks data/make
+lint: $(READY)  ## check style, layers, types and the size of the code
+	@$(BIN)/ruff check -q $(CODE)
+	$(BIN)/ruff format -q --check $(CODE)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+	$(BIN)/python .ci/budget.py
 
 clean:  ## remove what was built (not .venv and node_modules)
 	rm -rf .build book/_build book/notebooks book/_static/vendor results
@@ -146,20 +152,14 @@ pages: $(SITE)
 	@mkdir -p .build
 	if [ "$$(cat $@ 2>/dev/null || true)" != "$(PROFILE)" ]; then echo "$(PROFILE)" > $@; fi
 
-INPUTS := analysis/profiles/$(PROFILE).yml .build/profile requirements.lock $(MODULES) $(TABLES)
+$(DEPENDS): $(SOURCES) $(MODULES) | $(READY)
+	@mkdir -p $(@D)
+	$(BIN)/python -m plmbook.book.dependencies > $@
+
+INPUTS := analysis/profiles/$(PROFILE).yml .build/profile requirements.lock $(TABLES)
 
 book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY)
 	@$(BIN)/plmbook book --profile $(PROFILE) --notebook $<
-
-# The chapter on speed reads the timings, and takes one itself.
-book/notebooks/05_how_fast.ipynb: $(wildcard benchmarks/results/*.json benchmarks/*.py)
-book/notebooks/10_population.ipynb: book/notebooks/07_rescue_contacts.ipynb  # reads the tables of its scan
-# The pages of the tasks read what the chapter on them left.
-TASK_PAGES := $(filter book/notebooks/17_% book/notebooks/18_% book/notebooks/19_% book/notebooks/20_% book/notebooks/21_% book/notebooks/22_% book/notebooks/23_% book/notebooks/24_%,$(NOTEBOOKS))
-$(TASK_PAGES): book/notebooks/16_tasks.ipynb
-
-# The appendix reads what the other notebooks left: when it ran, how long they took, on what.
-$(APPENDIX): $(CHAPTERS)
 
 $(SITE): $(NOTEBOOKS) $(PAGES) $(VENDOR) | $(READY)
 	@$(BIN)/plmbook book --profile $(PROFILE) --render

@@ -1,3 +1,9 @@
+# ---
+# jupyter:
+#   make:
+#     reads: ["benchmarks/results/*.json", "benchmarks/*.py"]
+# ---
+
 # %% [markdown]
 # # How fast
 #

@@ -1,3 +1,9 @@
+# ---
+# jupyter:
+#   make:
+#     longest: true
+# ---
+
 # %% [markdown]
 # # Do rescues sit in contact?
 #

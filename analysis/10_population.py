@@ -1,3 +1,9 @@
+# ---
+# jupyter:
+#   make:
+#     after: [07_rescue_contacts]
+# ---
+
 # %% [markdown]
 # # In the population
 #

@@ -1,3 +1,9 @@
+# ---
+# jupyter:
+#   make:
+#     longest: true
+# ---
+
 # %% [markdown]
 # # The tasks
 #

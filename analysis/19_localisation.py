@@ -1,3 +1,9 @@
+# ---
+# jupyter:
+#   make:
+#     after: [16_tasks]
+# ---
+
 # %% [markdown]
 # # Localisation
 #

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import tomllib
 
@@ -112,13 +113,22 @@ class TestMake:
             assert re.search(rf"^  make {target}\s+\S", done.stdout, re.MULTILINE), target
 
     def test_notebook_rules(self, tmp_path):
-        """A changed notebook runs itself and the appendix; a finished book runs nothing."""
-        for name in ("analysis/01_a.py", "analysis/02_b.py", "analysis/90_run.py", "analysis/profiles/embedded.yml"):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text("", encoding="utf-8")
-        page = ("src/plmbook/book/atlas.py", "book/_static/atlas/atlas.js")
-        doors = ("src/plmbook/cli.py", "src/plmbook/variants/effects.py")
-        for name in (*doors, *page, "data/genes.tsv", "data/make/genes.py"):
+        """A changed module runs the notebooks that import it, and the appendix; a finished book runs nothing."""
+        imports = {
+            "01_a": "from plmbook.variants import effects",
+            "02_b": "from plmbook.book import figures",
+            "03_c": "from plmbook.core import paths",
+            "90_run": "",
+        }
+        headers = {"03_c": "# ---\n# jupyter:\n#   make:\n#     after: [02_b]\n# ---\n"}
+        for name, line in imports.items():
+            (tmp_path / "analysis" / "profiles").mkdir(parents=True, exist_ok=True)
+            source = f"{headers.get(name, '')}# %%\n{line}\n"
+            (tmp_path / "analysis" / f"{name}.py").write_text(source, encoding="utf-8")
+        package = "src/plmbook"
+        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        page = (f"{package}/book/atlas.py", "book/_static/atlas/atlas.js")
+        for name in ("analysis/profiles/embedded.yml", page[1], "data/genes.tsv", "data/make/genes.py"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("", encoding="utf-8")
         for name in ("Makefile", "requirements.lock", "_config.yml"):
@@ -135,7 +145,10 @@ class TestMake:
             'echo "$@"\n',
             encoding="utf-8",
         )
-        program.chmod(0o755)
+        python = program.with_name("python")
+        python.write_text(f'#!/bin/sh\nPYTHONPATH=src exec "{sys.executable}" "$@"\n', encoding="utf-8")
+        for each in (program, python):
+            each.chmod(0o755)
         for ready in ("node_modules/.ready", "book/_static/vendor/.ready"):
             (tmp_path / ready).parent.mkdir(parents=True)
             (tmp_path / ready).write_text("", encoding="utf-8")
@@ -154,24 +167,31 @@ class TestMake:
             os.utime(tmp_path / name, (later, later))
 
         first = pages()
-        assert sorted(first[:2]) == ["01_a", "02_b"] and first[2:] == ["90_run", "--render"]
+        assert sorted(first[:2]) == ["01_a", "02_b"] and first[2:] == ["03_c", "90_run", "--render"]
         assert pages() == []
+        everything = ["01_a", "02_b", "03_c", "90_run", "--render"]
         for name, expected in {
             "analysis/01_a.py": ["01_a", "90_run", "--render"],
+            "analysis/02_b.py": ["02_b", "03_c", "90_run", "--render"],
             "analysis/90_run.py": ["90_run", "--render"],
-            "src/plmbook/variants/effects.py": ["01_a", "02_b", "90_run", "--render"],
-            "data/genes.tsv": ["01_a", "02_b", "90_run", "--render"],
-            "analysis/profiles/embedded.yml": ["01_a", "02_b", "90_run", "--render"],
+            f"{package}/variants/effects.py": ["01_a", "90_run", "--render"],
+            f"{package}/book/palette.json": ["02_b", "03_c", "90_run", "--render"],
+            f"{package}/core/errors.py": everything,
+            "data/genes.tsv": everything,
+            "analysis/profiles/embedded.yml": everything,
             "_config.yml": ["--render"],
             **dict.fromkeys(page, ["--render"]),
-            "src/plmbook/cli.py": [],
+            f"{package}/cli.py": [],
             "data/make/genes.py": [],
         }.items():
             change(name)
             assert sorted(pages(), key=lambda word: (word[0] == "-", word)) == expected, name
             assert pages() == [], name
+        (tmp_path / f"{package}/variants/ngram.py").unlink()  # make goes on where a module was taken away
+        (tmp_path / f"{package}/variants/effects.py").write_text("", encoding="utf-8")
+        assert pages() == ["01_a", "90_run", "--render"]
         (tmp_path / "analysis/profiles/paper.yml").write_text("", encoding="utf-8")
-        assert len(pages("paper")) == 4  # another profile runs every notebook again
+        assert len(pages("paper")) == 5  # another profile runs every notebook again
 
     def test_python_is_asked_for_by_its_version(self, tmp_path):
         """Without Python 3.11 the message says so, and nothing is made."""
