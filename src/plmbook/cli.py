@@ -527,9 +527,7 @@ def pretrain(
         raise InputError(f"{config}: no such file; expected the YAML file of a training")
     from plmbook.engine import pretrain as training
 
-    written = training.train(config, progress=_bars(quiet))
-    if written is not None:
-        print(written)
+    print(training.train(config, progress=_bars(quiet)))
 
 
 @app.command("results")

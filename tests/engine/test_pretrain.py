@@ -48,18 +48,32 @@ def write_run(folder, **changes):
     return path
 
 
+def kill(path, monkeypatch, *, after):
+    """A run that dies after so many steps."""
+    real = pretrain.draw_batch
+
+    def draw(sources, config, step):
+        if step == after:
+            raise KeyboardInterrupt
+        return real(sources, config, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pretrain, "draw_batch", draw)
+        pretrain.train(path)
+
+
 def without_seconds(path):
     """Log rows less their last column, which is a time."""
     return [line.rsplit("\t", 1)[0] for line in path.read_text().splitlines()]
 
 
-def test_a_killed_run_ends_with_the_same_weights_and_the_same_log(tmp_path):
+def test_a_killed_run_ends_with_the_same_weights_and_the_same_log(tmp_path, monkeypatch):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
     finished = pretrain.train(write_run(whole))
     config = write_run(killed)
-    assert pretrain.train(config, stop_after=6) is None  # the last checkpoint is of step 4: two steps are lost
+    kill(config, monkeypatch, after=6)  # the last checkpoint is of step 4: two steps are lost
     resumed = pretrain.train(config)
     one, two = load_file(finished), load_file(resumed)
     assert one.keys() == two.keys()
@@ -69,7 +83,7 @@ def test_a_killed_run_ends_with_the_same_weights_and_the_same_log(tmp_path):
 
 def test_the_loss_falls_and_the_record_says_what_was_done(tmp_path):
     # one protein over and over: learnable, and far below ln 20 = 3.0 nats
-    config = write_run(tmp_path, steps=240, warmup=5, decay=20, learning_rate=0.01)
+    config = write_run(tmp_path, steps=100, warmup=5, decay=20, learning_rate=0.02, checkpoint_every=50, log_every=5)
     for name in ("general", "orthologs"):
         (tmp_path / f"{name}.fasta").write_text(">a\nMKRLVDEMKRLVDEMKRLVDEMKRLVDE\n")
     path = pretrain.train(config)
@@ -77,9 +91,9 @@ def test_the_loss_falls_and_the_record_says_what_was_done(tmp_path):
     assert losses[0] > 2.5
     assert losses[-1] < 1.5
     record = json.loads(path.with_suffix(".json").read_text())
-    assert record["steps"] == 240
+    assert record["steps"] == 100
     assert record["parameters"] == sum(t.numel() for t in load_file(path).values())
-    assert record["tokens_seen"] >= 240 * 128
+    assert record["tokens_seen"] >= 100 * 128
     assert not [n for n in load_file(path) if "contact_head" in n or "inv_freq" in n or n == "lm_head.weight"]
 
 
@@ -244,16 +258,16 @@ def test_a_missing_setting_or_file_is_named(tmp_path):
         pretrain.read_config(tmp_path / "absent.yml")
 
 
-def test_a_checkpoint_goes_on_with_its_own_settings_only(tmp_path):
-    pretrain.train(write_run(tmp_path), stop_after=5)
+def test_a_checkpoint_goes_on_with_its_own_settings_only(tmp_path, monkeypatch):
+    kill(write_run(tmp_path), monkeypatch, after=5)
     with pytest.raises(InputError, match=r"learning_rate was 0\.005, is 0\.5"):
         pretrain.train(write_run(tmp_path, learning_rate=0.5))
-    assert pretrain.train(write_run(tmp_path, steps=14)) is not None  # a longer run is the same run
+    assert pretrain.train(write_run(tmp_path, steps=14)).is_file()  # a longer run is the same run
 
 
 @pytest.mark.parametrize("changes", [{"steps": 6}, {"decay": 10}, {"whole_from": 2, "crop": 20}])
-def test_a_schedule_is_not_changed_for_steps_already_made(tmp_path, changes):
-    pretrain.train(write_run(tmp_path, crop=20), stop_after=5)  # the checkpoint is of step 4
+def test_a_schedule_is_not_changed_for_steps_already_made(tmp_path, changes, monkeypatch):
+    kill(write_run(tmp_path, crop=20), monkeypatch, after=5)  # the checkpoint is of step 4
     with pytest.raises(InputError, match="would change the 4 steps already made"):
         pretrain.train(write_run(tmp_path, **{"crop": 20, **changes}))
 

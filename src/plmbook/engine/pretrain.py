@@ -7,15 +7,16 @@ run that is killed and started again goes on from its last checkpoint with the s
 that never stopped (on the same machine, with as many threads).
 
 Three things make few tokens go far (`data/README.md` has what each was measured to give): attention heads that look at
-their neighbours from the first step on (`look_at_neighbours`), a pool of proteins that starts small and grows
+their neighbours from the first step on (`_look_at_neighbours`), a pool of proteins that starts small and grows
 (`Config.curriculum`), and Muon on the weight matrices (Jordan et al. 2024).
 """
 
-import hashlib
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import get_origin
 
@@ -25,7 +26,9 @@ import torch.nn.functional as F
 import yaml
 from tqdm import tqdm
 
+from plmbook.core.artifacts import write_atomically, write_text
 from plmbook.core.errors import InputError
+from plmbook.core.paths import file_sha256
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models import packed
 from plmbook.tables import read_fasta
@@ -33,28 +36,19 @@ from plmbook.tables.readers import read_delimited
 from plmbook.tables.schema import refuse_missing_columns
 
 # What a run may change when it goes on: its schedule from here on, where things lie, what is written down on the way.
-CHANGEABLE = {
-    "steps",
-    "decay",
-    "whole_from",
-    "data",
-    "out",
-    "validation",
-    "validation_proteins",
-    "checkpoint_every",
-    "log_every",
-}
-LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "seconds")
+_CHANGEABLE = frozenset(
+    "steps decay whole_from data out validation validation_proteins checkpoint_every log_every".split()
+)
+_LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
 class Config:
     """One training run, as written in its YAML file.
 
-    `sources` maps a FASTA path (relative to `data`) to its share of the pieces of every batch.  `curriculum` maps some
-    of them to (proteins in the pool at the start, proteins that join at each step), in the order of the file: without
-    an entry all are in the pool, and a source whose pool starts below zero joins when it has grown above.  `neighbours`
-    says for the first layers which neighbour each head looks at to begin with.
+    `curriculum` maps some sources to (proteins in the pool at the start, proteins that join at each step), in the order
+    of the file: without an entry all are in the pool; a source whose pool starts below zero joins when it has grown
+    above.
     """
 
     name: str
@@ -63,12 +57,12 @@ class Config:
     dim: int
     heads: int
     data: str  # folder of the FASTA files
-    sources: dict[str, float]
+    sources: dict[str, float]  # FASTA path, relative to `data` -> its share of the pieces of every batch
     validation: str  # TSV with a `sequence` column: held-out families
     out: str  # folder of checkpoint, log and final weights
     validation_proteins: int = 100  # evenly spaced in the file; read at each checkpoint
     curriculum: dict[str, list] = field(default_factory=dict)
-    neighbours: list[list[int]] = field(default_factory=list)
+    neighbours: list[list[int]] = field(default_factory=list)  # of the first layers: at which each head looks at first
     max_length: int = 1022  # residues; of a longer protein a piece is read
     crop: int = 254  # residues of a piece before step `whole_from`; then `max_length`
     whole_from: int = 0
@@ -88,7 +82,9 @@ class Config:
 
 
 def read_config(path: str | Path) -> Config:
-    """Read and check a training configuration."""
+    """The configuration in a YAML file; an entry that is unknown, missing, of a wrong type or at odds is
+    an InputError.
+    """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a training configuration in YAML")
@@ -100,13 +96,10 @@ def read_config(path: str | Path) -> Config:
     if not isinstance(entries, dict):
         raise InputError(f"{path}: expected a mapping of settings, found {type(entries).__name__}")
     known = {f.name: f for f in fields(Config)}
+    optional = {name for name, f in known.items() if f.default is not MISSING or f.default_factory is not MISSING}
     if unknown := sorted(set(entries) - set(known)):
         raise InputError(f"{path}: unknown setting {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    if missing := [
-        name
-        for name, f in known.items()
-        if f.default is MISSING and f.default_factory is MISSING and name not in entries
-    ]:
+    if missing := [name for name in known if name not in optional | set(entries)]:
         raise InputError(f"{path}: missing setting {', '.join(missing)}")
     for name, value in entries.items():
         kind = get_origin(known[name].type) or known[name].type
@@ -114,44 +107,46 @@ def read_config(path: str | Path) -> Config:
         if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
             raise InputError(f"{path}: {name}: expected {kind.__name__}, found {value!r}")
     config = Config(**entries)
-    if config.dim % config.heads or (config.dim // config.heads) % 2:
-        raise InputError(f"{path}: dim {config.dim} must be an even multiple of heads {config.heads}")
-    if len(config.neighbours) > config.layers or any(len(offsets) != config.heads for offsets in config.neighbours):
-        raise InputError(
-            f"{path}: neighbours: expected at most {config.layers} lists of {config.heads} offsets, a head one"
-        )
-    for name, entry in config.curriculum.items():
-        if name not in config.sources:
-            raise InputError(f"{path}: curriculum: {name!r} is none of the sources {', '.join(config.sources)}")
-        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(n, int) for n in entry)):
-            raise InputError(
-                f"{path}: curriculum: {name}: expected [proteins at the start, proteins a step], found {entry!r}"
-            )
-    if all(_pool(config.curriculum.get(name), 0) <= 0 for name in config.sources):
-        raise InputError(f"{path}: curriculum: no source has a protein in its pool at the first step")
-    if config.checkpoint_every % config.log_every:
-        raise InputError(f"{path}: checkpoint_every must be a multiple of log_every, or a resumed log would differ")
-    if config.steps < config.warmup + config.decay:
-        raise InputError(f"{path}: steps {config.steps} is less than warmup {config.warmup} + decay {config.decay}")
+    for fault in _faults(config):
+        raise InputError(f"{path}: {fault}")
     return config
 
 
+def _faults(config: Config) -> Iterator[str]:
+    """What is at odds within a configuration."""
+    if config.dim % config.heads or (config.dim // config.heads) % 2:
+        yield f"dim {config.dim} must be an even multiple of heads {config.heads}"
+    if len(config.neighbours) > config.layers or any(len(offsets) != config.heads for offsets in config.neighbours):
+        yield f"neighbours: expected at most {config.layers} lists of {config.heads} offsets, a head one"
+    for name, entry in config.curriculum.items():
+        if name not in config.sources:
+            yield f"curriculum: {name!r} is none of the sources {', '.join(config.sources)}"
+        if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(n, int) for n in entry)):
+            yield f"curriculum: {name}: expected [proteins at the start, proteins a step], found {entry!r}"
+    if all(_pool(config.curriculum.get(name), 0) <= 0 for name in config.sources):
+        yield "curriculum: no source has a protein in its pool at the first step"
+    if config.checkpoint_every % config.log_every:
+        yield "checkpoint_every must be a multiple of log_every, or a resumed log would differ"
+    if config.steps < config.warmup + config.decay:
+        yield f"steps {config.steps} is less than warmup {config.warmup} + decay {config.decay}"
+
+
 class Proteins:
-    """Tokenised proteins in one flat array, in the order of their file."""
+    """Tokenised proteins in one flat array, in the order of their file, without BOS and EOS."""
 
     def __init__(self, sequences: list[str], alphabet):
         table = np.full(256, alphabet.unk_idx, dtype=np.uint8)
         for letter in AMINO_ACIDS + "XBZUO":
             table[ord(letter)] = alphabet.get_idx(letter)
+        # uint8 (R,): all residues, proteins end to end; protein p lies in `tokens[edges[p]:edges[p + 1]]`
         self.tokens = table[np.frombuffer("".join(sequences).encode("ascii"), dtype=np.uint8)]
         self.edges = np.concatenate([[0], np.cumsum([len(sequence) for sequence in sequences])]).astype(np.int64)
 
     def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> tuple[int, int, int]:
-        """A piece around a random residue, so that a protein is chosen in proportion to its length.
+        """Number, start and end of a piece, `tokens[start:end]`, around a random residue of the first `pool` proteins.
 
-        Residues of proteins shorter than a piece, and the ends of long ones, are read less often.
-
-        Returns protein: int, its number; start, end: int, the piece is `tokens[start:end]`.
+        So a protein is chosen in proportion to its length.  A shorter one comes whole; a piece that would reach over an
+        end is moved inside: residues of proteins shorter than a piece, and the ends of long ones, are read less often.
         """
         last = int(min(pool, len(self.edges) - 1))
         residue = rng.integers(self.edges[last])
@@ -162,10 +157,10 @@ class Proteins:
 
 
 def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[tuple[str, int, int, int]]:
-    """The pieces of one step: a function of the configuration, the files and the step alone.
+    """The pieces of one step, (source, protein, start, end): a function of the configuration, the files and the step.
 
-    Returns list of (source, protein, start, end), as `Proteins.draw`; together at least `tokens_per_step` tokens (BOS
-    and EOS counted), the shortest first: attention runs over equal lengths at once.
+    Together at least `tokens_per_step` tokens (BOS and EOS counted), the shortest first: attention runs over equal
+    lengths at once.
     """
     rng = np.random.default_rng([config.seed, 1, step])
     names = list(config.sources)
@@ -185,8 +180,7 @@ def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[
 def count_read(sources: dict[str, Proteins], config: Config, steps: int) -> dict[str, dict[str, int]]:
     """What a run has read after some steps, found by drawing its batches again.
 
-    Returns dict of str -> dict, by source: pieces, proteins (distinct ones, of which at least a piece was read),
-    residues (with repeats).
+    By source: `pieces`, `proteins` (distinct ones, of which at least a piece was read), `residues` (with repeats).
     """
     proteins, found = {name: set() for name in sources}, {name: {"pieces": 0, "residues": 0} for name in sources}
     for step in range(steps):
@@ -202,16 +196,17 @@ def _pool(curriculum, step: int) -> float:
     return math.inf if curriculum is None else curriculum[0] + curriculum[1] * step
 
 
-def assemble(pieces: list[np.ndarray], alphabet) -> tuple[torch.Tensor, list[int]]:
+def _assemble(pieces: list[np.ndarray], alphabet) -> tuple[torch.Tensor, list[int]]:
     """Tokens (N,) int64 with BOS and EOS around each piece, and the length of each."""
     parts = [part for piece in pieces for part in ([alphabet.cls_idx], piece, [alphabet.eos_idx])]
     return torch.from_numpy(np.concatenate(parts).astype(np.int64)), [len(piece) + 2 for piece in pieces]
 
 
 def corrupt(tokens: torch.Tensor, alphabet, share: float, seed: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask as BERT and ESM do.
+    """Mask tokens (N,) as BERT and ESM do: the corrupted tokens, int64 (N,), and which were chosen, bool (N,).
 
-    Returns corrupted: int64 (N,); chosen: bool (N,), bOS, EOS and unknown residues are never chosen.
+    `share` of the standard residues are chosen (never BOS, EOS or unknown ones): 80 % become <mask>, 10 % a random
+    residue, 10 % stay.
     """
     rng = np.random.default_rng(seed)
     standard = np.array([alphabet.get_idx(a) for a in AMINO_ACIDS])
@@ -229,28 +224,28 @@ def learning_rate(config: Config, step: int) -> float:
     return config.learning_rate * min(rise, fall)
 
 
-def loss_of(model, tokens, lengths, chosen, targets):
+def _loss_of(model, tokens, lengths, chosen, targets):
     """Mean cross-entropy (nats) at the chosen positions, over the whole vocabulary."""
     last = len(model.layers)
     x = packed.hidden_states(model, tokens, lengths)[last][chosen]
     return F.cross_entropy(packed.lm_logits(model, x).float(), targets[chosen])
 
 
-def validation_loss(model, sequences: list[str], config: Config, device) -> float:
+def _validation_loss(model, sequences: list[str], config: Config, device) -> float:
     """Mean loss (nats, over the whole vocabulary) on held-out families, 15 % of the residues chosen with a fixed seed.
 
-    As in training a tenth of the chosen residues is shown as it is, so this is a curve to watch, not the perplexity
-    that the book reports (`plmbook.tables.derived.heldout_likelihood` masks every chosen residue).
+    A tenth of the chosen residues is shown as it is: a curve to watch, not the perplexity that the book reports
+    (`variants.studies.heldout_likelihood` masks every chosen residue).
     """
     proteins = Proteins(sequences, model.alphabet)
     pieces = [piece[: config.max_length] for piece in np.split(proteins.tokens, proteins.edges[1:-1])]
     total, count = 0.0, 0
     with torch.no_grad():
         for first in range(0, len(pieces), 16):
-            tokens, lengths = assemble(pieces[first : first + 16], model.alphabet)
+            tokens, lengths = _assemble(pieces[first : first + 16], model.alphabet)
             corrupted, chosen = corrupt(tokens, model.alphabet, 0.15, [config.seed, 7, first])
             with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
-                loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
+                loss = _loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
             total += float(loss) * int(chosen.sum())
             count += int(chosen.sum())
     return total / count
@@ -274,12 +269,13 @@ def new_model(config: Config):
             torch.nn.init.normal_(parameter, std=scale)
         elif name.endswith("bias"):
             torch.nn.init.zeros_(parameter)
-    look_at_neighbours(model, config.neighbours)
+    _look_at_neighbours(model, config.neighbours)
     return model
 
 
-def look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.0) -> None:
-    """Let attention heads look at fixed neighbours to begin with; training may change their mind.
+def _look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.0) -> None:
+    """Let the heads of the first layers look at fixed neighbours (offsets in residues) to begin with; training may
+    change it.
 
     With rotary positions the product of two biases, (q_proj.bias rotated by i) . (k_proj.bias rotated by j), depends on
     j - i alone.  Biases that are unit vectors in the plane of each fast frequency, k's turned back by the offset, make
@@ -300,36 +296,29 @@ def look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.
                 module.k_proj.weight[rows] *= 0.3
 
 
-def train(
-    config_path: str | Path, *, source: str | Path | None = None, progress: bool = True, stop_after: int | None = None
-):
+def train(config_path: str | Path, *, progress: bool = True) -> Path:
     """Train, or go on training, the model of a configuration.
 
     Parameters
     ----------
     config_path : path
         YAML file of `Config` entries.
-    source : path, optional
-        Folder of the FASTA files, instead of the configuration's `data`.
     progress : bool
         Show a bar.
-    stop_after : int, optional
-        Stop after this many steps of this call without saving anything more, as a killed run would.
 
     Returns
     -------
-    Path or None
-        The final weights (float16 safetensors) with a JSON record beside them; None when stopped before the end.
+    Path
+        The final weights (float16 safetensors) with a JSON record beside them.
 
     Raises
     ------
     InputError
-        As `read_config` and `plmbook.tables.read_fasta`; if the held-out file is missing; if the checkpoint in `out`
-        was made with other settings.
+        If the configuration or a file is at fault or missing, or the checkpoint in `out` was made with other settings.
     """
     config = read_config(config_path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    out, folder = Path(config.out), Path(source or config.data)
+    out, folder = Path(config.out), Path(config.data)
     model = new_model(config).to(device)
     sources = {
         name: Proteins(read_fasta(folder / name)["sequence"].tolist(), model.alphabet) for name in config.sources
@@ -347,17 +336,16 @@ def train(
         for optimizer, its_state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(its_state)
         state = saved["state"]
-    _trim_log(out / "log.tsv", state["step"])
+    _begin_log(out / "log.tsv", state["step"])
 
-    started, losses, first_step = time.perf_counter() - state["seconds"], [], state["step"]
-    bar = tqdm(total=config.steps, initial=first_step, unit="step", disable=not progress)
-    while state["step"] < config.steps:
-        step = state["step"]
+    started, losses = time.perf_counter() - state["seconds"], []
+    steps = range(state["step"], config.steps)
+    for step in tqdm(steps, initial=state["step"], total=config.steps, unit="step", disable=not progress):
         drawn = [sources[name].tokens[start:end] for name, _, start, end in draw_batch(sources, config, step)]
-        tokens, lengths = assemble(drawn, model.alphabet)
+        tokens, lengths = _assemble(drawn, model.alphabet)
         corrupted, chosen = corrupt(tokens, model.alphabet, config.mask_share, [config.seed, step])
         with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
-            loss = loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
+            loss = _loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, config.clip)
         for optimizer in optimizers:
@@ -366,21 +354,17 @@ def train(
             optimizer.step()
             optimizer.zero_grad()
         losses.append(loss.item())
-        bar.update()
         state.update(step=step + 1, tokens=state["tokens"] + len(tokens), seconds=time.perf_counter() - started)
-        end = state["step"] == config.steps
-        save = end or state["step"] % config.checkpoint_every == 0
-        if save or state["step"] % config.log_every == 0:
-            validation = validation_loss(model, held_out, config, device) if save else float("nan")
+        save = step + 1 == config.steps or (step + 1) % config.checkpoint_every == 0
+        if save or (step + 1) % config.log_every == 0:
+            validation = _validation_loss(model, held_out, config, device) if save else float("nan")
             _log(out / "log.tsv", state, float(np.mean(losses)), validation, learning_rate(config, step))
             losses = []
         if save:
-            weights = {"model": model.state_dict(), "optimizers": [each.state_dict() for each in optimizers]}
-            _save_atomically({**weights, "state": state, "config": json.dumps(asdict(config))}, checkpoint)
-        if stop_after is not None and state["step"] - first_step >= stop_after and not end:
-            return None
-    bar.close()
-    return export(model, config, state)
+            found = {"model": model.state_dict(), "optimizers": [each.state_dict() for each in optimizers]}
+            found |= {"state": state, "config": json.dumps(asdict(config))}
+            write_atomically(checkpoint, partial(torch.save, found))
+    return _export(model, config, state)
 
 
 def _optimizers(model, config: Config) -> list[torch.optim.Optimizer]:
@@ -399,7 +383,7 @@ def _optimizers(model, config: Config) -> list[torch.optim.Optimizer]:
     return [muon, torch.optim.AdamW(rest, lr=config.learning_rate, betas=config.betas, weight_decay=0.0)]
 
 
-def export(model, config: Config, state: dict) -> Path:
+def _export(model, config: Config, state: dict) -> Path:
     """Write the final weights as float16 safetensors, and what the run was as JSON beside them.
 
     Left out: `contact_head` (untrained), `lm_head.weight` (tied to the embedding), rotary frequencies (computed).
@@ -421,13 +405,13 @@ def export(model, config: Config, state: dict) -> Path:
         "heads": config.heads,
         "parameters": sum(t.numel() for t in tensors.values()),
         "max_length": config.max_length,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": file_sha256(path),
         "tokens_seen": state["tokens"],
         "steps": state["step"],
         "training_seconds": round(state["seconds"]),
         "config": asdict(config),
     }
-    path.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    write_text(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
     return path
 
 
@@ -444,7 +428,7 @@ def _validation_sequences(path: Path, n: int) -> list[str]:
 def _refuse_another_run(config: Config, saved: str, steps: int, checkpoint: Path) -> None:
     """A checkpoint goes on with the settings that it was made with, or not at all."""
     before, now = json.loads(saved), json.loads(json.dumps(asdict(config)))
-    changed = [name for name in now if name not in CHANGEABLE and now[name] != before.get(name)]
+    changed = [name for name in now if name not in _CHANGEABLE and now[name] != before.get(name)]
     if changed:
         told = "; ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
         raise InputError(f"{checkpoint}: made with other settings ({told}); put them back or name another `out`")
@@ -458,23 +442,14 @@ def _refuse_another_run(config: Config, saved: str, steps: int, checkpoint: Path
         )
 
 
-def _save_atomically(payload: dict, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(payload, partial)
-    partial.replace(path)
+def _begin_log(path: Path, step: int) -> None:
+    """Write the header, and drop rows that were written after the checkpoint from which training goes on."""
+    rows = path.read_text().splitlines()[1:] if path.exists() else []
+    rows = [row for row in rows if int(row.split("\t")[0]) <= step]
+    path.write_text("\n".join(["\t".join(_LOG_COLUMNS), *rows]) + "\n")
 
 
 def _log(path: Path, state: dict, loss: float, validation: float, rate: float) -> None:
-    if not path.exists():
-        path.write_text("\t".join(LOG_COLUMNS) + "\n")
     row = (state["step"], state["tokens"], f"{loss:.5f}", f"{validation:.5f}", f"{rate:.6g}", f"{state['seconds']:.0f}")
     with open(path, "a") as handle:
         handle.write("\t".join(map(str, row)) + "\n")
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drop log rows written after the checkpoint that training goes on from."""
-    if path.exists():
-        header, *rows = path.read_text().splitlines()
-        kept = [row for row in rows if int(row.split("\t")[0]) <= step]
-        path.write_text("\n".join([header, *kept]) + "\n")
