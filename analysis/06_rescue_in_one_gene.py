@@ -33,9 +33,8 @@ from IPython.display import Markdown
 
 from plmbook import models, tables
 from plmbook.book import figures, show, style
-from plmbook.core import artifacts
+from plmbook.core import artifacts, structures
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
-from plmbook.probing import contacts
 from plmbook.stats import matched
 from plmbook.tables import bundled
 from plmbook.variants import deviations, distances, rescue
@@ -44,7 +43,7 @@ members = [models.load(name, dtype="float32") for name in models.expand(model_na
 sequences = tables.load("genes").set_index("gene")["sequence"]
 variants = bundled.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
-folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
+folds, orthologs = structures.structures_of(tables.load("structures")), tables.load("orthologs")
 
 # %% [markdown]
 # ## The scan
@@ -102,7 +101,7 @@ show.table(counts, caption=f"What is scanned with {model}; {release}. Confident:
 def long_table(gene):
     """A row a variant and position: what the three panels show."""
     scan, part = scans[gene], rows[gene]
-    distance = distances.distances(folds[gene].cb)[part["position"].to_numpy() - 1]  # (n, L)
+    distance = structures.distances(folds[gene].cb)[part["position"].to_numpy() - 1]  # (n, L)
     table = scan.position_table[["id", "mutation", "position", "z", "mean_epistasis", "mean_abs_epistasis"]]
     return table.rename(columns={"id": "gene"}).assign(
         significance=np.repeat(part["significance"].to_numpy(), len(scan.sequence)),

@@ -41,7 +41,7 @@ outcomes, measured = task_pages.load(names, task_names, profile)
 # Contacts are learnt from structures kept aside from pretraining; CASP14 and CASP13 are the tests.
 # Of the tests only C-alpha atoms are known: two residues touch where these are within 8 Å.
 # P@L is the share of contacts among the best L pairs at least 24 residues apart, L the residues with coordinates.
-# ProteinNet {cite:p}`alquraishi2019proteinnet` is not bundled; `plmbook.sources.ankh_tasks` reads its files.
+# ProteinNet {cite:p}`alquraishi2019proteinnet` is not bundled; `plmbook.sources.proteinnet` reads its files.
 
 # %% tags=["hide-input"]
 task_pages.show_examples(task_names)

@@ -11,7 +11,7 @@ from plmbook.core import text
 from plmbook.core.errors import InputError
 from plmbook.function import ontology
 from plmbook.sources import alphafold, clinvar, gnomad, goa, multiz, rescue, uniprot
-from plmbook.sources.ankh_tasks import read_proteinnet
+from plmbook.sources.proteinnet import read_proteinnet
 from plmbook.tables import read_fasta, read_variants
 from plmbook.tables.published import published
 from plmbook.tables.readers import read_delimited

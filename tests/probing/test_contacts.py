@@ -8,7 +8,7 @@ import pytest
 
 from plmbook import tables
 from plmbook.core.errors import InputError
-from plmbook.core.structures import Structure, structures_of
+from plmbook.core.structures import Structure, contact_map, structures_of
 from plmbook.probing import contacts
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
@@ -25,7 +25,7 @@ def fake_structure(name, length=80, spread=9.0, plddt=np.nan):
 
 def fake_model(table, *, knows):
     """A model of 2 x 3 maps of noise; where it `knows`, one head also attends to what is in contact."""
-    touching = {s.sequence: contacts.contact_map(s.cb) for s in structures_of(table).values()}
+    touching = {s.sequence: contact_map(s.cb) for s in structures_of(table).values()}
 
     def attentions(sequence):
         rng = np.random.default_rng(len(sequence) + sum(map(ord, sequence[:9])))
@@ -60,7 +60,7 @@ def test_apc_by_hand():
 
 
 def test_contact_is_strictly_below_the_cutoff():
-    touching = contacts.contact_map(np.array([[0.0, 0, 0], [8.0, 0, 0], [15.9, 0, 0]]))
+    touching = contact_map(np.array([[0.0, 0, 0], [8.0, 0, 0], [15.9, 0, 0]]))
     assert touching.tolist() == [[True, False, False], [False, True, True], [False, True, True]]
 
 
@@ -143,7 +143,7 @@ def test_probabilities_are_those_of_all_pairs_though_few_are_fitted(proteins):
     shares, means = [], []
     for structure in structures.values():
         i, j = contacts.pairs(structure.counted)
-        shares.append(contacts.contact_map(structure.cb)[i, j].mean())
+        shares.append(contact_map(structure.cb)[i, j].mean())
         means.append(contacts.predict(regression, model.attentions(structure.sequence))[i, j].mean())
     assert np.mean(means) == pytest.approx(np.mean(shares), rel=0.1)
 

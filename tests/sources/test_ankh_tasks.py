@@ -2,18 +2,15 @@
 
 import dataclasses
 import gzip
-import io
-import itertools
 import json
 import re
-import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from plmbook import sources, tables
+from plmbook import sources
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.sources import ankh_tasks
@@ -60,7 +57,7 @@ LAYOUTS = {
         f"fluorescence_{name}.csv": [{"primary": "MKV", "log_fluorescence": 3.5, "num_mutations": 2}]
         for name in ("train", "valid", "test")
     },
-    "cath": {name: [{"sequence": "MKV", "label": "3.40.50.300"}] for name in ("lookup.csv", "query.csv")},
+    "cath": {name: [{"sequence": "MKV", "cath": "3.40.50.300"}] for name in ("lookup.csv", "query.csv")},
 }
 EXTRA = {  # what a usable record of MKV becomes, beside id, split, sequence and length
     "remote_homology": {"fold": "7"},
@@ -289,8 +286,8 @@ def test_sequences_that_are_left_out(tmp_path, sequence, reason):
         ("fluorescence", {"primary": "MK", "log_fluorescence": "nan"}, "log_fluorescence is not one finite number"),
         ("fluorescence", {"primary": "MK", "log_fluorescence": "inf"}, "log_fluorescence is not one finite number"),
         ("fluorescence", {"primary": "MK", "log_fluorescence": "[1, 2]"}, "log_fluorescence is not one finite number"),
-        ("cath", {"sequence": "MK", "label": "3.40.50"}, "cath '3.40.50'; expected four numbers such as 3.40.50.300"),
-        ("cath", {"sequence": "MK", "label": "3.40.0.1"}, "cath '3.40.0.1'; expected four numbers such as 3.40.50.300"),
+        ("cath", {"sequence": "MK", "cath": "3.40.50"}, "cath '3.40.50'; expected four numbers such as 3.40.50.300"),
+        ("cath", {"sequence": "MK", "cath": "3.40.0.1"}, "cath '3.40.0.1'; expected four numbers such as 3.40.50.300"),
         (
             "localisation",
             {"input": "MK", "loc": "Cytoplasm-Nucleus"},
@@ -378,8 +375,7 @@ def test_a_missing_column_names_the_file_what_was_found_and_what_was_expected(tm
     files = {"deeploc_train.csv": [{"input": "MK", "membrane": "M"}]}
     with pytest.raises(
         InputError,
-        match=r"deeploc_train\.csv: expected a column 'loc' \(localisation\), or by another name label or location; "
-        r"found the columns input, membrane",
+        match=r"deeploc_train\.csv: expected a column 'loc' \(localisation\), found the columns input, membrane",
     ):
         ankh_tasks.read("localisation", folder=write(tmp_path / "d", files), split="train")
 
@@ -566,155 +562,3 @@ def test_sequences_shared_between_splits():
     assert ankh_tasks.duplicates_across(examples.iloc[:3]).empty  # twice in one split is no leak
     with pytest.raises(InputError, match=r"missing \['sequence'\]"):
         ankh_tasks.duplicates_across(examples[["id", "split"]])
-
-
-# --- ProteinNet ---
-
-# C-alpha at the origin, N and C in the plane of x and y, 111 degrees apart: u and v of the docstring of c_beta.
-HALF = np.deg2rad(111 / 2)
-N_, C_ = 1.46 * np.array([np.cos(HALF), np.sin(HALF), 0]), 1.52 * np.array([np.cos(HALF), -np.sin(HALF), 0])
-
-
-def angle(a, b):
-    return np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b)))
-
-
-def test_c_beta_by_hand():
-    """1.53 A away, at the two angles, opposite to N and C (x < 0), and below the plane, as L-amino acids have it.
-
-    u x v = (cos, sin, 0) x (cos, -sin, 0) points to -z.  Seen from the hydrogen (z > 0, looking down), C, the side
-    chain and N are at -55.5, 180 and 55.5 degrees: clockwise, which is the CO-R-N rule of L.
-    """
-    beta = ankh_tasks.c_beta(N_[None], np.zeros((1, 3)), C_[None])[0]
-    assert np.linalg.norm(beta) == pytest.approx(1.53)
-    assert angle(beta, N_) == pytest.approx(110.5) and angle(beta, C_) == pytest.approx(110.1)
-    assert beta[0] < 0 and beta[2] < 0
-    # x from both angles: (cos 110.5 + cos 110.1) / 2 cos 55.5 = -0.6126; z from the length
-    np.testing.assert_allclose(beta / 1.53, [-0.6126, -0.0040, -0.7904], atol=2e-4)
-
-
-def test_c_beta_turns_with_the_backbone_and_is_mirrored_with_it():
-    moved = ankh_tasks.c_beta(N_[None, [1, 2, 0]] + 7, np.full((1, 3), 7.0), C_[None, [1, 2, 0]] + 7)
-    still = ankh_tasks.c_beta(N_[None], np.zeros((1, 3)), C_[None])
-    np.testing.assert_allclose(moved - 7, still[:, [1, 2, 0]])
-    swapped = ankh_tasks.c_beta(C_[None], np.zeros((1, 3)), N_[None])
-    assert swapped[0, 2] > 0  # N and C exchanged: the other hand
-
-
-def test_three_atoms_on_a_line_have_no_c_beta():
-    assert np.isnan(ankh_tasks.c_beta(N_[None], np.zeros((1, 3)), -N_[None])).all()
-
-
-def test_c_beta_is_where_the_bundled_structures_have_it():
-    """AlphaFold2 models of the 53 genes: 0.08 angstrom apart on average."""
-    both = tables.load("backbone").merge(tables.load("structures"), on=["gene", "position"])
-    both = both[both["residue"] != "G"]
-    n, ca, c, cb = (both[[f"{atom}_{axis}" for axis in "xyz"]].to_numpy(float) for atom in ("n", "ca", "c", "cb"))
-    apart = np.linalg.norm(ankh_tasks.c_beta(n, ca, c) - cb, axis=1)
-    assert len(apart) > 20_000 and apart.mean() < 0.1 and np.quantile(apart, 0.99) < 0.3
-
-
-def proteinnet(identifier, sequence, signs, *, drop=(), shift=0.0):
-    """A text record: residue i is the backbone above, i * 3.8 A further along x; in picometres; 0 where masked."""
-    atoms = [
-        (atom + [i * 3.8 + shift, 0, 0]) * 100 * (sign == "+")
-        for i, sign in enumerate(signs)
-        for atom in (N_, np.zeros(3), C_)
-    ]
-    axes = ["\t".join(f"{value:.4f}" for value in axis) for axis in np.transpose(atoms)]
-    profile = ["\t".join(["0.05"] * len(sequence))] * 21
-    sections = {
-        "ID": [identifier],
-        "PRIMARY": [sequence],
-        "EVOLUTIONARY": profile,
-        "TERTIARY": axes,
-        "MASK": [signs],
-    }
-    text = [line for name, lines in sections.items() if name not in drop for line in (f"[{name}]", *lines)]
-    return "\n".join(text) + "\n\n"
-
-
-def test_a_record_of_proteinnet():
-    text = proteinnet("10#1ABC_1_A", "MGKV", "+++-")
-    (table,) = ankh_tasks.read_proteinnet(io.StringIO(text))
-    assert list(table) == ["id", "position", "residue", "cb_x", "cb_y", "cb_z"]
-    assert table[["id", "position", "residue"]].values.tolist() == [
-        ["10#1ABC_1_A", 1, "M"],
-        ["10#1ABC_1_A", 2, "G"],
-        ["10#1ABC_1_A", 3, "K"],
-        ["10#1ABC_1_A", 4, "V"],
-    ]
-    places = table[["cb_x", "cb_y", "cb_z"]].to_numpy()
-    assert places.dtype == np.float32
-    beta = np.array([-0.6126, -0.0040, -0.7904]) * 1.53
-    np.testing.assert_allclose(places[0], beta, atol=1e-3)  # angstrom, not picometres
-    np.testing.assert_allclose(places[1], [3.8, 0, 0], atol=1e-5)  # glycine: C-alpha
-    np.testing.assert_allclose(places[2], beta + [7.6, 0, 0], atol=1e-3)
-    assert np.isnan(places[3]).all()
-
-
-def test_the_columns_are_those_of_kept_structures():
-    (table,) = ankh_tasks.read_proteinnet(io.StringIO(proteinnet("TBM#T0865", "MGKV", "++++")))
-    tables.check(table.assign(plddt=np.float32(np.nan), source="PDB"), bundled.KEPT_STRUCTURES, where="ProteinNet")
-
-
-def test_records_that_cannot_be_used_are_left_out_by_name_or_are_an_error(tmp_path):
-    records = [
-        proteinnet("a", "MKV", "+++"),
-        proteinnet("b", "MKV", "+++", drop=("TERTIARY",)),
-        proteinnet("c", "MKV", "++++"),  # a residue more in the structure
-        proteinnet("d", "MKV", "---"),
-        proteinnet("e", "MK*", "+++"),
-        proteinnet("f", "MKV", "+++", drop=("MASK",)),
-        proteinnet("g", "MKV", "+++", drop=("EVOLUTIONARY",)),
-    ]
-    path = tmp_path / "validation.gz"
-    path.write_bytes(gzip.compress("".join(records).encode()))
-    left_out = []
-    found = [table["id"].iloc[0] for table in ankh_tasks.read_proteinnet(path, left_out=left_out)]
-    assert found == ["a", "g"]
-    assert left_out == [
-        (2, "b", "no [TERTIARY], or an empty one"),
-        (3, "c", "[TERTIARY] has lines of [12, 12, 12] numbers; expected 3 lines of 9"),
-        (4, "d", "no residue has coordinates"),
-        (5, "e", "the sequence has *; expected the 20 amino acids, U, B, Z, O or X"),
-        (6, "f", "[MASK] has 0 signs; expected + or - for each of 3 residues"),
-    ]
-    stream = ankh_tasks.read_proteinnet(path)
-    next(stream)
-    with pytest.raises(InputError, match=r"validation\.gz: record 2 \(b\): no \[TERTIARY\].*left_out=\[\] leaves"):
-        next(stream)
-
-
-@pytest.mark.parametrize("text", ["", "\n\n", ">a\nMKV\n", "[PRIMARY]\nMKV\n"])
-def test_a_text_that_is_not_of_proteinnet(text):
-    with pytest.raises(InputError, match="no record|not the text of ProteinNet"):
-        next(ankh_tasks.read_proteinnet(io.StringIO(text)))
-
-
-def test_proteinnet_is_streamed():
-    """An endless file: each structure comes before the next is read, and memory holds one."""
-    length = 200
-    passed = itertools.count()
-
-    def endless():
-        for number in passed:
-            yield from proteinnet(f"p{number}", "M" * length, "+" * length).splitlines(keepends=True)
-
-    class Handle:
-        def read(self):
-            raise AssertionError("the whole file was asked for")
-
-        def __iter__(self):
-            return endless()
-
-    stream = ankh_tasks.read_proteinnet(Handle())
-    assert next(stream)["id"].iloc[0] == "p0"
-    tracemalloc.start()
-    for number, table in enumerate(itertools.islice(stream, 60), start=1):
-        assert table["id"].iloc[0] == f"p{number}" and len(table) == length
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert next(passed) <= 63  # one record ahead at most
-    record = len(proteinnet("p", "M" * length, "+" * length))
-    assert peak < 30 * record, (peak, record)  # 60 records passed

@@ -248,7 +248,7 @@ def test_load_says_what_is_wrong(monkeypatch, tmp_path):
     assert "did you mean 'genes'?" in refusal(load, "gene")
     assert "genes.tsv: no such file" in refusal(load, "genes")
     (tmp_path / "cpd.parquet").write_text("not Parquet")
-    assert "cpd.parquet: expected a Parquet file" in refusal(load, "cpd")
+    assert "cpd.parquet: cannot be read as Parquet" in refusal(load, "cpd")
     (tmp_path / "heldout.tsv").write_text("id\tsource\tlength\tsequence\tkingdom\n\na\tfamily\tmany\tMK\tFungi\n")
     assert "line 3: column length: expected an integer from 1 up, found 'many'" in refusal(load, "heldout")
 

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
+from plmbook.core import structures
 from plmbook.core.errors import InputError
 from plmbook.core.residues import parse_mutations
-from plmbook.probing.contacts import Structure
+from plmbook.core.structures import Structure
 from plmbook.stats import matched
 from plmbook.variants import distances, rescue
 
@@ -25,7 +26,7 @@ def protein(name, rng, *, length=80, strength=0.0, near=0.0):
     cb = spread(length, rng)
     sequence = "".join(rng.choice(list("ACDEFGHIKL"), size=length))
     places = np.sort(rng.choice(length, size=25, replace=False))
-    distance = distances.distances(cb)[places]
+    distance = structures.distances(cb)[places]
     apart = np.abs(places[:, None] - np.arange(length))
     values = rng.normal(size=distance.shape) + strength * (distance < 8) - near * np.log(apart + 1)
     mutations = tuple(f"{sequence[i]}{i + 1}W" for i in places)

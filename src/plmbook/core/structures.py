@@ -8,6 +8,11 @@ import pandas as pd
 from plmbook.core.errors import InputError, need
 
 CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
+CUTOFF = 8.0  # angstrom between the C-beta atoms of a contact
+
+# Ideal geometry of an L-amino acid (Engh and Huber 1991, doi:10.1107/S0108767391001071).
+CA_CB = 1.53  # angstrom
+N_CA_CB, C_CA_CB = np.deg2rad([110.5, 110.1])
 
 
 @dataclass(frozen=True)
@@ -75,3 +80,52 @@ def structures_of(table: pd.DataFrame) -> dict[str, Structure]:
             plddt=part["plddt"].to_numpy(dtype=np.float32),
         )
     return found
+
+
+def distances(cb: np.ndarray) -> np.ndarray:
+    """Distances between residues, float64 (L, L), from their C-beta atoms (L, 3)."""
+    from scipy.spatial.distance import pdist, squareform
+
+    return squareform(pdist(np.asarray(cb, dtype=np.float64)))
+
+
+def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
+    """Which residues touch, bool (L, L), symmetric, True on the diagonal; a pair at the very cutoff is no contact.
+
+    Examples
+    --------
+    >>> contact_map(np.array([[0.0, 0, 0], [7.9, 0, 0], [15.9, 0, 0]])).astype(int).tolist()
+    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
+    """
+    return distances(cb) < cutoff
+
+
+def c_beta(n: np.ndarray, ca: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Where C-beta is, by the ideal geometry of an L-amino acid.
+
+    Parameters
+    ----------
+    n, ca, c : float arrays (L, 3)
+        The backbone, angstrom.
+
+    Returns
+    -------
+    float64 array (L, 3)
+        1.53 angstrom from C-alpha, at 110.5 degrees from N and 110.1 degrees from C (Engh and Huber 1991), on the side
+        of N x C seen from C-alpha, which is that of L-amino acids.  NaN where the three atoms are on a line.
+
+    Notes
+    -----
+    The direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to N and C: p and q follow from the
+    two angles, r from the length 1.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        u = (n - ca) / np.linalg.norm(n - ca, axis=1, keepdims=True)
+        v = (c - ca) / np.linalg.norm(c - ca, axis=1, keepdims=True)
+        across = np.cross(u, v)
+        across = across / np.linalg.norm(across, axis=1, keepdims=True)
+        k = (u * v).sum(axis=1, keepdims=True)  # cosine of the angle N-CA-C
+        p = (np.cos(N_CA_CB) - k * np.cos(C_CA_CB)) / (1 - k**2)
+        q = (np.cos(C_CA_CB) - k * np.cos(N_CA_CB)) / (1 - k**2)
+        r = np.sqrt(1 - (p**2 + q**2 + 2 * p * q * k))
+        return ca + CA_CB * (p * u + q * v + r * across)

@@ -21,11 +21,10 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.core.structures import Structure, structures_of
+from plmbook.core.structures import Structure, contact_map, structures_of
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
-CUTOFF = 8.0  # angstrom between C-beta atoms
 NEAREST = 6  # least separation of a pair, in the fit and everywhere
 RANGES = {"short": (6, 12), "medium": (12, 24), "long": (24, None)}  # separation: from (included), to (excluded)
 PENALTY = 0.15  # scikit-learn's C of the L1 penalty, as Rao et al.
@@ -59,33 +58,6 @@ class Regression:
 
 
 # --- maps and pairs --------------------------------------------------------------------------------------
-
-
-def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
-    """Which residues touch.
-
-    Parameters
-    ----------
-    cb : float array (L, 3)
-        C-beta (C-alpha of glycine), angstrom.
-    cutoff : float
-        Angstrom; a pair at this very distance is no contact.
-
-    Returns
-    -------
-    bool array (L, L)
-        Symmetric, True on the diagonal.
-
-    Examples
-    --------
-    >>> contact_map(np.array([[0.0, 0, 0], [7.9, 0, 0], [15.9, 0, 0]])).astype(int).tolist()
-    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
-    """
-    from scipy.spatial.distance import pdist, squareform
-
-    touching = squareform(pdist(np.asarray(cb, dtype=np.float64)) < cutoff)
-    np.fill_diagonal(touching, True)
-    return touching
 
 
 def apc(maps: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import pandas as pd
 from plmbook import tables
 from plmbook.core import paths
 from plmbook.core.artifacts import save
-from plmbook.core.structures import CONFIDENT
+from plmbook.core.structures import CONFIDENT, CUTOFF
 from plmbook.engine import encode
 from plmbook.probing import contacts, neighbours, probes
 from plmbook.tables import bundled
@@ -75,7 +75,7 @@ def contact_precision(
             "longest_trained": contacts.LONGEST_TRAINED,
             "penalty": contacts.PENALTY,
             "non_contacts": contacts.NON_CONTACTS,
-            "cutoff": contacts.CUTOFF,
+            "cutoff": CUTOFF,
             "confident": CONFIDENT,
             "dtype": dtype_of(model),
         },

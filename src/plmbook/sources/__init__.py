@@ -22,6 +22,7 @@ from plmbook.sources import (
     gnomad,
     goa,
     multiz,
+    proteinnet,
     rescue,
     uniprot,
 )
@@ -43,6 +44,7 @@ SOURCES: dict[str, Source] = {
         geneontology.SOURCE,
         embeddings.SOURCE,
         *ankh_tasks.SOURCES,
+        proteinnet.SOURCE,
     )
 }
 REGISTRY = "registry.txt"  # in data/: `file sha256` a line, the format of pooch

@@ -1,4 +1,4 @@
-"""The data sets that Ankh was tested on, as their authors put them on the hub, and ProteinNet for its contacts.
+"""The data sets that Ankh was tested on, as their authors put them on the hub.
 
 `read` gives the examples of one data set and, record by record, what it left out and why.  Files are fetched as they
 are at a pinned commit (CSV or Parquet; a loading script is never run) and a CSV is read as text: a reader that guesses
@@ -7,94 +7,53 @@ the type of a column from its first rows fails on an odd label further down, whi
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TextIO
 
 import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError, did_you_mean
-from plmbook.core.text import open_text
+from plmbook.core.text import read_csv
+from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_table, sequence_of
 from plmbook.sources.record import Source
 from plmbook.tables.bundled import LOCALISATIONS
+from plmbook.tables.readers import read_parquet
 
-LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWY" + "UBZOX")  # each model maps the last five as its authors do
 SPLITS = ("train", "validation", "test")  # as in the bundled tables
 FOLDS = 1_195  # of the remote homology set
 LEFT_OUT = ["split", "file", "row", "reason"]
 
-# Ideal geometry of an L-amino acid (Engh and Huber 1991, doi:10.1107/S0108767391001071).
-CA_CB = 1.53  # angstrom
-N_CA_CB, C_CA_CB = np.deg2rad([110.5, 110.1])
-
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file of a data set.
+    """A file of a data set."""
 
-    Attributes
-    ----------
-    name : str
-        As on the hub.
-    split : str
-        train, validation or test.
-    test_set : str
-        Where a data set has several; "" else.
-    aliases : tuple of str
-        Other stems that it is found under: the split, as `data/train-00000-of-00001.parquet` has it.
-    optional : bool
-        Whether a place may lack it: `read` then says so in what it left out.
-    needs : tuple of str
-        Fields that only this file must have.
-    """
-
-    name: str
-    split: str
-    test_set: str = ""
-    aliases: tuple[str, ...] = ()
-    optional: bool = False
-    needs: tuple[str, ...] = ()
+    name: str  # as on the hub
+    split: str  # train, validation or test
+    test_set: str = ""  # where a data set has several
+    optional: bool = False  # whether a place may lack it: `read` then says so in what it left out
+    needs: tuple[str, ...] = ()  # fields that only this file must have
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """The names that it is found under, without suffix and in lower case, the hub's first."""
-        return (self.name.split(".", 1)[0].lower(), *self.aliases)
+        """What it is called without suffix: its own name, then the split, as `data/train-00000-of-00001.parquet`."""
+        return (self.name.split(".", 1)[0].lower(), *(() if self.test_set else (self.split,)))
 
 
 @dataclass(frozen=True)
 class HubDataset:
-    """A data set of the hub and how it is read.
+    """A data set of the hub and how it is read."""
 
-    Attributes
-    ----------
-    name : str
-        The name that `read` takes.
-    hub_id : str
-        `owner/name`.
-    revision : str
-        The commit that is read: all 40 digits or, where only the first are known, those.  "" where no commit is known:
-        the newest is read.  `read` records the commit in any case.
-    files : tuple of HubFile
-    columns : mapping of str to tuple of str
-        Field -> the names that its column may have, the hub's first; letter case is ignored.
-    licence : str
-        As the hub states it.
-    becomes : str
-        What `read` makes of a record.
-    optional : tuple of str
-        Fields that a file may lack.
-    """
-
-    name: str
-    hub_id: str
-    revision: str
+    name: str  # what `read` takes
+    hub_id: str  # owner/name
+    revision: str  # the commit that is read, all 40 digits or the first that are known; "" where none is: the newest
     files: tuple[HubFile, ...]
-    columns: Mapping[str, tuple[str, ...]]
-    licence: str
-    becomes: str
-    optional: tuple[str, ...] = ()
+    columns: Mapping[str, str]  # field -> its column; letter case is ignored
+    licence: str  # as the hub states it
+    becomes: str  # what `read` makes of a record
+    optional: tuple[str, ...] = ()  # fields that a file may lack
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -102,22 +61,10 @@ class HubDataset:
         return tuple(split for split in SPLITS if any(file.split == split for file in self.files))
 
 
-_NAMES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
-
-
-def _file(name: str, split: str, *aliases: str, **more) -> HubFile:
-    return HubFile(name, split, aliases=(*aliases, *_NAMES[split]), **more)
-
-
 def _test_set(name: str, **more) -> HubFile:
     return HubFile(f"{name}.csv", "test", test_set=name, optional=True, **more)
 
 
-_SEQUENCE = ("sequence", "sequences", "input", "primary", "seq")
 _SECONDARY_STRUCTURE = "proteinea/secondary_structure_prediction"
 _SECONDARY_STRUCTURE_COMMIT = "5d2e1b432e824bfa2888f52d3d12ed18a292c8ab"  # 29 commits, Upload CASP14.csv, 2 March 2023
 
@@ -129,18 +76,15 @@ DATASETS: dict[str, HubDataset] = {
             hub_id=_SECONDARY_STRUCTURE,
             revision=_SECONDARY_STRUCTURE_COMMIT,
             files=(
-                _file("training_hhblits.csv", "train"),
+                HubFile("training_hhblits.csv", "train"),
                 _test_set("CASP12"),
                 _test_set("CASP14"),
                 _test_set("TS115"),
                 _test_set("CB513", needs=("cb513_mask",)),
             ),
             columns={
-                "sequence": ("input", *_SEQUENCE),
-                "dssp3": ("dssp3",),
-                "dssp8": ("dssp8",),
-                "disorder": ("disorder",),
-                "cb513_mask": ("cb513_mask",),
+                "sequence": "input",
+                **{name: name for name in ("dssp3", "dssp8", "disorder", "cb513_mask")},
             },
             licence="none stated",
             becomes="test_set, dssp3, dssp8, counted (1 where disorder is 1 and, in CB513, cb513_mask too; else 0)",
@@ -151,11 +95,7 @@ DATASETS: dict[str, HubDataset] = {
             hub_id=_SECONDARY_STRUCTURE,
             revision=_SECONDARY_STRUCTURE_COMMIT,
             files=(HubFile("CASP14.csv", "test", test_set="CASP14"),),
-            columns={
-                "sequence": ("input", *_SEQUENCE),
-                "coordinates": ("xyz_coordinates",),
-                "disorder": ("disorder",),
-            },
+            columns={"sequence": "input", "coordinates": "xyz_coordinates", "disorder": "disorder"},
             licence="none stated",
             becomes="a row a residue: position, residue, ca_x, ca_y, ca_z (angstrom, NaN where not resolved)",
             optional=("disorder",),
@@ -165,11 +105,11 @@ DATASETS: dict[str, HubDataset] = {
             hub_id="proteinea/remote_homology",
             revision="41156f4e81",  # the first ten digits are all that we know; the commits of the hub tell the rest
             files=(
-                _file("train.csv", "train"),
-                _file("valid.csv", "validation"),
-                _file("test_fold_holdout.csv", "test"),  # not the sets that hold out superfamilies or families
+                HubFile("train.csv", "train"),
+                HubFile("valid.csv", "validation"),
+                HubFile("test_fold_holdout.csv", "test"),  # not the sets that hold out superfamilies or families
             ),
-            columns={"sequence": ("primary", *_SEQUENCE), "fold": ("fold_label",)},
+            columns={"sequence": "primary", "fold": "fold_label"},
             licence="none stated",
             becomes="fold (the number of a SCOPe fold, as text); tests are of superfamilies that are not in train",
         ),
@@ -177,8 +117,8 @@ DATASETS: dict[str, HubDataset] = {
             name="localisation",
             hub_id="proteinea/deeploc",
             revision="beb94a27e4c1bcc0c91f3305f5d374fb182cf8d8",  # modified column names and removed spaces, 2023
-            files=(_file("deeploc_train.csv", "train"), _file("deeploc_test.csv", "test")),
-            columns={"sequence": ("input", *_SEQUENCE), "localisation": ("loc", "label", "location")},
+            files=(HubFile("deeploc_train.csv", "train"), HubFile("deeploc_test.csv", "test")),
+            columns={"sequence": "input", "localisation": "loc"},
             licence="none stated",
             becomes="localisation, one of plmbook.tables.LOCALISATIONS",
         ),
@@ -187,11 +127,11 @@ DATASETS: dict[str, HubDataset] = {
             hub_id="proteinea/solubility",
             revision="f5d6135",  # Upload 3 files, 16 January 2023: the first seven digits are all that we know
             files=(
-                _file("solubility_training.csv", "train"),
-                _file("solubility_validation.csv", "validation"),
-                _file("solubility_testing.csv", "test"),
+                HubFile("solubility_training.csv", "train"),
+                HubFile("solubility_validation.csv", "validation"),
+                HubFile("solubility_testing.csv", "test"),
             ),
-            columns={"sequence": ("sequences", *_SEQUENCE), "soluble": ("labels", "label")},
+            columns={"sequence": "sequences", "soluble": "labels"},
             licence="MIT",
             becomes="soluble (bool)",
         ),
@@ -200,29 +140,25 @@ DATASETS: dict[str, HubDataset] = {
             hub_id="proteinea/fluorescence",
             revision="5954b78",  # removed unnamed column, 16 January 2023: the first seven digits are all that we know
             files=(
-                _file("fluorescence_train.csv", "train"),
-                _file("fluorescence_valid.csv", "validation"),
-                _file("fluorescence_test.csv", "test"),
+                HubFile("fluorescence_train.csv", "train"),
+                HubFile("fluorescence_valid.csv", "validation"),
+                HubFile("fluorescence_test.csv", "test"),
             ),
-            columns={"sequence": ("primary", *_SEQUENCE), "log_fluorescence": ("log_fluorescence", "label")},
+            columns={"sequence": "primary", "log_fluorescence": "log_fluorescence"},
             licence="MIT",
             becomes="log_fluorescence (float64)",
         ),
         HubDataset(
             name="cath",
             hub_id="proteinea/nearest_neighbor_search",
-            # No commit is known, nor what its files and columns are called: the newest is read, its commit recorded,
-            # and a column under another name is given by `columns`.
+            # No commit is known, nor what its files and columns are called: the newest is read, its commit recorded.
             revision="",
             files=(
-                _file("lookup.csv", "train", "lookup_set", "lookups"),
-                _file("valid.csv", "validation", optional=True),
-                _file("query.csv", "test", "query_set", "queries"),
+                HubFile("lookup.csv", "train"),
+                HubFile("valid.csv", "validation", optional=True),
+                HubFile("query.csv", "test"),
             ),
-            columns={
-                "sequence": _SEQUENCE,
-                "cath": ("cath", "cath_label", "cath_id", "superfamily", "label", "labels"),
-            },
+            columns={"sequence": "sequence", "cath": "cath"},
             licence="see its page",
             becomes="role (lookup for train, query for the others), cath (C.A.T.H)",
         ),
@@ -275,21 +211,7 @@ SOURCES: tuple[Source, ...] = (
         "Ankh: CATH nearest-neighbour search",
         "Heinzinger and others 2022, doi:10.1093/nargab/lqac043",
     ),
-    Source(
-        name="proteinnet",
-        title="ProteinNet 12, text records: backbones for contacts",
-        url="https://github.com/aqlaboratory/proteinnet",
-        release="no release is pinned: its text files are read from where a person put them",
-        licence="MIT",
-        citation="AlQuraishi 2019, doi:10.1186/s12859-019-2932-0",
-        note="The hub's proteinea/contact_prediction holds it as pickles, which run code when opened: not read.",
-        reader="plmbook.sources.ankh_tasks.read_proteinnet(path) streams its text records",
-    ),
 )
-
-
-class _Unusable(ValueError):
-    """Why one record is left out."""
 
 
 def read(
@@ -568,7 +490,7 @@ def _read_file(
         record = {field: column[index] for field, column in cells.items()}
         try:
             made = make(record, file)
-        except _Unusable as error:
+        except Unusable as error:
             unusable.append((index + 1, str(error)))
             continue
         rows.append({"id": f"{file.test_set or file.split}-{n_before + index + 1}", "split": file.split, **made})
@@ -584,13 +506,10 @@ def _read_file(
 def _table(path: Path) -> pd.DataFrame:
     """A CSV with each cell as text ("" where empty), or a Parquet file with its own types."""
     if path.name.endswith(".parquet"):
-        try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:  # pyarrow's errors are among these
-            raise InputError(f"{path}: cannot be read as Parquet ({error})") from None
-    try:
-        table = pd.read_csv(path, dtype=str, na_filter=False, skip_blank_lines=False, encoding="utf-8")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError) as error:
+        return read_parquet(path)
+    try:  # a list of coordinates holds commas, and is quoted
+        table = read_csv(path, ",", quoted=True, dtype=str, na_filter=False, skip_blank_lines=False)
+    except ValueError as error:  # what pandas says of the content is one, and what `read_csv` says
         raise InputError(f"{path}: cannot be read as CSV ({str(error).strip()}); empty or cut short?") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells as names of the rows
         raise InputError(f"{path}: expected {table.shape[1]} cells a row, as the header has; found more")
@@ -603,88 +522,50 @@ def _fields(
     """Field -> column of the file."""
     folded = {str(column).strip().lower(): column for column in reversed(found)}
     fields = {}
-    for field, names in dataset.columns.items():
-        names = (renamed[field],) if field in renamed else tuple(dict.fromkeys(names))
-        column = next((folded[name.lower()] for name in names if name.lower() in folded), None)
-        if column is not None:
-            fields[field] = column
-        elif field in file.needs or field not in dataset.optional or field in renamed:
-            others = f", or by another name {' or '.join(names[1:])}" if names[1:] else ""
+    for field, name in {**dataset.columns, **renamed}.items():
+        if name.lower() in folded:
+            fields[field] = folded[name.lower()]
+        elif field in file.needs or field in renamed or field not in dataset.optional:
             raise InputError(
-                f"{path}: expected a column {names[0]!r} ({field}){others}; found the columns {_some(map(str, found))}"
+                f"{path}: expected a column {name!r} ({field}), found the columns {_some(map(str, found))}; "
+                "columns= says where a file has another name"
             )
     return fields
-
-
-def _letters(cell) -> str:
-    """The text of a cell without the spaces between residues; "" where it is empty."""
-    if isinstance(cell, (list, tuple, np.ndarray)):
-        cell = "".join(map(str, cell))
-    return "".join(cell.split()) if isinstance(cell, str) else ""
 
 
 def _text(cell) -> str:
     return cell.strip() if isinstance(cell, str) else ""
 
 
-def _sequence(cell) -> str:
-    sequence = _letters(cell).upper()
-    if not sequence:
-        raise _Unusable("the sequence is empty")
-    strange = sorted(set(sequence) - LETTERS)
-    if strange:
-        raise _Unusable(f"the sequence has {' '.join(strange)}; expected the 20 amino acids, U, B, Z, O or X")
-    return sequence
-
-
 def _labels(cell, what: str, allowed: str, length: int) -> str:
-    labels = _letters(cell)
+    labels = letters_of(cell)
     if len(labels) != length:
-        raise _Unusable(f"{what} is not as long as the sequence ({len(labels)} labels, {length} residues)")
+        raise Unusable(f"{what} is not as long as the sequence ({len(labels)} labels, {length} residues)")
     strange = sorted(set(labels) - set(allowed))
     if strange:
-        raise _Unusable(f"{what} has {' '.join(strange)}; expected letters of {allowed}")
+        raise Unusable(f"{what} has {' '.join(strange)}; expected letters of {allowed}")
     return labels
 
 
-def _numbers(cell, what: str) -> np.ndarray:
-    """float64 (n,): the numbers of a cell, written `1.0 0.0`, `[1.0, 0.0]` or as (nested) lists; None is NaN."""
-    if isinstance(cell, str):
-        cell = re.sub(r"[\[\](),]", " ", cell).split()
-    flat = list(_flat(cell))
-    try:
-        return np.array([np.nan if token in (None, "None") else float(token) for token in flat], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise _Unusable(f"{what} is not made of numbers") from None
-
-
-def _flat(cell) -> Iterator:
-    if isinstance(cell, (list, tuple, np.ndarray)):
-        for each in cell:
-            yield from _flat(each)
-    else:
-        yield cell
-
-
 def _number(cell, what: str) -> float:
-    numbers = _numbers(cell, what)
+    numbers = numbers_of(cell, what)
     if len(numbers) != 1 or not np.isfinite(numbers[0]):
-        raise _Unusable(f"{what} is not one finite number")
+        raise Unusable(f"{what} is not one finite number")
     return float(numbers[0])
 
 
 def _mask(cell, what: str, length: int) -> np.ndarray:
     """bool (L,): where a text of 0.0 and 1.0 is 1."""
-    numbers = _numbers(cell, what)
+    numbers = numbers_of(cell, what)
     if len(numbers) != length:
-        raise _Unusable(f"{what} is not as long as the sequence ({len(numbers)} values, {length} residues)")
+        raise Unusable(f"{what} is not as long as the sequence ({len(numbers)} values, {length} residues)")
     if not np.isin(numbers, (0, 1)).all():
-        raise _Unusable(f"{what} has values other than 0 and 1")
+        raise Unusable(f"{what} has values other than 0 and 1")
     return numbers == 1
 
 
 def _secondary_structure(record: dict, file: HubFile) -> dict:
-    sequence = _sequence(record["sequence"])
+    sequence = sequence_of(record["sequence"])
     dssp3 = _labels(record["dssp3"], "dssp3", "HEC", len(sequence))
     dssp8 = _labels(record["dssp8"], "dssp8", "HGIEBTSC", len(sequence))
     counted = _mask(record["disorder"], "disorder", len(sequence))
@@ -703,7 +584,7 @@ def _secondary_structure(record: dict, file: HubFile) -> dict:
 def _remote_homology(record: dict, file: HubFile) -> dict:
     fold = _number(record["fold"], "fold_label")
     if fold != int(fold) or not 0 <= fold < FOLDS:
-        raise _Unusable(f"fold_label {fold:g}; expected 0 to {FOLDS - 1}")
+        raise Unusable(f"fold_label {fold:g}; expected 0 to {FOLDS - 1}")
     return {**_protein(record), "fold": str(int(fold))}
 
 
@@ -713,8 +594,8 @@ def _localisation(record: dict, file: HubFile) -> dict:
     if localisation is None:
         parts = [_compartment(part) for part in re.split(r"[-;,|]", label)]
         if len(parts) > 1 and all(part in _COMPARTMENTS for part in parts):
-            raise _Unusable(f"localisation {label!r} is {len(parts)} compartments; expected one")
-        raise _Unusable(f"localisation {label!r} is not one of the {len(LOCALISATIONS)} compartments")
+            raise Unusable(f"localisation {label!r} is {len(parts)} compartments; expected one")
+        raise Unusable(f"localisation {label!r} is not one of the {len(LOCALISATIONS)} compartments")
     return {**_protein(record), "localisation": localisation}
 
 
@@ -728,7 +609,7 @@ _COMPARTMENTS = {_compartment(name): name for name in LOCALISATIONS}  # Cell.mem
 def _solubility(record: dict, file: HubFile) -> dict:
     label = _number(record["soluble"], "the label")
     if label not in (0, 1):
-        raise _Unusable(f"the label is {label:g}; expected 0 or 1")
+        raise Unusable(f"the label is {label:g}; expected 0 or 1")
     return {**_protein(record), "soluble": label == 1}
 
 
@@ -739,28 +620,28 @@ def _fluorescence(record: dict, file: HubFile) -> dict:
 def _cath(record: dict, file: HubFile) -> dict:
     label = _text(record["cath"])
     if not re.fullmatch(r"[1-9]\d*(\.[1-9]\d*){3}", label):
-        raise _Unusable(f"cath {label!r}; expected four numbers such as 3.40.50.300")
+        raise Unusable(f"cath {label!r}; expected four numbers such as 3.40.50.300")
     return {"role": "lookup" if file.split == "train" else "query", **_protein(record), "cath": label}
 
 
 def _contacts(record: dict, file: HubFile) -> dict:
-    sequence = _sequence(record["sequence"])
-    numbers = _numbers(record["coordinates"], "xyz_coordinates")
+    sequence = sequence_of(record["sequence"])
+    numbers = numbers_of(record["coordinates"], "xyz_coordinates")
     if len(numbers) != 3 * len(sequence):
-        raise _Unusable(f"xyz_coordinates has {len(numbers)} numbers, not 3 for each of {len(sequence)} residues")
+        raise Unusable(f"xyz_coordinates has {len(numbers)} numbers, not 3 for each of {len(sequence)} residues")
     places = numbers.reshape(-1, 3)
     if np.isinf(places).any():
-        raise _Unusable("xyz_coordinates has a number that is not finite")
+        raise Unusable("xyz_coordinates has a number that is not finite")
     resolved = (places != 0).any(axis=1) & ~np.isnan(places).any(axis=1)  # 0, 0, 0 stands for no coordinates
     if "disorder" in record:
         resolved &= _mask(record["disorder"], "disorder", len(sequence))
     if not resolved.any():
-        raise _Unusable("no residue has coordinates")
+        raise Unusable("no residue has coordinates")
     return {"sequence": sequence, "places": np.where(resolved[:, None], places, np.nan)}
 
 
 def _protein(record: dict) -> dict:
-    sequence = _sequence(record["sequence"])
+    sequence = sequence_of(record["sequence"])
     return {"sequence": sequence, "length": len(sequence)}
 
 
@@ -778,149 +659,7 @@ _MAKERS: dict[str, Callable[[dict, HubFile], dict]] = {
 def _by_residue(proteins: pd.DataFrame) -> pd.DataFrame:
     """From a row a protein (`sequence`, `places`) to a row a residue."""
     tables = [
-        _residues(row.id, row.sequence, row.places, "ca").assign(split=row.split) for row in proteins.itertuples()
+        residue_table(row.id, row.sequence, row.places, "ca").assign(split=row.split) for row in proteins.itertuples()
     ]
     found = pd.concat(tables, ignore_index=True)
     return found[["id", "split", "position", "residue", "ca_x", "ca_y", "ca_z"]]
-
-
-def _residues(identifier: str, sequence: str, places: np.ndarray, atom: str) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {
-            "id": pd.Series([identifier] * len(sequence), dtype="str"),
-            "position": np.arange(1, len(sequence) + 1, dtype=np.int64),
-            "residue": pd.Series(list(sequence), dtype="str"),
-        }
-    )
-    for axis, letter in enumerate("xyz"):
-        table[f"{atom}_{letter}"] = places[:, axis].astype(np.float32)
-    return table
-
-
-# --- ProteinNet ---
-
-
-def read_proteinnet(
-    source: str | Path | TextIO, *, left_out: list[tuple[int, str, str]] | None = None
-) -> Iterator[pd.DataFrame]:
-    """Stream the structures of a ProteinNet text file, one at a time.
-
-    Parameters
-    ----------
-    source : path or text handle
-        Text records of [ID], [PRIMARY], [EVOLUTIONARY] (passed over), [TERTIARY] (N, C-alpha and C of each residue, in
-        picometres) and [MASK]; perhaps gzipped.
-    left_out : list, optional
-        (number of the record from 1, id, reason) is appended to it for each record that cannot be used: one without
-        [TERTIARY], or whose parts do not fit together.  Without it such a record is an error.
-
-    Yields
-    ------
-    DataFrame
-        A row a residue, as in the table kept_structures: `id` (str, as in the file), `position` (int64, 1-based),
-        `residue` (str), `cb_x`, `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal geometry, C-alpha of glycine, NaN
-        where the mask is -.
-
-    Raises
-    ------
-    InputError
-        If the text is not of ProteinNet, or a record cannot be used and `left_out` is not given.
-
-    Notes
-    -----
-    Invariant: memory holds one record, whatever the size of the file.
-    """
-    where = str(getattr(source, "name", "ProteinNet") if hasattr(source, "read") else source)
-    with open_text(source) as handle:
-        for number, record in enumerate(_proteinnet_records(handle, where), start=1):
-            identifier = " ".join(record["ID"])
-            try:
-                table = _proteinnet_structure(identifier, record)
-            except _Unusable as error:
-                if left_out is None:
-                    raise InputError(
-                        f"{where}: record {number} ({identifier}): {error}; left_out=[] leaves such a record out"
-                    ) from None
-                left_out.append((number, identifier, str(error)))
-                continue
-            yield table
-
-
-def _proteinnet_records(handle: TextIO, where: str) -> Iterator[dict[str, list[str]]]:
-    """The lines of each record by section, those of the evolutionary profile dropped as they pass."""
-    record: dict[str, list[str]] = {}
-    lines: list[str] | None = None
-    for line in handle:
-        line = line.strip()
-        if re.fullmatch(r"\[[A-Z]+\]", line):
-            section = line[1:-1]
-            if section == "ID":
-                if record:
-                    yield record
-                record = {}
-            elif not record:
-                raise InputError(f"{where}: expected [ID] first, found {line}; not the text of ProteinNet?")
-            lines = record.setdefault(section, [])
-            if section not in ("ID", "PRIMARY", "TERTIARY", "MASK"):
-                lines = None
-        elif line and not record:
-            raise InputError(f"{where}: expected [ID] first, found {line[:40]!r}; not the text of ProteinNet?")
-        elif line and lines is not None:
-            lines.append(line)
-    if not record:
-        raise InputError(f"{where}: no record; expected the text of ProteinNet")
-    yield record
-
-
-def _proteinnet_structure(identifier: str, record: dict[str, list[str]]) -> pd.DataFrame:
-    sequence = _sequence("".join(record.get("PRIMARY", [])))
-    length = len(sequence)
-    if not record.get("TERTIARY"):
-        raise _Unusable("no [TERTIARY], or an empty one")
-    axes = [_numbers(line, "[TERTIARY]") for line in record["TERTIARY"]]
-    counts = [len(axis) for axis in axes]
-    if counts != [3 * length] * 3:
-        raise _Unusable(f"[TERTIARY] has lines of {counts} numbers; expected 3 lines of {3 * length}")
-    mask = _letters("".join(record.get("MASK", [])))
-    if len(mask) != length or set(mask) - set("+-"):
-        raise _Unusable(f"[MASK] has {len(mask)} signs; expected + or - for each of {length} residues")
-    atoms = np.stack(axes, axis=1).reshape(length, 3, 3) / 100  # (L, atom, axis), picometres to angstrom
-    n, ca, c = atoms[:, 0], atoms[:, 1], atoms[:, 2]
-    placed = c_beta(n, ca, c)
-    glycine = np.array(list(sequence)) == "G"
-    placed[glycine] = ca[glycine]
-    placed[np.array(list(mask)) == "-"] = np.nan
-    if np.isnan(placed).all():
-        raise _Unusable("no residue has coordinates")
-    return _residues(identifier, sequence, placed, "cb")
-
-
-def c_beta(n: np.ndarray, ca: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Where C-beta is, by the ideal geometry of an L-amino acid.
-
-    Parameters
-    ----------
-    n, ca, c : float arrays (L, 3)
-        The backbone, angstrom.
-
-    Returns
-    -------
-    float64 array (L, 3)
-        1.53 angstrom from C-alpha, at 110.5 degrees from N and 110.1 degrees from C (Engh and Huber 1991), on the side
-        of N x C seen from C-alpha, which is that of L-amino acids.  NaN where the three atoms are on a line.
-
-    Notes
-    -----
-    The direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to N and C: p and q follow from the
-    two angles, r from the length 1.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        u = (n - ca) / np.linalg.norm(n - ca, axis=1, keepdims=True)
-        v = (c - ca) / np.linalg.norm(c - ca, axis=1, keepdims=True)
-        across = np.cross(u, v)
-        across = across / np.linalg.norm(across, axis=1, keepdims=True)
-        k = (u * v).sum(axis=1, keepdims=True)  # cosine of the angle N-CA-C
-        p = (np.cos(N_CA_CB) - k * np.cos(C_CA_CB)) / (1 - k**2)
-        q = (np.cos(C_CA_CB) - k * np.cos(N_CA_CB)) / (1 - k**2)
-        r = np.sqrt(1 - (p**2 + q**2 + 2 * p * q * k))
-        return ca + CA_CB * (p * u + q * v + r * across)

@@ -41,14 +41,16 @@ def read_table(path: str | Path, schema: Schema) -> pd.DataFrame:
     if path.suffix != ".parquet":
         table, numbers = read_delimited(path)
         return check(table, schema, where=path, lines=numbers)
-    refuse_unless_file(path)
+    return check(read_parquet(path), schema, where=path)
+
+
+def read_parquet(path: str | Path) -> pd.DataFrame:
+    """A Parquet file; one that is missing or damaged is refused by name."""
+    refuse_unless_file(Path(path))
     try:
-        table = pd.read_parquet(path)
+        return pd.read_parquet(path)
     except (OSError, ValueError) as error:  # pyarrow's own errors are among these
-        raise InputError(
-            f"{path}: expected a Parquet file, found one that cannot be read ({error}); cut short?"
-        ) from None
-    return check(table, schema, where=path)
+        raise InputError(f"{path}: cannot be read as Parquet ({error}); cut short?") from None
 
 
 def read_fasta(path: str | Path) -> pd.DataFrame:

@@ -30,6 +30,7 @@ import pandas as pd
 from plmbook import tables
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import apply_mutations, parse_mutations
+from plmbook.core.structures import CUTOFF
 from plmbook.engine import encode
 from plmbook.probing import contacts, probes
 from plmbook.stats import bootstrap, metrics
@@ -570,7 +571,7 @@ def _left_out(records: pd.DataFrame) -> tuple[str, ...]:
 
 def _proteinnet(folder: Path) -> tuple[list[contacts.Structure], tuple[str, ...]]:
     """ProteinNet's training proteins where a folder holds its text file, such as `training_30`; and notes."""
-    from plmbook.sources import ankh_tasks
+    from plmbook.sources import proteinnet
 
     files = [path for path in sorted(folder.iterdir()) if re.fullmatch(r"training_\d+(\.gz)?", path.name)]
     if len(files) > 1:
@@ -578,7 +579,7 @@ def _proteinnet(folder: Path) -> tuple[list[contacts.Structure], tuple[str, ...]
         raise InputError(f"{folder}: {names} hold the same proteins; leave one of them")
     found, left_out, notes = [], [], ()
     for path in files:  # one, or none
-        for table in ankh_tasks.read_proteinnet(path, left_out=left_out):
+        for table in proteinnet.read_proteinnet(path, left_out=left_out):
             found += _short_structures(contacts.structures_of(table.assign(plddt=np.nan)))
         records = pd.DataFrame(left_out, columns=["row", "id", "reason"])
         notes = _left_out(records.assign(file=path.name))
@@ -895,7 +896,7 @@ def long_range_precision(structure: contacts.Structure, scores: np.ndarray, part
     if not len(i):
         return 0.0
     distance = np.linalg.norm(structure.cb[i].astype(np.float64) - structure.cb[j], axis=1)
-    return contacts.precision_at(scores[i, j], distance < contacts.CUTOFF, max(int(counted.sum()) // part, 1))
+    return contacts.precision_at(scores[i, j], distance < CUTOFF, max(int(counted.sum()) // part, 1))
 
 
 # --- what comes of it ----------------------------------------------------------------------------------

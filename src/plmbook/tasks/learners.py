@@ -12,6 +12,7 @@ import numpy as np
 
 from plmbook import tasks
 from plmbook.core.residues import AMINO_ACIDS
+from plmbook.core.structures import contact_map
 from plmbook.probing import contacts, neighbours, probes
 from plmbook.tasks import Material
 
@@ -238,7 +239,7 @@ def _touching(structure: contacts.Structure) -> np.ndarray:
     """Labels of pairs, int64 (L, L): 1 contact, 0 none, -1 where a pair does not count (too near, or not resolved)."""
     counted = structure.counted & np.isfinite(structure.cb).all(axis=1)
     places = np.nan_to_num(structure.cb.astype(np.float64))
-    labels = contacts.contact_map(places).astype(np.int64)
+    labels = contact_map(places).astype(np.int64)
     labels[~(counted[:, None] & counted[None, :]) | (_apart(len(counted)) < contacts.NEAREST)] = -1
     return labels
 

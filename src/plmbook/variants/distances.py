@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.core.structures import Structure
+from plmbook.core.structures import Structure, distances
 from plmbook.stats import matched
 from plmbook.variants.rescue import Rescue
 
@@ -37,28 +37,6 @@ CONTROLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What is matched beside the position, and the further strata of it."""
-
-
-def distances(cb: np.ndarray) -> np.ndarray:
-    """Distances between residues.
-
-    Parameters
-    ----------
-    cb : float array (L, 3)
-        C-beta (C-alpha of glycine), angstrom.
-
-    Returns
-    -------
-    float64 array (L, L)
-
-    Examples
-    --------
-    >>> distances(np.array([[0.0, 0, 0], [3.0, 4.0, 0]])).tolist()
-    [[0.0, 5.0], [5.0, 0.0]]
-    """
-    from scipy.spatial.distance import pdist, squareform
-
-    return squareform(pdist(np.asarray(cb, dtype=np.float64)))
 
 
 def entropy(score_wild_type: np.ndarray) -> np.ndarray:
