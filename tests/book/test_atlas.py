@@ -20,6 +20,7 @@ from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.core.structures import structures_of
 from plmbook.tables import bundled
 from plmbook.variants import deviations, rescue
+from shards import unpack
 
 FIRST, SECOND = "plmbook_a", "esm1v"
 MODELS = (FIRST, SECOND)
@@ -102,7 +103,7 @@ def test_packed_numbers_come_back(small, real, large):
     }
     packed = atlas.pack(columns)
     assert re.fullmatch(r"[0-9A-Za-z!#$%.()*+,:;=?@^_`{|}~-]*", packed["data"]) and len(packed["data"]) % 5 == 0
-    for name, values in atlas.unpack(json.loads(json.dumps(packed))).items():
+    for name, values in unpack(json.loads(json.dumps(packed))).items():
         assert values.dtype == columns[name].dtype
         assert values.tobytes() == columns[name].tobytes()  # NaN and -0 too
 
@@ -133,7 +134,7 @@ def test_maps_are_those_of_the_tables(source, written):
             found = shard(folder, f"{model}/{row.id}/{row.mutation}")
             assert (found["gene"], found["mutation"], found["model"]) == (row.id, row.mutation, model)
             assert np.float32(found["scale"]) == row.scale
-            assert atlas.unpack(found["numbers"])["map"].tobytes() == row.epistasis
+            assert unpack(found["numbers"])["map"].tobytes() == row.epistasis
 
 
 def test_candidates_are_those_of_the_tables(source, written):
@@ -142,9 +143,9 @@ def test_candidates_are_those_of_the_tables(source, written):
     for model in (FIRST, SECOND):
         for (gene, mutation), rows in table(source, "rescue", model).groupby(["id", "mutation"]):
             about = shard(folder, f"gene/{gene}")
-            numbers = atlas.unpack(about["numbers"])
-            wild = atlas.unpack(about["wild_type"][model])["score"].reshape(-1, 20)
-            found = atlas.unpack(shard(folder, f"{model}/{gene}/{mutation}")["numbers"])
+            numbers = unpack(about["numbers"])
+            wild = unpack(about["wild_type"][model])["score"].reshape(-1, 20)
+            found = unpack(shard(folder, f"{model}/{gene}/{mutation}")["numbers"])
             j = found["position"].astype(int) - 1
             cb = numbers["cb"].astype(float).reshape(-1, 3)
             own = wild[j, found["alt"]]
@@ -171,8 +172,8 @@ def test_an_ensemble_writes_its_epistasis(written):
     folder, _ = written
     (gene,) = [each for each in shard(folder, "index")["genes"] if SECOND in each["best"]]
     (mutation,) = [m for m, best in zip(gene["mutations"], gene["best"][SECOND], strict=True) if best is not None]
-    assert "epistasis" in atlas.unpack(shard(folder, f"{SECOND}/TTR/{mutation}")["numbers"])
-    assert "epistasis" not in atlas.unpack(shard(folder, f"{FIRST}/TTR/{mutation}")["numbers"])
+    assert "epistasis" in unpack(shard(folder, f"{SECOND}/TTR/{mutation}")["numbers"])
+    assert "epistasis" not in unpack(shard(folder, f"{FIRST}/TTR/{mutation}")["numbers"])
 
 
 def test_genes_are_those_of_the_bundled_tables(source, written):
@@ -181,7 +182,7 @@ def test_genes_are_those_of_the_bundled_tables(source, written):
         found = shard(folder, f"gene/{gene}")
         protein = tables.load("genes").set_index("gene").loc[gene]
         assert (found["sequence"], found["uniprot"]) == (protein["sequence"], protein["uniprot"])
-        numbers = atlas.unpack(found["numbers"])
+        numbers = unpack(found["numbers"])
         structure = tables.load("structures").query("gene == @gene")
         assert (numbers["plddt"] == structure["plddt"]).all()
         assert (numbers["cb"].reshape(-1, 3) == structure[["cb_x", "cb_y", "cb_z"]]).all(axis=None)
@@ -191,7 +192,7 @@ def test_genes_are_those_of_the_bundled_tables(source, written):
             np.testing.assert_allclose(numbers[atom].reshape(-1, 3) / 100, places, atol=1e-4)
         assert np.isnan(numbers["conservation"]).all() == (gene == "HNF1A")
         wild = table(source, "rescue_wild_type", FIRST).query("id == @gene")[list(AMINO_ACIDS)].to_numpy()
-        assert (atlas.unpack(found["wild_type"][FIRST])["score"].reshape(-1, 20) == wild).all()
+        assert (unpack(found["wild_type"][FIRST])["score"].reshape(-1, 20) == wild).all()
         variants = bundled.matching_variants().query("gene == @gene")
         assert [row[0] for row in found["variants"]] == variants["mutation"].tolist()
         frequencies = [np.nan if row[2] is None else row[2] for row in found["variants"]]

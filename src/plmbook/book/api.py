@@ -11,6 +11,15 @@ API: dict[str, tuple[str, ...]] = {
     "variants": (),
     "tasks": (),
     "function": (),
-    "book": (),
+    "book": (
+        "show.figure",
+        "show.table",
+        "figures.forest",
+        "profiles.load_profile",
+        "profiles.parameters_of",
+        "runner.run_notebook",
+        "render.render",
+        "recompute.recompute",
+    ),
 }
 """By room: `module.name` or `name` (of the room itself), in the order of the pages."""

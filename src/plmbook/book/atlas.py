@@ -46,25 +46,17 @@ _ALPHABET = (
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",  # Python's base 85
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%.()*+-;,=:?@^_`{|}~",  # without < > &
 )
-_ENCODE, _DECODE = bytes.maketrans(*_ALPHABET), bytes.maketrans(*reversed(_ALPHABET))
+_ENCODE = bytes.maketrans(*_ALPHABET)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Written(NamedTuple):
-    """What `write` wrote.
-
-    Attributes
-    ----------
-    models, genes, maps : int
-        How many of each.
-    size : int
-        Bytes of all shards.
-    """
+    """What `write` wrote."""
 
     models: int
     genes: int
     maps: int
-    size: int
+    size: int  # bytes of all shards
 
     def __str__(self) -> str:
         return (
@@ -80,32 +72,10 @@ class Written(NamedTuple):
 def write(
     folder: str | Path, profile: str, *, models: Iterable[str] | None = None, source: str | Path | None = None
 ) -> Written:
-    """Write the shards of a profile.
+    """Write the shards of a profile; what `folder` held before is removed.
 
-    Parameters
-    ----------
-    folder : str or Path
-        Where to; what it held before is removed.
-    profile : str
-    models : iterable of str, optional
-        The models as the tables call them; default: those of the profile. What other models have left in the folder of
-        the results is not shown.
-    source : str or Path, optional
-        The folder of the result tables; default: that of the profile.
-
-    Returns
-    -------
-    Written
-
-    Raises
-    ------
-    InputError
-        Where the tables do not fit each other, as after half a run, or where there is no such profile.
-
-    Notes
-    -----
-    A profile without any `rescue_maps.<model>` of its models gets an index without models, which the page answers
-    with a message.
+    A profile without any `rescue_maps.<model>` of its models gets an index without models, which the page answers with
+    a message; tables that do not fit each other, as after half a run, are an InputError.
     """
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
@@ -128,8 +98,6 @@ def write(
 def titles(names: Iterable[str]) -> list[str]:
     """What the result tables call models: a single model by the name on its card, an ensemble by its own.
 
-    Examples
-    --------
     >>> titles(["esm2_650M", "esm1v"])
     ['esm2_t33_650M_UR50D', 'esm1v']
     """
@@ -138,13 +106,7 @@ def titles(names: Iterable[str]) -> list[str]:
 
 
 def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
-    """Those of the models that have maps in a folder of results, that with the most variants first.
-
-    Raises
-    ------
-    InputError
-        Where another table of the same scan is missing.
-    """
+    """Those of the models that have maps in a folder of results, that with the most variants first."""
     found = {}
     for name in names:
         path = source / f"rescue_maps.{name}.parquet"
@@ -160,19 +122,6 @@ def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
 def script(name: str, value: object) -> str:
     """One shard: a line that hands a value to the page.
 
-    Parameters
-    ----------
-    name : str
-    value
-        JSON; NaN is refused.
-
-    Returns
-    -------
-    str
-        ASCII, without "<", ">" and "&": harmless in a file, in a page and in any encoding.
-
-    Examples
-    --------
     >>> print(script("toy", {"text": "</script>"}), end="")
     plmbookAtlas.receive("toy", {"text":"\\u003c/script\\u003e"});
     """
@@ -181,13 +130,7 @@ def script(name: str, value: object) -> str:
 
 
 def write_shard(folder: Path, name: str, value: object) -> None:
-    """Write `FOLDER/NAME.js`; see `script`.
-
-    Raises
-    ------
-    InputError
-        Where a part of the name has other characters than letters, digits, ".", "_" and "-".
-    """
+    """Write `FOLDER/NAME.js`; see `script`."""
     for part in name.split("/"):
         if not _PLAIN.fullmatch(part):
             raise InputError(f"atlas: {part!r} cannot name a file: expected letters, digits, '.', '_' and '-'")
@@ -202,24 +145,9 @@ def write_shard(folder: Path, name: str, value: object) -> None:
 def pack(columns: Mapping[str, np.ndarray]) -> dict[str, object]:
     """Arrays of numbers as one text.
 
-    Parameters
-    ----------
-    columns : mapping of str -> array of any shape
-        The kinds of `KINDS`.
-
-    Returns
-    -------
-    dict
-        columns: a list of [name, kind, count]; bytes and deflated: int, how many the arrays have together, and how many
-        deflated, without what base 85 adds (browsers refuse a stream with more after its end); data: str.
-
-    Examples
-    --------
     >>> packed = pack({"position": np.array([1, 300], dtype=np.uint16)})
     >>> packed["columns"], packed["bytes"]
     ([['position', 'uint16', 2]], 4)
-    >>> unpack(packed)["position"].tolist()
-    [1, 300]
     """
     described, parts = [], []
     for name, values in columns.items():
@@ -235,19 +163,6 @@ def pack(columns: Mapping[str, np.ndarray]) -> dict[str, object]:
     deflated = deflate.compress(raw) + deflate.flush()
     data = base64.b85encode(deflated, pad=True).translate(_ENCODE).decode("ascii")
     return {"columns": described, "bytes": len(raw), "deflated": len(deflated), "data": data}
-
-
-def unpack(packed: Mapping[str, object]) -> dict[str, np.ndarray]:
-    """The arrays behind `pack`, each of one dimension."""
-    padded = base64.b85decode(packed["data"].encode("ascii").translate(_DECODE))
-    raw = zlib.decompress(padded[: packed["deflated"]])
-    found, start = {}, 0
-    for name, kind, count in packed["columns"]:
-        size = np.dtype(KINDS[kind]).itemsize
-        part = np.frombuffer(raw, np.uint8, count * size, start).reshape(size, count)
-        found[name] = np.ascontiguousarray(part.T).view(KINDS[kind]).reshape(count).astype(kind)
-        start += count * size
-    return found
 
 
 # --- what the shards hold --------------------------------------------------------------------------------
@@ -295,16 +210,10 @@ def _genes(models: list[_Model]) -> list[str]:
 
 
 def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, object]:
-    """What the controls of the page need.
+    """What the controls of the page need: profile, residues, release, classes, missing (tables), top, models, genes.
 
-    Returns
-    -------
-    dict
-        profile, residues (the order of the columns), release (date of ClinVar), classes (their names), missing (the
-        tables that a profile without models lacks), top (of every variant so many of the best candidates by epistasis
-        and as many by score are there), models: name, label, variants (int); genes: gene, uniprot, length,
-        and by variant mutations, classes (int), frequencies (gnomAD, None where absent), best: by model the epistasis
-        of the best second substitution, None where the model did not scan the variant.
+    Of a model name, label, n variants; of a gene gene, uniprot, length, and by variant mutations, classes (int),
+    frequencies (gnomAD, None where absent), best (by model the best epistasis, None where it was not scanned).
     """
     every = tables.load("variants")
     known = every.set_index(["gene", "mutation"])[["significance", "allele_frequency", "position"]]
@@ -359,15 +268,10 @@ def _structures(genes: list[str]) -> dict[str, dict[str, object]]:
 
 
 def gene_shard(facts: Mapping[str, object], models: list[_Model]) -> dict[str, object]:
-    """What the page shows of a gene whatever the variant.
+    """What the page shows of a gene whatever the variant: gene, uniprot, entry, sequence (L), variants, packed numbers.
 
-    Returns
-    -------
-    dict
-        gene, uniprot, entry (UniProt's name of the entry), sequence (L residues); variants: ClinVar's of any class, as
-        [mutation, class, frequency or None]; numbers, packed: conservation (float32, L, NaN without an alignment),
-        plddt and cb (float32, L and L x 3, angstrom), n, ca, c, o (int16, L x 3, hundredths of an angstrom);
-        wild_type: by model, packed: score (float32, L x 20).
+    Packed: conservation (float32, L, NaN without an alignment), plddt and cb (float32, L and L x 3, angstrom), n, ca,
+    c, o (int16, L x 3, hundredths of an angstrom); wild_type by model: score (float32, L x 20).
     """
     gene, protein, structure = facts["gene"], facts["protein"], facts["structures"]
     numbers = {
@@ -398,20 +302,10 @@ def gene_shard(facts: Mapping[str, object], models: list[_Model]) -> dict[str, o
 def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
     """How conserved each position is: 1 minus the entropy of its residues, as a share of the largest, ln 20.
 
-    Parameters
-    ----------
-    alignment : DataFrame or None
-        The rows of one gene in the bundled table `alignment`; gaps and unknown letters do not count.
-    length : int
-        L, of a gene without an alignment.
+    `alignment`: the rows of one gene in the bundled table `alignment`; gaps and unknown letters do not count.
+    Returns float32 array (L,), 1 where all residues are the same, 0 where all twenty are as frequent; NaN without an
+    alignment.
 
-    Returns
-    -------
-    float32 array (L,)
-        1 where all residues are the same, 0 where all twenty are as frequent; NaN without an alignment.
-
-    Examples
-    --------
     >>> row = pd.DataFrame([[1] + [5] + [0] * 19, [2] + [3] * 20], columns=["position", *AMINO_ACIDS])
     >>> conservation(row, 2).round(6).tolist()
     [1.0, 0.0]
@@ -429,19 +323,10 @@ def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
 def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, object]]]:
     """The maps of a gene by one model.
 
-    Yields
-    ------
-    mutation : str
-    shard : dict
-        gene, mutation, model, scale (nats a step); numbers, packed: map (int8, L x 20, -128 where there is no second
-        site), and of the candidates, in the order of the table `rescue.<model>`: position, alt (index in the order of
-        the residues), rank, rank_background, score_background, cpd (-1 without an alignment), and epistasis where it is
-        not the difference of the two scores in float32, as it need not be in an ensemble.
-
-    Raises
-    ------
-    InputError
-        Where a map is not of the length of its gene, a variant has no candidates, or these have another wild type.
+    Yields mutation: str; shard: dict, gene, mutation, model, scale (nats a step); numbers, packed: map (int8, L x 20,
+    -128 where there is no second site), and of the candidates, in the order of the table `rescue.<model>`: position,
+    alt (index in the order of the residues), rank, rank_background, score_background, cpd (-1 without an alignment),
+    and epistasis where it is not the difference of the two scores in float32, as it need not be in an ensemble.
     """
     wild = model.wild_type(gene) if gene in model.maps else None
     candidates = dict(iter(model.candidates[gene].groupby("mutation", sort=False))) if gene in model.maps else {}

@@ -96,20 +96,7 @@ def by_bin(
 ) -> "Figure":
     """Values with intervals over a few ordered bins, the models side by side in each.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model (name, kind), `bins` (text, in order of appearance), value, low, high.
-    bins : str
-        Name of the column.
-    axis, across : str
-        Titles of the two axes.
-    reference : float, optional
-        A horizontal line.
-
-    Returns
-    -------
-    Figure
+    `table`: model (name, kind), `bins` (text, in order of appearance), value, low, high.
     """
     places, shown = list(dict.fromkeys(table[bins])), _series(table)
     figure, (ax,) = _canvas(3.4)
@@ -130,14 +117,7 @@ def by_bin(
 def per_gene(table: pd.DataFrame, *, value: str = "auroc", axis: str = "AUROC within the gene") -> "Figure":
     """One line per gene, one mark per model; genes sorted by the mean over the models, best at the top.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene, model (name, kind) and the column `value`.
-
-    Returns
-    -------
-    Figure
+    `table`: gene, model (name, kind) and the column `value`.
     """
     order = table.groupby("gene")[value].mean().sort_values(ascending=False).index.tolist()
     figure, (ax,) = _canvas(1.0 + 0.2 * len(order))
@@ -156,14 +136,7 @@ def per_gene(table: pd.DataFrame, *, value: str = "auroc", axis: str = "AUROC wi
 def roc_curves(effects: pd.DataFrame) -> "Figure":
     """ROC curves of several models: the share of P/LP found against the share of B/LB called, at every threshold.
 
-    Parameters
-    ----------
-    effects : DataFrame
-        model (name, kind), significance (P/LP or B/LB), score (lower = more damaging).
-
-    Returns
-    -------
-    Figure
+    `effects`: model (name, kind), significance (P/LP or B/LB), score (lower = more damaging).
     """
     from sklearn.metrics import roc_curve
 
@@ -181,18 +154,7 @@ def roc_curves(effects: pd.DataFrame) -> "Figure":
 def scores_by_class(effects: pd.DataFrame, *, name: str = "name", bins: int = 60) -> "Figure":
     """Distributions of scores, one panel a model, one outline a class; the line at 0 is the wild type.
 
-    Parameters
-    ----------
-    effects : DataFrame
-        `name` (title of the panel), significance, score (natural log).
-    name : str
-        Name of the column.
-    bins : int
-        Of the histogram; half a percent of the scores of a panel is cut off on each side, or less.
-
-    Returns
-    -------
-    Figure
+    `effects`: `name` (title of the panel), significance, score (natural log).
     """
     panels = list(dict.fromkeys(effects[name]))
     figure, axes = _canvas(0.8 + 1.15 * len(panels), rows=len(panels), sharex=True)
@@ -219,14 +181,7 @@ def scores_by_class(effects: pd.DataFrame, *, name: str = "name", bins: int = 60
 def reliability(table: pd.DataFrame) -> "Figure":
     """Reliability diagrams: the observed share of P/LP against the predicted one, a panel a model.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model (name, kind), and the columns of `metrics.reliability`: predicted, observed, low, high.
-
-    Returns
-    -------
-    Figure
+    `table`: model (name, kind), and the columns of `metrics.reliability`: predicted, observed, low, high.
     """
     shown = _series(table)
     n_rows = -(-len(shown) // 2)
@@ -252,18 +207,8 @@ def reliability(table: pd.DataFrame) -> "Figure":
 def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.DataFrame | None = None) -> "Figure":
     """Ranks of two models against each other, one dot a variant, coloured by class.
 
-    Parameters
-    ----------
-    table : DataFrame
-        significance, `first` and `second` (percentile ranks, 0 = most damaging).
-    first, second : str
-        Columns, named by model.
-    named : DataFrame, optional
-        Rows of `table` with gene and mutation to write beside their dots.
-
-    Returns
-    -------
-    Figure
+    `named`: rows of `table` with gene and mutation to write beside their dots.
+    `table`: significance, `first` and `second` (percentile ranks, 0 = most damaging).
     """
     figure, (ax,) = _canvas(4.6)
     for group in (PATHOGENIC, BENIGN):
@@ -290,18 +235,7 @@ def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.Data
 def ensemble_curve(table: pd.DataFrame, *, single: Mapping[str, float], panel: str = "statistic") -> "Figure":
     """A statistic against the number of models averaged: a dot an ensemble, a line through their means.
 
-    Parameters
-    ----------
-    table : DataFrame
-        `panel`, n_models (int), value; model (for the colour).
-    single : mapping of panel -> float
-        The single model to compare with, as a dashed line in the colour of ESM-2.
-    panel : str
-        Name of the column.
-
-    Returns
-    -------
-    Figure
+    `table`: `panel`, n_models (int), value; model (for the colour).
     """
     panels = list(dict.fromkeys(table[panel]))
     figure, axes = _canvas(2.9, columns=len(panels), sharey=False)
@@ -330,25 +264,8 @@ def by_way(
 ) -> "Figure":
     """A measure of several ways of doing the same work, against a size: a line a way and dtype, whiskers the range.
 
-    Parameters
-    ----------
-    table : DataFrame
-        way (a key of `WAY_COLOURS`, or `LIMIT`), dtype (a key of `DTYPE_LINES`), `across` (positive numbers), `value`,
-        low, high (missing: no whisker).
-    across, value : str
-        Names of columns; `across` is drawn on a logarithmic scale.
-    x_axis : str or mapping of panel -> str
-        Title of the horizontal axis.
-    axis : str
-        Title of the vertical one.
-    panel : str, optional
-        Column whose values are the panels, side by side, on one vertical scale.
-    y_scale : {"log", "linear"}
-        A linear one begins at 0.
-
-    Returns
-    -------
-    Figure
+    `table`: way (a key of `WAY_COLOURS`, or `LIMIT`), dtype (a key of `DTYPE_LINES`), `across` (positive numbers),
+    `value`, low, high (missing: no whisker).
     """
     panels = [None] if panel is None else list(dict.fromkeys(table[panel]))
     figure, axes = _canvas(3.8, columns=len(panels), sharey=True)
@@ -378,18 +295,7 @@ def by_way(
 def steps(table: pd.DataFrame, *, rows: str, step: str, value: str, axis: str) -> "Figure":
     """What a job is made of: a bar a row, its steps one after the other.
 
-    Parameters
-    ----------
-    table : DataFrame
-        way (a key of `WAY_COLOURS`), `rows` (text of the bar), `step` (in the order of the work), `value`.
-    rows, step, value : str
-        Names of columns.
-    axis : str
-        What the numbers are.
-
-    Returns
-    -------
-    Figure
+    `table`: way (a key of `WAY_COLOURS`), `rows` (text of the bar), `step` (in the order of the work), `value`.
     """
     names, kinds = list(dict.fromkeys(table[rows])), list(dict.fromkeys(table[step]))
     figure, (ax,) = _canvas(1.4 + 0.46 * len(names))
@@ -412,16 +318,7 @@ def steps(table: pd.DataFrame, *, rows: str, step: str, value: str, axis: str) -
 def memory(table: pd.DataFrame, *, stop: float | None = None) -> "Figure":
     """Resident memory of a job over time, from 0.
 
-    Parameters
-    ----------
-    table : DataFrame
-        minutes, mib.
-    stop : float, optional
-        When the job was killed, in minutes: a vertical line.
-
-    Returns
-    -------
-    Figure
+    `table`: minutes, mib.
     """
     figure, (ax,) = _canvas(2.8)
     ax.plot(table["minutes"], table["mib"], color=WAY_COLOURS["plmbook"], linewidth=1.4)
@@ -434,18 +331,7 @@ def memory(table: pd.DataFrame, *, stop: float | None = None) -> "Figure":
 def contact_precision(table: pd.DataFrame, *, value: str = "p_at_l", times: float = 5) -> "Figure":
     """Precision of the predicted contacts of each protein against its background, a panel a model.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model (name, kind), `background` and the column `value` (shares), one row a protein and model.
-    value : str
-        Name of the column.
-    times : float
-        A dashed line stands where precision is this many times the background; the dotted one is random pairs.
-
-    Returns
-    -------
-    Figure
+    `table`: model (name, kind), `background` and the column `value` (shares), one row a protein and model.
     """
     shown = _series(table)
     figure, axes = _canvas(3.2, columns=len(shown), sharex=True, sharey=True)
@@ -463,20 +349,7 @@ def contact_precision(table: pd.DataFrame, *, value: str = "p_at_l", times: floa
 def contact_map(table: pd.DataFrame, *, length: int, best: int, model: str) -> "Figure":
     """Contacts of a protein: those of the structure below the diagonal, the best predicted pairs above it.
 
-    Parameters
-    ----------
-    table : DataFrame
-        position, partner (1-based, position < partner), probability, contact (bool), as `contacts.pair_table`.
-    length : int
-        Residues of the protein.
-    best : int
-        How many predicted pairs are shown.
-    model : str
-        For the colour: a predicted pair that is a contact has that of the model, another one is grey.
-
-    Returns
-    -------
-    Figure
+    `table`: position, partner (1-based, position < partner), probability, contact (bool), as `contacts.pair_table`.
     """
     true, predicted = table[table["contact"]], table.nlargest(best, "probability")
     figure, (ax,) = _canvas(5.0)
@@ -496,20 +369,7 @@ def against(
 ) -> "Figure":
     """One number against another, a dot a protein, a panel a model or a test.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model (kind), `panel` (its title), `x` and `y` (numbers).
-    x, y, panel : str
-        Names of columns.
-    x_axis, axis : str
-        What the numbers are.
-    diagonal : bool
-        Draw the line on which both are equal, on axes of one range.
-
-    Returns
-    -------
-    Figure
+    `table`: model (kind), `panel` (its title), `x` and `y` (numbers).
     """
     panels = list(dict.fromkeys(table[panel]))
     columns = min(len(panels), 2)
@@ -584,8 +444,6 @@ def _way_line(ax: "Axes", way: str, dtype: str, x, y, low, high):
 def _apart(values: Sequence[float], factor: float = 1.6) -> list[float]:
     """Of ascending numbers those that leave room for their text on a logarithmic scale.
 
-    Examples
-    --------
     >>> _apart([1, 2, 3, 10])
     [1, 2, 10]
     """
@@ -599,8 +457,6 @@ def _apart(values: Sequence[float], factor: float = 1.6) -> list[float]:
 def _short(number: float) -> str:
     """A size in few letters.
 
-    Examples
-    --------
     >>> [_short(n) for n in (64, 1022, 2_709_921, 651_042_593, 15_129_098_273)]
     ['64', '1,022', '2.71M', '651M', '15.1B']
     """
@@ -626,17 +482,8 @@ def _legend(figure: "Figure", shown: Sequence[tuple[str, str, pd.DataFrame]]) ->
 def variant_maps(table: pd.DataFrame, values: Mapping[str, str]) -> "Figure":
     """Variants by positions, a map for each gene and value, one under the other; at the left the variants' classes.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene, mutation, significance, position (1-based), a row a cell, and the columns of `values`: numbers, in colours
-        that are symmetric about 0, or bool, dark where true. Variants stand in the order in which they come.
-    values : mapping of column -> title
-        The maps of a gene, from the top.
-
-    Returns
-    -------
-    Figure
+    `table`: gene, mutation, significance, position (1-based), a row a cell, and the columns of `values`: numbers, in
+    colours that are symmetric about 0, or bool, dark where true. Variants stand in the order in which they come.
     """
     genes = list(dict.fromkeys(table["gene"]))
     figure, axes = _canvas(0.5 + 1.45 * len(genes) * len(values), rows=len(genes) * len(values))
@@ -662,18 +509,8 @@ def variant_maps(table: pd.DataFrame, values: Mapping[str, str]) -> "Figure":
 def boxen(table: pd.DataFrame, values: Mapping[str, str], *, panel: str = "gene", by: str = "pair") -> "Figure":
     """Letter-value plots of two groups, a row of panels a gene, a column a value.
 
-    Parameters
-    ----------
-    table : DataFrame
-        `panel`, `by` (text of the group; in order of appearance if sorted, so "apart" is left of "in contact") and the
-        columns of `values`.
-    values : mapping of column -> title of the axis
-    panel, by : str
-        Names of columns.
-
-    Returns
-    -------
-    Figure
+    `table`: `panel`, `by` (text of the group; in order of appearance if sorted, so "apart" is left of "in contact")
+    and the columns of `values`.
     """
     import seaborn
 
@@ -723,21 +560,7 @@ def forests(
     reference: float | Mapping[str, float] | None = None,
     columns: int = 2,
 ) -> "Figure":
-    """`forest` for more panels than fit side by side: they stand in a grid, all on one scale.
-
-    Parameters
-    ----------
-    table, rows, panel, axis
-        As in `forest`; panels from left to right, then down.
-    reference : float or mapping of panel -> float, optional
-        A vertical line, the same in all panels or one each.
-    columns : int
-        Panels side by side.
-
-    Returns
-    -------
-    Figure
-    """
+    """`forest` for more panels than fit side by side: they stand in a grid, all on one scale."""
     names, panels = list(dict.fromkeys(table[rows])), list(dict.fromkeys(table[panel]))
     deep = -(-len(panels) // columns)
     height = 0.6 + deep * (0.55 + 0.24 * len(names))
@@ -762,20 +585,7 @@ def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis:
 
     The vertical axis is linear near 0 and logarithmic above.
 
-    Parameters
-    ----------
-    table : DataFrame
-        significance (a key of `CLASS_COLOURS`), `x`, `y` (from 0 up).
-    x, y : str
-        Names of columns.
-    x_axis, y_axis : str
-        Titles of the axes.
-    parts : int
-        Parts of equally many variants of a class, by `x`.
-
-    Returns
-    -------
-    Figure
+    `table`: significance (a key of `CLASS_COLOURS`), `x`, `y` (from 0 up).
     """
     figure, (ax,) = _canvas(3.8)
     for group in [each for each in CLASS_COLOURS if each in set(table["significance"])]:
@@ -798,16 +608,7 @@ def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis:
 def single_and_combined(table: pd.DataFrame, *, axis: str) -> "Figure":
     """Scores of two single changes and of both together, a line a case, panels side by side.
 
-    Parameters
-    ----------
-    table : DataFrame
-        name (text of the line, in order of appearance), panel, model (name, kind), score1, score2, combined.
-    axis : str
-        What the numbers are.
-
-    Returns
-    -------
-    Figure
+    `table`: name (text of the line, in order of appearance), panel, model (name, kind), score1, score2, combined.
     """
     names, panels = list(dict.fromkeys(table["name"])), list(dict.fromkeys(table["panel"]))
     figure, axes = _canvas(1.0 + 0.18 * len(names), columns=len(panels), sharex=True, sharey=True)
@@ -832,23 +633,8 @@ def maps(
 ) -> "Figure":
     """Points coloured by group, one panel a map, side by side.
 
-    Parameters
-    ----------
-    table : DataFrame
-        panel (text, in order of appearance), x, y, x_axis and y_axis (text, the same within a panel), and `by`; rows of
-        no key of `styles` are grey and lie below.
-    by : str
-        Name of the column with the groups.
-    styles : mapping of str -> (colour, mark)
-        From `group_styles`.
-    rest : str
-        What the legend calls the grey points.
-    columns : int
-        Of the legend.
-
-    Returns
-    -------
-    Figure
+    `table`: panel (text, in order of appearance), x, y, x_axis and y_axis (text, the same within a panel), and `by`;
+    rows of no key of `styles` are grey and lie below.
     """
     from matplotlib.lines import Line2D
 
@@ -879,18 +665,7 @@ def maps(
 def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) -> "Figure":
     """A measure against the layer, a line a pooling, a panel a model in its colour.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model (kind, name), pool (a key of `POOL_LINES`), layer (int), value.
-    axis : str
-        What the numbers are.
-    reference : float, optional
-        A dotted line across all panels.
-
-    Returns
-    -------
-    Figure
+    `table`: model (kind, name), pool (a key of `POOL_LINES`), layer (int), value.
     """
     from matplotlib.lines import Line2D
 
@@ -918,18 +693,7 @@ def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) 
 def by_size(table: pd.DataFrame, *, across: str, x_axis: str, axis: str, panel: str = "panel") -> "Figure":
     """A measure with its interval against a size on a logarithmic scale, a line a model, panels side by side.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model (kind, name), `panel`, `across` (positive numbers), value; low, high: whiskers, missing for none.
-    across, panel : str
-        Names of columns.
-    x_axis, axis : str
-        Titles of the axes.
-
-    Returns
-    -------
-    Figure
+    `table`: model (kind, name), `panel`, `across` (positive numbers), value; low, high: whiskers, missing for none.
     """
     panels = list(dict.fromkeys(table[panel]))
     figure, axes = _canvas(3.4, columns=len(panels), sharex=True)
@@ -952,18 +716,8 @@ def by_size(table: pd.DataFrame, *, across: str, x_axis: str, axis: str, panel: 
 def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Figure":
     """Numbers along proteins, a panel a protein one under the other, with a motif behind them in grey.
 
-    Parameters
-    ----------
-    table : DataFrame
-        model, panel (title), position (1-based, ascending within a panel), motif (bool), and the columns of `values`.
-    values : mapping of column -> text
-        What is drawn, at most two; the first solid, in the model's colour, the second black and dashed.
-    axis : str
-        What the numbers are.
-
-    Returns
-    -------
-    Figure
+    `table`: model, panel (title), position (1-based, ascending within a panel), motif (bool), and the columns of
+    `values`.
     """
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -994,20 +748,8 @@ def rank_plot(table: pd.DataFrame, bars: pd.DataFrame, *, axis: str, panel: str 
     """Critical-difference diagrams: mean ranks on a line, bars under those that cannot be told apart, panels below
     each other.
 
-    Parameters
-    ----------
-    table : DataFrame
-        `panel` (its title), model (text), family (of its card, for the mark), rank (1 is the best, at the left).
-    bars : DataFrame
-        `panel`, low, high: mean ranks that a bar spans; difference (the critical one, the same in a panel).
-    axis : str
-        What a rank is.
-    panel : str
-        Name of the column.
-
-    Returns
-    -------
-    Figure
+    `bars`: `panel`, low, high: mean ranks that a bar spans; difference (the critical one, the same in a panel).
+    `table`: `panel` (its title), model (text), family (of its card, for the mark), rank (1 is the best, at the left).
     """
     panels = list(dict.fromkeys(table[panel]))
     deepest = max([(bars[panel] == title).sum() for title in panels], default=0)

@@ -27,19 +27,11 @@ LAYOUTS = {"umap": "UMAP", "pca": "principal components"}
 
 
 class Written(NamedTuple):
-    """What `write` wrote.
+    """What `write` wrote."""
 
-    Attributes
-    ----------
-    models, proteins : int
-        How many; proteins of the first model.
-    size : int
-        Bytes of all shards.
-    """
-
-    models: int
+    models: int  # How many; proteins of the first model
     proteins: int
-    size: int
+    size: int  # Bytes of all shards
 
     def __str__(self) -> str:
         return (
@@ -50,29 +42,7 @@ class Written(NamedTuple):
 
 
 def write(folder: str | Path, profile: str, *, source: str | Path | None = None) -> Written:
-    """Write the shards of a profile.
-
-    Parameters
-    ----------
-    folder : str or Path
-        That of the atlas's shards; `embedding_map` in it is replaced, all else stays.
-    profile : str
-    source : str or Path, optional
-        The folder of the result tables; default: that of the profile.
-
-    Returns
-    -------
-    Written
-
-    Raises
-    ------
-    InputError
-        Where the tables do not fit each other, as after half a run.
-
-    Notes
-    -----
-    A profile without any `embedding_map.<model>` gets an index without models, which the page answers with a message.
-    """
+    """Write the shards of a profile."""
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
@@ -97,13 +67,7 @@ def mapped_models(source: Path) -> list[str]:
 
 
 def tables_of(source: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Points, neighbours and families of a model.
-
-    Raises
-    ------
-    InputError
-        Where one is missing.
-    """
+    """Points, neighbours and families of a model."""
     needed = [f"embedding_map.{name}", f"embedding_map_neighbours.{name}", "embedding_families"]
     for table in needed:
         if not (source / f"{table}.parquet").is_file():
@@ -115,28 +79,9 @@ def tables_of(source: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
 def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, model: str) -> dict[str, object]:
     """What the page shows of a model.
 
-    Parameters
-    ----------
-    points : DataFrame
-        id, gene, species, cluster, ortholog, compartment, family, length, pca_1, pca_2, umap_1, umap_2; n rows.
-    near : DataFrame
-        id, rank, neighbour, cosine; k rows a protein.
-    families : DataFrame
-        family, term.
-    model : str
-
-    Returns
-    -------
-    dict
-        model, k, ids, genes (lists of n texts), clusters (list of names); groups: by column species, compartment and
-        family a list of [name, colour, mark, note], the last the grey ones; numbers, packed: species, compartment,
-        family (uint8, places in these lists), cluster, length, ortholog (uint16; n where there is none), pca and umap
-        (float32, n x 2), neighbours (uint16, n x k), cosines (int16, n x k, thousandths).
-
-    Raises
-    ------
-    InputError
-        If a protein has not k neighbours, or one of them is not in the table.
+    `families`: family, term.
+    `near`: id, rank, neighbour, cosine; k rows a protein.
+    `points`: id, gene, species, cluster, ortholog, compartment, family, length, pca_1, pca_2, umap_1, umap_2; n rows.
     """
     n = len(points)
     place = pd.Series(range(n), index=points["id"])

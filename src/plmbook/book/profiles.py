@@ -24,26 +24,8 @@ class ProfileError(InputError):
 def declared_parameters(source: str, *, where: str = "parameters cell") -> dict[str, Any]:
     """Read the names and defaults of a parameters cell without running it.
 
-    Parameters
-    ----------
-    source : str
-        The code of the cell: one assignment a line, of a JSON value.
-    where : str
-        What to call the cell in an error.
+    Returns dict of str to JSON value, in the order of the cell.
 
-    Returns
-    -------
-    dict of str to JSON value
-        In the order of the cell.
-
-    Raises
-    ------
-    ProfileError
-        On two statements in one line, on anything but an assignment to one name, on a value that is not JSON
-        (a tuple, a call, a name), and on a name that is assigned twice.
-
-    Examples
-    --------
     >>> declared_parameters("model = 'embedded'  # the bundled one\\nminimum = 5  # variants of each class")
     {'model': 'embedded', 'minimum': 5}
     >>> declared_parameters("pair = (1, 2)")
@@ -206,15 +188,7 @@ def declared_by(source: Path) -> dict[str, Any]:
 def notebooks(*, root: Path | None = None) -> list[Path]:
     """The notebooks of the project in the order in which they run: by number, the appendix last.
 
-    Parameters
-    ----------
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    list of Path
-        The `py:percent` sources.
+    Returns list of Path, the `py:percent` sources.
     """
     sources = sorted((root_of(root) / "analysis").glob("[0-9]*.py"))
     return sorted(sources, key=lambda path: path.name.startswith(APPENDIX))
@@ -227,13 +201,6 @@ def root_of(root: Path | None) -> Path:
 def profile_models(profile: str) -> list[str]:
     """The models of a profile: `model_names` among its shared parameters, else the bundled one.
 
-    Raises
-    ------
-    InputError
-        Where there is no such profile.
-
-    Examples
-    --------
     >>> profile_models("paper")
     ['esm2_t33_650M_UR50D', 'esm1v']
     """

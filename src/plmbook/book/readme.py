@@ -22,16 +22,9 @@ PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": 
 def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
     """How well the scores tell P/LP from B/LB, from the committed tables alone; no model runs.
 
-    Parameters
-    ----------
-    n, seed : int
-        Of the bootstrap over genes.
-
-    Returns
-    -------
-    DataFrame
-        As `metrics.summary`: model, strategy, statistic, value, low, high, n_pathogenic, n_benign, n_genes; for each
-        score on all variants that have it. The embedded model is among them once its masked marginals are shipped.
+    Returns DataFrame, as `metrics.summary`: model, strategy, statistic, value, low, high, n_pathogenic, n_benign,
+    n_genes; for each score on all variants that have it. The embedded model is among them once its masked marginals
+    are shipped.
     """
     import pandas as pd
 
@@ -52,18 +45,8 @@ def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
 def block(table: "pd.DataFrame") -> str:
     """The lines between the markers, as Markdown.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From `glance`.
+    `table`: from `glance`.
 
-    Returns
-    -------
-    str
-        A table with one row a score, numbers to three decimals with their 95 % intervals; ends in a newline.
-
-    Examples
-    --------
     >>> import pandas as pd
     >>> row = {"model": "alignment", "strategy": "site-independent", "value": 0.9, "low": 0.85, "high": 0.9504,
     ...        "n_pathogenic": 3376, "n_benign": 688, "n_genes": 47}
@@ -87,8 +70,6 @@ def block(table: "pd.DataFrame") -> str:
 def current(text: str) -> str:
     """What a README holds between the markers.
 
-    Examples
-    --------
     >>> current(f"a\\n{START}\\nnumbers\\n{END}\\n")
     'numbers\\n'
     >>> current("no markers")
@@ -103,8 +84,6 @@ def current(text: str) -> str:
 def replaced(text: str, numbers: str) -> str:
     """The README with other lines between the markers.
 
-    Examples
-    --------
     >>> replaced(f"a\\n{START}\\nold\\n{END}\\nb", "new\\n") == f"a\\n{START}\\nnew\\n{END}\\nb"
     True
     """

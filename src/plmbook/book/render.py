@@ -21,15 +21,7 @@ from plmbook.book.runner import RunError, gate, plain, run_notebook
 def toc_files(*, root: Path | None = None) -> list[str]:
     """The pages that the table of contents names, in its order, without suffixes.
 
-    Parameters
-    ----------
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    list of str
-        Paths from the root, such as `book/intro`.
+    Returns list of str, paths from the root, such as `book/intro`.
     """
     import yaml
 
@@ -47,20 +39,7 @@ def toc_files(*, root: Path | None = None) -> list[str]:
 
 
 def check_pages(profile: str, *, root: Path | None = None) -> list[str]:
-    """Put every notebook of the table of contents through the gate, and look for the other pages.
-
-    Parameters
-    ----------
-    profile : str
-        The name of a profile.
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    list of str
-        The faults, each with the page it is about.
-    """
+    """Put every notebook of the table of contents through the gate, and look for the other pages."""
     import nbformat
 
     root = root_of(root)
@@ -169,20 +148,7 @@ def _publish(built: Path, site: Path) -> Path:
 
 
 def run_all(profile: str, *, root: Path | None = None) -> Path:
-    """Run every notebook, one after the other, and build the site. `make book` does so in parallel.
-
-    Parameters
-    ----------
-    profile : str
-        The name of a profile.
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    Path
-        The first page of the site.
-    """
+    """Run every notebook, one after the other, and build the site. `make book` does so in parallel."""
     for source in notebooks(root=root):
         run_notebook(source, profile, root=root)
     return render(profile, root=root)

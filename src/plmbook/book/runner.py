@@ -169,9 +169,7 @@ def _execute(source: Path, parameters: dict[str, Any], *, root: Path) -> "nbform
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages in `VERSIONS` that are installed.
 
-    Returns
-    -------
-    dict of str to str
+    Returns dict of str to str.
     """
     found = {"python": ".".join(str(part) for part in sys.version_info[:3])}
     for name in VERSIONS:
@@ -185,16 +183,8 @@ def versions() -> dict[str, str]:
 def stamps(*, root: Path | None = None) -> "pd.DataFrame":
     """What the runner wrote on each page: for the appendix of the run.
 
-    Parameters
-    ----------
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    DataFrame
-        One row a page that exists, in the order of the numbers: `notebook` (str), `profile` (str), `seconds`
-        (float64), `finished` (str, UTC), `source_sha256` (str), `parameters` (JSON text), `versions` (dict).
+    Returns DataFrame, one row a page that exists, in the order of the numbers: `notebook` (str), `profile` (str),
+    `seconds` (float64), `finished` (str, UTC), `source_sha256` (str), `parameters` (JSON text), `versions` (dict).
     """
     import nbformat
     import pandas as pd
@@ -211,25 +201,7 @@ def stamps(*, root: Path | None = None) -> "pd.DataFrame":
 
 
 def gate(notebook: "nbformat.NotebookNode", source: Path, profile: str, *, root: Path | None = None) -> list[str]:
-    """Say what keeps an executed notebook from being published.
-
-    Parameters
-    ----------
-    notebook : NotebookNode
-        The executed notebook.
-    source : Path
-        The `py:percent` file that it should come from.
-    profile : str
-        The profile that it should have run with.
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    list of str
-        The faults; empty for a notebook in which every code cell ran, none wrote an error or a warning, and whose
-        profile, parameters and source are the current ones.
-    """
+    """Say what keeps an executed notebook from being published."""
     faults = _output_faults(notebook)
     stamp = notebook.metadata.get("plmbook", {})
     if stamp.get("profile") != profile:

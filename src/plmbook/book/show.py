@@ -18,18 +18,6 @@ from plmbook.book.style import PAGE_WIDTH
 def models_named(called: Mapping[str, str]) -> str:
     """The models of a figure or table for its caption: each by its name, and in brackets by what is shown instead.
 
-    Parameters
-    ----------
-    called : mapping of str to str
-        What the figure or table calls each model, by name.
-
-    Returns
-    -------
-    str
-        In the order given; without brackets where a model is called by its name.
-
-    Examples
-    --------
     >>> models_named({"plmbook_t6_3M": "default", "esm1v": "esm1v"})
     'plmbook_t6_3M (default), esm1v'
     """
@@ -39,20 +27,6 @@ def models_named(called: Mapping[str, str]) -> str:
 def ahead(first: str, second: str, value: float, low: float, high: float) -> str:
     """What a difference of two models, first minus second, with its interval, lets one say.
 
-    Parameters
-    ----------
-    first, second : str
-        As the sentence calls them.
-    value, low, high : float
-        Of the difference; positive: the first is better.
-
-    Returns
-    -------
-    str
-        A clause without full stop.
-
-    Examples
-    --------
     >>> ahead("the model", "the column", 0.03, 0.01, 0.05)
     'the model is ahead of the column by 0.030 [0.010, 0.050]'
     >>> ahead("the model", "the column", -0.03, -0.05, -0.01)
@@ -70,8 +44,6 @@ def ahead(first: str, second: str, value: float, low: float, high: float) -> str
 def interval(value: float, low: float, high: float, *, digits: int = 3, sign: bool = False) -> str:
     """A number and its interval as text.
 
-    Examples
-    --------
     >>> interval(0.8612, 0.83, 0.8901), interval(-0.0101, -0.053, 0.048, sign=True)
     ('0.861 [0.830, 0.890]', '-0.010 [-0.053, +0.048]')
     """
@@ -135,13 +107,8 @@ def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
 def as_text(table: pd.DataFrame, *, digits: int = 3) -> pd.DataFrame:
     """The table that `show_table` shows.
 
-    Returns
-    -------
-    DataFrame
-        Of texts, with fresh index.
+    Returns DataFrame, of texts, with fresh index.
 
-    Examples
-    --------
     >>> t = pd.DataFrame({"model": ["a"], "value": [0.5], "low": [0.25], "high": [0.75], "n": [4336], "x": [np.nan]})
     >>> as_text(t).iloc[0].tolist()
     ['a', '0.500 [0.250, 0.750]', '4,336', '–']

@@ -52,20 +52,7 @@ class _Page(HTMLParser):
 
 
 def check_site(site: Path) -> list[str]:
-    """Check the built pages as a reader without a network meets them.
-
-    Parameters
-    ----------
-    site : Path
-        The folder of the built site.
-
-    Returns
-    -------
-    list of str
-        One line a fault: a script, stylesheet, image or frame from outside; a local file, page or anchor that does
-        not exist; an image without an alternative text; a cell that shows a traceback or a warning; a stylesheet
-        that imports from outside.
-    """
+    """Check the built pages as a reader without a network meets them."""
     site = Path(site).resolve()
     pages = {path: _parse(path) for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
     if not pages:

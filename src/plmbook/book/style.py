@@ -57,18 +57,8 @@ STYLE = {
 def kind(model: str) -> str:
     """What a model is in the colours of the book: `bundled` (or `bundled, general`), `esm2`, `esm1v`, `alignment`...
 
-    Parameters
-    ----------
-    model : str
-        A value of the column `model` of an effects table.
+    Returns str, a key of `MODEL_COLOURS`.
 
-    Returns
-    -------
-    str
-        A key of `MODEL_COLOURS`.
-
-    Examples
-    --------
     >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D")]
     ['esm1v', 'esm2']
     >>> [kind(m) for m in ("plmbook_t6_3M", "plmbook_t6_3M_general")]
@@ -76,8 +66,7 @@ def kind(model: str) -> str:
     >>> kind("cadd")
     Traceback (most recent call last):
     ...
-    plmbook.core.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with plmbook, \
-esm2, esm1v, alignment, gene-share
+    plmbook.core.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with ...
     """
     starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
     for start, found in starts.items():
@@ -89,8 +78,6 @@ esm2, esm1v, alignment, gene-share
 def label(model: str) -> str:
     """The name of a model as figures show it.
 
-    Examples
-    --------
     >>> [label(m) for m in ("esm2_t33_650M_UR50D", "esm1v", "esm1v_t33_650M_UR90S_3", "plmbook_t6_3M")]
     ['ESM-2 650M', 'ESM-1v, mean of 5', 'ESM-1v, member 3', 'plmbook_t6_3M']
     """
@@ -105,17 +92,8 @@ def label(model: str) -> str:
 def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOURS) -> dict[str, tuple[str, str]]:
     """A colour and a mark for each group, in their order; no two groups have the same of both.
 
-    Returns
-    -------
-    dict of str -> (colour, mark)
+    Returns dict of str -> (colour, mark).
 
-    Raises
-    ------
-    InputError
-        If there are more groups than colours and marks.
-
-    Examples
-    --------
     >>> group_styles(["human", "mouse"], colours=SPECIES_COLOURS)
     {'human': ('#004488', 'o'), 'mouse': ('#DDAA33', 'o')}
     """
@@ -130,8 +108,6 @@ def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOUR
 def published_mark(family: str) -> dict[str, str]:
     """Colour and mark of a published model by the family of its card; grey where the family has no colour.
 
-    Examples
-    --------
     >>> published_mark("esm2"), published_mark("t5")
     ({'color': '#009E73', 'marker': 'o'}, {'color': '#777777', 'marker': 'v'})
     """
