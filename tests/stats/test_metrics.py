@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from plmbook import tables
 from plmbook.core.errors import InputError
-from plmbook.stats import metrics
+from plmbook.stats import bootstrap, metrics
 
 
 def random_table(n=4300, n_genes=53, seed=0):
@@ -39,7 +39,7 @@ def test_auroc_and_auprc_equal_scikit_learn_with_ties(table):
 
 @pytest.mark.parametrize("statistic", [metrics.auroc, metrics.auprc, metrics.benign_auprc])
 def test_a_weight_counts_like_that_many_rows(table, statistic):
-    weights = metrics.gene_resamples(table, n=3, seed=1)
+    weights = bootstrap.weights(table["gene"], n=3, seed=1)
     together = statistic(table, weight=weights)
     assert together.shape == (3,)
     for weight, value in zip(weights, together, strict=True):
@@ -85,7 +85,7 @@ def test_pairs_within_and_between_genes_by_counting(table):
 
 def test_pairs_of_a_resample_are_those_of_the_repeated_rows(table):
     small = table.iloc[:300].reset_index(drop=True)
-    weights = metrics.gene_resamples(small, n=3, seed=1)
+    weights = bootstrap.weights(small["gene"], n=3, seed=1)
     for between in (False, True):
         together = metrics.pair_auroc(small, weight=weights, between=between)
         for weight, value in zip(weights, together, strict=True):
@@ -99,13 +99,34 @@ def test_pairs_between_genes_need_two_genes():
     assert metrics.pair_auroc(one) == pytest.approx(metrics.auroc(one))
 
 
+def test_what_a_statistic_cannot_use_is_refused(table):
+    with pytest.raises(InputError, match="equal within a gene"):
+        metrics.pair_auroc(table, weight=np.arange(len(table)))
+    with pytest.raises(InputError, match="at least one score on each side"):
+        metrics.contrast(metrics.auroc, ["score"], [])
+    with pytest.raises(InputError, match="3 weights for 4300 rows"):
+        metrics.auroc(table, weight=np.ones(3))
+    with pytest.raises(InputError, match="positive class 'VUS': expected one of P/LP, B/LB"):
+        metrics.auprc(table, positive="VUS")
+    with pytest.raises(InputError, match="calibration 'isotonik'.*did you mean 'isotonic'"):
+        metrics.calibrate(table, method="isotonik")
+    with pytest.raises(InputError, match=r"score must lie in \[0, 1\]"):
+        metrics.reliability(table, probability="score")
+
+
+def test_spearman_shares_the_ranks_of_ties():
+    assert metrics.spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 9.0])) == pytest.approx(1)
+    assert metrics.spearman(np.array([1.0, 2.0, 2.0]), np.array([1.0, 3.0, 2.0])) == pytest.approx(3**0.5 / 2)
+    assert metrics.spearman(np.zeros(3), np.arange(3.0)) == 0
+
+
 def test_contrasts_that_telescope_add_up(table):
     noise = np.random.default_rng(2).normal(size=(2, len(table)))
     both = table.assign(one=table["score"] + noise[0], two=table["score"] + noise[1])
     gain = metrics.contrast(metrics.auroc, ["score"], ["one", "two"])
     lead = metrics.contrast(metrics.auroc, ["one", "two"], ["two"])
     whole = metrics.contrast(metrics.auroc, ["score"], ["two"])
-    weight = metrics.gene_resamples(table, n=4)
+    weight = bootstrap.weights(table["gene"], n=4)
     assert gain(both) > 0
     assert gain(both) + lead(both) == pytest.approx(whole(both))
     np.testing.assert_allclose(gain(both, weight=weight) + lead(both, weight=weight), whole(both, weight=weight))
@@ -141,7 +162,7 @@ def test_bootstrap_resamples_genes_not_rows():
     table = random_table(n=200, n_genes=1)
     value = metrics.auroc(table)
     assert metrics.estimate(table, metrics.auroc, n=20) == pytest.approx((value, value, value, 200))
-    assert (metrics.gene_resamples(table, n=5) == 1).all()
+    assert (bootstrap.weights(table["gene"], n=5) == 1).all()
 
 
 def test_bootstrap_with_too_few_classes_says_so():

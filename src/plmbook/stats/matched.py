@@ -26,22 +26,12 @@ MINIMUM = 10  # cases that a gene needs, in strata that have controls too
 
 
 class Matched(NamedTuple):
-    """A matched AUROC.
+    """A matched AUROC, and how many were compared."""
 
-    Attributes
-    ----------
-    value, low, high : float
-        Mean over genes with its 95 % interval; 0.5 is chance.
-    p : float
-        One-sided: the share of permutations that reach the value, itself included.
-    n_genes, n_cases, n_controls : int
-        Those that were compared.
-    """
-
-    value: float
+    value: float  # mean over genes with its 95 % interval; 0.5 is chance
     low: float
     high: float
-    p: float
+    p: float  # one-sided: the share of permutations that reach the value, itself included
     n_genes: int
     n_cases: int
     n_controls: int
@@ -94,10 +84,10 @@ def auroc(
     """
     ranked = _ranked(table, value, case, strata)
     genes = _genes(ranked, minimum)
-    kept = genes["enough"].to_numpy()
-    if not kept.any():
+    enough = genes["enough"].to_numpy()
+    if not enough.any():
         raise InputError(f"no gene has {minimum} cases with controls of their stratum; {len(genes)} genes were given")
-    estimate = metrics.mean_over_genes(genes.loc[kept, "auroc"], n=n, seed=seed)
+    estimate = metrics.mean_over_genes(genes.loc[enough, "auroc"], n=n, seed=seed)
     pairs, floor = genes["n_pairs"].to_numpy(), genes["floor"].to_numpy()
     rng = np.random.default_rng(seed)
     reached = 0
@@ -105,57 +95,25 @@ def auroc(
         shift = rng.integers(ranked.size)  # one a stratum
         turned = ranked.start + (ranked.offset + shift[ranked.stratum]) % ranked.size[ranked.stratum]
         sums = np.bincount(ranked.gene, weights=ranked.rank[turned], minlength=len(genes))
-        chance = ((sums - floor)[kept] / pairs[kept]).mean()
+        chance = ((sums - floor)[enough] / pairs[enough]).mean()
         reached += bool(chance >= estimate.value - 1e-12)  # a rotation by nothing gives the value itself
-    return Matched(
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        (1 + reached) / (1 + n),
-        int(kept.sum()),
-        int(genes.loc[kept, "n_cases"].sum()),
-        int(genes.loc[kept, "n_controls"].sum()),
-    )
+    n_cases, n_controls = (int(genes.loc[enough, name].sum()) for name in ("n_cases", "n_controls"))
+    return Matched(*estimate[:3], (1 + reached) / (1 + n), int(enough.sum()), n_cases, n_controls)
 
 
 def gene_aurocs(
     table: pd.DataFrame, *, value: str, case: str, strata: Sequence[str], minimum: int = MINIMUM
 ) -> pd.DataFrame:
-    """The matched AUROC of each gene that has enough cases.
-
-    Parameters
-    ----------
-    table, value, case, strata, minimum
-        As in `auroc`.
-
-    Returns
-    -------
-    DataFrame
-        gene (str), auroc (float64), n_cases, n_controls, n_pairs (int64), in order of appearance.
-    """
+    """`auroc` of each gene that has enough cases: gene (str), auroc (float64), n_cases, n_controls, n_pairs (int64)."""
     genes = _genes(_ranked(table, value, case, strata), minimum)
     return genes.loc[genes["enough"], ["gene", "auroc", "n_cases", "n_controls", "n_pairs"]].reset_index(drop=True)
 
 
 def quantile_bins(table: pd.DataFrame, column: str, *, by: Sequence[str], bins: int = 3) -> pd.Series:
-    """Which part of its group a row is in, by the quantiles of a column: a stratum of its own.
+    """Which part of its group a row is in, by the quantiles of a column, int64 from 0 for the lowest: a stratum.
 
-    Parameters
-    ----------
-    table : DataFrame
-    column : str
-    by : sequence of str
-        Columns that make the groups.
-    bins : int
-        Parts of equally many rows; equal values stay together.
+    Parts have equally many rows, but equal values stay together.
 
-    Returns
-    -------
-    Series of int64
-        0 for the lowest part; index of `table`.
-
-    Examples
-    --------
     >>> quantile_bins(pd.DataFrame({"g": "A", "x": [5.0, 1.0, 3.0, 3.0]}), "x", by=["g"], bins=2).tolist()
     [1, 0, 1, 1]
     """
@@ -193,7 +151,7 @@ def _ranked(table: pd.DataFrame, value: str, case: str, strata: Sequence[str]) -
     start = np.cumsum(size) - size
     place = np.flatnonzero(cases)
     return _Ranked(
-        rank=_midranks(values, code, start),
+        rank=pd.Series(values).groupby(code).rank().to_numpy(),
         size=size,
         n_cases=np.bincount(code, weights=cases, minlength=len(size)).astype(np.int64),
         gene_of_stratum=gene[start],
@@ -203,18 +161,6 @@ def _ranked(table: pd.DataFrame, value: str, case: str, strata: Sequence[str]) -
         stratum=code[place],
         gene=gene[place],
     )
-
-
-def _midranks(values: np.ndarray, code: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Rank of each value within its stratum, from 1, ties their mean."""
-    order = np.lexsort((values, code))
-    v, c = values[order], code[order]
-    new = np.concatenate([[True], (v[1:] != v[:-1]) | (c[1:] != c[:-1])])[: len(v)]
-    first = np.flatnonzero(new)
-    last = np.concatenate([first[1:], [len(v)]])[: len(first)] - 1
-    rank = np.empty(len(v))
-    rank[order] = np.repeat((first + last) / 2 + 1, last - first + 1) - start[c]
-    return rank
 
 
 def _genes(ranked: _Ranked, minimum: int) -> pd.DataFrame:

@@ -7,24 +7,26 @@ Rows of other classes and missing scores are refused, never dropped: `labelled` 
 
 A *statistic* is a function `statistic(table, *, score="score", weight=None)`. `weight` has the shape
 (..., n_rows): how often each row counts in each of several resamples; the answer has the leading shape. So the
-bootstrap sorts the scores once and handles all resamples together.
+bootstrap sorts the scores once and handles all resamples together. `roc_auc` and `average_precision` are the same for
+arrays, where the *higher* score is the more positive.
 """
 
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, need
+from plmbook.core.errors import InputError, need, one_of
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
 PATHOGENIC = "P/LP"
 BENIGN = "B/LB"
 
-# What `perplexity_table` calls each column of `results.heldout_likelihood`.
+# What `perplexity_table` calls each column of a table of held-out likelihoods.
 LIKELIHOODS: Mapping[str, str] = MappingProxyType(
     {
         "model": "log_likelihood",
@@ -34,7 +36,10 @@ LIKELIHOODS: Mapping[str, str] = MappingProxyType(
 )
 LENGTH_EDGES = (50, 150, 300, 500, 1023)  # residues; a range excludes its upper edge
 
-Statistic = Callable[..., np.ndarray]
+Statistic = Callable[..., np.ndarray | float]
+
+
+# --- statistics of variants ------------------------------------------------------------------------------
 
 
 def labelled(table: pd.DataFrame, *, score: str | list[str] = "score") -> pd.DataFrame:
@@ -60,8 +65,8 @@ def labelled(table: pd.DataFrame, *, score: str | list[str] = "score") -> pd.Dat
     """
     scores = [score] if isinstance(score, str) else list(score)
     need(table, ["significance", *scores])
-    keep = table["significance"].isin([PATHOGENIC, BENIGN]) & table[scores].notna().all(axis=1)
-    return table[keep].reset_index(drop=True)
+    complete = table["significance"].isin([PATHOGENIC, BENIGN]) & table[scores].notna().all(axis=1)
+    return table[complete].reset_index(drop=True)
 
 
 def auroc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None) -> np.ndarray | float:
@@ -86,10 +91,6 @@ def auroc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | Non
     InputError
         For another class or a missing score.
 
-    Notes
-    -----
-    The Mann-Whitney statistic, equal to `sklearn.metrics.roc_auc_score(pathogenic, -score, sample_weight=weight)`.
-
     Examples
     --------
     Three P/LP, two B/LB: of six pairs five are in order and one is a tie, (5 + 0.5) / 6.
@@ -104,12 +105,7 @@ def auroc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | Non
 metrics.labelled(table)
     """
     pathogenic, values = _classes(table, score)
-    weight = _weights(weight, len(values))
-    positive, negative = _by_threshold(values, pathogenic, weight)  # (..., n_thresholds), most damaging first
-    below = np.cumsum(negative, axis=-1) - negative / 2  # benign weight at or below the threshold, ties half
-    n_positive, n_negative = positive.sum(-1), negative.sum(-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _plain(1 - (positive * below).sum(-1) / (n_positive * n_negative))
+    return roc_auc(pathogenic, -values, weight)
 
 
 def auprc(
@@ -132,10 +128,6 @@ def auprc(
     float or ndarray (...)
         In [0, 1]; NaN where a class is empty.
 
-    Notes
-    -----
-    sum_k (R_k - R_(k-1)) P_k over the distinct scores, equal to `sklearn.metrics.average_precision_score`.
-
     Examples
     --------
     P/LP first: ranks P B P give (1/1 + 2/3) / 2; B/LB first: ranks P B P give 1/2.
@@ -144,23 +136,14 @@ def auprc(
     >>> round(auprc(t), 4), round(auprc(t, positive="B/LB"), 4)
     (0.8333, 0.5)
     """
-    if positive not in (PATHOGENIC, BENIGN):
-        raise InputError(f"the positive class is {PATHOGENIC} or {BENIGN}, not {positive!r}")
+    one_of("positive class", positive, (PATHOGENIC, BENIGN))
     pathogenic, values = _classes(table, score)
-    weight = _weights(weight, len(values))
     if positive == BENIGN:
-        pathogenic, values = ~pathogenic, -values
-    hits, misses = _by_threshold(values, pathogenic, weight)
-    true, false = np.cumsum(hits, axis=-1), np.cumsum(misses, axis=-1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(true + false > 0, true / (true + false), 0.0)
-        area = (hits * precision).sum(-1) / true[..., -1]
-    return _plain(np.where((true[..., -1] > 0) & (false[..., -1] > 0), area, np.nan))
+        return average_precision(~pathogenic, values, weight)
+    return average_precision(pathogenic, -values, weight)
 
 
-def benign_auprc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None) -> np.ndarray | float:
-    """`auprc` with B/LB as the positive class, as a statistic of its own."""
-    return auprc(table, positive=BENIGN, score=score, weight=weight)
+benign_auprc = partial(auprc, positive=BENIGN)
 
 
 def gene_aurocs(table: pd.DataFrame, *, minimum: int = 5, score: str = "score") -> pd.DataFrame:
@@ -188,16 +171,15 @@ def gene_aurocs(table: pd.DataFrame, *, minimum: int = 5, score: str = "score") 
     [1.0, 0.5]
     """
     need(table, ["gene"])
-    pathogenic, _ = _classes(table, score)
-    rows = []
-    for gene, part in table.assign(_pathogenic=pathogenic).groupby("gene", sort=True):
-        n_pathogenic = int(part["_pathogenic"].sum())
-        n_benign = len(part) - n_pathogenic
+    pathogenic, values = _classes(table, score)
+    found = []
+    for gene, places in sorted(table.groupby("gene").indices.items()):
+        n_pathogenic = int(pathogenic[places].sum())
+        n_benign = len(places) - n_pathogenic
         if min(n_pathogenic, n_benign) >= max(minimum, 1):
-            rows.append((gene, n_pathogenic, n_benign, float(auroc(part, score=score))))
-    return pd.DataFrame(rows, columns=["gene", "n_pathogenic", "n_benign", "auroc"]).astype(
-        {"gene": "str", "n_pathogenic": "int64", "n_benign": "int64", "auroc": "float64"}
-    )
+            found.append((gene, n_pathogenic, n_benign, roc_auc(pathogenic[places], -values[places])))
+    kinds = {"gene": "str", "n_pathogenic": "int64", "n_benign": "int64", "auroc": "float64"}
+    return pd.DataFrame(found, columns=list(kinds)).astype(kinds)
 
 
 def within_gene_auroc(
@@ -238,40 +220,8 @@ def pair_auroc(
     """AUROC over the pairs of a P/LP and a B/LB variant that lie in one gene, or over those of two genes.
 
     The pooled AUROC is the mean of the two, weighted by their numbers of pairs. Between genes a score also gains by
-    having the level of each gene right; within a gene it cannot. Other than in `within_gene_auroc`, each pair counts
-    alike, so that genes with many variants dominate.
-
-    Parameters
-    ----------
-    table, score
-        As in `gene_aurocs`.
-    weight : ndarray (..., n_rows), optional
-        Constant within a gene (whole genes are resampled). Copies of a gene are still one gene.
-    between : bool
-        The pairs of two genes instead of those within one.
-
-    Returns
-    -------
-    float or ndarray (...)
-        In [0, 1]; NaN where there is no such pair.
-
-    Raises
-    ------
-    InputError
-        Where a weight differs between rows of one gene.
-
-    Examples
-    --------
-    Within A one of one pair is in order, within B none of one; between them A's P/LP and B's B/LB, and B's P/LP and A's
-    B/LB, are both in order.
-
-    >>> t = pd.DataFrame({"gene": list("AABB"), "significance": ["P/LP", "B/LB"] * 2, "score": [-3.0, 0.0, -1.0, -2.0]})
-    >>> pair_auroc(t), pair_auroc(t, between=True), float(auroc(t))
-    (0.5, 1.0, 0.75)
-    >>> pair_auroc(t, weight=np.arange(4))
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: the weights must be equal within a gene: resample whole genes
+    having the level of each gene right. Each pair counts alike, so genes with many variants dominate. Weights are
+    constant within a gene; copies of a gene are still one gene. NaN where there is no such pair.
     """
     genes = gene_aurocs(table, minimum=1, score=score)
     weight = _weights(weight, len(table))
@@ -287,26 +237,12 @@ def pair_auroc(
 
 
 def gene_share(table: pd.DataFrame, *, leave_one_out: bool = False) -> pd.Series:
-    """A score that knows nothing but the gene: minus the gene's share of P/LP among its labelled variants.
+    """A score that knows nothing but the gene: minus the gene's share of P/LP among its labelled variants, in [-1, 0].
 
-    The baseline for pooled AUROC. Its within-gene AUROC is 0.5 by construction.
+    The baseline for pooled AUROC; its within-gene AUROC is 0.5. `leave_one_out` takes the variant itself out of the
+    share (a gene's only variant gets the share of all others), which pushes a gene's own P/LP variants *above* its B/LB
+    variants, so the within-gene AUROC is 0: the honest pooled baseline, not a score to use.
 
-    Parameters
-    ----------
-    table : DataFrame
-        `gene` and `significance`, P/LP and B/LB only.
-    leave_one_out : bool
-        Take the variant itself out of its gene's share. A gene with one variant then gets the share of all other
-        variants. Note that this pushes a gene's own P/LP variants *above* its B/LB variants (each lacks itself), so
-        the within-gene AUROC is 0: the honest pooled baseline, not a score to use.
-
-    Returns
-    -------
-    Series of float64
-        In [-1, 0], index of `table`; lower = more damaging.
-
-    Examples
-    --------
     >>> t = pd.DataFrame({"gene": list("AAAB"), "significance": ["P/LP", "P/LP", "B/LB", "B/LB"]})
     >>> gene_share(t).round(3).tolist()
     [-0.667, -0.667, -0.667, 0.0]
@@ -325,17 +261,26 @@ def gene_share(table: pd.DataFrame, *, leave_one_out: bool = False) -> pd.Series
     return (0.0 - share).rename("score")
 
 
-def gene_resamples(table: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> np.ndarray:
-    """How often each gene is drawn in each bootstrap resample.
+def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Statistic:
+    """The mean of a statistic over some score columns less its mean over others, as a statistic of its own.
 
-    Returns
-    -------
-    ndarray (n, n_rows) of float64
-        Row weights: each resample draws as many genes as the table has, with replacement; all rows of a gene carry
-        the gene's count.
+    What averaging two scores buys: the statistic of their mean, less the mean of their statistics.
+
+    >>> t = pd.DataFrame({"significance": ["P/LP", "B/LB"], "x": [-2.0, 0.0], "y": [1.0, 0.0], "mean": [-0.5, 0.0]})
+    >>> contrast(auroc, ["mean"], ["x", "y"])(t)
+    0.5
     """
-    need(table, ["gene"])
-    return bootstrap.weights(table["gene"], n=n, seed=seed)
+    if not first or not second:
+        raise InputError("a contrast needs at least one score on each side")
+
+    def difference(rows: pd.DataFrame, *, score: str = "", weight: np.ndarray | None = None) -> np.ndarray | float:
+        sides = [[statistic(rows, score=name, weight=weight) for name in names] for names in (first, second)]
+        return _plain(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
+
+    return difference
+
+
+# --- with their intervals --------------------------------------------------------------------------------
 
 
 def estimate(
@@ -373,7 +318,8 @@ def estimate(
     >>> estimate(t, auroc, n=50).value  # of four pairs, -2 < 0, -2 < -1, -3 < 0 and -3 < -1 are all in order
     1.0
     """
-    weights = gene_resamples(table, n=n, seed=seed)
+    need(table, ["gene"])
+    weights = bootstrap.weights(table["gene"], n=n, seed=seed)
     drawn = [statistic(table, score=score, weight=part) for part in bootstrap.chunks(weights)]
     interval = bootstrap.percentiles(np.concatenate(drawn), bootstrap.GENE_TAILS)
     if np.isnan(interval.low):
@@ -382,13 +328,7 @@ def estimate(
 
 
 def paired_difference(
-    table: pd.DataFrame,
-    first: str,
-    second: str,
-    *,
-    statistic: Statistic = auroc,
-    n: int = 1000,
-    seed: int = 0,
+    table: pd.DataFrame, first: str, second: str, *, statistic: Statistic = auroc, n: int = 1000, seed: int = 0
 ) -> Estimate:
     """`statistic` of one score minus that of another, on the rows that both have, resampling genes once for both.
 
@@ -398,6 +338,10 @@ def paired_difference(
         `gene`, `significance`, and both score columns (missing values allowed: those rows are left out of both).
     first, second : str
         The score columns.
+    statistic : callable
+        As in this module.
+    n, seed : int
+        Of the bootstrap.
 
     Returns
     -------
@@ -413,43 +357,6 @@ def paired_difference(
     """
     common = labelled(table, score=[first, second])
     return estimate(common, contrast(statistic, [first], [second]), score=first, n=n, seed=seed)
-
-
-def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Statistic:
-    """The mean of a statistic over some scores less its mean over others, as a statistic of its own.
-
-    Parameters
-    ----------
-    statistic : callable
-        As in this module.
-    first, second : list of str
-        Score columns, at least one each.
-
-    Returns
-    -------
-    callable
-        `statistic(table, *, score, weight)`, which does not look at `score`.
-
-    Examples
-    --------
-    What averaging two scores buys: the statistic of their mean, less the mean of their statistics.
-
-    >>> t = pd.DataFrame({"significance": ["P/LP", "B/LB"], "x": [-2.0, 0.0], "y": [1.0, 0.0], "mean": [-0.5, 0.0]})
-    >>> contrast(auroc, ["mean"], ["x", "y"])(t)
-    0.5
-    >>> contrast(auroc, ["mean"], [])
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: a contrast needs at least one score on each side
-    """
-    if not first or not second:
-        raise InputError("a contrast needs at least one score on each side")
-
-    def difference(rows: pd.DataFrame, *, score: str = "", weight: np.ndarray | None = None) -> np.ndarray | float:
-        sides = [[statistic(rows, score=name, weight=weight) for name in names] for names in (first, second)]
-        return _plain(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
-
-    return difference
 
 
 def mean_over_genes(values: pd.Series, *, n: int = 1000, seed: int = 0) -> Estimate:
@@ -481,11 +388,9 @@ def mean_over_genes(values: pd.Series, *, n: int = 1000, seed: int = 0) -> Estim
     ...
     plmbook.core.errors.InputError: a mean over genes needs a number for each gene, found 1 of 2
     """
-    numbers = values.to_numpy(dtype=np.float64)
-    if not len(numbers) or np.isnan(numbers).any():
-        found = int((~np.isnan(numbers)).sum())
-        raise InputError(f"a mean over genes needs a number for each gene, found {found} of {len(numbers)}")
-    return bootstrap.ratio(numbers, n=n, seed=seed, tails=bootstrap.GENE_TAILS)
+    if not len(values) or values.isna().any():
+        raise InputError(f"a mean over genes needs a number for each gene, found {values.count()} of {len(values)}")
+    return bootstrap.ratio(values.to_numpy(dtype=np.float64), n=n, seed=seed, tails=bootstrap.GENE_TAILS)
 
 
 def summary(
@@ -517,20 +422,28 @@ def summary(
         (float64), n_pathogenic, n_benign, n_genes (int64; for the within-gene AUROC the genes that qualify and
         their variants).
     """
+    within = "within-gene auroc"
+    statistics: dict[str, Statistic] = {
+        "auroc": auroc,
+        within: partial(within_gene_auroc, minimum=minimum),
+        "auprc P/LP": auprc,
+        "auprc B/LB": benign_auprc,
+    }
     rows = []
     for names, part in labelled(effects).groupby(list(by), sort=False):
-        for label, statistic in _statistics(minimum).items():
-            used = part
-            if label == "within-gene auroc":
-                used = part[part["gene"].isin(gene_aurocs(part, minimum=minimum)["gene"])]
+        qualifying = part[part["gene"].isin(gene_aurocs(part, minimum=minimum)["gene"])]
+        for label, statistic in statistics.items():
+            used = (qualifying if label == within else part).reset_index(drop=True)
             if used["significance"].nunique() < 2:  # nothing to separate: no number rather than an invented one
                 continue
-            found = estimate(used.reset_index(drop=True), statistic, n=n, seed=seed)
+            found = estimate(used, statistic, n=n, seed=seed)
             n_pathogenic = int((used["significance"] == PATHOGENIC).sum())
-            counts = (n_pathogenic, len(used) - n_pathogenic, used["gene"].nunique())
-            rows.append((*names, label, found.value, found.low, found.high, *counts))
+            rows.append((*names, label, *found[:3], n_pathogenic, len(used) - n_pathogenic, used["gene"].nunique()))
     columns = [*by, "statistic", "value", "low", "high", "n_pathogenic", "n_benign", "n_genes"]
     return pd.DataFrame(rows, columns=columns)
+
+
+# --- calibration -----------------------------------------------------------------------------------------
 
 
 def calibrate(
@@ -563,8 +476,7 @@ def calibrate(
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
-    if method not in ("isotonic", "platt"):
-        raise InputError(f"unknown calibration {method!r}; expected isotonic or platt")
+    one_of("calibration", method, ("isotonic", "platt"))
     need(table, ["gene"])
     pathogenic, values = _classes(table, score)
     if table["gene"].nunique() < folds:
@@ -585,46 +497,69 @@ def calibrate(
 
 
 def reliability(table: pd.DataFrame, *, probability: str = "probability", bins: int = 10) -> pd.DataFrame:
-    """Predicted against observed share of P/LP, in bins of equally many variants.
-
-    Parameters
-    ----------
-    table : DataFrame
-        `significance` and the probability column (see `calibrate`).
-    bins : int
-        Number of bins; equal predictions stay in one bin, so there may be fewer.
-
-    Returns
-    -------
-    DataFrame
-        predicted (mean probability), observed (share of P/LP), low, high (95 % Wilson interval of the share, variants
-        taken as independent), n (int64); sorted by predicted.
-    """
+    """`calibration_bins` of a column of probabilities of P/LP (see `calibrate`)."""
     pathogenic, values = _classes(table, probability)
     if ((values < 0) | (values > 1)).any():
         raise InputError(f"{probability} must lie in [0, 1]")
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, values, side="right")
-    groups = pd.DataFrame({"place": place, "predicted": values, "observed": pathogenic.astype(float)}).groupby("place")
-    found = groups.agg(predicted=("predicted", "mean"), observed=("observed", "mean"), n=("observed", "size"))
-    z = 1.959964  # 97.5th percentile of the normal distribution
-    n, share = found["n"], found["observed"]
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    found = found.assign(low=centre - half, high=centre + half).reset_index(drop=True)
-    return found[["predicted", "observed", "low", "high", "n"]]
+    return calibration_bins(pathogenic, values, bins=bins)
 
 
 def brier(table: pd.DataFrame, *, probability: str = "probability") -> float:
     """Mean squared distance between the probability of P/LP and the class (1 or 0); 0 is perfect (Brier 1950)."""
-    pathogenic, values = _classes(table, probability)
-    return float(np.mean((values - pathogenic) ** 2))
+    from sklearn.metrics import brier_score_loss
+
+    return float(brier_score_loss(*_classes(table, probability)))
 
 
 def expected_calibration_error(table: pd.DataFrame, *, probability: str = "probability", bins: int = 10) -> float:
     """Mean over variants of |predicted - observed share| of their bin (Naeini 2015), bins as in `reliability`."""
     found = reliability(table, probability=probability, bins=bins)
     return float(((found["predicted"] - found["observed"]).abs() * found["n"]).sum() / found["n"].sum())
+
+
+# --- arrays ----------------------------------------------------------------------------------------------
+
+
+def roc_auc(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray | float:
+    """Area under the ROC curve of bool (n,) and float (n,); (...) for weights (..., n). NaN where a class is empty.
+
+    The Mann-Whitney statistic, equal to `sklearn.metrics.roc_auc_score(positive, score, sample_weight=weight)`.
+    """
+    hits, misses = _by_threshold(positive, score, weight)  # (..., n_thresholds), the highest score first
+    below = np.cumsum(misses, axis=-1) - misses / 2  # weight of the negatives at or above the threshold, ties half
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _plain(1 - (hits * below).sum(-1) / (hits.sum(-1) * misses.sum(-1)))
+
+
+def average_precision(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray | float:
+    """Area under the precision-recall curve of bool (n,) and float (n,); (...) for weights (..., n).
+
+    sum_k (R_k - R_(k-1)) P_k over the distinct scores, equal to `sklearn.metrics.average_precision_score`; NaN where a
+    class is empty.
+    """
+    hits, misses = _by_threshold(positive, score, weight)
+    true, false = np.cumsum(hits, axis=-1), np.cumsum(misses, axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(true + false > 0, true / (true + false), 0.0)
+        area = (hits * precision).sum(-1) / true[..., -1]
+    return _plain(np.where((true[..., -1] > 0) & (false[..., -1] > 0), area, np.nan))
+
+
+def calibration_bins(positive: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
+    """Predicted against observed share of bool (n,) and float (n,), in bins of equally many.
+
+    predicted (mean probability), observed, low, high (95 % Wilson interval of the share), n (int64), sorted by
+    predicted. Equal predictions stay in one bin, so there may be fewer.
+    """
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, probability, side="right")
+    rows = pd.DataFrame({"predicted": probability, "observed": positive.astype(float)}).groupby(place)
+    found = rows.mean()
+    n, share = rows.size(), found["observed"]
+    z = 1.959964  # and not all digits of the normal quantile, as `bootstrap.share` has them: saved bins have these ends
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return found.assign(low=centre - half, high=centre + half, n=n).reset_index(drop=True)
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
@@ -639,24 +574,10 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 def rank_correlations(
     effects: pd.DataFrame, *, by: str = "model", key: tuple[str, ...] = ("gene", "mutation")
 ) -> pd.DataFrame:
-    """Spearman rank correlation of every pair of models, each on the variants that both have.
+    """Spearman's correlation of every pair of models, each on the variants that both have.
 
-    Parameters
-    ----------
-    effects : DataFrame
-        `score` and the columns of `by` and `key`; one strategy per model.
-    by : str
-        The column that tells the models (or strategies) apart.
-
-    Returns
-    -------
-    DataFrame
-        first, second (str), spearman (float64), n (int64); each unordered pair once, in order of appearance.
-
-    Raises
-    ------
-    InputError
-        Where a model has two scores for one variant.
+    first, second (str), spearman (float64), n (int64); each unordered pair once, in order of appearance. Refused where
+    a model has two scores for one variant.
     """
     repeated = effects.duplicated([by, *key])
     if repeated.any():
@@ -664,11 +585,13 @@ def rank_correlations(
         raise InputError(f"two scores of {row[by]} for {' '.join(str(row[k]) for k in key)}; keep one strategy")
     wide = effects.pivot(index=list(key), columns=by, values="score")[effects[by].unique()]
     rows = []
-    for i, first in enumerate(wide.columns):
-        for second in wide.columns[i + 1 :]:
-            common = wide[[first, second]].dropna()
-            rows.append((first, second, common.rank().corr().iloc[0, 1] if len(common) > 1 else np.nan, len(common)))
+    for first, second in itertools.combinations(wide.columns, 2):
+        common = wide[[first, second]].dropna()
+        rows.append((first, second, common.rank().corr().iloc[0, 1] if len(common) > 1 else np.nan, len(common)))
     return pd.DataFrame(rows, columns=["first", "second", "spearman", "n"])
+
+
+# --- perplexity ------------------------------------------------------------------------------------------
 
 
 def perplexity(
@@ -684,12 +607,21 @@ def perplexity(
     Parameters
     ----------
     table : DataFrame
-        One row per protein: the sum of ln p of the true residues (float64) and their number (int).
+        One row per protein.
+    log_likelihood, count : str
+        Columns: the sum of ln p of the true residues (float64), and their number (int).
+    n, seed : int
+        Of the bootstrap.
 
     Returns
     -------
     Estimate
         1 = certain and right; 20 = no better than guessing among the amino acids; n = the proteins.
+
+    Raises
+    ------
+    InputError
+        Where no residue is masked.
 
     Examples
     --------
@@ -699,7 +631,7 @@ def perplexity(
     """
     need(table, [log_likelihood, count])
     total, masked = table[log_likelihood].to_numpy(float), table[count].to_numpy(float)
-    if not len(table) or masked.sum() == 0:
+    if not masked.sum():
         raise InputError("perplexity needs at least one masked residue")
     return bootstrap.ratio(-total, masked, n=n, seed=seed, tails=bootstrap.GENE_TAILS, of=np.exp)
 
@@ -715,34 +647,9 @@ def perplexity_table(
 ) -> pd.DataFrame:
     """Perplexity of several models at the same masked residues, by groups of proteins.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row per protein, as `results.heldout_likelihood` gives it.
-    by : Series of str, optional
-        Group of each row of `table` (its kingdom, its `length_group`); a row without one is left out. Without `by`, all
-        proteins are one group, `all`.
-    columns : mapping of str to str
-        What a line calls the model -> the column with its sum of ln p.
-    n, seed : int
-        Of the bootstrap over the proteins of a group.
-
-    Returns
-    -------
-    DataFrame
-        group, model (str), perplexity, low, high (float64), n_proteins, n_masked (int64): a line per group and model,
-        groups sorted (in the order of its categories, where `by` has such).
-
-    Notes
-    -----
-    Invariant: the mean of ln perplexity over the groups, weighted by n_masked, is that over all proteins in a group.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"log_likelihood": np.log([0.5, 0.25]), "n_masked": [1, 1]})
-    >>> found = perplexity_table(t, by=pd.Series(["a", "b"]), columns={"model": "log_likelihood"}, n=10)
-    >>> found[["group", "perplexity", "n_proteins"]].round(6).values.tolist()
-    [['a', 2.0, 1], ['b', 4.0, 1]]
+    `by` is the group of each row (its kingdom, its `length_group`), rows without one are left out; `columns`: what a
+    line calls the model -> the column of its sums of ln p. Gives group, model (str), perplexity, low, high (float64),
+    n_proteins, n_masked (int64). The mean of ln perplexity over the groups, weighted by n_masked, is that over all.
     """
     need(table, [*columns.values(), count])
     groups = pd.Series("all", index=table.index) if by is None else by
@@ -755,22 +662,8 @@ def perplexity_table(
 
 
 def length_group(lengths: pd.Series, edges: tuple[int, ...] = LENGTH_EDGES) -> pd.Series:
-    """Which range of lengths a protein falls into, for `perplexity_table`.
+    """Which range of lengths a protein falls into, an ordered category such as "150-299"; missing outside all ranges.
 
-    Parameters
-    ----------
-    lengths : Series of int
-        Residues.
-    edges : tuple of int
-        Ascending; a range includes its lower edge and excludes its upper one.
-
-    Returns
-    -------
-    Series of ordered category
-        Such as "150-299"; missing where a length is outside all ranges.
-
-    Examples
-    --------
     >>> length_group(pd.Series([50, 149, 150, 1022])).tolist()
     ['50-149', '50-149', '150-299', '500-1022']
     """
@@ -778,23 +671,17 @@ def length_group(lengths: pd.Series, edges: tuple[int, ...] = LENGTH_EDGES) -> p
     return pd.cut(lengths, list(edges), right=False, labels=labels)
 
 
-def _statistics(minimum: int) -> dict[str, Statistic]:
-    """The statistics of `summary` by the name that the tables show."""
-
-    def within(table, *, score="score", weight=None):
-        return within_gene_auroc(table, minimum, score=score, weight=weight)
-
-    return {"auroc": auroc, "within-gene auroc": within, "auprc P/LP": auprc, "auprc B/LB": benign_auprc}
+# --- pieces ----------------------------------------------------------------------------------------------
 
 
-def _by_threshold(values: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of the positives and of the negatives at each distinct value, ascending: two (..., n_distinct) arrays."""
-    order = np.argsort(values, kind="stable")
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(values[order]) > 0]))
-    sorted_weight = np.take(weight, order, axis=-1)
+def _by_threshold(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the positives and of the negatives at each distinct score, the highest first: two (..., n_distinct)."""
+    order = np.argsort(-score, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) < 0]))
+    sorted_weight = np.take(_weights(weight, len(score)), order, axis=-1)
     hits = sorted_weight * positive[order]
     misses = sorted_weight - hits
-    if len(starts) < len(order):  # equal values are taken together
+    if len(starts) < len(order):  # equal scores are taken together
         hits, misses = (np.add.reduceat(each, starts, axis=-1) for each in (hits, misses))
     return hits, misses
 
@@ -806,21 +693,21 @@ def _classes(table: pd.DataFrame, score: str) -> tuple[np.ndarray, np.ndarray]:
     pathogenic = _labels(table)
     if not len(table):
         raise InputError("the table has no rows")
-    if not np.isfinite(values).all():
-        n_missing = int((~np.isfinite(values)).sum())
+    if n_missing := int((~np.isfinite(values)).sum()):
         raise InputError(f"{n_missing} of {len(table)} values of {score} are missing; see metrics.labelled(table)")
     return pathogenic, values
 
 
 def _labels(table: pd.DataFrame) -> np.ndarray:
     need(table, ["significance"])
-    other = table["significance"][~table["significance"].isin([PATHOGENIC, BENIGN])]
+    pathogenic = table["significance"] == PATHOGENIC
+    other = table.loc[~pathogenic & (table["significance"] != BENIGN), "significance"]
     if len(other):
         raise InputError(
             f"significance must be {PATHOGENIC} or {BENIGN}, found {other.iloc[0]}; "
             "select the rows with metrics.labelled(table)"
         )
-    return (table["significance"] == PATHOGENIC).to_numpy(dtype=bool)
+    return pathogenic.to_numpy(dtype=bool)
 
 
 def _gene_weights(table: pd.DataFrame, weight: np.ndarray, genes: pd.Series) -> np.ndarray:
