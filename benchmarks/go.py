@@ -129,10 +129,7 @@ def average_precision(truth: np.ndarray, answers: np.ndarray, fold: np.ndarray, 
     return np.array(
         [
             [
-                metrics.auprc(
-                    measures.as_table(truth[rows, k], answers[rows, k]),
-                    weight=None if weight is None else weight[:, rows],
-                )
+                metrics.average_precision(truth[rows, k], answers[rows, k], None if weight is None else weight[:, rows])
                 for k in range(truth.shape[1])
             ]
             for rows in (np.flatnonzero(fold == f) for f in range(FOLDS))

@@ -15,9 +15,9 @@ from plmbook.function.measures import (
     information,
     mean_differences,
     mean_metric,
-    resamples,
     term_metrics,
 )
+from plmbook.stats import bootstrap
 
 N, TERMS = 200, ["GO:0000001", "GO:0000002"]
 
@@ -59,7 +59,7 @@ def test_a_resample_is_scikit_learns_with_weights(predicted):
     from sklearn import metrics
 
     labels, values = predicted
-    weights = resamples(N, n=3, seed=7)
+    weights = bootstrap.weights(range(N), n=3, seed=7)
     assert (weights.sum(axis=1) == N).all()
     found = term_metrics(labels, values, np.array([0.5, 0.5]), n=3, seed=7).iloc[0]
     y, p = labels.iloc[:, 0], values[:, 0]

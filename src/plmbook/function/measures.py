@@ -3,9 +3,6 @@
 Intervals are 95 % percentile intervals from resampling proteins, or whole clusters of proteins where these are given:
 relatives are not independent, and single proteins give intervals that are too narrow. The classifier stays as it is:
 an interval says nothing about another training set.
-
-AUROC, average precision and calibration are those of `plmbook.stats.metrics`, where the positive class is called P/LP
-and the lower score is more positive; here that is a protein that has the term, and minus its probability.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -65,7 +62,7 @@ def term_metrics(
     [[0.5, 0.83, 0.75]]
     """
     truth, probabilities = _checked(labels, probabilities, thresholds)
-    weights = resamples(len(truth), clusters=clusters, n=n, seed=seed)
+    weights = _weights(labels, clusters, n, seed)
     rows = []
     for term, y, p, threshold in zip(labels.columns, truth.T, probabilities.T, thresholds, strict=True):
         row = {"term": str(term), "n": len(y), "n_with": int(y.sum()), "prevalence": y.mean(), "threshold": threshold}
@@ -117,7 +114,7 @@ def against_baselines(
     The baseline is chosen on the proteins that it is measured on: that flatters it, not the learner.
     """
     checked = _compared(labels, predicted, learner, metric)
-    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
+    weights = _weights(labels, clusters, n, seed)
     rows = []
     for k, term in enumerate(labels.columns):
         found = {
@@ -143,37 +140,18 @@ def mean_differences(
     n: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The mean over the terms of what a learner reaches, less that of each other one.
+    """The mean over the terms of what a learner reaches, less that of each other one; arguments of `against_baselines`.
 
-    Single terms have wide intervals; their mean shows a small advantage that is there in many.
-
-    Parameters
-    ----------
-    labels, predicted, learner, metric, clusters, n, seed
-        As in `against_baselines`; a term with one class does not count.
-
-    Returns
-    -------
-    DataFrame
-        A row per baseline: baseline (str), value (of the learner), baseline_value, difference, low, high (float64).
-
-    Raises
-    ------
-    InputError
-        As `against_baselines`.
+    Single terms have wide intervals; their mean shows a small advantage that is there in many. Terms with one class do
+    not count. A row per baseline: baseline (str), value (of the learner), baseline_value, difference, low, high.
     """
     checked = _compared(labels, predicted, learner, metric)
-    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
-    values, drawn = {}, {}
-    both = _with_both_classes(labels)
-    for name, (y, p) in checked.items():
-        found = [_values(y[:, k], p[:, k], predicted[name][1][k], weights, only=(metric,)) for k in both]
-        values[name], drawn[name] = _mean(found, metric)
-    own = values[learner]
+    weights = _weights(labels, clusters, n, seed)
+    means = {name: _mean(labels, values, predicted[name][1], weights, metric) for name, (_, values) in checked.items()}
+    own, own_drawn, _ = means.pop(learner)
     rows = [
-        (name, own, value, own - value, *bootstrap.percentiles(drawn[learner] - drawn[name]))
-        for name, value in values.items()
-        if name != learner
+        (name, own, value, own - value, *bootstrap.percentiles(own_drawn - drawn))
+        for name, (value, drawn, _) in means.items()
     ]
     columns = ["baseline", "value", "baseline_value", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype({"baseline": "str"})
@@ -188,31 +166,14 @@ def mean_metric(
     n: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The mean of a measure over the terms that some proteins have and some have not, with its interval.
+    """The mean of "auprc" or "auroc" over the terms that some proteins have and some have not, with its interval.
 
-    Parameters
-    ----------
-    labels, probabilities, clusters, n, seed
-        As in `term_metrics`.
-    metric : {"auprc", "auroc"}
-
-    Returns
-    -------
-    dict
-        value, low, high (float) and n_terms (int: those counted).
-
-    Raises
-    ------
-    InputError
-        As `term_metrics`; or no term is counted.
+    Arguments as in `term_metrics`; value, low, high (float) and n_terms (int: those counted).
     """
-    y, p = _checked(labels, probabilities, np.zeros(labels.shape[1]))
-    weights = resamples(len(labels), clusters=clusters, n=n, seed=seed)
-    both = _with_both_classes(labels)
-    found = [_values(y[:, k], p[:, k], 0.0, weights, only=(metric,)) for k in both]
-    value, drawn = _mean(found, metric)
-    low, high = bootstrap.percentiles(drawn)
-    return {"value": value, "low": low, "high": high, "n_terms": len(both)}
+    _, p = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    weights = _weights(labels, clusters, n, seed)
+    value, drawn, n_terms = _mean(labels, p, np.zeros(labels.shape[1]), weights, metric)
+    return {"value": value, **bootstrap.percentiles(drawn)._asdict(), "n_terms": n_terms}
 
 
 def cafa(
@@ -275,7 +236,7 @@ def cafa(
     of_term = np.array(["all" if aspects is None else aspects[term] for term in terms])
     counted = ~terms.isin(ROOTS)
     weight = None if information is None else np.array([float(information.get(term, 0.0)) for term in terms])
-    codes = np.arange(len(truth)) if clusters is None else pd.factorize(np.asarray(clusters))[0]
+    clusters = np.arange(len(truth)) if clusters is None else np.asarray(clusters)
     rows = []
     for aspect in dict.fromkeys(of_term[counted].tolist()):
         columns = counted & (of_term == aspect)
@@ -285,7 +246,7 @@ def cafa(
         if annotated is not None:
             known = with_term | labels.index.isin(list(annotated.get(aspect, ())))
         y, p = truth[np.ix_(known, columns)], probabilities[np.ix_(known, columns)]
-        drawn = resamples(len(y), clusters=codes[known], n=n, seed=seed)
+        drawn = bootstrap.weights(clusters[known], n=n, seed=seed)
         counts = {"n_terms": int(columns.sum()), "n_proteins": len(y), "n_with": int(with_term.sum())}
         row = {"aspect": aspect} | counts | _fmax(y, p, drawn)
         rows.append(row | ({} if weight is None else _smin(y, p, weight[columns], drawn)))
@@ -304,25 +265,11 @@ def information(
     """Information accretion of listed terms among themselves: -log2 P(term | its nearest listed ancestors), in bits.
 
     That of the whole ontology is given the parents, which a short list leaves out: the little that a term adds to a
-    parent outside the list would stand for all that it says here.
+    parent outside the list would stand for all that it says here. `labels`: bool (n_proteins, k), propagated, of
+    training proteins alone; `aspects` and `annotated` as in `cafa`: a term without a listed ancestor is given what
+    stands for the root, the proteins annotated in its aspect, or all proteins. 0 for the roots; as in
+    `plmbook.function.ontology.information_accretion` one protein with every term is added.
 
-    Parameters
-    ----------
-    labels : DataFrame of bool (n_proteins, k)
-        Propagated, of training proteins alone.
-    ancestors : mapping of term to set of terms, optional
-    aspects, annotated
-        As in `cafa`: a term without a listed ancestor is given what stands for the root, the proteins annotated in its
-        aspect; without these all proteins.
-
-    Returns
-    -------
-    dict of term to float
-        From 0; 0 for the roots. As in `plmbook.function.ontology.information_accretion` one protein with every term is
-        added.
-
-    Examples
-    --------
     >>> labels = pd.DataFrame({"GO:1": [True, True, True, False], "GO:2": [True, False, False, False]})
     >>> found = information(labels, {"GO:2": {"GO:0", "GO:1"}})
     >>> {term: round(bits, 2) for term, bits in found.items()}
@@ -343,22 +290,11 @@ def information(
 
 
 def consistent(probabilities: np.ndarray, terms: Sequence[str], ancestors: Mapping[str, set[str]] | None) -> np.ndarray:
-    """Raise the probability of each term to that of its descendants: who has a term has its ancestors.
+    """Raise the probability of each term to that of its descendants, float64 (n, k): who has a term has its ancestors.
 
-    Parameters
-    ----------
-    probabilities : float array (n, k)
-    terms : sequence of str (k,)
-    ancestors : mapping of term to set of terms, or None
-        Without the term itself; None leaves the probabilities as they are.
+    `ancestors` without the term itself; None leaves the probabilities as they are. Invariant: the column of an ancestor
+    is nowhere below that of its descendant.
 
-    Returns
-    -------
-    float64 array (n, k)
-        Invariant: the column of an ancestor is nowhere below that of its descendant.
-
-    Examples
-    --------
     >>> consistent(np.array([[0.2, 0.7]]), ["GO:1", "GO:2"], {"GO:1": set(), "GO:2": {"GO:1"}})
     array([[0.7, 0.7]])
     """
@@ -372,87 +308,45 @@ def consistent(probabilities: np.ndarray, terms: Sequence[str], ancestors: Mappi
 
 
 def calibration(labels: pd.DataFrame, probabilities: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
-    """Predicted against observed share of each term, in bins of equally many proteins.
+    """Predicted against observed share of each term, in bins of equally many proteins (`metrics.calibration_bins`).
 
-    Parameters
-    ----------
-    labels : DataFrame of bool (n_proteins, k)
-    probabilities : float array (n_proteins, k)
-    bins : int
-        As in `plmbook.stats.metrics.reliability`.
-
-    Returns
-    -------
-    DataFrame
-        term (str), predicted, observed, low, high (95 % Wilson interval), n (int64); by term, predicted ascending.
+    term (str), predicted, observed, low, high (95 % Wilson interval), n (int64); by term, predicted ascending.
     """
     truth, probabilities = _checked(labels, probabilities, np.zeros(labels.shape[1]))
     parts = [
-        metrics.reliability(as_table(y, p), bins=bins).assign(term=str(term))
+        metrics.calibration_bins(y, p, bins=bins).assign(term=str(term))
         for term, y, p in zip(labels.columns, truth.T, probabilities.T, strict=True)
     ]
     return pd.concat(parts, ignore_index=True)[["term", "predicted", "observed", "low", "high", "n"]]
 
 
-def as_table(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
-    """A term as the statistics of `plmbook.stats.metrics` read it: see the top of this module.
-
-    Parameters
-    ----------
-    y : bool array (n,)
-    p : float array (n,)
-
-    Returns
-    -------
-    DataFrame
-        significance (str), score (minus the probability), probability (float64).
-
-    Examples
-    --------
-    >>> metrics.auprc(as_table(np.array([True, False]), np.array([0.9, 0.2])))
-    1.0
-    """
-    significance = np.where(y, metrics.PATHOGENIC, metrics.BENIGN)
-    return pd.DataFrame({"significance": significance, "score": -p, "probability": p})
+def _weights(labels: pd.DataFrame, clusters: Sequence | None, n: int, seed: int) -> np.ndarray:
+    """How often each protein counts in each resample, float64 (n, n_proteins); a cluster is drawn together."""
+    if clusters is not None and len(clusters) != len(labels):
+        raise InputError(f"{len(clusters)} clusters for {len(labels)} proteins")
+    return bootstrap.weights(np.arange(len(labels)) if clusters is None else clusters, n=n, seed=seed)
 
 
-def resamples(n_rows: int, *, clusters: Sequence | None = None, n: int = 1000, seed: int = 0) -> np.ndarray:
-    """How often each row is drawn in each resample, float64 (n, n_rows); rows of one cluster are drawn together.
-
-    Examples
-    --------
-    >>> resamples(4, clusters=["a", "a", "b", "b"], n=1).tolist() in ([[2, 2, 0, 0]], [[1, 1, 1, 1]], [[0, 0, 2, 2]])
-    True
-    """
-    if clusters is not None and len(clusters) != n_rows:
-        raise InputError(f"{len(clusters)} clusters for {n_rows} proteins")
-    return bootstrap.weights(np.arange(n_rows) if clusters is None else clusters, n=n, seed=seed)
-
-
-def _with_both_classes(labels: pd.DataFrame) -> list[int]:
-    """Places of the terms that some proteins have and some have not."""
+def _mean(labels: pd.DataFrame, p, thresholds, weights, metric: str) -> tuple[float, np.ndarray, int]:
+    """The mean over the terms with both classes, on all proteins and on each resample (n,), and their number."""
     both = [k for k, share in enumerate(labels.mean()) if 0 < share < 1]
     if not both:
         raise InputError(f"none of {labels.shape[1]} terms divides the proteins; nothing to measure")
-    return both
-
-
-def _mean(found: Sequence[tuple[dict, dict]], metric: str) -> tuple[float, np.ndarray]:
-    """Of what `_values` gives for each term: the mean over terms, on all proteins and on each resample (n,)."""
+    y = labels.to_numpy(dtype=bool)
+    found = [_values(y[:, k], p[:, k], thresholds[k], weights, only=(metric,)) for k in both]
     value = float(np.mean([each[metric] for each, _ in found]))
-    return value, np.nanmean([drawn[metric] for _, drawn in found], axis=0)
+    return value, np.nanmean([drawn[metric] for _, drawn in found], axis=0), len(both)
 
 
 def _values(y, p, threshold, weights, *, only: Sequence[str] = METRICS) -> tuple[dict, dict]:
     """Each measure on all proteins, and on each resample (n,)."""
-    said, table = p >= threshold, as_table(y, p)
     everyone = np.ones((1, len(y)))
-    parts = [_measures(y, said, table, part, only) for part in (everyone, *bootstrap.chunks(weights))]
+    parts = [_measures(y, p, p >= threshold, part, only) for part in (everyone, *bootstrap.chunks(weights))]
     drawn = {name: np.concatenate([part[name] for part in parts[1:]] or [[]]) for name in only}
     return {name: float(parts[0][name][0]) for name in only}, drawn
 
 
-def _measures(y, said, table, weights, only) -> dict[str, np.ndarray]:
+def _measures(y, p, said, weights, only) -> dict[str, np.ndarray]:
     """Each measure for each row of weights."""
     found = {}
     if set(only) - {"auprc", "auroc"}:
@@ -466,9 +360,9 @@ def _measures(y, said, table, weights, only) -> dict[str, np.ndarray]:
             "recall": _ratio(tp, tp + fn),
             "mcc": _ratio(tp * tn - fp * fn, np.sqrt(margins)),
         }
-    for name, statistic in (("auprc", metrics.auprc), ("auroc", metrics.auroc)):
+    for name, statistic in (("auprc", metrics.average_precision), ("auroc", metrics.roc_auc)):
         if name in only:
-            found[name] = statistic(table, weight=weights)
+            found[name] = statistic(y, p, weights)
     return found
 
 
@@ -484,15 +378,8 @@ def _fmax(y: np.ndarray, p: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     of_precision = _ratio(drawn @ precision, drawn @ (predicted > 0))
     of_recall = _ratio(drawn @ recall, drawn @ with_term)
     low, high = bootstrap.percentiles(_ratio(2 * of_precision * of_recall, of_precision + of_recall))
-    return {
-        "fmax": best["f"],
-        "fmax_low": low,
-        "fmax_high": high,
-        "fmax_tau": best["tau"],
-        "coverage": best["cov"],
-        "precision": best["pr"],
-        "recall": best["rc"],
-    }
+    names = ("fmax", "fmax_low", "fmax_high", "fmax_tau", "coverage", "precision", "recall")
+    return dict(zip(names, (best["f"], low, high, *best[["tau", "cov", "pr", "rc"]]), strict=True))
 
 
 def _smin(y: np.ndarray, p: np.ndarray, information: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
@@ -501,14 +388,8 @@ def _smin(y: np.ndarray, p: np.ndarray, information: np.ndarray, drawn: np.ndarr
     said, total = p >= best["tau"], drawn.sum(axis=1)
     uncertainty, misinformation = (~said & y) @ information, (said & ~y) @ information
     low, high = bootstrap.percentiles(np.hypot(drawn @ uncertainty / total, drawn @ misinformation / total))
-    return {
-        "smin": best["s"],
-        "smin_low": low,
-        "smin_high": high,
-        "smin_tau": best["tau"],
-        "misinformation": best["mi"],
-        "remaining_uncertainty": best["ru"],
-    }
+    names = ("smin", "smin_low", "smin_high", "smin_tau", "misinformation", "remaining_uncertainty")
+    return dict(zip(names, (best["s"], low, high, *best[["tau", "mi", "ru"]]), strict=True))
 
 
 def _curve(y: np.ndarray, p: np.ndarray, information: np.ndarray | None) -> pd.DataFrame:
