@@ -37,7 +37,7 @@ from plmbook.core import artifacts, structures
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.stats import matched
 from plmbook.tables import bundled
-from plmbook.variants import deviations, distances, rescue
+from plmbook.variants import alignment, distances, rescue
 
 members = [models.load(name, dtype="float32") for name in models.expand(model_names[:1])]
 sequences = tables.load("genes").set_index("gene")["sequence"]
@@ -63,7 +63,7 @@ for gene in genes:
     part = variants[(variants["gene"] == gene) & variants["significance"].isin(classes)]
     part = part.sort_values("position").sort_values("significance", key=lambda c: c.map(classes.index), kind="stable")
     part = part.reset_index(drop=True)
-    assemblies, residues = deviations.aligned(orthologs, gene, sequences[gene])
+    assemblies, residues = alignment.ortholog_residues(orthologs, gene, sequences[gene])
     rows[gene] = part
     scans[gene] = rescue.scan_protein(
         members,

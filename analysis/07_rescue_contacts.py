@@ -45,7 +45,7 @@ from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing import contacts
 from plmbook.stats import matched
 from plmbook.tables import bundled
-from plmbook.variants import deviations, distances, rescue
+from plmbook.variants import alignment, distances, rescue, rescue_tables
 
 sequences = tables.load("genes").set_index("gene")["sequence"]
 every = tables.load("variants")
@@ -139,7 +139,7 @@ def scan(name, limit):
     (members, title), kept = load(name), ([], [], [], [], [])
     for gene, part in drawn(limit).groupby("gene", sort=False):
         part = part.reset_index(drop=True)
-        assemblies, residues = deviations.aligned(orthologs, gene, sequences[gene])
+        assemblies, residues = alignment.ortholog_residues(orthologs, gene, sequences[gene])
         found = rescue.scan_protein(
             members,
             sequences[gene],
@@ -164,7 +164,7 @@ for name in model_names:
     limit = most.get(name, 0)
     title, pairs, candidates, variants, maps, wild_type = scan(name, limit)
     scans[title] = (pairs, variants, limit)
-    tables.check(candidates, rescue.RESCUE, where=f"rescue.{title}")
+    tables.check(candidates, rescue_tables.RESCUE, where=f"rescue.{title}")
     assert set(zip(candidates["id"], candidates["mutation"], strict=True)) == set(
         zip(variants["id"], variants["mutation"], strict=True)
     ), "a variant has no candidates"

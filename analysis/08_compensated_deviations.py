@@ -40,7 +40,7 @@ from plmbook.probing import contacts
 from plmbook.stats import matched, metrics
 from plmbook.tables import bundled
 from plmbook.tables.published import published
-from plmbook.variants import deviations
+from plmbook.variants import alignment, deviations
 
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 genes, variants, clades = (tables.load(name) for name in ("genes", "variants", "clades"))
@@ -141,7 +141,7 @@ groups_of_clades = dict.fromkeys(placental, "placental mammals") | {
 }
 far = ["below 5 %", "5 to 15 %", "15 to 30 %", "above 30 %"]
 carriers = pathogenic.merge(clades[["assembly", "clade"]], on="assembly")
-carriers = carriers.merge(deviations.divergences(orthologs, genes), on=["gene", "assembly"])
+carriers = carriers.merge(alignment.divergences(orthologs, genes), on=["gene", "assembly"])
 carriers["group"] = carriers["clade"].map(groups_of_clades)
 carriers["divergence_bin"] = pd.cut(carriers["divergence"], [-1, 0.05, 0.15, 0.3, 1], labels=far).astype("str")
 only = carriers.groupby(key)["group"].nunique().loc[lambda n: n == 1].index
@@ -193,7 +193,7 @@ def scanned_by(entry):
 scans = dict(scanned_by(entry) for entry in model_names)
 called = {name: {default: "default", general: "general"}.get(name, name) for name in scans}
 models_named = show.models_named(called)
-everything = {name: deviations.tried(scan, pathogenic) for name, scan in scans.items()}
+everything = {name: deviations.substitution_table(scan, pathogenic) for name, scan in scans.items()}
 sets = {}  # title -> (model, which rows)
 if general in scans:
     sets["general, no relatives read"] = (general, lambda table: table[~table["gene"].isin(related)])
@@ -309,7 +309,7 @@ subsets, too_few = [], []
 for name, (which, near) in parts.items():
     for title in tested:
         model, keep = sets[title]
-        table = everything[model] if which is None else deviations.tried(scans[model], carriers[which])
+        table = everything[model] if which is None else deviations.substitution_table(scans[model], carriers[which])
         try:
             found = deviations.enrichment(keep(table), n=n_further, **options, **near)
         except InputError:  # no gene has that many cases
@@ -381,7 +381,7 @@ show.table(
 # %% tags=["hide-input"]
 assert (carried.groupby("flank").size().sum() == len(carried)) and (carried["flank"] <= 5).all()
 for scan in scans.values():  # the carriers of the table are those of the alignment
-    found = {(s.gene, str(v[0])): int(deviations.carriers(s.residues, v).sum()) for s in scan for v in s.variants}
+    found = {(s.gene, str(v[0])): int(alignment.carriers(s.residues, v).sum()) for s in scan for v in s.variants}
     assert found == pathogenic.groupby(key).size().to_dict(), "cpd.parquet and orthologs.parquet disagree"
 for table in (main, subsets):
     tables.check(table, figures.ESTIMATES, where="deviations")

@@ -42,7 +42,7 @@ from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
 from plmbook.probing import contacts
 from plmbook.tables import bundled
-from plmbook.variants import alignment, deviations, effects, population, rescue, studies
+from plmbook.variants import alignment, effects, population, rescue, studies
 
 genes, orthologs = tables.load("genes"), tables.load("orthologs")
 sequences, folds = genes.set_index("gene")["sequence"], contacts.structures_of(tables.load("structures"))
@@ -102,7 +102,7 @@ def scan(members, title, chosen):
     """The second sites of the chosen variants: rescuability, and the map of each gene as it was kept."""
     candidates, maps = [], {}
     for gene, part in chosen.groupby("gene", sort=False):
-        assemblies, residues = deviations.aligned(orthologs, gene, sequences[gene])
+        assemblies, residues = alignment.ortholog_residues(orthologs, gene, sequences[gene])
         found = rescue.scan_protein(
             members,
             sequences[gene],
@@ -495,7 +495,7 @@ def standing(row, title):
 
 def seen(row):
     """How many orthologs have the second substitution's residue at its place; missing without an alignment."""
-    assemblies, residues = deviations.aligned(orthologs, row.gene, sequences[row.gene])
+    assemblies, residues = alignment.ortholog_residues(orthologs, row.gene, sequences[row.gene])
     if not assemblies or not row.second:
         return np.nan
     site = Mutation.parse(row.second)

@@ -18,7 +18,7 @@ from plmbook.core import paths
 from plmbook.core.residues import parse_mutations
 from plmbook.engine import encode, shards
 from plmbook.function import classifier, study
-from plmbook.variants import effects, rescue
+from plmbook.variants import effects, rescue, rescue_tables
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
 VARIANTS = """id\tmutation\tnote
@@ -84,7 +84,7 @@ def test_rescue_writes_the_best_second_sites_of_each_variant(folder, capsys):
     arguments = ("rescue", "seqs.fasta", "variants.tsv", "-o", "out.parquet", "--top", "3")
     assert run(*arguments) == 0
     found = pd.read_parquet("out.parquet")
-    assert list(found.columns) == [*rescue.RESCUE.names, "note"]
+    assert list(found.columns) == [*rescue_tables.RESCUE.names, "note"]
     assert found.groupby(["id", "mutation"]).ngroups == 10 and (found["rank"] <= 3).sum() == 30
     expected = rescue.scan_protein(models.load("embedded"), "GHWYCMKRLVAEDGH", [parse_mutations("W3C")], top=3)
     mine = found[found["mutation"] == "W3C"]

@@ -19,7 +19,7 @@ from plmbook.core.errors import InputError
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
 from plmbook.tables import bundled
-from plmbook.variants.deviations import SAME
+from plmbook.variants.alignment import SAME
 
 
 def differences(row: str, sequence: str) -> str:

@@ -608,7 +608,7 @@ def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
     structures, orthologs = {}, {}
     if (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
         bundled = (tables.load(name) for name in ("genes", "structures", "orthologs"))
-        structures, orthologs = rescue_store.known(proteins, *bundled)
+        structures, orthologs = rescue_store.structures_and_orthologs(proteins, *bundled)
     if folder is None:
         return structures, orthologs
     if not folder.is_dir():

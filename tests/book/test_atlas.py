@@ -19,7 +19,7 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.core.structures import structures_of
 from plmbook.tables import bundled
-from plmbook.variants import deviations, rescue
+from plmbook.variants import alignment, rescue
 from shards import unpack
 
 FIRST, SECOND = "plmbook_a", "esm1v"
@@ -35,7 +35,7 @@ def scan(gene, name, limit):
     members = [FakeModel(seeded, name=name)]
     if name == SECOND:
         members = [FakeModel(seeded, name="a"), FakeModel(lambda text: seeded(text[::-1])[::-1], name="b")]
-    assemblies, residues = deviations.aligned(tables.load("orthologs"), gene, sequence)
+    assemblies, residues = alignment.ortholog_residues(tables.load("orthologs"), gene, sequence)
     found = rescue.scan_protein(
         members,
         sequence,

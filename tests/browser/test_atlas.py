@@ -16,7 +16,7 @@ from plmbook import tables
 from plmbook.core import paths
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import alphafold
-from plmbook.variants import rescue
+from plmbook.variants.rescue_tables import RESCUE
 
 PAGE = "atlas"
 GENE, VARIANT = "TP53", "R175H"
@@ -340,8 +340,8 @@ def test_downloaded_candidates_are_those_of_the_result_table(visit, site):
     model = model_of(site)
     assert name == f"candidates_{GENE}_{VARIANT}_{model}.csv"
     expected = result(site, "rescue", model).query("id == @GENE and mutation == @VARIANT").reset_index(drop=True)
-    assert found.columns.tolist() == list(rescue.RESCUE.names)
-    found = tables.check(found, rescue.RESCUE, where=name)
+    assert found.columns.tolist() == list(RESCUE.names)
+    found = tables.check(found, RESCUE, where=name)
     pd.testing.assert_frame_equal(found, expected[found.columns], check_dtype=False, rtol=1e-12)
 
 
@@ -350,8 +350,8 @@ def test_the_downloaded_map_is_that_of_the_result_table(visit, site):
     _, found = downloaded(page, "csv-map")
     model = model_of(site)
     row = result(site, "rescue_maps", model).query("id == @GENE and mutation == @VARIANT").iloc[0]
-    codes = np.frombuffer(row["epistasis"], dtype=np.int8).reshape(1, -1, 20)
-    expected = rescue.dequantise(codes, np.array([row["scale"]]))[0]
+    codes = np.frombuffer(row["epistasis"], dtype=np.int8).reshape(-1, 20)
+    expected = codes * np.float32(row["scale"])  # no absent place is downloaded
     wild = result(site, "rescue_wild_type", model).query("id == @GENE").set_index("position")
     assert len(found) == 19 * (len(expected) - 1)
     j, column = found["position"] - 1, found["alt"].map(AMINO_ACIDS.index)

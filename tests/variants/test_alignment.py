@@ -1,4 +1,6 @@
-"""The alignment baseline by hand."""
+"""The alignment baseline and the residues of orthologs, by hand and as bundled."""
+
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -7,8 +9,20 @@ import pytest
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
+from plmbook.sources import multiz
 from plmbook.stats import metrics
+from plmbook.tables import bundled
 from plmbook.variants import alignment
+from scripts import script
+
+HUMAN = "MKRLVAED"
+ROWS = pd.DataFrame(
+    {
+        "gene": "TOY",
+        "assembly": ["fish1", "frog1", "mm10", "panTro4", "rat1"],
+        "aligned": [".A.V-C..", ".A.V..Z.", "...I....", "........", "....AC.X"],
+    }
+)
 
 
 @pytest.fixture
@@ -52,3 +66,62 @@ def test_the_baseline_on_the_bundled_variants():
     assert rows["significance"].value_counts().to_dict() == {"P/LP": 3376, "B/LB": 688}
     assert scored["gene"].nunique() == 47
     assert metrics.auroc(rows) == pytest.approx(0.890, abs=3e-3)
+
+
+# --- residues of each ortholog ---
+
+
+def test_alignments_as_numbers():
+    assemblies, residues = alignment.ortholog_residues(ROWS, "TOY", HUMAN)
+    assert assemblies == ROWS["assembly"].tolist() and residues.dtype == np.int8
+    text = ["".join(AMINO_ACIDS[k] if k >= 0 else "-" for k in row) for row in residues]
+    assert text == ["MARV-CED", "MARVVA-D", "MKRIVAED", "MKRLVAED", "MKRLACE-"]
+    nothing, none = alignment.ortholog_residues(ROWS, "OTHER", HUMAN)
+    assert nothing == [] and none.shape == (0, len(HUMAN))
+
+
+def test_divergences_of_all_genes():
+    genes = pd.DataFrame({"gene": ["TOY"], "sequence": [HUMAN]})
+    found = alignment.divergences(ROWS, genes)
+    assert found["assembly"].tolist() == ROWS["assembly"].tolist() and set(found["gene"]) == {"TOY"}
+    np.testing.assert_allclose(found["divergence"], [3 / 7, 2 / 7, 1 / 8, 0, 2 / 7])
+
+
+# --- the table of orthologs ---
+
+
+def test_the_script_writes_differences():
+    made = script("orthologs")
+    genes = pd.DataFrame({"gene": ["TOY", "NONE"], "transcript": ["T1", ""], "sequence": ["MKA", "MM"]})
+    rows = {multiz.HUMAN: "MKAZ", "mm10": "M-AZ", "galGal4": "XKCZ"}
+    table = made.make_orthologs({"TOY": {"T1": rows}}, genes)
+    assert table.values.tolist() == [["TOY", "galGal4", "X.C"], ["TOY", "mm10", ".-."]]
+    tables.check(table, bundled.ORTHOLOGS, where="toy")
+    with pytest.raises(InputError, match="TOY: the human row of T1"):
+        made.make_orthologs({"TOY": {"T1": rows}}, genes.assign(sequence="MKC"))
+
+
+def test_counts_of_residues_come_back(tmp_path):
+    """The table holds what `multiz.residue_counts` counts: other residues, gaps and unknowns of each position."""
+    rows = {multiz.HUMAN: "MKAZ", "mm10": "M-CZ", "galGal4": "XKCZ"}
+    genes = pd.DataFrame({"gene": ["TOY"], "transcript": ["T1"], "sequence": ["MKA"]})
+    table = script("orthologs").make_orthologs({"TOY": {"T1": rows}}, genes)
+    _, residues = alignment.ortholog_residues(table, "TOY", "MKA")
+    counts = multiz.residue_counts(rows)
+    for position, column in enumerate(residues.T):
+        here = Counter(AMINO_ACIDS[k] for k in column if k >= 0) + Counter("MKA"[position])
+        assert all(counts.loc[position, letter] == here[letter] for letter in AMINO_ACIDS)
+
+
+def test_the_bundled_orthologs_are_the_bundled_counts():
+    """By column, what the 99 rows hold and the human residue are the counts of alignment.parquet."""
+    counts = tables.load("alignment").set_index(["gene", "position"])
+    genes = tables.load("genes").set_index("gene")["sequence"]
+    letters = list(AMINO_ACIDS)
+    for gene, rows in tables.load("orthologs").groupby("gene"):
+        human = np.array(list(genes[gene]))
+        seen = np.array([list(row) for row in rows["aligned"]])
+        assert seen.shape == (99, len(human))
+        seen = np.vstack([human, np.where(seen == ".", human, seen)])
+        found = np.stack([(seen == letter).sum(axis=0) for letter in letters], axis=1)
+        np.testing.assert_array_equal(found, counts.loc[gene, letters].to_numpy(), err_msg=gene)

@@ -1,20 +1,14 @@
 """Compensated deviations on alignments that one can read, and a compensation that is put there to be found."""
 
-from collections import Counter
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from fakes import FakeModel, seeded
-from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
-from plmbook.probing.contacts import Structure
-from plmbook.sources import multiz
-from plmbook.tables import bundled
-from plmbook.variants import deviations, rescue
-from scripts import script
+from plmbook.core.structures import Structure
+from plmbook.variants import alignment, deviations, rescue
 
 HUMAN = "MKRLVAED"
 ROWS = pd.DataFrame(
@@ -30,26 +24,21 @@ def flat(value=0.0):
     return np.full((len(HUMAN), 20), value, dtype=np.float32)
 
 
-def test_alignments_as_numbers():
-    assemblies, residues = deviations.aligned(ROWS, "TOY", HUMAN)
-    assert assemblies == ROWS["assembly"].tolist() and residues.dtype == np.int8
-    text = ["".join(AMINO_ACIDS[k] if k >= 0 else "-" for k in row) for row in residues]
-    assert text == ["MARV-CED", "MARVVA-D", "MKRIVAED", "MKRLVAED", "MKRLACE-"]
-    nothing, none = deviations.aligned(ROWS, "OTHER", HUMAN)
-    assert nothing == [] and none.shape == (0, len(HUMAN))
-    np.testing.assert_allclose(deviations.divergence(residues, HUMAN), [3 / 7, 2 / 7, 1 / 8, 0, 2 / 7])
+def toy_scan(score=0.0, structure=None):
+    """A scan of the toy gene in which the wild type has one score everywhere."""
+    aligned = alignment.ortholog_residues(ROWS, "TOY", HUMAN)
+    return deviations.GeneScan("TOY", HUMAN, [], flat()[None], flat(score), *aligned, structure)
 
 
 def test_cases_and_controls_by_hand():
     """K2A: fish and frog carry it.  Their L4V and the fish's A6C are cases, also where the rat has the latter."""
-    _, residues = deviations.aligned(ROWS, "TOY", HUMAN)
     cb = np.zeros((len(HUMAN), 3), dtype=np.float32)
     cb[:, 1] = 4 * np.arange(len(HUMAN))
     structure = Structure("TOY", HUMAN, cb, np.full(len(HUMAN), 90, dtype=np.float32))
     epistasis = flat()
     epistasis[3, AMINO_ACIDS.index("V")] = 1.5
-    options = {"gene": "TOY", "structure": structure}
-    found = deviations.substitutions(HUMAN, parse_mutations("K2A"), epistasis, flat(-2), residues, **options)
+    scan = toy_scan(score=-2, structure=structure)
+    found = deviations.substitutions(scan, parse_mutations("K2A"), epistasis)
     columns = ["ref", "position", "alt", "frequency", "n_carriers", "case", "separation", "distance"]
     assert found[columns].values.tolist() == [
         ["L", 4, "I", 1, 0, False, 2, 8.0],
@@ -62,16 +51,14 @@ def test_cases_and_controls_by_hand():
 
 
 def test_what_only_other_carriers_have_is_neither_case_nor_control():
-    _, residues = deviations.aligned(ROWS, "TOY", HUMAN)
-    found = deviations.substitutions(HUMAN, parse_mutations("K2A"), flat(), flat(), residues, gene="TOY", of=[1])
+    found = deviations.substitutions(toy_scan(), parse_mutations("K2A"), flat(), of=[1])
     assert found.loc[found["case"], ["position", "alt", "n_carriers"]].values.tolist() == [[4, "V", 1]]
     assert found.loc[~found["case"], ["position", "alt"]].values.tolist() == [[4, "I"], [5, "A"]]  # not the fish's 6C
 
 
 def test_a_variant_without_a_carrier_is_refused():
-    _, residues = deviations.aligned(ROWS, "TOY", HUMAN)
     with pytest.raises(InputError, match="TOY K2C: no ortholog has this residue"):
-        deviations.substitutions(HUMAN, parse_mutations("K2C"), flat(), flat(), residues, gene="TOY")
+        deviations.substitutions(toy_scan(), parse_mutations("K2C"), flat())
 
 
 def carried(*rows):
@@ -94,42 +81,33 @@ def test_genes_are_scanned_as_one_variant_alone_is():
         np.testing.assert_array_equal(found.score_wild_type, block.score_wild_type)
 
 
-def test_tried_puts_together_what_each_variant_has():
+def test_the_table_puts_together_what_each_variant_has():
     scan = scanned("K2A", "L4V")
     (one,) = scan
     both = carried(("TOY", "K2A", "fish1"), ("TOY", "L4V", "fish1"), ("TOY", "L4V", "frog1"))
-    found = deviations.tried(scan, both)
+    found = deviations.substitution_table(scan, both)
     parts = [
-        deviations.substitutions(
-            HUMAN, variant, one.epistasis[n], one.score_wild_type, one.residues, gene="TOY", of=rows
-        )
+        deviations.substitutions(one, variant, one.epistasis[n], of=rows)
         for n, (variant, rows) in enumerate(zip(one.variants, ([0], [0, 1]), strict=True))
     ]
     pd.testing.assert_frame_equal(found, pd.concat(parts, ignore_index=True))
-    only = deviations.tried(scan, carried(("TOY", "K2A", "frog1")))
+    only = deviations.substitution_table(scan, carried(("TOY", "K2A", "frog1")))
     assert set(only["mutation"]) == {"K2A"}
     assert only.loc[only["case"], "alt"].tolist() == ["V"]  # the frog's L4V; the fish's A6C is neither
 
 
 def test_carriers_that_do_not_carry_are_refused():
     with pytest.raises(InputError, match="TOY K2A: not all of fish1, mm10 have this residue"):
-        deviations.tried(scanned("K2A"), carried(("TOY", "K2A", "fish1"), ("TOY", "K2A", "mm10")))
+        deviations.substitution_table(scanned("K2A"), carried(("TOY", "K2A", "fish1"), ("TOY", "K2A", "mm10")))
     with pytest.raises(InputError, match="none of the scanned variants"):
-        deviations.tried(scanned("K2A"), carried(("TOY", "L4V", "fish1")))
+        deviations.substitution_table(scanned("K2A"), carried(("TOY", "L4V", "fish1")))
     with pytest.raises(InputError, match="gene 'OTHER': not among the 1 genes"):
         variants = pd.DataFrame({"gene": ["OTHER"], "mutation": ["K2A"]})
         deviations.scan_genes(FakeModel(), variants, pd.DataFrame({"gene": ["TOY"], "sequence": [HUMAN]}), ROWS)
 
 
-def test_divergences_of_all_genes():
-    genes = pd.DataFrame({"gene": ["TOY"], "sequence": [HUMAN]})
-    found = deviations.divergences(ROWS, genes)
-    assert found["assembly"].tolist() == ROWS["assembly"].tolist() and set(found["gene"]) == {"TOY"}
-    np.testing.assert_allclose(found["divergence"], [3 / 7, 2 / 7, 1 / 8, 0, 2 / 7])
-
-
 def test_residues_are_counted_by_position():
-    _, residues = deviations.aligned(ROWS, "TOY", HUMAN)
+    _, residues = alignment.ortholog_residues(ROWS, "TOY", HUMAN)
     counts = deviations._counts(residues)
     assert counts.shape == (len(HUMAN), 20) and counts.sum() == (residues >= 0).sum()
     assert counts[3, AMINO_ACIDS.index("V")] == 2 and counts[4, AMINO_ACIDS.index("A")] == 1
@@ -159,7 +137,8 @@ def simulated(compensation, seed=0, genes=5, length=120, species=40):
             variant = (Mutation(int(i) + 1, sequence[i], AMINO_ACIDS[alt]),)
             mine = (residues[residues[:, i] == alt][:, :, None] == np.arange(20)).any(axis=0)
             epistasis = -scores + 0.2 * np.log1p(frequency) + rng.normal(size=scores.shape) + compensation * mine
-            parts.append(deviations.substitutions(sequence, variant, epistasis, scores, residues, gene=f"G{n}"))
+            scan = deviations.GeneScan(f"G{n}", sequence, [variant], epistasis[None], scores, [], residues, None)
+            parts.append(deviations.substitutions(scan, variant, epistasis))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -183,43 +162,3 @@ def test_only_near_second_sites_where_asked():
     whole = deviations._binned(table, None, None)
     kept = whole.loc[close.index, "score_bin"]
     assert (kept == close["score_bin"]).all()  # fifths of all the variant's substitutions, not of the near ones
-
-
-# The table
-
-
-def test_the_script_writes_differences():
-    made = script("orthologs")
-    genes = pd.DataFrame({"gene": ["TOY", "NONE"], "transcript": ["T1", ""], "sequence": ["MKA", "MM"]})
-    rows = {multiz.HUMAN: "MKAZ", "mm10": "M-AZ", "galGal4": "XKCZ"}
-    table = made.make_orthologs({"TOY": {"T1": rows}}, genes)
-    assert table.values.tolist() == [["TOY", "galGal4", "X.C"], ["TOY", "mm10", ".-."]]
-    tables.check(table, bundled.ORTHOLOGS, where="toy")
-    with pytest.raises(InputError, match="TOY: the human row of T1"):
-        made.make_orthologs({"TOY": {"T1": rows}}, genes.assign(sequence="MKC"))
-
-
-def test_counts_of_residues_come_back(tmp_path):
-    """The table holds what `multiz.residue_counts` counts: other residues, gaps and unknowns of each position."""
-    rows = {multiz.HUMAN: "MKAZ", "mm10": "M-CZ", "galGal4": "XKCZ"}
-    genes = pd.DataFrame({"gene": ["TOY"], "transcript": ["T1"], "sequence": ["MKA"]})
-    table = script("orthologs").make_orthologs({"TOY": {"T1": rows}}, genes)
-    _, residues = deviations.aligned(table, "TOY", "MKA")
-    counts = multiz.residue_counts(rows)
-    for position, column in enumerate(residues.T):
-        here = Counter(AMINO_ACIDS[k] for k in column if k >= 0) + Counter("MKA"[position])
-        assert all(counts.loc[position, letter] == here[letter] for letter in AMINO_ACIDS)
-
-
-def test_the_bundled_orthologs_are_the_bundled_counts():
-    """By column, what the 99 rows hold and the human residue are the counts of alignment.parquet."""
-    counts = tables.load("alignment").set_index(["gene", "position"])
-    genes = tables.load("genes").set_index("gene")["sequence"]
-    letters = list(AMINO_ACIDS)
-    for gene, rows in tables.load("orthologs").groupby("gene"):
-        human = np.array(list(genes[gene]))
-        seen = np.array([list(row) for row in rows["aligned"]])
-        assert seen.shape == (99, len(human))
-        seen = np.vstack([human, np.where(seen == ".", human, seen)])
-        found = np.stack([(seen == letter).sum(axis=0) for letter in letters], axis=1)
-        np.testing.assert_array_equal(found, counts.loc[gene, letters].to_numpy(), err_msg=gene)

@@ -14,6 +14,7 @@ from plmbook.core.residues import parse_mutations
 from plmbook.core.structures import Structure
 from plmbook.stats import matched
 from plmbook.variants import distances, rescue
+from plmbook.variants.rescue_tables import BY_POSITION, Rescue
 
 
 def spread(length, rng):
@@ -31,8 +32,8 @@ def protein(name, rng, *, length=80, strength=0.0, near=0.0):
     values = rng.normal(size=distance.shape) + strength * (distance < 8) - near * np.log(apart + 1)
     mutations = tuple(f"{sequence[i]}{i + 1}W" for i in places)
     scores = rng.normal(size=(length, 20)).astype(np.float32)
-    arrays = {name: values.astype(np.float32) for name in rescue.BY_POSITION}
-    scan = rescue.Rescue(name, "fake", sequence, mutations, scores, None, arrays)
+    arrays = {name: values.astype(np.float32) for name in BY_POSITION}
+    scan = Rescue(name, "fake", sequence, mutations, scores, None, arrays)
     return scan, Structure(name, sequence, cb, rng.uniform(60, 100, size=length).astype(np.float32))
 
 

@@ -6,17 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import tiny
 from fakes import FakeModel, seeded, uniform
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, MutationError, apply_mutations, parse_mutations
+from plmbook.core.structures import Structure
 from plmbook.models.esm import load_esm
-from plmbook.probing.contacts import Structure
 from plmbook.variants import effects, rescue
+from plmbook.variants.rescue_tables import BY_POSITION, RESCUE
 
 SEQUENCE = "MKRLVAEDGH"
 LONG = "MKRLVAEDGHWYCFNPQSTIHGDEMLVARKITSQPNFCYWKVMLRGAEDH"  # 50 residues, no window like another
@@ -46,17 +45,13 @@ def all_scores(model, sequence, variants, **options):
     return background, blocks[0].score_wild_type, epistasis
 
 
-def one_by_one(model, sequence, variant):
-    """Score every second site by a call of its own: dict (position, alt) -> (background, wild type)."""
-    mutant = apply_mutations(sequence, variant)
+def double_mutants(model, sequence, variant):
+    """Every second site as a variant of the mutant and of the wild type: dict (position, alt) -> the two scores."""
     taken = {mutation.position for mutation in variant}
-    found = {}
-    for j, ref in enumerate(sequence, start=1):
-        for alt in AMINO_ACIDS:
-            if j not in taken and alt != ref:
-                second = [(Mutation(j, ref, alt),)]
-                found[j, alt] = tuple(effects.score(model, text, second)[0] for text in (mutant, sequence))
-    return found
+    places = [(j, ref) for j, ref in enumerate(sequence, start=1) if j not in taken]
+    seconds = [(Mutation(j, ref, alt),) for j, ref in places for alt in AMINO_ACIDS if alt != ref]
+    both = [effects.score(model, text, seconds) for text in (apply_mutations(sequence, variant), sequence)]
+    return {(second.position, second.alt): pair for (second,), *pair in zip(seconds, *both, strict=True)}
 
 
 # The definition
@@ -76,10 +71,10 @@ def test_scores_by_hand():
 
 
 @pytest.mark.parametrize("mutation", ["R3H", "M1V", "R3H:D8N"])
-def test_a_scan_is_its_double_mutants_one_by_one(mutation):
+def test_a_scan_is_its_double_mutants(mutation):
     variant = parse_mutations(mutation)
     found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, [variant], top=1000)
-    expected = one_by_one(FakeModel(seeded), SEQUENCE, variant)
+    expected = double_mutants(FakeModel(seeded), SEQUENCE, variant)
     assert len(found.candidates) == len(expected) == 19 * (len(SEQUENCE) - len(variant))
     for row in found.candidates.itertuples():
         background, wild_type = expected[row.position, row.alt]
@@ -89,9 +84,9 @@ def test_a_scan_is_its_double_mutants_one_by_one(mutation):
         assert row.epistasis == pytest.approx(background - wild_type, abs=1e-5)
 
 
-def test_a_scan_of_a_real_network_is_its_double_mutants_one_by_one(random_esm):
+def test_a_scan_of_a_real_network_is_its_double_mutants(random_esm):
     sequence, variant = LONG[:6], parse_mutations("L4P")
-    expected = one_by_one(random_esm, sequence, variant)
+    expected = double_mutants(random_esm, sequence, variant)
     found = rescue.scan_protein(random_esm, sequence, [variant], top=1000).candidates
     pairs = [expected[key] for key in zip(found["position"], found["alt"], strict=True)]
     np.testing.assert_allclose(found[["score_background", "score_wild_type"]], pairs, atol=2e-5)
@@ -183,7 +178,7 @@ def test_candidates_are_the_best_by_either_score_and_show_both_ranks():
             second = Mutation(row.position, row.ref, row.alt)
             assert rescue.rank_of(epistasis[number], sites, second) == (row.rank, sites.sum())
             assert rescue.rank_of(background[number], sites, second) == (row.rank_background, sites.sum())
-    checked = tables.check(found, rescue.RESCUE, where="toy")
+    checked = tables.check(found, RESCUE, where="toy")
     pd.testing.assert_frame_equal(checked, found)
 
 
@@ -239,7 +234,7 @@ def test_the_numbers_of_a_position():
         others = [k for k in range(20) if AMINO_ACIDS[k] != SEQUENCE[j]]
         e, s = epistasis[number, j, others], background[number, j, others]
         expected = [e.mean(), e.max(), np.abs(e).mean(), s.mean(), s.max()]
-        assert [getattr(row, name) for name in rescue.BY_POSITION[:5]] == pytest.approx(expected, abs=1e-5)
+        assert [getattr(row, name) for name in BY_POSITION[:5]] == pytest.approx(expected, abs=1e-5)
 
 
 # The published score
@@ -315,7 +310,7 @@ def test_the_wild_type_is_checked_before_anything_runs(text):
         rescue.scores(model, SEQUENCE, variants_of("K2A", text))
     with pytest.raises(InputError, match="1 of 2 variants cannot be scored"):
         proteins = pd.DataFrame({"id": ["toy"], "sequence": [SEQUENCE]})
-        rescue.scan_table(model, proteins, pd.DataFrame({"id": "toy", "mutation": ["K2A", text]}))
+        rescue.jobs(proteins, pd.DataFrame({"id": "toy", "mutation": ["K2A", text]}))
     assert model.n_forwards == 0
 
 
@@ -335,68 +330,6 @@ def test_a_variant_that_comes_twice_is_refused():
     assert model.n_forwards == 0
 
 
-def test_comasked_masks_both_positions_and_reads_the_second_site():
-    """A model that answers by what it sees: a masked neighbour shows, and each row says which row it is."""
-
-    def rows(sequence):
-        table = np.zeros((len(sequence), 20))
-        table[:, D] = -np.arange(1, len(sequence) + 1) * (10 if sequence.count("_") == 2 else 1)
-        return table
-
-    model = FakeModel(rows)
-    asked = pd.DataFrame({"position": [4, 9], "alt": ["D", "D"]})
-    found = rescue.rescore_comasked(model, SEQUENCE, parse_mutations("R3H"), asked)
-    assert found["score_comasked"].tolist() == [-40, -90]  # row j of the input with i and j masked, not its neighbour
-    assert found["score_masked"].tolist() == [-4, -9]
-    assert found["epistasis_comasked"].tolist() == [-36, -81]
-    read = {text for batch in model.batches for text in batch}
-    assert read == {"MK__VAEDGH", "MK_LVAED_H", "MKR_VAEDGH", "MKRLVAED_H"}
-
-
-# Maps
-
-
-@given(
-    st.lists(st.lists(st.floats(-50, 50, width=32) | st.just(np.nan), min_size=20, max_size=20), min_size=1, max_size=4)
-)
-def test_a_map_of_int8_is_within_half_a_step(rows):
-    numbers = np.array([rows], dtype=np.float32)
-    codes, scales = rescue.quantise(numbers)
-    assert codes.dtype == np.int8 and scales.dtype == np.float32
-    found = rescue.dequantise(codes, scales)
-    np.testing.assert_array_equal(np.isnan(found), np.isnan(numbers))
-    there = ~np.isnan(numbers)
-    largest = np.abs(numbers[there]).max(initial=0)
-    assert (np.abs(found - numbers)[there] <= 0.5001 * scales[0]).all() and scales[0] == pytest.approx(largest / 127)
-
-
-def test_maps_are_the_epistasis_of_the_second_sites():
-    variants = variants_of("R3H", "D8N")
-    found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, maps=True)
-    _, _, epistasis = all_scores(FakeModel(seeded), SEQUENCE, variants)
-    numbers = rescue.dequantise(found.maps, found.scales)
-    for number, j in enumerate((2, 7)):
-        assert (found.maps[number, j] == rescue.ABSENT).all() and np.isnan(numbers[number, j]).all()
-        others = np.delete(np.arange(len(SEQUENCE)), j)
-        error = np.abs(numbers[number] - epistasis[number])[others]
-        assert error.max() <= 0.5001 * found.scales[number]
-    assert rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants).maps is None
-
-
-def test_maps_and_the_wild_type_as_tables():
-    variants = variants_of("R3H", "D8N")
-    found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, id="toy", maps=True)
-    maps = tables.check(found.map_table, rescue.RESCUE_MAPS, where="maps")
-    assert maps["mutation"].tolist() == ["R3H", "D8N"] and (maps["scale"].to_numpy() == found.scales).all()
-    codes = np.array([np.frombuffer(each, dtype=np.int8).reshape(-1, 20) for each in maps["epistasis"]])
-    np.testing.assert_array_equal(codes, found.maps)
-    wild = tables.check(found.wild_type_table, rescue.RESCUE_WILD_TYPE, where="wild type")
-    assert "".join(wild["ref"]) == SEQUENCE and wild["position"].tolist() == list(range(1, 11))
-    np.testing.assert_array_equal(wild[list(AMINO_ACIDS)], found.score_wild_type)
-    without = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants).map_table
-    assert without.empty and list(without.columns) == list(rescue.RESCUE_MAPS.names)
-
-
 # Several models
 
 
@@ -414,7 +347,7 @@ def test_a_table_scanned_by_an_ensemble_gives_members_and_mean_from_one_pass():
     models = [FakeModel(seeded, name="one"), FakeModel(lambda s: 2 * seeded(s[::-1])[::-1], name="two")]
     proteins = pd.DataFrame({"gene": ["A", "B"], "sequence": [SEQUENCE, LONG]})
     variants = pd.DataFrame({"gene": ["B", "A", "B"], "mutation": ["K2A", "R3H", "p.Arg3His"]})
-    found = [(name, each) for name, each in rescue.scan_table(models, proteins, variants)]
+    found = [(job.id, each) for job in rescue.jobs(proteins, variants) for each in rescue.scan_job(models, job)]
     assert [(name, each.model) for name, each in found] == [(g, m) for g in "BA" for m in ("one", "two", "mean")]
     assert found[0][1].mutations == ("K2A", "R3H")
     assert models[0].n_sequences == models[1].n_sequences == 2 + 3  # a wild type a protein, a background a variant
@@ -428,54 +361,3 @@ def test_an_ensemble_needs_names_that_tell_its_members_apart():
     for models in ([], [FakeModel(), FakeModel()], [FakeModel(name="mean")]):
         with pytest.raises(InputError, match="models of different names"):
             rescue.scan_protein(models, SEQUENCE, variants_of("R3H"))
-
-
-# Scored again
-
-
-def test_random_second_sites_are_as_far_from_the_variant():
-    sequence = (LONG * 8)[:400]
-    variant = (Mutation(200, sequence[199], "A" if sequence[199] != "A" else "C"),)
-    candidates = pd.DataFrame({"position": [201, 195, 230, 20, 399] * 4, "alt": ["A"] * 20})
-    drawn = rescue.matched_random(sequence, variant, candidates, name="toy", seed=1)
-    assert len(drawn) == 20 and not drawn.duplicated().any()
-    assert not set(drawn["position"]) & {200, *candidates["position"]}
-    assert all(sequence[p - 1] != a for p, a in zip(drawn["position"], drawn["alt"], strict=True))
-    apart = (drawn["position"] - 200).abs() - (candidates["position"] - 200).abs()
-    assert apart.abs().max() <= 10
-    pd.testing.assert_frame_equal(drawn, rescue.matched_random(sequence, variant, candidates, name="toy", seed=1))
-    assert not drawn.equals(rescue.matched_random(sequence, variant, candidates, name="toy", seed=2))
-    with pytest.raises(InputError, match="no position is left"):
-        rescue.matched_random("MK", variants_of("M1A")[0], pd.DataFrame({"position": [2]}))
-
-
-def test_comasked_scores_agree_with_effects():
-    """Of a pair the co-masked score of `effects` is the sum over both positions; here is the second one's part."""
-    asked = pd.DataFrame({"position": [1, 5, 9], "alt": ["A", "C", "W"], "note": ["x", "y", "z"]})
-    variant = parse_mutations("R3H")
-    found = rescue.rescore_comasked(FakeModel(seeded), SEQUENCE, variant, asked)
-    assert found["note"].tolist() == ["x", "y", "z"]
-    for row in found.itertuples():
-        pair = (*variant, Mutation(row.position, SEQUENCE[row.position - 1], row.alt))
-        both = effects.score(FakeModel(seeded), SEQUENCE, [pair], strategy="comasked")[0]
-        masked = seeded("".join("_" if i in (3, row.position) else s for i, s in enumerate(SEQUENCE, 1)))[2]
-        first = masked[AMINO_ACIDS.index("H")] - masked[AMINO_ACIDS.index("R")]
-        alone = effects.score(FakeModel(seeded), SEQUENCE, [pair[1:]], strategy="masked-marginals")[0]
-        assert row.score_comasked == pytest.approx(both - first, abs=1e-5)
-        assert row.score_masked == pytest.approx(alone, abs=1e-5)
-    with pytest.raises(InputError, match="co-masking takes one substitution"):
-        rescue.rescore_comasked(FakeModel(seeded), SEQUENCE, parse_mutations("R3H:D8N"), asked)
-
-
-def test_pseudo_likelihoods_agree_with_effects():
-    asked = pd.DataFrame({"position": [1, 9], "alt": ["A", "W"]})
-    variant = parse_mutations("R3H")
-    found = rescue.rescore_pseudo_likelihood(FakeModel(seeded), SEQUENCE, variant, asked)
-    for row in found.itertuples():
-        second = Mutation(row.position, SEQUENCE[row.position - 1], row.alt)
-        one, two, both = effects.score(
-            FakeModel(seeded), SEQUENCE, [variant, (second,), (*variant, second)], strategy="pseudo-likelihood"
-        )
-        assert row.pll_variant == pytest.approx(one, abs=1e-4)
-        assert row.pll_change == pytest.approx(both - one, abs=1e-4)
-        assert row.pll_epistasis == pytest.approx(both - one - two, abs=1e-4)

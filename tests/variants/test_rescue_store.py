@@ -8,6 +8,7 @@ from fakes import FakeModel, seeded
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.variants import rescue, rescue_store
+from plmbook.variants.rescue_tables import RESCUE
 
 PROTEINS = pd.DataFrame({"id": ["a", "b", "c"], "sequence": ["MKRLVAEDGH", "ACDEFGHIKL", "WYVTSRQPNM"]})
 VARIANTS = pd.DataFrame(
@@ -41,7 +42,7 @@ def test_the_file_holds_the_candidates_of_all_variants_and_their_columns(tmp_pat
     assert written(path) == 3
     found = pd.read_parquet(path)
     assert files(tmp_path) == ["out.parquet"]
-    assert list(found.columns) == [*rescue.RESCUE.names, "note"]
+    assert list(found.columns) == [*RESCUE.names, "note"]
     assert found.drop_duplicates(["id", "mutation"])[["id", "mutation", "note"]].values.tolist() == [
         ["b", "C2W", "x"],
         ["b", "A1D:C2W", "z"],
@@ -49,8 +50,9 @@ def test_the_file_holds_the_candidates_of_all_variants_and_their_columns(tmp_pat
         ["c", "Y2A", ""],
     ]
     assert found["note"].groupby(found["mutation"]).nunique().tolist() == [1, 1, 1, 1]
-    tables.read_table(path, rescue.RESCUE)
-    parts = [each.candidates for _, each in rescue.scan_table(FakeModel(seeded), PROTEINS, VARIANTS, top=5)]
+    tables.read_table(path, RESCUE)
+    jobs = rescue.jobs(PROTEINS, VARIANTS)
+    parts = [each.candidates for job in jobs for each in rescue.scan_job(FakeModel(seeded), job, top=5)]
     pd.testing.assert_frame_equal(found.drop(columns="note"), pd.concat(parts, ignore_index=True))
 
 
@@ -163,6 +165,6 @@ def test_a_gene_is_known_by_its_sequence():
     structures = pd.DataFrame({"gene": "G", "position": [1, 2], "residue": ["M", "K"], "plddt": 90.0} | places)
     orthologs = pd.DataFrame({"gene": ["G"], "assembly": ["mm10"], "aligned": [".R"]})
     proteins = pd.DataFrame({"id": ["mine", "other", "h"], "sequence": ["MK", "MKL", "MKR"]})
-    found, aligned = rescue_store.known(proteins, genes, structures, orthologs)
+    found, aligned = rescue_store.structures_and_orthologs(proteins, genes, structures, orthologs)
     assert list(found) == list(aligned) == ["mine"]
     assert found["mine"].sequence == "MK" and aligned["mine"].shape == (1, 2)

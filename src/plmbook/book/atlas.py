@@ -32,7 +32,7 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models.cards import expand
 from plmbook.tables import bundled
-from plmbook.variants import rescue
+from plmbook.variants import rescue_tables
 
 CALL = "plmbookAtlas.receive"
 PAGE = "book/atlas"  # of the table of contents: a book without this page gets no shards
@@ -178,9 +178,9 @@ class _Model:
             return {str(gene): rows for gene, rows in found.groupby("id", sort=False)}
 
         self.name = name
-        self.maps = read("rescue_maps", schema=rescue.RESCUE_MAPS)
-        self.wild = read("rescue_wild_type", schema=rescue.RESCUE_WILD_TYPE)
-        self.candidates = read("rescue", schema=rescue.RESCUE)
+        self.maps = read("rescue_maps", schema=rescue_tables.RESCUE_MAPS)
+        self.wild = read("rescue_wild_type", schema=rescue_tables.RESCUE_WILD_TYPE)
+        self.candidates = read("rescue", schema=rescue_tables.RESCUE)
         self.variants = read("rescue_variants")
 
     @property

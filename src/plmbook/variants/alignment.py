@@ -1,14 +1,24 @@
-"""What an alignment of 100 vertebrates says about a variant, one column at a time: the baseline of every model."""
+"""What an alignment of 100 vertebrates says: how common a residue is in its column, and which species carry a variant.
+
+The baseline of every model is one column at a time: columns are independent of each other, rows of each other (no
+phylogenetic weight); plain counting on purpose.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
-from plmbook.core.residues import AMINO_ACIDS, parse_mutations
+from plmbook.core.errors import InputError, need
+from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
+from plmbook.engine import scan
 
-PSEUDOCOUNT = 0.5
-NAME = "alignment"
-STRATEGY = "site-independent"
+SAME = "."  # in `orthologs.parquet`: the residue that the human protein has
+
+_PSEUDOCOUNT = 0.5
+
+
+# --- counts of each column -------------------------------------------------------------------------------
 
 
 def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
@@ -33,10 +43,6 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
     InputError
         Where a gene and position come twice in `counts`, or a column is missing.
 
-    Notes
-    -----
-    Columns are independent of each other, rows of each other (no phylogenetic weight): plain counting on purpose.
-
     Examples
     --------
     99 rows have K, one has R: K2R scores ln(1.5 / 99.5).
@@ -45,21 +51,15 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
     ...                       {"K": [99], "R": [1]})
     >>> site_independent(counts, pd.DataFrame({"gene": "TOY", "mutation": ["K2R", "A9C"]})).round(4).tolist()
     [-4.1947, nan]
-    >>> site_independent(counts.drop(columns="A"), pd.DataFrame({"gene": [], "mutation": []}))
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: the alignment counts lack the columns A
     """
-    missing = [c for c in ("gene", "position", "ref", *AMINO_ACIDS) if c not in counts.columns]
-    if missing:
-        raise InputError(f"the alignment counts lack the columns {', '.join(missing)}")
+    need(counts, ["gene", "position", "ref", *AMINO_ACIDS], "alignment counts")
     repeated = counts.duplicated(["gene", "position"])
     if repeated.any():
         row = counts[repeated].iloc[0]
         raise InputError(f"the alignment counts hold {row['gene']} position {row['position']} twice")
     places = {key: row for row, key in enumerate(zip(counts["gene"], counts["position"].astype(int), strict=True))}
     refs = counts["ref"].to_numpy()
-    table = np.log(counts[list(AMINO_ACIDS)].to_numpy(dtype=np.float64) + PSEUDOCOUNT)  # (n_columns, 20)
+    table = np.log(counts[list(AMINO_ACIDS)].to_numpy(dtype=np.float64) + _PSEUDOCOUNT)  # (n_columns, 20)
     scores = np.zeros(len(variants))
     for i, (gene, text) in enumerate(zip(variants["gene"], variants["mutation"], strict=True)):
         for mutation in parse_mutations(text):
@@ -72,12 +72,66 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
 
 
 def effects(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
-    """The baseline as rows of an effects table.
-
-    Returns
-    -------
-    DataFrame
-        The rows of `variants` that have a score, with model "alignment", strategy "site-independent" and `score`.
-    """
-    scored = variants.assign(model=NAME, strategy=STRATEGY, score=site_independent(counts, variants))
+    """The baseline as rows of an effects table: the variants that have a score, with model "alignment"."""
+    score = site_independent(counts, variants)
+    scored = variants.assign(model="alignment", strategy="site-independent", score=score)
     return scored[scored["score"].notna()].reset_index(drop=True)
+
+
+# --- residues of each ortholog ---------------------------------------------------------------------------
+
+
+def ortholog_residues(orthologs: pd.DataFrame, gene: str, sequence: str) -> tuple[list[str], np.ndarray]:
+    """The assemblies of a gene's orthologs, and int8 (n_species, L): column of each residue, -1 where none of the 20.
+
+    `orthologs` is the bundled table; a gene without an alignment gives no rows.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"gene": ["A"], "assembly": ["mm10"], "aligned": [".C-"]})
+    >>> ortholog_residues(table, "A", "AKR")[1].tolist()
+    [[0, 1, -1]]
+    >>> ortholog_residues(table, "A", "AKRM")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: A: the row of mm10 has 3 residues, the sequence 4; another isoform?
+    """
+    rows = orthologs[orthologs["gene"] == gene]
+    for assembly, text in zip(rows["assembly"], rows["aligned"], strict=True):
+        if len(text) != len(sequence):
+            raise InputError(
+                f"{gene}: the row of {assembly} has {len(text)} residues, the sequence {len(sequence)}; "
+                "another isoform?"
+            )
+    own = scan.columns(sequence)
+    letters = np.array([list(text) for text in rows["aligned"]], dtype="U1").reshape(len(rows), len(sequence))
+    found = scan.columns("".join(letters.reshape(-1))).reshape(letters.shape)
+    return rows["assembly"].tolist(), np.where(letters == SAME, own, found).astype(np.int8)
+
+
+def carriers(residues: np.ndarray, variant: Sequence[Mutation]) -> np.ndarray:
+    """Which orthologs, rows of `ortholog_residues`, have all of a variant's residues: bool (n_species,).
+
+    Examples
+    --------
+    >>> carriers(np.array([[0, 1], [1, 1]]), [Mutation(1, "K", "A")]).tolist()
+    [True, False]
+    """
+    return np.all([residues[:, m.position - 1] == AMINO_ACIDS.index(m.alt) for m in variant], axis=0)
+
+
+def divergences(orthologs: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
+    """How far each ortholog is from human: gene, assembly, divergence (float64).
+
+    Divergence is the share of differing residues where both have one of the 20; NaN where nothing is aligned.
+    """
+    sequences = genes.set_index("gene")["sequence"]
+    parts = []
+    for gene in orthologs["gene"].unique():
+        assemblies, residues = ortholog_residues(orthologs, gene, sequences[gene])
+        own = scan.columns(sequences[gene])
+        both = (residues >= 0) & (own >= 0)
+        with np.errstate(invalid="ignore"):
+            share = (both & (residues != own)).sum(axis=1) / both.sum(axis=1)
+        parts.append(pd.DataFrame({"gene": gene, "assembly": assemblies, "divergence": share}))
+    return pd.concat(parts, ignore_index=True)

@@ -19,202 +19,28 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, join_mutations, parse_mutations
 from plmbook.core.structures import Structure
-from plmbook.engine import scan
 from plmbook.stats import matched
-from plmbook.variants import rescue
+from plmbook.variants import distances, rescue
+from plmbook.variants.alignment import carriers, ortholog_residues
 
-SAME = "."  # in `orthologs.parquet`: the residue that the human protein has
-FREQUENCY_EDGES = (2, 4, 8, 16, 32, 64)  # orthologs that have the residue; lower edge included
-SEPARATION_EDGES = (3, 6, 11, 24, 48, 96, 192)  # residues
-DISTANCE_EDGES = (5.0, 8.0, 12.0, 16.0, 24.0, 36.0)  # angstrom
-SCORE_BINS = 5  # of score_wild_type, by quantiles of each variant's substitutions
-STRATA = ("mutation", "score_bin", "frequency_bin", "distance_bin")
+_STRATA = ("mutation", "score_bin", "frequency_bin", "distance_bin")
 
-
-def aligned(orthologs: pd.DataFrame, gene: str, sequence: str) -> tuple[list[str], np.ndarray]:
-    """The orthologs of a gene as numbers.
-
-    Parameters
-    ----------
-    orthologs : DataFrame
-        The bundled table `orthologs`.
-    gene : str
-    sequence : str
-        The human protein, L residues.
-
-    Returns
-    -------
-    assemblies : list of str
-        n_species, in the order of the table; none where the gene has no alignment.
-    residues : int8 array (n_species, L)
-        Columns in the order of `AMINO_ACIDS`, -1 where there is none of the 20.
-
-    Raises
-    ------
-    InputError
-        Where a row is not as long as the sequence.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"gene": ["A"], "assembly": ["mm10"], "aligned": [".C-"]})
-    >>> aligned(table, "A", "AKR")[1].tolist()
-    [[0, 1, -1]]
-    >>> aligned(table, "A", "AKRM")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: A: the row of mm10 has 3 residues, the sequence 4; another isoform?
-    """
-    rows = orthologs[orthologs["gene"] == gene]
-    for assembly, text in zip(rows["assembly"], rows["aligned"], strict=True):
-        if len(text) != len(sequence):
-            raise InputError(
-                f"{gene}: the row of {assembly} has {len(text)} residues, the sequence {len(sequence)}; "
-                "another isoform?"
-            )
-    own = scan.columns(sequence)
-    letters = np.array([list(text) for text in rows["aligned"]], dtype="U1").reshape(len(rows), len(sequence))
-    found = scan.columns("".join(letters.reshape(-1))).reshape(letters.shape)
-    return rows["assembly"].tolist(), np.where(letters == SAME, own, found).astype(np.int8)
+_FREQUENCY_EDGES = (2, 4, 8, 16, 32, 64)  # orthologs that have the residue; lower edge included
+_SEPARATION_EDGES = (3, 6, 11, 24, 48, 96, 192)  # residues
+_DISTANCE_EDGES = (5.0, 8.0, 12.0, 16.0, 24.0, 36.0)  # angstrom
+_SCORE_BINS = 5  # of score_wild_type, by quantiles of each variant's substitutions
 
 
-def divergence(residues: np.ndarray, sequence: str) -> np.ndarray:
-    """How far each ortholog is from human.
-
-    Parameters
-    ----------
-    residues : int8 array (n_species, L)
-        Of `aligned`.
-    sequence : str
-
-    Returns
-    -------
-    float64 array (n_species,)
-        Share of differing residues among those where both have one of the 20; NaN where there are none.
-
-    Examples
-    --------
-    >>> divergence(np.array([[0, 1, -1]]), "AKR").tolist()
-    [0.5]
-    """
-    own = scan.columns(sequence)
-    both = (residues >= 0) & (own >= 0)
-    with np.errstate(invalid="ignore"):
-        return (both & (residues != own)).sum(axis=1) / both.sum(axis=1)
-
-
-def carriers(residues: np.ndarray, variant: Sequence[Mutation]) -> np.ndarray:
-    """Which orthologs have all of a variant's residues: bool (n_species,).
-
-    Examples
-    --------
-    >>> carriers(np.array([[0, 1], [1, 1]]), [Mutation(1, "K", "A")]).tolist()
-    [True, False]
-    """
-    return np.all([residues[:, m.position - 1] == AMINO_ACIDS.index(m.alt) for m in variant], axis=0)
-
-
-def substitutions(
-    sequence: str,
-    variant: Sequence[Mutation],
-    epistasis: np.ndarray,
-    score_wild_type: np.ndarray,
-    residues: np.ndarray,
-    *,
-    gene: str,
-    structure: Structure | None = None,
-    of: Collection[int] | None = None,
-) -> pd.DataFrame:
-    """The second sites of a variant that evolution has tried: in its carriers, and elsewhere.
-
-    Parameters
-    ----------
-    sequence : str
-        The human protein, L residues.
-    variant : sequence of Mutation
-    epistasis, score_wild_type : float array (L, 20)
-        Of one background (`plmbook.variants.rescue.Block`) and of the wild type.
-    residues : int8 array (n_species, L)
-        Of `aligned`, human not among them.
-    gene : str
-    structure : Structure, optional
-        Of this sequence.
-    of : collection of int, optional
-        Rows of `residues`: only these carriers make cases (a clade, say).  What other carriers have is then neither a
-        case nor a control.  Default: all.
-
-    Returns
-    -------
-    DataFrame
-        gene, mutation (str), position (int64), ref, alt (str), epistasis, score_wild_type (float64), frequency (int64:
-        orthologs that have `alt` there), n_carriers (int64: carriers among them, of those that make cases), case
-        (bool), separation (int64, residues), distance (float64, angstrom; NaN without a structure); by position.
-
-    Raises
-    ------
-    InputError
-        Where no ortholog carries the variant.
-    """
-    carry = carriers(residues, variant)
-    if not carry.any():
-        raise InputError(f"{gene} {join_mutations(variant)}: no ortholog has this residue")
-    chosen = carry.copy()
-    if of is not None:
-        chosen &= np.isin(np.arange(len(residues)), list(of))
-    frequency, by_all, by_chosen = (_counts(rows) for rows in (residues, residues[carry], residues[chosen]))
-    seen = rescue.second_sites(sequence, variant) & (frequency > 0) & ~np.isnan(epistasis)
-    seen &= (by_chosen > 0) | (by_all == 0)
-    j, column = np.nonzero(seen)
-    own = [mutation.position - 1 for mutation in variant]
-    distance = np.full(len(sequence), np.nan)
-    if structure is not None:
-        if structure.sequence != sequence:
-            raise InputError(f"{gene}: the structure {structure.id} has another sequence; another isoform?")
-        cb = structure.cb.astype(np.float64)
-        distance = np.linalg.norm(cb[:, None] - cb[own], axis=2).min(axis=1)
-    table = pd.DataFrame(
-        {
-            "gene": gene,
-            "mutation": join_mutations(variant),
-            "position": j + 1,
-            "ref": [sequence[place] for place in j],
-            "alt": [AMINO_ACIDS[letter] for letter in column],
-            "epistasis": epistasis[j, column].astype(np.float64),
-            "score_wild_type": score_wild_type[j, column].astype(np.float64),
-            "frequency": frequency[j, column],
-            "n_carriers": by_chosen[j, column],
-            "case": by_chosen[j, column] > 0,
-            "separation": np.abs(j[:, None] - own).min(axis=1),
-            "distance": distance[j],
-        }
-    )
-    return table.astype({name: "str" for name in ("gene", "mutation", "ref", "alt")})
-
-
-class Scanned(NamedTuple):
-    """The variants of one gene that an ortholog carries, with what a model says of every second site.
-
-    Attributes
-    ----------
-    gene, sequence : str
-        L residues.
-    variants : list of tuple of Mutation
-        n of one substitution each.
-    epistasis : float32 array (n, L, 20)
-    score_wild_type : float32 array (L, 20)
-    assemblies : list of str
-        The orthologs, n_species.
-    residues : int8 array (n_species, L)
-        As `aligned`.
-    structure : Structure or None
-    """
+class GeneScan(NamedTuple):
+    """Variants of one gene that an ortholog carries, with what a model says of every second site."""
 
     gene: str
-    sequence: str
-    variants: list[tuple[Mutation, ...]]
-    epistasis: np.ndarray
-    score_wild_type: np.ndarray
-    assemblies: list[str]
-    residues: np.ndarray
+    sequence: str  # L residues
+    variants: list[tuple[Mutation, ...]]  # n of one substitution each
+    epistasis: np.ndarray  # float32 (n, L, 20)
+    score_wild_type: np.ndarray  # float32 (L, 20)
+    assemblies: list[str]  # the orthologs, n_species
+    residues: np.ndarray  # int8 (n_species, L), as `alignment.ortholog_residues`
     structure: Structure | None
 
 
@@ -225,7 +51,7 @@ def scan_genes(
     orthologs: pd.DataFrame,
     *,
     structures: Mapping[str, Structure] | None = None,
-) -> list[Scanned]:
+) -> list[GeneScan]:
     """Score every second site on the background of each variant, gene by gene.
 
     Parameters
@@ -241,8 +67,9 @@ def scan_genes(
 
     Returns
     -------
-    list of Scanned
-        A gene each, in order of appearance.
+    list of GeneScan
+        A gene each, in order of appearance: sequence (L residues), n variants, epistasis (float32 (n, L, 20)),
+        score_wild_type (float32 (L, 20)), assemblies, residues (int8 (n_species, L)), structure.
 
     Raises
     ------
@@ -257,81 +84,76 @@ def scan_genes(
         sequence, parsed = sequences[gene], [tuple(parse_mutations(text)) for text in mutations]
         blocks = list(rescue.scores(model, sequence, parsed))
         epistasis = np.concatenate([block.epistasis for block in blocks])
-        known = aligned(orthologs, gene, sequence)
-        found.append(
-            Scanned(gene, sequence, parsed, epistasis, blocks[0].score_wild_type, *known, (structures or {}).get(gene))
-        )
+        aligned = ortholog_residues(orthologs, gene, sequence)
+        structure = (structures or {}).get(gene)
+        found.append(GeneScan(gene, sequence, parsed, epistasis, blocks[0].score_wild_type, *aligned, structure))
     return found
 
 
-def tried(scanned: Sequence[Scanned], carried: pd.DataFrame) -> pd.DataFrame:
-    """The second sites that evolution has tried, of all variants that some orthologs carry.
+def substitution_table(scans: Sequence[GeneScan], carried: pd.DataFrame) -> pd.DataFrame:
+    """The second sites that some ortholog has, of all variants in `carried`: `substitutions`, one after another.
 
-    Parameters
-    ----------
-    scanned : sequence of Scanned
-    carried : DataFrame
-        gene, mutation, assembly: which carriers make cases, such as those of a clade.  A variant without a row here is
-        left out.
-
-    Returns
-    -------
-    DataFrame
-        The tables of `substitutions`, one after another.
-
-    Raises
-    ------
-    InputError
-        Where a named ortholog does not carry its variant, or no variant is left.
+    `carried` (gene, mutation, assembly) says which carriers make cases, such as those of a clade; an ortholog in it
+    that does not carry its variant, and a table without any scanned variant, are refused (`InputError`).
     """
     chosen = carried.groupby(["gene", "mutation"])["assembly"].agg(list).to_dict()
     parts = []
-    for each in scanned:
-        for variant, epistasis in zip(each.variants, each.epistasis, strict=True):
+    for scan in scans:
+        for variant, epistasis in zip(scan.variants, scan.epistasis, strict=True):
             text = join_mutations(variant)
-            named = chosen.get((each.gene, text))
+            named = chosen.get((scan.gene, text))
             if named is None:
                 continue
-            rows = [each.assemblies.index(name) for name in named if name in each.assemblies]
-            if len(rows) < len(named) or not carriers(each.residues, variant)[rows].all():
-                raise InputError(f"{each.gene} {text}: not all of {', '.join(named)} have this residue")
-            parts.append(
-                substitutions(
-                    each.sequence,
-                    variant,
-                    epistasis,
-                    each.score_wild_type,
-                    each.residues,
-                    gene=each.gene,
-                    structure=each.structure,
-                    of=rows,
-                )
-            )
+            rows = [scan.assemblies.index(name) for name in named if name in scan.assemblies]
+            if len(rows) < len(named) or not carriers(scan.residues, variant)[rows].all():
+                raise InputError(f"{scan.gene} {text}: not all of {', '.join(named)} have this residue")
+            parts.append(substitutions(scan, variant, epistasis, of=rows))
     if not parts:
         raise InputError(f"none of the scanned variants is among the {len(chosen)} with carriers")
     return pd.concat(parts, ignore_index=True)
 
 
-def divergences(orthologs: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
-    """How far each ortholog of each gene is from human.
+def substitutions(
+    scan: GeneScan, variant: Sequence[Mutation], epistasis: np.ndarray, *, of: Collection[int] | None = None
+) -> pd.DataFrame:
+    """The second sites of a variant that some ortholog has, from the variant's epistasis (L, 20); by position.
 
-    Parameters
-    ----------
-    orthologs, genes : DataFrame
-        The bundled tables.
+    Columns: gene, mutation (str), position (int64), ref, alt (str), epistasis, score_wild_type (float64), frequency
+    (int64: orthologs that have `alt` there), n_carriers (int64: carriers among them, of those that make cases), case
+    (bool), separation (int64, residues), distance (float64, angstrom; NaN without a structure).
 
-    Returns
-    -------
-    DataFrame
-        gene, assembly (str), divergence (float64, `divergence`; NaN where nothing is aligned).
+    `of` are rows of the alignment: only these carriers make cases (a clade, say).  What other carriers have is then
+    neither a case nor a control.
     """
-    sequences = genes.set_index("gene")["sequence"]
-    parts = []
-    for gene in orthologs["gene"].unique():
-        assemblies, residues = aligned(orthologs, gene, sequences[gene])
-        apart = divergence(residues, sequences[gene])
-        parts.append(pd.DataFrame({"gene": gene, "assembly": assemblies, "divergence": apart}))
-    return pd.concat(parts, ignore_index=True)
+    sequence, residues, text = scan.sequence, scan.residues, join_mutations(variant)
+    carry = carriers(residues, variant)
+    if not carry.any():
+        raise InputError(f"{scan.gene} {text}: no ortholog has this residue")
+    if scan.structure is not None:
+        distances.check_structure(scan.structure, sequence, scan.gene)
+    chosen = carry if of is None else carry & np.isin(np.arange(len(residues)), list(of))
+    frequency, by_all, by_chosen = (_counts(rows) for rows in (residues, residues[carry], residues[chosen]))
+    seen = rescue.second_sites(sequence, variant) & (frequency > 0) & ~np.isnan(epistasis)
+    seen &= (by_chosen > 0) | (by_all == 0)
+    j, column = np.nonzero(seen)
+    own = [mutation.position - 1 for mutation in variant]
+    table = pd.DataFrame(
+        {
+            "gene": scan.gene,
+            "mutation": text,
+            "position": j + 1,
+            "ref": [sequence[place] for place in j],
+            "alt": [AMINO_ACIDS[letter] for letter in column],
+            "epistasis": epistasis[j, column].astype(np.float64),
+            "score_wild_type": scan.score_wild_type[j, column].astype(np.float64),
+            "frequency": frequency[j, column],
+            "n_carriers": by_chosen[j, column],
+            "case": by_chosen[j, column] > 0,
+            "separation": np.abs(j[:, None] - own).min(axis=1),
+            "distance": distances.to_variant(scan.structure, sequence, variant)[j],
+        }
+    )
+    return table.astype({name: "str" for name in ("gene", "mutation", "ref", "alt")})
 
 
 def enrichment(
@@ -349,7 +171,7 @@ def enrichment(
     Parameters
     ----------
     table : DataFrame
-        Of `substitutions`, for all variants of all genes.
+        Of `substitution_table`: gene, mutation, `value`, score_wild_type, frequency, case, separation, distance.
     value : str
         What is compared.
     max_separation : int, optional
@@ -370,28 +192,14 @@ def enrichment(
     InputError
         Where no gene has enough cases.
     """
-    return matched.auroc(
-        _binned(table, max_separation, max_distance),
-        value=value,
-        case="case",
-        strata=STRATA,
-        minimum=minimum,
-        n=n,
-        seed=seed,
-    )
-
-
-def gene_enrichment(
-    table: pd.DataFrame,
-    *,
-    value: str = "epistasis",
-    max_separation: int | None = None,
-    max_distance: float | None = None,
-    minimum: int = matched.MINIMUM,
-) -> pd.DataFrame:
-    """The same of each gene: gene, auroc, n_cases, n_controls, n_pairs, as `plmbook.stats.matched.gene_aurocs`."""
     binned = _binned(table, max_separation, max_distance)
-    return matched.gene_aurocs(binned, value=value, case="case", strata=STRATA, minimum=minimum)
+    return matched.auroc(binned, value=value, case="case", strata=_STRATA, minimum=minimum, n=n, seed=seed)
+
+
+def gene_enrichment(table: pd.DataFrame, *, minimum: int = matched.MINIMUM) -> pd.DataFrame:
+    """The enrichment of epistasis in each gene; columns of `plmbook.stats.matched.gene_aurocs`."""
+    binned = _binned(table, None, None)
+    return matched.gene_aurocs(binned, value="epistasis", case="case", strata=_STRATA, minimum=minimum)
 
 
 def _counts(residues: np.ndarray) -> np.ndarray:
@@ -403,12 +211,12 @@ def _counts(residues: np.ndarray) -> np.ndarray:
 
 def _binned(table: pd.DataFrame, max_separation: int | None, max_distance: float | None) -> pd.DataFrame:
     """The rows near enough, with their strata; quantiles are those of all the variant's rows, far ones included."""
-    near = np.searchsorted(DISTANCE_EDGES, table["distance"], side="right")
-    apart = np.searchsorted(SEPARATION_EDGES, table["separation"], side="right")
+    by_distance = np.searchsorted(_DISTANCE_EDGES, table["distance"], side="right")
+    by_separation = np.searchsorted(_SEPARATION_EDGES, table["separation"], side="right")
     table = table.assign(
-        score_bin=matched.quantile_bins(table, "score_wild_type", by=["gene", "mutation"], bins=SCORE_BINS),
-        frequency_bin=np.searchsorted(FREQUENCY_EDGES, table["frequency"], side="right"),
-        distance_bin=np.where(table["distance"].isna(), -1 - apart, near),
+        score_bin=matched.quantile_bins(table, "score_wild_type", by=["gene", "mutation"], bins=_SCORE_BINS),
+        frequency_bin=np.searchsorted(_FREQUENCY_EDGES, table["frequency"], side="right"),
+        distance_bin=np.where(table["distance"].isna(), -1 - by_separation, by_distance),
     )
     if max_separation is not None:
         table = table[table["separation"] <= max_separation]

@@ -6,11 +6,10 @@ and not the maximum over substitutions: a maximum of 19 numbers is ruled by the 
 
 Pairs are compared within one position i and one bin of separation |i - j|, so that neither a variant to which the model
 answers strongly nor what is near in the chain gains by it (`plmbook.stats.matched`).  A partner that answers to every
-variant
-is the other half of that: beside the value stands the value after the average product correction, as for contacts
-(Dunn et al. 2008), which takes away what position and partner explain by themselves.  Two more strata are controls:
-thirds of the model's entropy at j on the wild type, where an uncertain model moves little or much whatever the cause,
-and thirds of pLDDT at j.
+variant is the other half of that: next to the value stands the value after the average product correction, as for
+contacts (Dunn et al. 2008), which takes away what position and partner explain by themselves.  Two more strata are
+controls: thirds of the model's entropy at j on the wild type, where an uncertain model moves little or much whatever
+the cause, and thirds of pLDDT at j.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +19,15 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
+from plmbook.core.residues import Mutation
 from plmbook.core.structures import Structure, distances
 from plmbook.stats import matched
-from plmbook.variants.rescue import Rescue
+from plmbook.variants.rescue_tables import Rescue
 
 CUTOFFS = (8.0, 10.0)  # angstrom between C-beta atoms
 RANGES = (6, 24)  # least separation: all pairs that count, long range
-EDGES = (6, 9, 12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 384)  # of the bins of separation; lower edge included
 
+# What is matched next to the position, and the further strata of it.
 CONTROLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "separation": (),
@@ -36,21 +36,29 @@ CONTROLS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "separation, entropy, pLDDT": ("entropy_bin", "plddt_bin"),
     }
 )
-"""What is matched beside the position, and the further strata of it."""
+
+_EDGES = (6, 9, 12, 18, 24, 36, 48, 72, 96, 144, 192, 288, 384)  # of the bins of separation; lower edge included
+
+
+def to_variant(structure: Structure | None, sequence: str, variant: Sequence[Mutation]) -> np.ndarray:
+    """Angstrom from each residue to the nearest substituted one: float64 (L,), NaN without a structure."""
+    if structure is None:
+        return np.full(len(sequence), np.nan)
+    cb = structure.cb.astype(np.float64)
+    return np.linalg.norm(cb[:, None] - cb[[m.position - 1 for m in variant]], axis=2).min(axis=1)
+
+
+def check_structure(structure: Structure, sequence: str, name: str) -> None:
+    """Make sure that a structure is of this very sequence (`InputError`, which begins with the name)."""
+    if structure.sequence != sequence:
+        raise InputError(
+            f"{name}{': ' * bool(name)}the structure {structure.id} has another sequence ({len(structure.sequence)} "
+            f"residues, expected these {len(sequence)}); another isoform?"
+        )
 
 
 def entropy(score_wild_type: np.ndarray) -> np.ndarray:
-    """How uncertain a model is at each position, among the 20 residues.
-
-    Parameters
-    ----------
-    score_wild_type : float array (L, 20)
-        Log ratios against one residue, such as `Rescue.score_wild_type`.
-
-    Returns
-    -------
-    float64 array (L,)
-        Nats, 0 to ln 20; NaN where the scores are.
+    """How uncertain a model is at each position among the 20 residues, from log ratios (L, 20): float64 (L,), nats.
 
     Examples
     --------
@@ -63,11 +71,7 @@ def entropy(score_wild_type: np.ndarray) -> np.ndarray:
 
 
 def position_pairs(
-    rescue: Rescue,
-    structure: Structure,
-    *,
-    value: str = "mean_abs_epistasis",
-    nearest: int = RANGES[0],
+    rescue: Rescue, structure: Structure, *, value: str = "mean_abs_epistasis", nearest: int = RANGES[0]
 ) -> pd.DataFrame:
     """The pairs of one protein with what the model and the structure say about them.
 
@@ -78,7 +82,7 @@ def position_pairs(
     structure : Structure
         Of the same sequence; residues count as in `plmbook.probing.contacts`.
     value : str
-        One of `plmbook.variants.rescue.BY_POSITION`.
+        One of `plmbook.variants.rescue_tables.BY_POSITION`.
     nearest : int
         Least separation.
 
@@ -95,18 +99,18 @@ def position_pairs(
     InputError
         A structure of another sequence.
     """
-    if structure.sequence != rescue.sequence:
-        raise InputError(f"{rescue.id}: the structure {structure.id} has another sequence; another isoform?")
+    check_structure(structure, rescue.sequence, rescue.id)
     single = [row for row, mutation in enumerate(rescue.mutations) if ":" not in mutation]
     place = np.array([int(rescue.mutations[row][1:-1]) - 1 for row in single], dtype=np.int64)
     positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
     sums = np.zeros((len(positions), len(rescue.sequence)))
     np.add.at(sums, which, rescue.by_position[value][single].astype(np.float64))
     means = sums / n_variants[:, None]  # (n_positions, L)
-    apart = np.abs(positions[:, None] - np.arange(len(rescue.sequence))) >= nearest
+    far = np.abs(positions[:, None] - np.arange(len(rescue.sequence))) >= nearest
     counted = structure.counted[positions][:, None] & structure.counted
-    row, j = np.nonzero(apart & counted & ~np.isnan(means))
+    row, j = np.nonzero(far & counted & ~np.isnan(means))
     i, values = positions[row], means[row, j]
+    product = _mean_by(row, values) * _mean_by(j, values)
     return pd.DataFrame(
         {
             "gene": pd.Series(rescue.id, index=range(len(row)), dtype="str"),
@@ -115,9 +119,7 @@ def position_pairs(
             "separation": np.abs(i - j),
             "n_variants": n_variants[row],
             "value": values,
-            "corrected": values - _mean_by(row, values) * _mean_by(j, values) / values.mean()
-            if len(values)
-            else values,
+            "corrected": values - product / values.mean() if len(values) else values,
             "distance": distances(structure.cb)[i, j],
             "entropy": entropy(rescue.score_wild_type)[j],
             "plddt": structure.plddt[j].astype(np.float64),
@@ -165,24 +167,20 @@ def contact_auroc(
         Where no gene has `minimum` contacts.
     """
     binned = pairs.assign(
-        separation_bin=np.searchsorted(EDGES, pairs["separation"], side="right"),
+        separation_bin=np.searchsorted(_EDGES, pairs["separation"], side="right"),
         entropy_bin=_thirds(pairs, "entropy"),
         plddt_bin=_thirds(pairs, "plddt"),
     )
+    options = {"value": value, "case": "contact", "minimum": minimum, "n": n, "seed": seed}
     rows = []
     for cutoff in cutoffs:
         for nearest in ranges:
             chosen = binned[binned["separation"] >= nearest].assign(contact=lambda t, c=cutoff: t["distance"] < c)
             for name, further in controls.items():
-                strata = ["position", "separation_bin", *further]
-                found = matched.auroc(
-                    chosen, value=value, case="contact", strata=strata, minimum=minimum, n=n, seed=seed
-                )
+                found = matched.auroc(chosen, strata=["position", "separation_bin", *further], **options)
                 rows.append((cutoff, nearest, name, *found))
-    return pd.DataFrame(
-        rows,
-        columns=["cutoff", "nearest", "matched", "auroc", "low", "high", "p", "n_genes", "n_contacts", "n_others"],
-    )
+    names = ["cutoff", "nearest", "matched", "auroc", "low", "high", "p", "n_genes", "n_contacts", "n_others"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def gene_contact_aurocs(
@@ -193,21 +191,14 @@ def gene_contact_aurocs(
     nearest: int = RANGES[0],
     minimum: int = matched.MINIMUM,
 ) -> pd.DataFrame:
-    """The same of each gene, matched on position and separation.
-
-    Returns
-    -------
-    DataFrame
-        As `plmbook.stats.matched.gene_aurocs`: gene, auroc, n_cases (contacts), n_controls, n_pairs.
-    """
+    """The same of each gene, matched on position and separation; columns of `plmbook.stats.matched.gene_aurocs`."""
     chosen = pairs[pairs["separation"] >= nearest]
     chosen = chosen.assign(
         contact=chosen["distance"] < cutoff,
-        separation_bin=np.searchsorted(EDGES, chosen["separation"], side="right"),
+        separation_bin=np.searchsorted(_EDGES, chosen["separation"], side="right"),
     )
-    return matched.gene_aurocs(
-        chosen, value=value, case="contact", strata=["position", "separation_bin"], minimum=minimum
-    )
+    strata = ["position", "separation_bin"]
+    return matched.gene_aurocs(chosen, value=value, case="contact", strata=strata, minimum=minimum)
 
 
 def _mean_by(group: np.ndarray, values: np.ndarray) -> np.ndarray:

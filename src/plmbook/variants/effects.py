@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, did_you_mean, need
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
 from plmbook.engine import scan
 from plmbook.engine.scan import Edits, substituted
@@ -24,7 +24,7 @@ from plmbook.variants.ngram import Ngram, log_probabilities
 
 DEFAULT = "wildtype-marginals"
 
-KEYS = ("id", "gene")  # the columns that may name a protein, the first one that is there
+_KEYS = ("id", "gene")  # the columns that may name a protein, the first one that is there
 
 _COLUMN = {letter: i for i, letter in enumerate(AMINO_ACIDS)}
 
@@ -127,8 +127,6 @@ def strategy_function(name: str) -> Strategy:
 
     Examples
     --------
-    >>> strategy_function("comasked").__name__
-    'comasked'
     >>> strategy_function("llr")
     Traceback (most recent call last):
     ...
@@ -231,23 +229,10 @@ def score_table(
     return variants.assign(model=model.name, strategy=strategy, score=scores)
 
 
-def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, tuple[Mutation, ...]]]:
+def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, Variant]]:
     """The sequence and the parsed mutations of each row of a variants table, every wild type checked.
 
-    Parameters
-    ----------
-    proteins, variants : DataFrame
-        As in `score_table`.
-
-    Returns
-    -------
-    list of (str, tuple of Mutation)
-        In the order of `variants`.
-
-    Raises
-    ------
-    InputError
-        As in `score_table`.
+    Tables and errors are those of `score_table`.
 
     Examples
     --------
@@ -260,12 +245,9 @@ def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, t
     plmbook.core.errors.InputError: 1 of 1 variants cannot be scored:
       row 1, TOY: R2A: expected the wild type R at position 2, found K; ...
     """
-    shared = [column for column in KEYS if column in proteins.columns and column in variants.columns]
-    protein_key = shared[0] if shared else _key(proteins, "proteins")
-    variant_key = shared[0] if shared else _key(variants, "variants")
-    for table, column, name in ((proteins, "sequence", "proteins"), (variants, "mutation", "variants")):
-        if column not in table.columns:
-            raise InputError(f"the table of {name} lacks the column {column}; it has {', '.join(table.columns)}")
+    protein_key, variant_key = key_columns(proteins, variants)
+    need(proteins, ["sequence"], "proteins")
+    need(variants, ["mutation"], "variants")
     if proteins[protein_key].duplicated().any():
         twice = proteins[protein_key][proteins[protein_key].duplicated()].iloc[0]
         raise InputError(f"the table of proteins names {twice} twice")
@@ -285,6 +267,12 @@ def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, t
         listed = "\n  ".join(faults[:10]) + ("\n  ..." if len(faults) > 10 else "")
         raise InputError(f"{len(faults)} of {len(variants)} variants cannot be scored:\n  {listed}")
     return pairs
+
+
+def key_columns(proteins: pd.DataFrame, variants: pd.DataFrame) -> tuple[str, str]:
+    """The column that names the protein in each table: the one that both have, or the first of `id` and `gene`."""
+    shared = [column for column in _KEYS if column in proteins.columns and column in variants.columns]
+    return (shared[0], shared[0]) if shared else (_key(proteins, "proteins"), _key(variants, "variants"))
 
 
 def add_mean(effects: pd.DataFrame, *, name: str = "mean") -> pd.DataFrame:
@@ -338,37 +326,15 @@ def masked_likelihood(
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """How well a model guesses masked residues of whole proteins, beside models that count residues and neighbours.
+    """How well a model guesses masked residues of whole proteins, next to models that count residues and neighbours.
 
-    In each protein a share of the residues is masked together (Devlin et al. 2019 mask 15 %; here every chosen
-    residue becomes the mask token). The choice depends on the seed and the protein's id only, so a protein gives the
-    same numbers alone and among others. `metrics.perplexity` makes a perplexity of the sums.
+    In each protein a share of the residues is masked together (Devlin et al. 2019 mask 15 %; here every chosen residue
+    becomes the mask token). The choice depends on the seed and the protein's id only, so a protein gives the same
+    numbers alone and among others. `metrics.perplexity` makes a perplexity of the sums.
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`; its log-probabilities are normalised over its whole vocabulary.
-    proteins : DataFrame
-        id (str), sequence (str).
-    frequencies : sequence of 20 floats
-        Of `AMINO_ACIDS` in the training corpus, all positive, sum 1.
-    ngram : Ngram, optional
-        The n-gram (`plmbook.variants.ngram`) to ask about the same masked sequences: it sees what the model sees.
-    share : float
-        Of the residues of the 20 kinds; at least one residue per protein.
-    seed : int
-        Of the choice.
-
-    Returns
-    -------
-    DataFrame
-        id, n_masked (int64), log_likelihood, frequency_log_likelihood and, where an n-gram is given,
-        ngram_log_likelihood (float64: sums of ln p of the true residues at the same positions).
-
-    Raises
-    ------
-    InputError
-        Frequencies that are none, or a protein without any of the 20 residues.
+    `proteins` has id and sequence, `frequencies` are of `AMINO_ACIDS` in the training corpus (all positive, sum 1), and
+    the n-gram sees the masked sequences that the model sees. Returns id, n_masked (int64), log_likelihood,
+    frequency_log_likelihood and, with an n-gram, ngram_log_likelihood (float64: sums of ln p of the true residues).
     """
     from plmbook.engine import encode
 
@@ -431,7 +397,7 @@ def _choose_masks(name: str, sequence: str, *, share: float, seed: int) -> np.nd
 
 def _key(table: pd.DataFrame, name: str) -> str:
     """The column that names the protein: `id`, or else `gene`."""
-    for column in KEYS:
+    for column in _KEYS:
         if column in table.columns:
             return column
     raise InputError(f"the table of {name} needs a column id or gene; it has {', '.join(map(str, table.columns))}")

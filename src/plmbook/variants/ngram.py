@@ -28,7 +28,7 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 
 END = "-"  # a place before the first or after the last residue
-DISTANCES = (2, 3, 4)  # residues away, on either side, whose pairs with the residue are counted
+_DISTANCES = (2, 3, 4)  # residues away, on either side, whose pairs with the residue are counted
 PRIOR = 100.0  # pseudo-counts of the residue frequencies in every context; contexts have 100,000 counts and more
 SHRINKAGE = 100.0  # residues' worth of the corpus in the composition of a protein
 
@@ -42,44 +42,22 @@ _LETTERS = 22
 _CODES = np.full(256, _UNKNOWN, dtype=np.uint8)
 _CODES[np.frombuffer((AMINO_ACIDS + END).encode(), dtype=np.uint8)] = np.arange(21)
 _CONTEXT = re.compile(rf"(?P<left>[{AMINO_ACIDS}{END}]?\.*)_(?P<right>\.*[{AMINO_ACIDS}{END}]?)")
-_PAD = max(DISTANCES)
+_PAD = max(_DISTANCES)
 _PIECE = 2_000_000  # residues counted at once: bounds the memory
 
 
 @dataclass(frozen=True)
 class Ngram:
-    """Smoothed counts, ready for `log_probabilities`.
+    """Smoothed counts, ready for `log_probabilities`; codes are of the residues, `END` and unknown."""
 
-    Attributes
-    ----------
-    frequencies : ndarray (20,) of float64
-        f, in the order of `AMINO_ACIDS`.
-    neighbours : ndarray (22, 22, 20) of float64
-        ln P(x | l, r) - ln f(x) by the codes of l and r: the residues, `END`, unknown.
-    pairs : dict of int to ndarray (22, 20) of float64
-        ln P_d(x | n) - ln f(x) by the code of n, for the offsets -4 to -2 and 2 to 4 of n from x; 0 where n is unknown.
-    """
-
-    frequencies: np.ndarray
-    neighbours: np.ndarray
+    frequencies: np.ndarray  # float64 (20,): f, in the order of `AMINO_ACIDS`
+    neighbours: np.ndarray  # float64 (22, 22, 20): ln P(x | l, r) - ln f(x) by the codes of l and r
+    # By the offset of n from x, -4 to -2 and 2 to 4: float64 (22, 20), ln P_d(x | n) - ln f(x); 0 where n is unknown.
     pairs: dict[int, np.ndarray]
 
     @classmethod
     def from_table(cls, table: pd.DataFrame, *, prior: float = PRIOR) -> "Ngram":
-        """Smooth a table of counts.
-
-        Parameters
-        ----------
-        table : DataFrame
-            As `count` makes it, or the bundled one (`tables.load("ngram")`); contexts that are absent count 0.
-        prior : float
-            Pseudo-counts of the residue frequencies in every context.
-
-        Raises
-        ------
-        InputError
-            A context that is none, or no counts at all.
-        """
+        """Smooth a table of counts, as `count` makes it or the bundled one; contexts that are absent count 0."""
         counts = {offset: np.zeros((_LETTERS, 20)) for offset in _offsets()}
         both = np.zeros((_LETTERS, _LETTERS, 20))
         for context, row in zip(table["context"], table[list(AMINO_ACIDS)].to_numpy(dtype=np.float64), strict=True):
@@ -102,24 +80,11 @@ class Ngram:
 
 
 def count(sequences: Iterable[str]) -> pd.DataFrame:
-    """Count residues by their contexts.
+    """Count residues by their contexts; one with a letter outside the 20 is not counted.
 
-    Parameters
-    ----------
-    sequences : iterable of str
-        Proteins; a letter outside the 20 is unknown, and a context with an unknown letter is not counted.
-
-    Returns
-    -------
-    DataFrame
-        context (str: `L_K` = between L and K, `A.._` = three after A, `_.W` = two before W, `-` = beyond the end, `.` =
-        any), then one int64 column an amino acid: how often it stands at `_`. A row per possible context, 441 of two
-        neighbours and 21 for each offset, sorted as `contexts`.
-
-    Raises
-    ------
-    InputError
-        Where there is no sequence.
+    Returns context (str: `L_K` = between L and K, `A.._` = three after A, `_.W` = two before W, `-` = beyond the end,
+    `.` = any), then one int64 column an amino acid: how often it stands at `_`. A row per possible context, 441 of two
+    neighbours and 21 for each offset, in the order of `_contexts`.
 
     Examples
     --------
@@ -131,64 +96,32 @@ def count(sequences: Iterable[str]) -> pd.DataFrame:
     text = ends.join(["", *sequences, ""])
     if len(text) <= _PAD:
         raise InputError("an n-gram needs at least one sequence")
-    return counts_of_codes(_CODES[np.frombuffer(text.encode(), dtype=np.uint8)])
-
-
-def counts_of_codes(codes: np.ndarray) -> pd.DataFrame:
-    """As `count`, from codes (n,) uint8 of a text with four `END` before, between and after the sequences."""
-    if len(codes) < 2 * _PAD:
-        raise InputError("an n-gram needs at least one sequence")
+    codes = _CODES[np.frombuffer(text.encode(), dtype=np.uint8)]
     both = _counted(codes, (-1, 1, 0))[:21, :21, :20]
     parts = [both.reshape(-1, 20)]
-    for distance in DISTANCES:
+    for distance in _DISTANCES:
         pair = _counted(codes, (-distance, 0))  # [code, code `distance` later]
         parts += [pair[:21, :20], pair[:20, :21].T]  # as seen from the later and from the earlier of the two
     counts = pd.DataFrame(np.concatenate(parts), columns=list(AMINO_ACIDS), dtype="int64")
-    counts.insert(0, "context", pd.Series(contexts(), dtype="str"))
+    counts.insert(0, "context", pd.Series(_contexts(), dtype="str"))
     return counts
 
 
-def contexts() -> list[str]:
-    """Every context in the order of the tables: the neighbours left and right, then the pairs by distance and side.
-
-    Examples
-    --------
-    >>> contexts()[0], contexts()[440], contexts()[441], contexts()[-1], len(contexts())
-    ('A_A', '-_-', 'A._', '_...-', 567)
-    """
+def _contexts() -> list[str]:
+    """Every context in the order of the tables: the neighbours left and right, then the pairs by distance and side."""
     letters = AMINO_ACIDS + END
     found = [f"{left}_{right}" for left in letters for right in letters]
-    for distance in DISTANCES:
+    for distance in _DISTANCES:
         gap = "." * (distance - 1)
         found += [f"{letter}{gap}_" for letter in letters] + [f"_{gap}{letter}" for letter in letters]
     return found
 
 
 def log_probabilities(sequence: str, ngram: Ngram, *, weights: Mapping[str, float] = WEIGHTS) -> np.ndarray:
-    """What the n-gram expects at each place of a protein that may hold masked residues.
+    """Natural-log probabilities of `AMINO_ACIDS` at each place of a protein: float64 (L, 20), rows of `exp` sum to 1.
 
-    Parameters
-    ----------
-    sequence : str
-        L letters; `_` (masked) and whatever is not one of the 20 residues is unknown.
-    ngram : Ngram
-    weights : mapping
-        Of the terms, see `WEIGHTS`; a term that is not named has weight 0.
-
-    Returns
-    -------
-    ndarray (L, 20) of float64
-        Natural-log probabilities of `AMINO_ACIDS`. The residue at a place itself is not looked at, other than in the
-        composition: ask at masked places.
-
-    Raises
-    ------
-    InputError
-        An unknown term.
-
-    Notes
-    -----
-    Invariant: every row of `exp` sums to 1.
+    What is not one of the 20 residues (`_`: masked) is unknown. The residue at a place itself is not looked at, other
+    than in the composition: ask at masked places. A term without a weight counts 0, an unknown one is an `InputError`.
     """
     terms = log_ratios(sequence, ngram)
     unknown = set(weights) - set(terms)
@@ -211,7 +144,7 @@ def log_ratios(sequence: str, ngram: Ngram) -> dict[str, np.ndarray]:
         return padded[_PAD + offset : _PAD + offset + length]
 
     terms = {"neighbours": ngram.neighbours[at(-1), at(1)]}
-    for distance in DISTANCES:
+    for distance in _DISTANCES:
         terms[str(distance)] = ngram.pairs[-distance][at(-distance)] + ngram.pairs[distance][at(distance)]
     visible = np.bincount(codes, minlength=_LETTERS)[:20]
     own = (visible + SHRINKAGE * ngram.frequencies) / (visible.sum() + SHRINKAGE)
@@ -220,7 +153,7 @@ def log_ratios(sequence: str, ngram: Ngram) -> dict[str, np.ndarray]:
 
 
 def _offsets() -> list[int]:
-    return [side * distance for distance in DISTANCES for side in (-1, 1)]
+    return [side * distance for distance in _DISTANCES for side in (-1, 1)]
 
 
 def _smoothed(counts: np.ndarray, frequencies: np.ndarray, prior: float) -> np.ndarray:
@@ -238,7 +171,7 @@ def _parse(context: str) -> tuple[int, tuple[int, ...]]:
     if len(left) == len(right) == len(letters) / 2 == 1:
         return 0, codes
     offset = len(right) - len(left)
-    if len(letters) == 1 and min(len(left), len(right)) == 0 and abs(offset) in DISTANCES:
+    if len(letters) == 1 and min(len(left), len(right)) == 0 and abs(offset) in _DISTANCES:
         return offset, codes
     raise InputError(f"{context!r} is no context of an n-gram; expected one like L_K, A.._ or _.W")
 

@@ -1,48 +1,43 @@
-"""The best second sites of some variants, asked again in ways that a scan of all of them could not afford.
+"""The best second sites of some variants, scored again in ways that a scan of all of them could not afford.
 
-A *candidate* is one of the `top` second sites of a variant by epistasis (`plmbook.variants.rescue`).  Beside each
-stands a
-random second site about as far from the variant along the chain (`rescue.matched_random`).  Both are scored again, by
-masking both positions (`rescue.rescore_comasked`) or by the pseudo-log-likelihood of the double mutant
-(`rescue.rescore_pseudo_likelihood`).
+A *candidate* is one of the `top` second sites of a variant by epistasis (`plmbook.variants.rescue`).  Each is compared
+with a random second site about as far from the variant along the chain.  Both are scored again, by masking both
+positions (`comasked`) or by the pseudo-log-likelihood of the double mutant (`pseudo_likelihood`).
 """
+
+import zlib
 
 import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError
-from plmbook.core.residues import AMINO_ACIDS, parse_mutations
+from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, join_mutations, parse_mutations
+from plmbook.engine import scan
 from plmbook.stats import metrics
 from plmbook.stats.bootstrap import Estimate
 from plmbook.variants import rescue
 
 KINDS = ("candidate", "random")
-TIE = 1e-3  # nats: epistasis of the same weights on another processor differs by about 1e-5
 PAIR = ("gene", "mutation", "position", "alt")
 COMASKED = ("score_comasked", "score_masked", "epistasis_comasked")
 PSEUDO = ("pll_change", "pll_variant", "pll_epistasis")
 
+_NEAREST = 10  # positions of about the same separation among which `matched_random` draws
+_TIE = 1e-3  # nats: epistasis of the same weights on another processor differs by about 1e-5
 
-def drawn(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
-    """A seeded draw of variants over many genes: one of each gene, then a second of each, until there are n.
 
-    Parameters
-    ----------
-    variants : DataFrame
-        gene, mutation and others.
-    n : int
-        Variants; all where there are no more.
-    seed : int
+# --- which second sites ----------------------------------------------------------------------------------
 
-    Returns
-    -------
-    DataFrame
-        Rows of `variants`, sorted by gene and mutation, fresh index; it does not depend on the order of the rows.
+
+def sample_variants(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
+    """A seeded sample of variants over many genes: one of each gene, then a second of each, until there are n.
+
+    Rows of `variants`, sorted by gene and mutation; they do not depend on the order of the rows given.
 
     Examples
     --------
     >>> table = pd.DataFrame({"gene": list("AAAB"), "mutation": ["M1V", "K2R", "L3P", "M1L"]})
-    >>> drawn(table, n=2, seed=0)["gene"].tolist()
+    >>> sample_variants(table, n=2, seed=0)["gene"].tolist()
     ['A', 'B']
     """
     shuffled = variants.sort_values(["gene", "mutation"]).sample(frac=1, random_state=seed)
@@ -58,50 +53,30 @@ def pairs(
     *,
     top: int,
     seed: int,
-    known: pd.DataFrame | None = None,
+    earlier: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """The candidates of each variant and as many matched random second sites, with the scores of the scan.
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    sequences : Series of str
-        Wild types by gene.
-    variants : DataFrame
-        gene, mutation (one substitution or several); each once.
-    top : int
-        Candidates of a variant.
-    seed : int
-        Of the random ones.
-    known : DataFrame, optional
-        The columns `PAIR` of an earlier answer, in its order.  Of a variant it stands where its candidates are the best
-        but for `TIE`: on another processor the last digits differ, and near ties fall the other way.
+    `variants` has gene and mutation, each once, `sequences` the wild types by gene; `seed` is of the random ones.
+    Returns gene, mutation, position (int64, 1-based), alt, kind (one of `KINDS`), score_background, epistasis (float64,
+    natural log): of a variant `top` candidates, epistasis falling, then the random ones in the same order.
 
-    Returns
-    -------
-    DataFrame
-        gene, mutation, position (int64, 1-based), alt, kind (one of `KINDS`), score_background, epistasis (float64,
-        natural log).  Of a variant: candidates, epistasis falling, then the random ones in the same order.
-
-    Raises
-    ------
-    InputError
-        As `rescue.scores`; a gene without a sequence.
+    `earlier`, the columns `PAIR` of an earlier answer in its order, stands for a variant where its candidates are the
+    best but for 0.001 nats: on another processor the last digits differ, and near ties fall the other way.
     """
     unknown = sorted(set(variants["gene"]) - set(sequences.index))
     if unknown:
         raise InputError(f"no sequence of {', '.join(unknown)}")
-    earlier = {} if known is None else dict(iter(known.groupby(["gene", "mutation"])))
+    chosen_before = {} if earlier is None else dict(iter(earlier.groupby(["gene", "mutation"])))
     found = []
     for gene, part in variants.groupby("gene", sort=False):
         parsed = [tuple(sorted(parse_mutations(text))) for text in part["mutation"]]
         for block in rescue.scores(model, sequences[gene], parsed):
             for row, which in enumerate(range(len(parsed))[block.where]):
                 mutation, epistasis = part["mutation"].iloc[which], block.epistasis[row]
-                table = earlier.get((gene, mutation))
+                table = chosen_before.get((gene, mutation))
                 if table is None or not _still_best(table, epistasis, top, sequences[gene], parsed[which]):
-                    table = _chosen(gene, sequences[gene], parsed[which], epistasis, top, seed)
+                    table = _choose(gene, sequences[gene], parsed[which], epistasis, top, seed)
                 place = _places(table)
                 found.append(
                     pd.DataFrame(
@@ -119,17 +94,44 @@ def pairs(
     return pd.concat(found, ignore_index=True)
 
 
+def matched_random(
+    sequence: str, variant: rescue.Variant, candidates: pd.DataFrame, *, name: str = "", seed: int = 0
+) -> pd.DataFrame:
+    """Random second sites as far along the chain from the variant as the candidates are: position, alt, a row each.
+
+    For each candidate (its `position`) a position is drawn among the 10 whose separation from the variant is nearest to
+    the candidate's and that no candidate has, and one of the 19 substitutions there; positions may repeat,
+    substitutions do not.  What is drawn depends on the seed, the protein's name and the variant only.
+    """
+    own = [mutation.position for mutation in variant]
+    sites = rescue.second_sites(sequence, variant)
+    sites[candidates["position"].to_numpy() - 1] = False
+    rng = np.random.default_rng([seed, zlib.crc32(f"{name} {join_mutations(variant)}".encode())])
+    separation = np.abs(np.arange(1, len(sequence) + 1)[:, None] - own).min(axis=1)  # (L,)
+    rows = []
+    for position in candidates["position"]:
+        free = np.flatnonzero(sites.any(axis=1))
+        if not len(free):
+            raise InputError(f"{name} {join_mutations(variant)}: no position is left for random second sites")
+        order = np.argsort(np.abs(separation[free] - separation[position - 1]), kind="stable")
+        j = int(rng.choice(free[order[:_NEAREST]]))
+        column = int(rng.choice(np.flatnonzero(sites[j])))
+        sites[j, column] = False
+        rows.append((j + 1, AMINO_ACIDS[column]))
+    return pd.DataFrame(rows, columns=["position", "alt"]).astype({"position": "int64", "alt": "str"})
+
+
 def _places(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return table["position"].to_numpy() - 1, np.array([AMINO_ACIDS.index(letter) for letter in table["alt"]])
 
 
-def _chosen(gene, sequence, variant, epistasis, top, seed) -> pd.DataFrame:
+def _choose(gene, sequence, variant, epistasis, top, seed) -> pd.DataFrame:
     """Position and letter of the candidates, then of the random second sites."""
     sites = rescue.second_sites(sequence, variant)
     falling = np.argsort(np.where(sites, -epistasis, np.inf), axis=None, kind="stable")[:top]
     rows, columns = np.divmod(falling, len(AMINO_ACIDS))
     best = pd.DataFrame({"position": rows + 1, "alt": [AMINO_ACIDS[column] for column in columns]})
-    return pd.concat([best, rescue.matched_random(sequence, variant, best, name=gene, seed=seed)], ignore_index=True)
+    return pd.concat([best, matched_random(sequence, variant, best, name=gene, seed=seed)], ignore_index=True)
 
 
 def _still_best(table: pd.DataFrame, epistasis, top: int, sequence: str, variant) -> bool:
@@ -138,41 +140,37 @@ def _still_best(table: pd.DataFrame, epistasis, top: int, sequence: str, variant
     if len(table) != 2 * top or table["position"].max() > len(sequence) or not sites[_places(table)].all():
         return False
     best = np.sort(epistasis[sites])[::-1][:top]
-    return bool((np.abs(epistasis[_places(table.head(top))] - best) <= TIE).all())
+    return bool((np.abs(epistasis[_places(table.head(top))] - best) <= _TIE).all())
+
+
+# --- the two ways to score them again --------------------------------------------------------------------
 
 
 def comasked(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """`rescue.rescore_comasked` over a table.
+    """Score second sites again with both positions masked: `rows` with the columns `COMASKED` (float64, natural log).
 
-    Parameters
-    ----------
-    model, sequences
-        As in `pairs`.
-    rows : DataFrame
-        gene, mutation, position, alt; further columns are carried.
+    `rows` has gene, mutation (one substitution), position, alt.  With the variant's position i and the second site j
+    both masked, the model says how it likes a at j when it does not see what stands at i; the same with only j masked,
+    how it likes a when it sees the wild type at i:
 
-    Returns
-    -------
-    DataFrame
-        `rows`, in their order, with score_comasked, score_masked, epistasis_comasked (float64).
+        score_comasked     = ln p(a at j | S_(-i,-j)) - ln p(S_j at j | S_(-i,-j))
+        score_masked       = ln p(a at j | S_(-j)) - ln p(S_j at j | S_(-j))
+        epistasis_comasked = score_comasked - score_masked
+
+    Two masked positions are answered independently of each other, so that these numbers know the variant's position and
+    not its residue: what they show is how much the wild type at i speaks against a.
     """
-    return _by_variant(rescue.rescore_comasked, model, sequences, rows)
+    return _by_variant(_comasked, model, sequences, rows)
 
 
 def pseudo_likelihood(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """`rescue.rescore_pseudo_likelihood` over a table.
+    """Score double mutants by their pseudo-log-likelihood (PLL): `rows` with the columns `PSEUDO` (float64, nats).
 
-    Parameters
-    ----------
-    model, sequences, rows
-        As in `comasked`.
-
-    Returns
-    -------
-    DataFrame
-        `rows`, in their order, with pll_change, pll_variant, pll_epistasis (float64).
+    `rows` as in `comasked`, the variant of one substitution or several.  pll_change = PLL(variant and second site) -
+    PLL(variant): positive, the second site makes the variant's protein likelier; pll_variant = PLL(variant) - PLL(wild
+    type), the loss; pll_epistasis = pll_change - (PLL(second site) - PLL(wild type)).
     """
-    return _by_variant(rescue.rescore_pseudo_likelihood, model, sequences, rows)
+    return _by_variant(_pseudo_likelihood, model, sequences, rows)
 
 
 def _by_variant(rescore, model, sequences, rows) -> pd.DataFrame:
@@ -183,22 +181,47 @@ def _by_variant(rescore, model, sequences, rows) -> pd.DataFrame:
     return pd.concat(parts).loc[rows.index]
 
 
+def _comasked(model, sequence: str, variant: rescue.Variant, candidates: pd.DataFrame) -> pd.DataFrame:
+    if len(variant) != 1:
+        raise InputError(f"{join_mutations(variant)}: co-masking takes one substitution and one second site")
+    scan.check_variant(sequence, variant)
+    j, alt = _places(candidates)
+    ref = scan.columns(sequence).astype(np.int64)[j]
+    masked_pairs = np.column_stack([np.full(len(j), variant[0].position), j + 1])
+    both = scan.comasked(model, sequence, masked_pairs)[:, 1].astype(np.float64)  # (n, 20) at j
+    questions = [scan.Query(0, ((place, MASK),), place) for place in j.tolist()]
+    alone = np.empty_like(both)
+    for which, table in scan.answers(model, [sequence], questions):
+        alone[which] = table
+    row = np.arange(len(j))
+    comasked, masked = (table[row, alt] - table[row, ref] for table in (both, alone))
+    return candidates.assign(score_comasked=comasked, score_masked=masked, epistasis_comasked=comasked - masked)
+
+
+def _pseudo_likelihood(model, sequence: str, variant: rescue.Variant, candidates: pd.DataFrame) -> pd.DataFrame:
+    seconds = [
+        Mutation(int(position), sequence[position - 1], alt)
+        for position, alt in zip(candidates["position"], candidates["alt"], strict=True)
+    ]
+    mutants = [(), tuple(variant), *((second,) for second in seconds), *((*variant, second) for second in seconds)]
+    totals = scan.pseudo_log_likelihood(model, sequence, mutants)
+    wild_type, background = totals[:2]
+    single, double = totals[2:].reshape(2, -1)
+    change = double - background
+    return candidates.assign(
+        pll_change=change, pll_variant=background - wild_type, pll_epistasis=change - (single - wild_type)
+    )
+
+
+# --- what they cost, and what they say -------------------------------------------------------------------
+
+
 def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the two ways cost for some second sites of each variant.
+    """What the two ways cost for the second sites in `rows` (gene, mutation, position, alt) of proteins read whole.
 
-    Parameters
-    ----------
-    sequences : Series of str
-        Wild types by gene; proteins that are read whole.
-    rows : DataFrame
-        gene, mutation, position, alt.
-
-    Returns
-    -------
-    DataFrame
-        way ("comasked", "pseudo-likelihood"), passes, residues (int64): forward passes and residues read.  Of L
-        residues, co-masking takes a pass a position beside the variant, and one that masks it alone; a
-        pseudo-log-likelihood takes L passes a sequence, less those that hide where two sequences differ.
+    Returns way ("comasked", "pseudo-likelihood"), passes, residues (int64): forward passes and residues read.  Of L
+    residues, co-masking takes a pass a position beside the variant, and one that masks it alone; a
+    pseudo-log-likelihood takes L passes a sequence, less those that hide where two sequences differ.
     """
     variants = rows.groupby(["gene", "mutation"], sort=False)["position"].agg(["size", "nunique"]).reset_index()
     return _cost(
@@ -209,19 +232,7 @@ def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def exhaustive(sequences: pd.Series, variants: pd.DataFrame) -> pd.DataFrame:
-    """What the two ways would cost for every second site of each variant.
-
-    Parameters
-    ----------
-    sequences : Series of str
-    variants : DataFrame
-        gene; a row a variant with one substitution.
-
-    Returns
-    -------
-    DataFrame
-        As `forwards`.
-    """
+    """What the two ways would cost for every second site of each variant of one substitution; columns of `forwards`."""
     lengths = [len(sequences[gene]) for gene in variants["gene"]]
     pseudo = [_pseudo_passes(length, 19 * (length - 1)) for length in lengths]
     return _cost(lengths, [2 * (length - 1) for length in lengths], pseudo)
@@ -247,18 +258,8 @@ def _pseudo_passes(length: int, seconds: int) -> int:
 def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) -> Estimate:
     """The chance that a candidate has the higher value than a random second site of the same variant.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene, mutation, kind, the column `value` (float).
-    value : str
-    n, seed : int
-        Of the bootstrap over genes.
-
-    Returns
-    -------
-    Estimate
-        Mean over genes of the mean over their variants, ties half; 0.5 where the kinds do not differ.
+    Mean over genes of the mean over their variants (gene, mutation, kind, `value`), ties half; 0.5 where the kinds do
+    not differ.  The interval resamples genes.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The rescue candidates of a whole table in one Parquet file, written protein by protein so that a job can go on.
 
-    OUT.parquet           the candidates, rows of `plmbook.variants.rescue.RESCUE` and the variants' further columns
+    OUT.parquet           the candidates, rows of `rescue_tables.RESCUE` and the variants' further columns
     OUT.parquet.parts/    while the job runs: a file for each protein that is done, named by the sha256 of what made it
 
 A part depends on the models (name, sha256 of the weights, precision), the protein, its variants and the options, and on
@@ -8,7 +8,6 @@ nothing else; it carries these facts.  A part that is no part of the job is refu
 parts are joined in the order of the proteins, one in memory at a time; then their folder goes.
 """
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
@@ -19,18 +18,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plmbook.core.artifacts import write_atomically
+from plmbook.core.artifacts import sha256, write_atomically
 from plmbook.core.errors import InputError
 from plmbook.core.residues import join_mutations, parse_mutations
 from plmbook.core.structures import Structure, structures_of
 from plmbook.engine import store
 from plmbook.variants import rescue
-from plmbook.variants.deviations import aligned
+from plmbook.variants.alignment import ortholog_residues
+from plmbook.variants.rescue_tables import RESCUE
 
-VERSION = 1  # of the algorithm and of the columns: raise it where the same job gives other rows
-RESERVED = tuple(name for name in rescue.RESCUE.names if name not in ("id", "mutation"))
-"""Columns that are written, and so may not be among the variants' own."""
+# Columns that are written, and so may not be among the variants' own.
+RESERVED = tuple(name for name in RESCUE.names if name not in ("id", "mutation"))
 
+_VERSION = 1  # of the algorithm and of the columns: raise it where the same job gives other rows
 _KEY, _FACTS = b"plmbook.variants.rescue", b"plmbook.variants.rescue.facts"
 
 
@@ -52,14 +52,18 @@ def write(
     ----------
     path : path
         The Parquet file to be.  One that another job wrote is replaced; its own is left as it is.
-    model, structures, orthologs, top, long
-        As in `plmbook.variants.rescue.scan_table`; of an ensemble there are rows of each member and rows with
+    model
+        From `plmbook.models.load`, or a sequence of such: of an ensemble there are rows of each member and rows with
         model=mean.
     proteins : DataFrame
         id, sequence.
     variants : DataFrame
         id, mutation, further columns, which are carried: as `plmbook.tables.read_variants` gives it with
-        `reserved=RESERVED`.
+        `reserved=RESERVED`.  Each variant of a protein once.
+    structures, orthologs : mapping, optional
+        By id, as in `plmbook.variants.rescue.scan_protein`; a protein may be missing.
+    top, long
+        As in `plmbook.variants.rescue.scan_protein`.
     progress : bool
         Show a bar.
 
@@ -71,8 +75,9 @@ def write(
     Raises
     ------
     InputError
-        Before any forward: as `plmbook.variants.rescue.scan_table`; a further column with the name of a written one;
-        parts of another job (the message says what differs); another process that is writing there.
+        Before any forward: as `plmbook.variants.effects.pair_up` and `plmbook.variants.rescue.scan_protein`, except
+        what `long` refuses: that comes with the protein; a further column with the name of a written one; parts of
+        another job (the message says what differs); another process that is writing there.
     """
     from tqdm import tqdm
 
@@ -103,19 +108,9 @@ def write(
 
 
 def precisions(path: str | Path) -> dict[str, str]:
-    """The precision of each model in the job that a file, or the parts beside it, are of.
+    """The precision of each model in the job that a file, or the parts beside it, are of: model -> dtype.
 
-    What was chosen automatically stays chosen: a job that goes on takes these.
-
-    Parameters
-    ----------
-    path : path
-        As in `write`.
-
-    Returns
-    -------
-    dict of str -> str
-        Model -> dtype; empty where no job has begun.
+    What was chosen automatically stays chosen: a job that goes on takes these.  Empty where no job has begun.
     """
     path = Path(path)
     for found in [*sorted(_folder(path).glob("*.parquet")), path]:
@@ -125,23 +120,12 @@ def precisions(path: str | Path) -> dict[str, str]:
     return {}
 
 
-def known(
+def structures_and_orthologs(
     proteins: pd.DataFrame, genes: pd.DataFrame, structures: pd.DataFrame, orthologs: pd.DataFrame
 ) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
-    """Structures and alignments of proteins that are among the bundled genes, whatever they are called.
+    """Structures and alignments by id, as `write` takes them, of proteins (id, sequence) that are bundled genes.
 
-    Parameters
-    ----------
-    proteins : DataFrame
-        id, sequence.
-    genes, structures, orthologs : DataFrame
-        The bundled tables; a protein is a gene where its sequence is the gene's.
-
-    Returns
-    -------
-    structures : dict of str -> Structure
-    orthologs : dict of str -> int8 array (n_species, L)
-        By id, as `write` takes them.
+    The other tables are the bundled ones; a protein is a gene where its sequence is the gene's, whatever it is called.
     """
     names = dict(zip(genes["sequence"], genes["gene"], strict=True))
     named = {
@@ -151,7 +135,7 @@ def known(
     }
     wanted = structures[structures["gene"].isin([gene for gene, _ in named.values()])]
     models = structures_of(wanted) if len(wanted) else {}
-    rows = {name: aligned(orthologs, gene, sequence)[1] for name, (gene, sequence) in named.items()}
+    rows = {name: ortholog_residues(orthologs, gene, sequence)[1] for name, (gene, sequence) in named.items()}
     return (
         {name: models[gene] for name, (gene, _) in named.items() if gene in models},
         {name: residues for name, residues in rows.items() if len(residues)},
@@ -171,15 +155,18 @@ def _remove(folder: Path, parts: list[Path]) -> None:
 
 def _facts(models, job: rescue.Job, *, top: int, long: str) -> dict:
     """What a part is made of, as JSON can hold it; what is long is hashed."""
-    cb, aligned = None if job.structure is None else job.structure.cb, job.orthologs
+
+    def digest(array, dtype: str) -> str:
+        return "" if array is None else sha256(np.asarray(array, dtype=dtype).tobytes())
+
     return {
-        "version": VERSION,
+        "version": _VERSION,
         "models": [[each.name, each.weights_hash, getattr(each, "dtype", "")] for each in models],
         "protein": job.id,
         "sequence": _digest(job.sequence),
         "variants": _digest([join_mutations(variant) for variant in job.variants]),
-        "structure": "" if cb is None else _bytes_digest(np.asarray(cb, dtype="<f4").tobytes()),
-        "orthologs": "" if aligned is None else _bytes_digest(np.asarray(aligned, dtype="<i1").tobytes()),
+        "structure": digest(job.structure and job.structure.cb, "<f4"),
+        "orthologs": digest(job.orthologs, "<i1"),
         "top": top,
         "long": long,
     }
@@ -190,11 +177,7 @@ def _as_json(facts) -> bytes:
 
 
 def _digest(facts) -> str:
-    return _bytes_digest(_as_json(facts))
-
-
-def _bytes_digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return sha256(_as_json(facts))
 
 
 def _metadata(path: Path) -> dict[bytes, bytes]:

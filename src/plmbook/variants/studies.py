@@ -236,7 +236,7 @@ def rescores(
     """
     sequences = tables.load("genes").set_index("gene")["sequence"]
     variants = bundled.matching_variants()
-    drawn = rescored.drawn(
+    drawn = rescored.sample_variants(
         variants[variants["significance"] == bundled.LABELLED[0]], n=RESCORED_VARIANTS, seed=bundled.SEED
     )
     named = pd.DataFrame(
@@ -250,7 +250,7 @@ def rescores(
     ):
         place = paths.derived() / model.name / f"rescue-{way}.parquet"
         pairs = rescored.pairs(
-            model, sequences, chosen, top=top, seed=bundled.SEED, known=None if recompute else _shipped_pairs(place)
+            model, sequences, chosen, top=top, seed=bundled.SEED, earlier=None if recompute else _shipped_pairs(place)
         )
 
         def compute(rows: pd.DataFrame, score=score) -> pd.DataFrame:

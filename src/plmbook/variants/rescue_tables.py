@@ -1,0 +1,170 @@
+"""What a scan for rescues keeps of a protein (`Rescue`), and the columns of the tables that hold it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.residues import AMINO_ACIDS
+from plmbook.tables import Column, Schema
+
+ABSENT = -128  # code of what is no second site in a map of int8
+
+_ONE_OF_20 = tuple(AMINO_ACIDS)
+_PROTEIN = Column("id", "str", meaning="the protein: id of the FASTA record, or gene")
+_MODEL = Column("model", "str", meaning="name of a model card, or the mean of an ensemble")
+
+RESCUE = Schema(
+    "rescue",
+    (
+        _PROTEIN,
+        Column("mutation", "str", meaning="the variant whose background is scanned, such as R175H; 1-based"),
+        _MODEL,
+        Column(
+            "rank", "int64", minimum=1, meaning="by epistasis among all second sites of the variant, 1 is the highest"
+        ),
+        Column("position", "int64", minimum=1, meaning="of the second site, 1-based"),
+        Column("ref", "str", allowed=_ONE_OF_20, meaning="wild-type residue there"),
+        Column("alt", "str", allowed=_ONE_OF_20, meaning="residue that replaces it"),
+        Column("score_background", "float32", meaning="natural-log likelihood ratio on the variant's background"),
+        Column("score_wild_type", "float32", meaning="the same on the wild type"),
+        Column("epistasis", "float32", meaning="score_background - score_wild_type"),
+        Column("rank_background", "int64", minimum=1, meaning="rank by score_background"),
+        Column(
+            "distance_angstrom",
+            "float64",
+            nullable=True,
+            minimum=0,
+            meaning="between C-beta atoms, to the nearest substituted residue; missing without a structure",
+        ),
+        Column(
+            "cpd",
+            "float64",
+            nullable=True,
+            minimum=0,
+            meaning="orthologs that have the variant's residue and this one; missing without an alignment",
+        ),
+    ),
+    key=("id", "mutation", "model", "position", "alt"),
+)
+
+RESCUE_MAPS = Schema(
+    "rescue_maps",
+    (
+        _PROTEIN,
+        Column("mutation", "str", meaning="the variant whose background is scanned"),
+        _MODEL,
+        Column("scale", "float32", minimum=0, meaning="nats of a step"),
+        Column("epistasis", "bytes", meaning="int8 (L, 20), row by row, as `quantise` writes it"),
+    ),
+    key=("id", "mutation", "model"),
+)
+
+RESCUE_WILD_TYPE = Schema(
+    "rescue_wild_type",
+    (
+        _PROTEIN,
+        Column("position", "int64", minimum=1, meaning="1-based"),
+        Column("ref", "str", meaning="wild-type residue there"),
+        *(Column(a, "float32", nullable=True, meaning="score_wild_type of this residue") for a in AMINO_ACIDS),
+        _MODEL,
+    ),
+    key=("id", "position", "model"),
+)
+
+BY_POSITION = (
+    *("mean_epistasis", "max_epistasis", "mean_abs_epistasis"),
+    *("mean_score_background", "max_score_background", "z"),
+)
+"""The numbers of each variant and position, over the 19 substitutions there; see `Rescue`."""
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """What is kept of the scan of one protein by one model.
+
+    Attributes
+    ----------
+    id, model, sequence : str
+        L residues.
+    mutations : tuple of str
+        The n variants, such as "R175H".
+    score_wild_type : float32 array (L, 20)
+    candidates : DataFrame
+        Columns of `RESCUE`: of each variant the `top` best by epistasis and the `top` best by score_background, once
+        where both lists have it; variants in their order, epistasis falling.  Equal scores share the better rank; where
+        they compete for the last place of a list, the first position and then the first letter has it.
+    by_position : dict of str -> float32 array (n, L)
+        By the names of `BY_POSITION`: mean and maximum of epistasis, mean of its absolute value, mean and maximum of
+        score_background over the 19 substitutions at a position; NaN at the variant's own positions, where there is no
+        second site.  `z` is the published score: with m[v, j] the mean of ln p_B(a at j) - ln p_B(B_j at j) over the 19
+        residues a other than the background's own, z[v, j] = (m[v, j] - mean) / sd over the n variants at j (ddof 0);
+        it exists at the variant's own position too, and is NaN where all variants agree (as where there is one only).
+    maps : int8 array (n, L, 20) or None
+        Epistasis as `quantise` writes it; `ABSENT` where there is no second site.
+    scales : float32 array (n,) or None
+        Nats of a step of each map.
+    """
+
+    id: str
+    model: str
+    sequence: str
+    mutations: tuple[str, ...]
+    score_wild_type: np.ndarray
+    candidates: pd.DataFrame
+    by_position: Mapping[str, np.ndarray]
+    maps: np.ndarray | None = None
+    scales: np.ndarray | None = None
+
+    @property
+    def position_table(self) -> pd.DataFrame:
+        """A row a variant and position: id, mutation, model (str), position (int64), the columns of `BY_POSITION`."""
+        n, length = len(self.mutations), len(self.sequence)
+        table = pd.DataFrame(
+            {
+                "id": self.id,
+                "mutation": np.repeat(np.array(self.mutations, dtype=object), length),
+                "model": self.model,
+                "position": np.tile(np.arange(1, length + 1), n),
+            }
+        ).astype({"id": "str", "mutation": "str", "model": "str"})
+        return table.assign(**{name: self.by_position[name].reshape(-1) for name in BY_POSITION})
+
+    @property
+    def map_table(self) -> pd.DataFrame:
+        """A row a variant with its map, the columns of `RESCUE_MAPS`; none where the maps were not kept."""
+        maps = () if self.maps is None else zip(self.mutations, self.scales, self.maps, strict=True)
+        rows = [(self.id, mutation, self.model, scale, codes.tobytes()) for mutation, scale, codes in maps]
+        return pd.DataFrame(rows, columns=list(RESCUE_MAPS.names)).astype(
+            {"id": "str", "mutation": "str", "model": "str", "scale": "float32"}
+        )
+
+    @property
+    def wild_type_table(self) -> pd.DataFrame:
+        """A row a position with score_wild_type of the 20 residues, the columns of `RESCUE_WILD_TYPE`."""
+        table = pd.DataFrame(self.score_wild_type, columns=_ONE_OF_20)
+        table.insert(0, "id", self.id)
+        table.insert(1, "position", np.arange(1, len(self.sequence) + 1))
+        table.insert(2, "ref", list(self.sequence))
+        return table.assign(model=self.model).astype({"id": "str", "ref": "str", "model": "str"})
+
+
+def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maps, float (n, L, 20), in one byte a number: codes int8 (n, L, 20) and scales float32 (n,), nats of a step.
+
+    A code is -127 to 127, `ABSENT` for NaN; code * scale is within half a step of the number, a step being the map's
+    largest absolute value / 127.
+
+    Examples
+    --------
+    >>> codes, scales = quantise(np.array([[[2.54, -1.0, np.nan]]]))
+    >>> codes.tolist(), round(float(scales[0]), 6)
+    ([[[127, -50, -128]]], 0.02)
+    """
+    flat = np.abs(epistasis).reshape(len(epistasis), -1)
+    largest = np.nan_to_num(flat).max(axis=1, initial=0.0)
+    scales = (largest / 127).astype(np.float32)
+    steps = np.divide(epistasis, scales[:, None, None], out=np.zeros(epistasis.shape), where=scales[:, None, None] > 0)
+    codes = np.clip(np.rint(steps), -127, 127)
+    return np.where(np.isnan(epistasis), ABSENT, codes).astype(np.int8), scales
