@@ -68,7 +68,7 @@ def test_features_are_the_corrected_maps_at_the_pairs():
     maps = np.random.default_rng(1).random((2, 3, 6, 6))
     i, j = np.array([0, 2]), np.array([4, 5])
     expected = contacts.apc(maps)[:, :, i, j].reshape(6, 2).T
-    assert np.allclose(contacts.features(maps, i, j), expected)
+    assert np.allclose(contacts._features(maps, i, j), expected)
 
 
 # --- pairs and precision ---
@@ -109,6 +109,18 @@ def test_precision_of_five_residues_by_hand():
 def test_equal_scores_give_the_background():
     truth = np.array([True, False, False, False])
     assert [contacts.precision_at(np.ones(4), truth, k) for k in (1, 2, 3)] == [0.25, 0.25, 0.25]
+    assert np.isnan(contacts.precision_at(np.array([]), np.array([]), 1))
+    with pytest.raises(InputError, match="precision of the 0 best pairs: expected at least 1"):
+        contacts.precision_at(np.ones(4), truth, 0)
+    with pytest.raises(InputError, match="3 scores for 4 pairs"):
+        contacts.precision_at(np.ones(3), truth, 1)
+
+
+def test_pairs_in_a_table_come_the_best_first():
+    toy = Structure("toy", "MKR", np.array([[0.0, 0, 0], [5.0, 0, 0], [10.0, 0, 0]]), np.full(3, np.nan))
+    found = contacts.pair_table(toy, np.array([[0, 0.2, 0.9], [0, 0, 0.4], [0, 0, 0]]), nearest=1)
+    assert list(found) == ["position", "partner", "probability", "contact"]
+    assert found.values.tolist() == [[1, 3, 0.9, False], [2, 3, 0.4, True], [1, 2, 0.2, True]]
 
 
 # --- the regression ---
@@ -120,7 +132,7 @@ def test_a_planted_head_is_found(proteins):
     structures = structures_of(proteins)
     regression = contacts.fit(model, [structures[name] for name in train])
     assert np.unravel_index(np.abs(regression.weights).argmax(), (2, 3)) == SIGNAL
-    found = contacts.contact_precision(model, proteins, train_ids=train, test_ids=test, regression=regression)
+    found = contacts.contact_precision(model, proteins, train_ids=train, test_ids=test)
     reachable = np.minimum(1, found["n_contacts"] / found["n_residues"])
     assert (found["p_at_l"] >= 0.95 * reachable).all()
     assert (found["p_at_l5"] > 0.95).all()
@@ -157,7 +169,7 @@ def test_separation_only_ranks_by_the_rates_of_the_training_proteins():
     regression = contacts.fit(model, structures_of(rod).values())
     assert np.allclose(regression.rates[[6, 7]], 1) and np.allclose(regression.rates[8:], 0)
     assert (np.diff(regression.rates) <= 1e-12).all()
-    assert contacts.separation_only(regression, np.array([0, 0]), np.array([7, 500])).tolist() == [1.0, 0.0]
+    assert contacts._separation_only(regression, np.array([0, 0]), np.array([7, 500])).tolist() == [1.0, 0.0]
 
 
 def test_a_row_counts_only_confident_residues(proteins):

@@ -152,20 +152,20 @@ def test_the_layer_is_the_one_asked(model):
 
     layered = Layered(hidden=planted)
     probe = probes.fit(proteins(), "states", model=layered, layer=2)
-    probes.count_correct(proteins(3, seed=1), "states", probe, model=layered, layer=2)
+    probes._count_correct(proteins(3, seed=1), "states", probe, model=layered, layer=2)
     assert set(seen) == {2}
 
 
 def test_the_draw_is_of_whole_proteins_within_the_budget_and_seeded():
     table = proteins(50)
-    drawn = probes.draw(table, max_residues=100, seed=3)
+    drawn = probes._draw(table, max_residues=100, seed=3)
     assert len(drawn) == 3  # of 30 residues each
-    again = probes.draw(table.iloc[::-1], max_residues=100, seed=3)  # the order of the table does not matter
+    again = probes._draw(table.iloc[::-1], max_residues=100, seed=3)  # the order of the table does not matter
     assert drawn["id"].tolist() == again["id"].tolist()
-    assert drawn["id"].tolist() != probes.draw(table, max_residues=100, seed=4)["id"].tolist()
-    assert len(probes.draw(table, max_residues=10**6)) == 50
+    assert drawn["id"].tolist() != probes._draw(table, max_residues=100, seed=4)["id"].tolist()
+    assert len(probes._draw(table, max_residues=10**6)) == 50
     with pytest.raises(InputError, match="at least those of one protein"):
-        probes.draw(table, max_residues=29)
+        probes._draw(table, max_residues=29)
 
 
 def test_q3_is_over_residues_and_its_interval_over_proteins():
@@ -199,9 +199,9 @@ def test_what_is_missing_is_named():
     with pytest.raises(InputError, match="lacks counted"):
         probes.fit(proteins().drop(columns="counted"), "residue")
     with pytest.raises(InputError, match="did you mean 'states'"):
-        probes.features(["MK"], "state")
+        probes._features(["MK"], "state")
     with pytest.raises(InputError, match="expected a model"):
-        probes.features(["MK"], "states")
+        probes._features(["MK"], "states")
     with pytest.raises(InputError, match="no protein"):
         probes.fit(proteins().head(0), "residue")
 

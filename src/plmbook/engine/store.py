@@ -194,13 +194,7 @@ def existing(folder: str | Path) -> dict | None:
 
 
 def manifest(folder: str | Path) -> dict:
-    """What made a store, and its shards; `complete` is absent where the job has not ended.
-
-    Raises
-    ------
-    InputError
-        If there is no store, or its manifest is damaged.
-    """
+    """What made a store, and its shards; `complete` is absent where the job has not ended."""
     facts = existing(folder)
     if facts is None:
         raise InputError(f"{folder}: no embedding store here; `plmbook embed` makes one")

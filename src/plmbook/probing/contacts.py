@@ -41,46 +41,23 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Regression:
-    """What turns attention into contacts, and the baseline from the same proteins.
+    """What turns attention into contacts, and the baseline from the same proteins."""
 
-    Attributes
-    ----------
-    weights : float64 array (layers, heads)
-    intercept : float
-    rates : float64 array (n,)
-        `rates[s]`: share of contacts among the training proteins' pairs at separation s, made non-increasing; the last
-        one holds for whatever is farther apart.
-    """
-
-    weights: np.ndarray
+    weights: np.ndarray  # float64 (layers, heads)
     intercept: float
-    rates: np.ndarray
+    rates: np.ndarray  # float64 (n,): `separation_rates`; the last one holds for whatever is farther apart
 
 
 # --- maps and pairs --------------------------------------------------------------------------------------
 
 
 def apc(maps: np.ndarray) -> np.ndarray:
-    """Average product correction of symmetrised maps (Dunn et al. 2008).
+    """Average product correction of symmetrised maps (..., L, L) (Dunn et al. 2008).
 
     With S = A + A', the answer is S_ij - S_i S_j / S, where S_i is the sum of row i and S that of all: what rows and
-    columns explain by themselves is taken away.
+    columns explain by themselves is taken away, so each row and column adds up to zero.
 
-    Parameters
-    ----------
-    maps : float array (..., L, L)
-        Such as attention; the sum of each map is not zero.
-
-    Returns
-    -------
-    float array (..., L, L)
-        Symmetric; each row and each column adds up to zero.
-
-    Examples
-    --------
-    A map that is a product of its rows and columns holds nothing about pairs:
-
-    >>> apc(np.outer([1.0, 2.0], [1.0, 2.0])).round(6).tolist()
+    >>> apc(np.outer([1.0, 2.0], [1.0, 2.0])).round(6).tolist()  # a product holds nothing about pairs
     [[0.0, 0.0], [0.0, 0.0]]
     """
     both = maps + np.swapaxes(maps, -1, -2)
@@ -90,23 +67,8 @@ def apc(maps: np.ndarray) -> np.ndarray:
 
 
 def pairs(counted: np.ndarray, nearest: int = NEAREST, farther: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs i < j of residues that count, by their separation.
+    """The pairs i < j of residues that count, `nearest <= j - i < farther`: two int64 (n_pairs,), 0-based, sorted.
 
-    Parameters
-    ----------
-    counted : bool array (L,)
-    nearest : int
-        Least separation j - i.
-    farther : int, optional
-        First separation that is too large; default: none is.
-
-    Returns
-    -------
-    i, j : int64 arrays (n_pairs,)
-        0-based; sorted by i, then j.
-
-    Examples
-    --------
     >>> i, j = pairs(np.array([True, True, False, True, True]), nearest=2, farther=4)
     >>> list(zip(i.tolist(), j.tolist()))
     [(0, 3), (1, 3), (1, 4)]
@@ -123,20 +85,8 @@ def pairs(counted: np.ndarray, nearest: int = NEAREST, farther: int | None = Non
 # --- the regression --------------------------------------------------------------------------------------
 
 
-def features(attention: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """What the regression reads of pairs of residues: every attention map after `apc`, at the pair.
-
-    Parameters
-    ----------
-    attention : float array (layers, heads, L, L)
-    i, j : int arrays (n_pairs,)
-        0-based.
-
-    Returns
-    -------
-    float32 array (n_pairs, layers * heads)
-        Heads of a layer side by side.
-    """
+def _features(attention: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """What the regression reads of pairs: every attention map after `apc`, float32 (n_pairs, layers * heads)."""
     maps = attention.reshape(-1, *attention.shape[-2:])
     found = np.empty((len(i), len(maps)), dtype=np.float32)
     for number, each in enumerate(maps):  # one at a time: all corrected maps of 1,000 residues take 100 MB
@@ -184,22 +134,21 @@ def fit(
     """
     from sklearn.linear_model import LogisticRegression
 
+    structures = list(structures)
     shape, tables, labels, n_all = None, [], [], np.zeros(2, dtype=np.int64)
-    separations = []
     for structure in structures:
         i, j = pairs(structure.counted)
         touching = contact_map(structure.cb)[i, j]
-        separations.append((j - i, touching))
         n_all += [np.count_nonzero(~touching), np.count_nonzero(touching)]
         chosen = draw_pairs(touching, non_contacts, name=structure.id, seed=seed)
         attention = model.attentions(structure.sequence)
         shape = attention.shape[:2]
-        tables.append(features(attention, i[chosen], j[chosen]))
+        tables.append(_features(attention, i[chosen], j[chosen]))
         labels.append(touching[chosen])
     if not n_all.all():
         raise InputError(
             f"the fit needs pairs in contact and pairs without, found {n_all[1]} and {n_all[0]} "
-            f"in {len(separations)} proteins"
+            f"in {len(structures)} proteins"
         )
     label = np.concatenate(labels)
     logistic = LogisticRegression(l1_ratio=1.0, C=penalty, solver="liblinear", random_state=seed)
@@ -208,26 +157,14 @@ def fit(
     return Regression(
         weights=logistic.coef_.reshape(shape).astype(np.float64),
         intercept=float(logistic.intercept_[0] + np.log(drawn)),
-        rates=_separation_rates(separations),
+        rates=separation_rates(structures),
     )
 
 
 def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: str, seed: int) -> np.ndarray:
-    """The pairs of a training protein that a fit reads: all contacts, and a number of other pairs for each.
+    """Places in `touching` (n_pairs,) that a fit reads, sorted: all contacts, and `non_contacts` other pairs for each.
 
-    Parameters
-    ----------
-    touching : bool array (n_pairs,)
-    non_contacts : int
-        Pairs without contact for each with one, as far as there are so many.
-    name : str
-        The protein's; with the seed it decides the draw.
-    seed : int
-
-    Returns
-    -------
-    int64 array
-        Sorted places in `touching`.
+    The protein's name and the seed decide the draw.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
@@ -236,12 +173,22 @@ def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: 
 
 
 def separation_rates(structures: Iterable[Structure]) -> np.ndarray:
-    """How often residues touch by their separation: `Regression.rates` of these structures; float64 (n,)."""
+    """Share of contacts by separation, float64 (n,): isotonic regression, weighted by the number of pairs.
+
+    Few pairs are far apart, so that raw shares there are noise; that farther means rarer is all that is assumed.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
     found = []
     for structure in structures:
         i, j = pairs(structure.counted)
         found.append((j - i, contact_map(structure.cb)[i, j]))
-    return _separation_rates(found)
+    separation, touching = map(np.concatenate, zip(*found, strict=True))
+    n_pairs, n_contacts = np.bincount(separation), np.bincount(separation, weights=touching)
+    there = np.flatnonzero(n_pairs)
+    isotonic = IsotonicRegression(increasing=False, out_of_bounds="clip")
+    isotonic.fit(there, n_contacts[there] / n_pairs[there], sample_weight=n_pairs[there])
+    return isotonic.predict(np.arange(len(n_pairs)))
 
 
 def predict(regression: Regression, attention: np.ndarray) -> np.ndarray:
@@ -265,43 +212,19 @@ def predict(regression: Regression, attention: np.ndarray) -> np.ndarray:
     return expit(logit)
 
 
-def separation_only(regression: Regression, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """The baseline's score of pairs: how often residues that far apart touch in the training proteins; float64."""
+def _separation_only(regression: Regression, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """The baseline's score of pairs: how often residues that far apart touch in the training proteins, float64."""
     return regression.rates[np.minimum(j - i, len(regression.rates) - 1)]
 
 
 def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
-    """Share of contacts among the k best pairs.
+    """Share of contacts among the k best pairs; NaN without pairs.
 
-    Parameters
-    ----------
-    scores : float array (n_pairs,)
-        Higher = more likely in contact.
-    contacts : bool array (n_pairs,)
-    k : int
-        All pairs where there are fewer.
+    Where the k-th place is shared by equal scores, the mean over all ways to break the tie; so scores that are all
+    equal give the background rate.
 
-    Returns
-    -------
-    float
-        In [0, 1]; NaN without pairs.  Where the k-th place is shared by equal scores, the mean over all ways to break
-        the tie; so scores that are all equal give the background rate.
-
-    Raises
-    ------
-    InputError
-        Where k is below 1, or scores and contacts are not of one length.
-
-    Examples
-    --------
-    One pair is ahead and no contact; two tie for one place, and one of them is a contact.
-
-    >>> precision_at(np.array([0.9, 0.5, 0.5, 0.1]), np.array([False, True, False, True]), 2)
+    >>> precision_at(np.array([0.9, 0.5, 0.5, 0.1]), np.array([False, True, False, True]), 2)  # two tie for one place
     0.25
-    >>> precision_at(np.array([0.9]), np.array([True]), 0)
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: precision of the 0 best pairs: expected at least 1
     """
     scores, contacts = np.asarray(scores, dtype=np.float64), np.asarray(contacts, dtype=bool)
     if k < 1:
@@ -320,25 +243,7 @@ def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
 def pair_table(structure: Structure, probability: np.ndarray, nearest: int = NEAREST) -> pd.DataFrame:
     """The pairs of one protein, the best first: what is behind the picture of a contact map.
 
-    Parameters
-    ----------
-    structure : Structure
-    probability : float array (L, L)
-        Of `predict`.
-    nearest : int
-        Least separation.
-
-    Returns
-    -------
-    DataFrame
-        position, partner (int64, 1-based, position < partner; both residues count), probability (float64), contact
-        (bool), in order of falling probability.
-
-    Examples
-    --------
-    >>> toy = Structure("toy", "MKR", np.array([[0.0, 0, 0], [5.0, 0, 0], [10.0, 0, 0]]), np.full(3, np.nan))
-    >>> pair_table(toy, np.array([[0, 0.2, 0.9], [0, 0, 0.4], [0, 0, 0]]), nearest=1).values.tolist()
-    [[1, 3, 0.9, False], [2, 3, 0.4, True], [1, 2, 0.2, True]]
+    Columns position, partner (1-based, position < partner), probability, contact (bool).
     """
     i, j = pairs(structure.counted, nearest)
     found = pd.DataFrame(
@@ -361,7 +266,6 @@ def contact_precision(
     *,
     train_ids: Sequence[str],
     test_ids: Sequence[str] | None = None,
-    regression: Regression | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -381,8 +285,6 @@ def contact_precision(
         Proteins to fit on.
     test_ids : sequence of str, optional
         Default: all others.
-    regression : Regression, optional
-        One that was fitted on `train_ids` before; default: it is fitted now.
     seed : int
         Of the pairs without contact in the fit.
     progress : bool
@@ -413,11 +315,10 @@ def contact_precision(
     both = sorted(set(train_ids) & set(test_ids))
     if both:
         raise InputError(f"{', '.join(both[:5])}: both to fit on and to test on; expected one or the other")
-    if regression is None:
-        regression = fit(model, (known[name] for name in train_ids), seed=seed)
+    regression = fit(model, (known[name] for name in train_ids), seed=seed)
     tested = tqdm(test_ids, desc=f"{model.name}, contacts", unit="protein", disable=not progress)
     rows = [_tested(model, known[name], regression) for name in tested]
-    return pd.DataFrame(rows, columns=["id", *_COLUMNS]).astype({"id": "str"})
+    return pd.DataFrame(rows, columns=["id", "length", *MEASURES]).astype({"id": "str"})
 
 
 def cross_fit(
@@ -481,34 +382,7 @@ def ratio_of_means(
 ) -> Estimate:
     """How many times one column's mean over proteins is another's, with a 95 % interval from resampling proteins.
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row a protein with both columns.
-    value, reference : str
-    n, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    Estimate
-        n = the proteins.
-
-    Raises
-    ------
-    InputError
-        Where a number is missing, there is no protein, or the mean of the reference is zero.
-
-    Notes
-    -----
-    A ratio of means, not a mean of ratios: a protein with two contacts, and so with hardly any background, would rule
-    the latter.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"p_at_l": [0.3, 0.1], "background": [0.02, 0.02]})
-    >>> round(ratio_of_means(t, n=10).value, 6)
-    10.0
+    Not a mean of ratios: a protein with two contacts, and so with hardly any background, would rule that.
     """
     numbers = table[[value, reference]].to_numpy(dtype=np.float64)  # (n_proteins, 2)
     if not len(numbers) or np.isnan(numbers).any() or numbers[:, 1].sum() == 0:
@@ -519,30 +393,8 @@ def ratio_of_means(
     return Estimate(value, *bootstrap.percentiles(sums[:, 0] / sums[:, 1]), len(numbers))
 
 
-# --- pieces ----------------------------------------------------------------------------------------------
-
-_COLUMNS = ("length", *MEASURES)
-
-
-def _separation_rates(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Share of contacts by separation, non-increasing (isotonic regression weighted by the number of pairs).
-
-    Few pairs are far apart, so that raw shares there are noise; that farther means rarer is all that is assumed.
-    """
-    from sklearn.isotonic import IsotonicRegression
-
-    separation = np.concatenate([each for each, _ in found])
-    touching = np.concatenate([each for _, each in found])
-    n_pairs = np.bincount(separation)
-    n_contacts = np.bincount(separation, weights=touching)
-    there = np.flatnonzero(n_pairs)
-    isotonic = IsotonicRegression(increasing=False, out_of_bounds="clip")
-    isotonic.fit(there, n_contacts[there] / n_pairs[there], sample_weight=n_pairs[there])
-    return isotonic.predict(np.arange(len(n_pairs)))
-
-
 def _tested(model, structure: Structure, regression: Regression) -> tuple:
-    """The row of one test protein: id and `_COLUMNS`."""
+    """The row of one test protein: id, length and `MEASURES`."""
     touching = contact_map(structure.cb)
     scores = predict(regression, model.attentions(structure.sequence))
     n_residues = int(structure.counted.sum())
@@ -556,9 +408,9 @@ def _tested(model, structure: Structure, regression: Regression) -> tuple:
         if name != "long":
             continue
         found |= {"n_pairs": len(truth), "n_contacts": int(truth.sum())}
-        baseline = separation_only(regression, i, j)
+        baseline = _separation_only(regression, i, j)
         for part in (2, 5):
             found[f"p_at_l{part}"] = precision_at(score, truth, max(n_residues // part, 1))
         found["separation_only_p_at_l"] = precision_at(baseline, truth, max(n_residues, 1))
         found["separation_only_p_at_l5"] = precision_at(baseline, truth, max(n_residues // 5, 1))
-    return (structure.id, *(found[column] for column in _COLUMNS))
+    return (structure.id, *(found[column] for column in ("length", *MEASURES)))

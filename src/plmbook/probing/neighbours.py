@@ -2,8 +2,7 @@
 
 A protein is one vector (the mean of the hidden states over its residues), two proteins are as near as the cosine of
 their vectors says, after the mean of the reference proteins is taken off: the mean is what all proteins share, and
-without that step every cosine is close to 1. A query takes the label of its nearest reference, or the vote of the k
-nearest. Nothing is trained.
+without that step every cosine is close to 1. A query takes the label of its nearest reference. Nothing is trained.
 
 Two baselines go through the same functions: the vector of amino-acid shares instead of the embedding, and the
 commonest label of the references for everyone.
@@ -14,29 +13,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, need, one_of
+from plmbook.core.errors import InputError, need
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
-VOTES = ("majority", "weighted")
 DECIMALS = 9  # of a cosine: what differs by less is a tie, whatever the order in which a processor adds up
-CHUNK = 500  # queries whose cosines to all references are in memory together
+_CHUNK = 500  # queries whose cosines to all references are in memory together
 
 
 def composition(sequences: Sequence[str]) -> np.ndarray:
-    """Shares of the 20 amino acids among the residues of each protein.
+    """Shares of the 20 amino acids among the residues of each protein, float64 (n, 20).
 
-    Returns
-    -------
-    float64 array (n, 20)
-        Columns in the order of `AMINO_ACIDS`; other letters do not count, and a protein of nothing else is all zeros.
-
-    Examples
-    --------
-    >>> composition(["AAC", "X"])[:, :3].round(2)
-    array([[0.67, 0.33, 0.  ],
-           [0.  , 0.  , 0.  ]])
+    Other letters do not count; a protein of nothing else is all zeros.
     """
     counts = np.array([[sequence.count(letter) for letter in AMINO_ACIDS] for sequence in sequences], dtype=np.float64)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -87,43 +76,12 @@ def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple
     of_queries, of_references = units(queries - mean), units(references - mean)
     places = np.empty((len(queries), k), dtype=np.int64)
     similarities = np.empty((len(queries), k))
-    for start in range(0, len(queries), CHUNK):
-        part = slice(start, start + CHUNK)
+    for start in range(0, len(queries), _CHUNK):
+        part = slice(start, start + _CHUNK)
         cosines = np.round(of_queries[part] @ of_references.T, DECIMALS) + 0.0  # no negative zero
         places[part] = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         similarities[part] = np.take_along_axis(cosines, places[part], axis=1)
     return places, similarities
-
-
-def vote(labels: np.ndarray, similarities: np.ndarray, *, how: str = "majority") -> str:
-    """The label of one query from its k nearest references.
-
-    Parameters
-    ----------
-    labels : str array (k,)
-        Nearest first.
-    similarities : float array (k,)
-        Cosines.
-    how : {"majority", "weighted"}
-        One vote a neighbour, or as much as its cosine (nothing where that is negative).
-
-    Returns
-    -------
-    str
-        Of equal labels the one that has the nearer neighbour.
-
-    Examples
-    --------
-    >>> labels, cosines = np.array(["a", "b", "b"]), np.array([0.9, 0.3, 0.2])
-    >>> str(vote(labels, cosines)), str(vote(labels, cosines, how="weighted"))
-    ('b', 'a')
-    """
-    one_of("vote", how, VOTES)
-    weights = np.ones(len(labels)) if how == "majority" else np.maximum(similarities, 0)
-    totals: dict[str, float] = {}  # in the order of the nearest neighbour of each label: `max` takes the first
-    for label, weight in zip(labels, weights, strict=True):
-        totals[label] = totals.get(label, 0.0) + float(weight)
-    return max(totals, key=lambda label: round(totals[label], DECIMALS))
 
 
 def transfer(
@@ -133,10 +91,8 @@ def transfer(
     reference_vectors: np.ndarray,
     *,
     label: str = "localisation",
-    k: int = 1,
-    how: str = "majority",
 ) -> pd.DataFrame:
-    """Predict the label of each query from its k nearest references.
+    """Predict the label of each query: that of its nearest reference.
 
     Parameters
     ----------
@@ -145,8 +101,6 @@ def transfer(
     query_vectors, reference_vectors : float array (n, d) and (m, d)
     label : str
         The column to transfer; that of the queries is only copied to `truth`.
-    k, how
-        As in `nearest` and `vote`.
 
     Returns
     -------
@@ -166,27 +120,23 @@ def transfer(
     both = set(queries["id"]) & set(references["id"])
     if both:
         raise InputError(f"{len(both)} proteins are queries and references, such as {min(both)}")
-    places, similarities = nearest(query_vectors, reference_vectors, k=k)
-    known, names = references[label].to_numpy(dtype=object), references["id"].to_numpy(dtype=object)
-    predicted = [vote(known[row], near, how=how) for row, near in zip(places, similarities, strict=True)]
+    places, similarities = nearest(query_vectors, reference_vectors)
+    found = references.iloc[places[:, 0]]
     return pd.DataFrame(
         {
             "id": queries["id"].to_numpy(),
             "truth": queries[label].to_numpy(),
-            "predicted": np.array(predicted, dtype=object),
-            "neighbour": names[places[:, 0]],
+            "predicted": found[label].to_numpy(dtype=object),
+            "neighbour": found["id"].to_numpy(dtype=object),
             "similarity": similarities[:, 0],
         }
     ).astype({"id": "str", "truth": "str", "predicted": "str", "neighbour": "str"})
 
 
 def commonest(queries: pd.DataFrame, references: pd.DataFrame, *, label: str = "localisation") -> pd.DataFrame:
-    """The baseline that knows no query: the commonest label of the references (of equal ones, the first by name).
+    """The baseline that knows no query, in the columns of `transfer`: the commonest label of the references.
 
-    Returns
-    -------
-    DataFrame
-        The columns of `transfer`; `neighbour` is empty and `similarity` 0.
+    Of equally common ones the first by name; `neighbour` is empty and `similarity` 0.
     """
     need(references, [label])
     need(queries, ["id", label])
@@ -210,44 +160,16 @@ def mcc(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(matthews_corrcoef(truth, predicted))
 
 
-def macro_f1(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Unweighted mean over the classes that occur of F1; a rare class counts as much as a common one."""
-    from sklearn.metrics import f1_score
+def estimate(
+    predictions: pd.DataFrame,
+    statistic: Callable[[np.ndarray, np.ndarray], float] = accuracy,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """A statistic of (truth, predicted) with a 95 % interval from resampling the queries.
 
-    return float(f1_score(truth, predicted, average="macro", zero_division=0))
-
-
-Statistic = Callable[[np.ndarray, np.ndarray], float]
-
-
-def estimate(predictions: pd.DataFrame, statistic: Statistic = accuracy, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """A statistic of predictions with a 95 % interval from resampling the queries.
-
-    Parameters
-    ----------
-    predictions : DataFrame
-        truth, predicted (str), as from `transfer`.
-    statistic : callable
-        From two arrays of labels (or of their codes) to a number: `accuracy`, `mcc`, `macro_f1`.
-    n : int
-        Resamples.
-    seed : int
-        Of the resampling.
-
-    Returns
-    -------
-    Estimate
-        n = the queries. The references stay as they are: the interval says nothing about another reference set.
-
-    Raises
-    ------
-    InputError
-        If there is no row.
-
-    Examples
-    --------
-    >>> estimate(pd.DataFrame({"truth": ["a", "b"], "predicted": ["a", "a"]}), n=10).value
-    0.5
+    The references stay as they are: the interval says nothing about another reference set.
     """
     need(predictions, ["truth", "predicted"])
     size = len(predictions)

@@ -25,6 +25,7 @@ import pandas as pd
 from plmbook.core.errors import InputError, need, one_of
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode
+from plmbook.engine.scan import columns
 from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
@@ -36,53 +37,18 @@ STATES = "HEC"
 WIDTH = 15  # residues of the window
 MAX_RESIDUES = 60_000  # of the training set
 STRENGTH = 1.0  # inverse of the L2 penalty, scikit-learn's C
-CHUNK = 64  # proteins whose features are in memory together
-
-_CODE = np.full(128, -1, dtype=np.int64)  # by ASCII code
-for _number, _letter in enumerate(AMINO_ACIDS):
-    _CODE[ord(_letter)] = _number
+_CHUNK = 64  # proteins whose features are in memory together
 
 
 def one_hot(sequence: str) -> np.ndarray:
-    """Which amino acid each residue is.
-
-    Returns
-    -------
-    float32 array (L, 20)
-        Columns in the order of `AMINO_ACIDS`; a letter outside them (X and others) has a row of zeros.
-
-    Examples
-    --------
-    >>> one_hot("AX").sum(axis=1)
-    array([1., 0.], dtype=float32)
-    """
-    codes = _CODE[np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)]
-    return (codes[:, None] == np.arange(len(AMINO_ACIDS))).astype(np.float32)
+    """Which amino acid each residue is, float32 (L, 20); a letter outside `AMINO_ACIDS` has a row of zeros."""
+    return (columns(sequence)[:, None] == np.arange(len(AMINO_ACIDS))).astype(np.float32)
 
 
 def window_one_hot(sequence: str, *, width: int = WIDTH) -> np.ndarray:
-    """Which amino acids stand around each residue.
+    """Which amino acids stand around each residue, float32 (L, width * 21).
 
-    Parameters
-    ----------
-    sequence : str
-    width : int
-        Places of the window, odd: the residue itself is in the middle.
-
-    Returns
-    -------
-    float32 array (L, width * 21)
-        Place by place, left to right: 20 columns of `one_hot`, then one that is 1 where the place is outside the chain.
-
-    Raises
-    ------
-    InputError
-        If the width is not odd and positive.
-
-    Examples
-    --------
-    >>> window_one_hot("AC", width=3)[0].reshape(3, 21).argmax(axis=1)  # nothing, A, C
-    array([20,  0,  1])
+    Place by place, left to right: 20 columns of `one_hot`, then one that is 1 where the place is outside the chain.
     """
     if width < 1 or width % 2 == 0:
         raise InputError(f"window of {width} residues: expected an odd number from 1 up")
@@ -93,27 +59,8 @@ def window_one_hot(sequence: str, *, width: int = WIDTH) -> np.ndarray:
     return np.concatenate([padded[place : place + inside] for place in range(width)], axis=1)
 
 
-def features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -1) -> list[np.ndarray]:
-    """The features of each residue.
-
-    Parameters
-    ----------
-    sequences : sequence of str
-    kind : {"majority", "residue", "window", "states"}
-        See the top of this module; `majority` gives one column of zeros.
-    model : a model of `plmbook.models`, for `states`
-    layer : int
-        For `states`: 0 is the input embedding, -1 the last layer.
-
-    Returns
-    -------
-    list of float32 array (L, d)
-
-    Raises
-    ------
-    InputError
-        An unknown kind, or `states` without a model.
-    """
+def _features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -1) -> list[np.ndarray]:
+    """The features of each residue, float32 (L, d) a sequence; `kind` is one of `KINDS`."""
     one_of("features", kind, KINDS)
     if kind == "states":
         if model is None:
@@ -123,33 +70,8 @@ def features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -1
     return [make(sequence) for sequence in sequences]
 
 
-def draw(proteins: pd.DataFrame, *, max_residues: int = MAX_RESIDUES, seed: int = 0) -> pd.DataFrame:
-    """Whole proteins in a seeded order, as many as have at most `max_residues` counted residues together.
-
-    Parameters
-    ----------
-    proteins : DataFrame
-        id (str), counted (str of 0 and 1), further columns.
-    max_residues : int
-    seed : int
-        Of the order, which does not depend on that of the table.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `proteins`, at least one, fresh index.
-
-    Raises
-    ------
-    InputError
-        If the first protein of the order has more residues than that.
-
-    Examples
-    --------
-    >>> toy = pd.DataFrame({"id": list("abc"), "counted": ["1" * 40, "1" * 40, "1" * 40]})
-    >>> len(draw(toy, max_residues=100))
-    2
-    """
+def _draw(proteins: pd.DataFrame, *, max_residues: int = MAX_RESIDUES, seed: int = 0) -> pd.DataFrame:
+    """Whole proteins in a seeded order, as many as have at most `max_residues` counted residues together."""
     shuffled = proteins.sort_values("id").sample(frac=1, random_state=seed, ignore_index=True)
     fits = shuffled["counted"].str.count("1").cumsum() <= max_residues
     if not fits.any():
@@ -173,10 +95,13 @@ def fit(
     ----------
     proteins : DataFrame
         id, sequence, dssp3, counted (str), as in the bundled table `secondary_structure`.
-    kind, model, layer
-        As in `features`.
-    max_residues, seed
-        As in `draw`.
+    kind : {"majority", "residue", "window", "states"}
+        The features, as the top of this module says.
+    model : a model of `plmbook.models`, for `states`
+    layer : int
+        For `states`: 0 is the input embedding, -1 the last layer.
+    max_residues, seed : int
+        Whole proteins in a seeded order, as many as have at most so many counted residues together.
     strength : float
         Inverse of the L2 penalty on the coefficients (scikit-learn's C).
 
@@ -197,11 +122,11 @@ def fit(
     from sklearn.preprocessing import StandardScaler
 
     _check(proteins)
-    drawn = draw(proteins, max_residues=max_residues, seed=seed)
+    drawn = _draw(proteins, max_residues=max_residues, seed=seed)
     masks = [as_bool(mask) for mask in drawn["counted"]]
-    tables = features(drawn["sequence"], kind, model=model, layer=layer)
+    tables = _features(drawn["sequence"], kind, model=model, layer=layer)
     x = np.concatenate([table[mask] for table, mask in zip(tables, masks, strict=True)]).astype(np.float64)
-    y = np.concatenate([letters(states)[mask] for states, mask in zip(drawn["dssp3"], masks, strict=True)])
+    y = np.concatenate([_letters(states)[mask] for states, mask in zip(drawn["dssp3"], masks, strict=True)])
     if len(np.unique(y)) < 2:
         raise InputError(f"{len(y)} training residues: expected at least two states, found {', '.join(np.unique(y))}")
     if kind == "majority":
@@ -213,59 +138,31 @@ def fit(
     return make_pipeline(StandardScaler(), regression).fit(x, y)
 
 
-def count_correct(
+def _count_correct(
     proteins: pd.DataFrame, kind: str, probe: "Pipeline", *, model=None, layer: int = -1, progress: bool = False
 ) -> np.ndarray:
-    """How many counted residues of each protein a probe gets right.
+    """How many counted residues of each protein a probe gets right, int64 (n,).
 
-    Parameters
-    ----------
-    proteins : DataFrame
-        As in `fit`; labels are only compared.
-    kind, model, layer
-        As in `features`, those of the fit.
-    probe : Pipeline
-        From `fit`.
-    progress : bool
-        Show a bar.
-
-    Returns
-    -------
-    int64 array (n,)
-
-    Notes
-    -----
-    Invariant: a protein's number does not depend on the other proteins.
+    A protein's number does not depend on the other proteins.
     """
     from tqdm import tqdm
 
-    _check(proteins)
     counts = []
     with tqdm(total=len(proteins), unit="protein", desc=kind, disable=not progress) as bar:
-        for start in range(0, len(proteins), CHUNK):
-            part = proteins.iloc[start : start + CHUNK]
-            tables = features(part["sequence"], kind, model=model, layer=layer)
+        for start in range(0, len(proteins), _CHUNK):
+            part = proteins.iloc[start : start + _CHUNK]
+            tables = _features(part["sequence"], kind, model=model, layer=layer)
             for table, states, mask in zip(tables, part["dssp3"], part["counted"], strict=True):
                 chosen = as_bool(mask)
-                right = probe.predict(table[chosen]) == letters(states)[chosen] if chosen.any() else np.array([])
+                right = probe.predict(table[chosen]) == _letters(states)[chosen] if chosen.any() else np.array([])
                 counts.append(int(right.sum()))
             bar.update(len(part))
     return np.array(counts, dtype=np.int64)
 
 
-def fit_all(
-    proteins: pd.DataFrame,
-    model,
-    *,
-    layer: int = -1,
-    kinds: Sequence[str] = KINDS,
-    max_residues: int = MAX_RESIDUES,
-    strength: float = STRENGTH,
-    seed: int = 0,
-) -> dict[str, "Pipeline"]:
-    """A probe of each kind on the same training residues; see `fit`."""
-    options = {"model": model, "layer": layer, "max_residues": max_residues, "strength": strength, "seed": seed}
-    return {kind: fit(proteins, kind, **options) for kind in kinds}
+def fit_all(proteins: pd.DataFrame, model, *, kinds: Sequence[str] = KINDS, **options) -> dict[str, "Pipeline"]:
+    """A probe of each kind on the same training residues; options as in `fit`."""
+    return {kind: fit(proteins, kind, model=model, **options) for kind in kinds}
 
 
 def secondary_structure(
@@ -280,8 +177,10 @@ def secondary_structure(
         id, sequence, dssp3, counted (str): none of the training proteins.
     probes : dict of kind to Pipeline
         From `fit_all`, of the same model and layer.
-    layer, progress
-        As in `count_correct`.
+    layer : int
+        As in `fit`.
+    progress : bool
+        Show a bar.
 
     Returns
     -------
@@ -292,38 +191,14 @@ def secondary_structure(
     _check(proteins)
     table = pd.DataFrame({"id": proteins["id"].to_numpy(), "n_residues": proteins["counted"].str.count("1").to_numpy()})
     for kind, probe in probes.items():
-        table[f"correct_{kind}"] = count_correct(proteins, kind, probe, model=model, layer=layer, progress=progress)
+        table[f"correct_{kind}"] = _count_correct(proteins, kind, probe, model=model, layer=layer, progress=progress)
     return table.astype({name: "int64" for name in table.columns if name != "id"})
 
 
 def q3(table: pd.DataFrame, kind: str = "states", *, n: int = 1000, seed: int = 0) -> Estimate:
     """Share of the counted residues whose state is predicted, with a 95 % interval from resampling proteins.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From `secondary_structure`.
-    kind : str
-        Which of its probes.
-    n : int
-        Resamples.
-    seed : int
-        Of the resampling.
-
-    Returns
-    -------
-    Estimate
-        value, low, high in [0, 1]; n = the proteins.
-
-    Raises
-    ------
-    InputError
-        If there is no such column, or no counted residue.
-
-    Examples
-    --------
-    >>> q3(pd.DataFrame({"n_residues": [10, 30], "correct_states": [10, 18]}), n=10).value
-    0.7
+    `table` is from `secondary_structure`, `kind` one of its probes; n of the estimate are the proteins.
     """
     return _ratio(table, f"correct_{kind}", n=n, seed=seed)
 
@@ -337,17 +212,11 @@ def q3_gain(
 
 
 def as_bool(mask: str) -> np.ndarray:
-    """bool (L,) of a text of 0 and 1.
-
-    Examples
-    --------
-    >>> as_bool("10")
-    array([ True, False])
-    """
-    return letters(mask) == "1"
+    """bool (L,) of a text of 0 and 1."""
+    return _letters(mask) == "1"
 
 
-def letters(text: str) -> np.ndarray:
+def _letters(text: str) -> np.ndarray:
     """The letters of a text, str array (L,)."""
     return np.array(list(text), dtype="U1")
 
