@@ -52,8 +52,7 @@ show.table(sizes)
 # What a model was trained on and under which licence its weights may be used matter as much as its size.
 # *Weights* says whether they lie on the machine that made this page; those of fair-esm and of the hub are fetched when
 # they are first asked for.
-# All of them can be run. The encoders of Ankh and ProtT5 give embeddings and no probabilities of residues, so that
-# they cannot score variants.
+# All of them can be run.
 
 
 # %% tags=["hide-input"]
@@ -87,6 +86,28 @@ saved = artifacts.save(known, "models", profile)
 Markdown(f"The two tables are one file: `results/{profile}/models.parquet`.")
 
 # %% [markdown]
+# ## What a family can do
+#
+# All of them give embeddings; what else a model gives is a matter of its family.
+# The encoders of Ankh and ProtT5 give no probabilities of residues.
+# Ankh's decoder gives those of one hidden residue at a time ({ref}`sec-sentinel`), which is enough for one strategy of
+# scoring variants, and writes sequences; the published ProtT5 is the encoder alone.
+
+# %% tags=["hide-input"]
+families = models.FAMILIES.values()
+show.table(
+    pd.DataFrame(
+        {
+            "family": [family.title for family in families],
+            "models": [sum(card.family == family.name for card in every) for family in families],
+            "tokens before the residues": [family.before for family in families],
+            "after them": [family.after for family in families],
+            "beyond embeddings": [", ".join(sorted(family.capabilities)) for family in families],
+        }
+    )
+)
+
+# %% [markdown]
 # ## How large they are
 #
 # The sizes span four orders of magnitude, so the axis is logarithmic.
@@ -100,8 +121,8 @@ def draw_sizes(table: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(style.WIDTH, 0.8 + 0.21 * len(ordered)), layout="constrained")
         ax = figure.subplots()
         for place, row in ordered.iterrows():
-            known_kind = row["family"] in ("esm2", "esm1v")
-            mark = style.published_mark(style.kind(row["model"]) if known_kind else row["family"])
+            bundled = models.card(row["model"]).bundled
+            mark = style.published_mark(style.kind(row["model"]) if bundled else row["family"])
             ax.hlines(place, 1e6, row["parameters"], color=style.PALETTE["rule"], linewidth=1, zorder=0)
             ax.plot(row["parameters"], place, markersize=6, **mark)
         ax.set_yticks(range(len(ordered)), ordered["model"])
@@ -173,7 +194,7 @@ show.table(
 # - *The diet.* ESM-1v was trained on UniRef90, ESM-2 on clusters of UniRef50; [a chapter](03_two_diets.ipynb) asks what
 #   that changes.
 # - *The head.* ESM gives a probability for each residue, from which a variant's score follows. The encoders of Ankh and
-#   ProtT5 give embeddings only.
+#   ProtT5 give embeddings only; Ankh's decoder scores by pseudo-likelihood, over another vocabulary.
 # - *The name.* A number of the embedded model says something about the embedded model. It is not ESM-2's.
 
 # %% [markdown]
@@ -185,7 +206,8 @@ noncommercial = [card.name for card in every if "NC" in card.licence]
 counted_sizes = sizes["parameters"]
 Markdown(f"""
 - The book speaks of {len(every)} models of {counted_sizes.min() / 1e6:,.1f} to {counted_sizes.max() / 1e6:,.0f} million
-  parameters; {sum(card.can("log-probabilities") for card in every)} of them can score variants, all of them give embeddings.
+  parameters; {sum(card.can("log-probabilities") for card in every)} of them score variants by every strategy,
+  {sum(card.can("pseudo-likelihood") for card in every)} by pseudo-likelihood alone, all of them give embeddings.
 - The licence of {len(noncommercial)} of them forbids commercial use: {", ".join(noncommercial)}.
 - The embedded model, `{bundled.name}`, has {bundled.parameters:,} parameters,
   {reference / bundled.parameters:,.0f} times fewer than ESM-2 650M.

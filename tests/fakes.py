@@ -57,6 +57,10 @@ class FakeModel:
     batches: list = field(default_factory=list)
     attended: list = field(default_factory=list)
 
+    def can(self, what):
+        """What a model of the ESM families can."""
+        return what in ("log-probabilities", "attentions", "bos")
+
     @property
     def n_forwards(self):
         """Calls of `run` (batches)."""

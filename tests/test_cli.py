@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from plmbook import cli, models
+from plmbook import cli, models, tables
 from plmbook.core import paths
+from plmbook.core.errors import InputError
 from plmbook.core.residues import parse_mutations
 from plmbook.engine import encode, shards
 from plmbook.function import classifier, study
@@ -78,6 +79,136 @@ def test_every_strategy_runs(folder, strategy):
     assert run("effects", "seqs.fasta", "variants.tsv", "-s", strategy, "-o", "out.parquet", "--device", "cpu") == 0
     found = pd.read_parquet("out.parquet")
     assert set(found["strategy"]) == {strategy} and np.isfinite(found["score"]).all()
+
+
+@pytest.fixture
+def decoders(folder, monkeypatch):
+    """Tiny Ankh and Ankh3 with decoders, found in a mirror, and a ProtT5 without."""
+    import tiny
+    from plmbook.models import cards
+
+    monkeypatch.setenv("PLMBOOK_MIRROR", str(folder.parent / "mirror"))
+    for kind in tiny.T5:
+        monkeypatch.setitem(cards.CARDS, f"{kind}_tiny", tiny.t5_card(kind))
+        tiny.write_t5(folder.parent / "mirror" / f"{kind}-tiny", kind)
+    return folder
+
+
+def test_a_decoder_scores_by_pseudo_likelihood(decoders, capsys):
+    options = ("-m", "ankh_tiny", "-s", "pseudo-likelihood", "--device", "cpu")
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", *options) == 0
+    found = pd.read_csv("out.tsv", sep="\t", keep_default_na=False)
+    assert set(found["model"]) == {"ankh_tiny"} and set(found["strategy"]) == {"pseudo-likelihood"}
+    model = models.load("ankh_tiny", device="cpu", dtype="float32", decoder=True)
+
+    def total(sequence):
+        """Sum of ln p of each residue, one sequence at a time."""
+        hidden = [f"{sequence[:n]}_{sequence[n + 1 :]}" for n in range(len(sequence))]
+        rows = [model.run([text])[0].log_probabilities[0] for text in hidden]
+        return sum(float(row["ACDEFGHIKLMNPQRSTVWY".index(each)]) for row, each in zip(rows, sequence, strict=True))
+
+    wild = "GHWYCMKRLVAEDGH"
+    assert found.loc[7, "score"] == pytest.approx(total("GHCYCMKRLVAEDGH") - total(wild), abs=1e-3)
+    assert "10 variants of 3 proteins, pseudo-likelihood, ankh_tiny in float32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("strategy", [each for each in cli.STRATEGIES if each != "pseudo-likelihood"])
+def test_a_decoder_is_refused_where_it_defines_nothing_before_it_loads(decoders, capsys, monkeypatch, strategy):
+    monkeypatch.setattr(models, "load", lambda *a, **k: pytest.fail("a model was loaded"))
+    for names in (("-m", "ankh_tiny"), ("-m", "embedded", "-m", "ankh_tiny")):
+        assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", "-s", strategy, *names) == 2
+        printed = capsys.readouterr().err
+        assert f"ankh_tiny: strategy '{strategy}' is not defined for it" in printed
+        assert "expected pseudo-likelihood" in printed and not Path("out.tsv").exists()
+    loaded = types.SimpleNamespace(name="x", can=lambda what: what == "pseudo-likelihood")
+    with pytest.raises(InputError, match="expected pseudo-likelihood"):
+        effects.score(loaded, "MKRL", [parse_mutations("K2A")], strategy=strategy)
+
+
+def test_an_encoder_alone_scores_by_no_strategy(folder, capsys):
+    arguments = ("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", "-m", "prott5_xl_u50")
+    assert run(*arguments, "-s", "pseudo-likelihood") == 2
+    assert "name a model of ESM-1b, ESM-1v, ESM-2" in capsys.readouterr().err
+
+
+def test_generate_writes_spans_anew(decoders, capsys):
+    line = ("generate", "seqs.fasta", "-m", "ankh_tiny", "--span", "2-3", "--span", "10", "--device", "cpu")
+    assert run(*line, "-o", "out.tsv", "-n", "2", "--seed", "1", "--perplexity") == 0
+    found = pd.read_csv("out.tsv", sep="\t")
+    columns = ["id", "number", "model", "sequence", "spans", "fills", "log_likelihood", "perplexity"]
+    assert list(found.columns) == columns and len(found) == 6
+    assert found["id"].tolist() == ["toy1", "toy1", "toy2", "toy2", "toy3", "toy3"]
+    assert found["number"].tolist() == [1, 2] * 3 and set(found["spans"]) == {"2-3;10-10"}
+    sources = tables.read_fasta("seqs.fasta").set_index("id")["sequence"]
+    for row in found.itertuples():
+        first, second = row.fills.split(";")
+        given = sources[row.id]
+        assert row.sequence == given[0] + first + given[3:9] + second + given[10:]
+    assert (found["log_likelihood"] < 0).all() and (found["perplexity"] > 1).all()
+    assert "6 sequences of 3 proteins, ankh_tiny in float32" in capsys.readouterr().out
+    assert run(*line, "-o", "out.fasta", "-n", "2", "--seed", "1") == 0
+    written = tables.read_fasta("out.fasta")
+    assert written["id"].tolist()[:2] == ["toy1_1", "toy1_2"]
+    assert written["sequence"].tolist() == found["sequence"].tolist()
+    assert "spans=2-3;10-10" in written["description"][0] and "log_likelihood=-" in written["description"][0]
+    (decoders / "one.fasta").write_text(">toy2\nGHWYCMKRLVAEDGH\n")  # alone it gives the same
+    assert run("generate", "one.fasta", *line[2:], "-o", "one.tsv", "-n", "2", "--seed", "1") == 0
+    assert pd.read_csv("one.tsv", sep="\t")["sequence"].tolist() == found["sequence"].tolist()[2:4]
+
+
+def test_generate_writes_runs_of_x(decoders):
+    (decoders / "x.fasta").write_text(">a\nMXXKRX\n>b\nXMKR\n")
+    assert run("generate", "x.fasta", "-m", "ankh3_tiny", "-o", "out.parquet", "--device", "cpu") == 0
+    found = pd.read_parquet("out.parquet").set_index("id")
+    assert found["spans"].to_dict() == {"a": "2-3;6-6", "b": "1-1"} and not found["sequence"].str.contains("X").any()
+    assert found["sequence"].str.len().to_dict() == {"a": 6, "b": 4}
+    assert run("generate", "x.fasta", "-m", "ankh3_tiny", "-o", "out.tsv", "--sentinel", "span", "--longest", 5) == 0
+    fills = pd.read_csv("out.tsv", sep="\t")["fills"]
+    assert all(1 <= len(each) <= 5 for each in ";".join(fills).split(";"))
+
+
+def test_generate_goes_on_with_a_protein(decoders):
+    line = ("generate", "seqs.fasta", "-m", "ankh3_tiny", "--extend", 4, "--device", "cpu")
+    assert run(*line, "-o", "out.tsv") == 0
+    found = pd.read_csv("out.tsv", sep="\t")
+    assert found["spans"].tolist() == ["21-24", "16-19", "21-24"] and set(found["model"]) == {"ankh3_tiny_S2S"}
+    given = tables.read_fasta("seqs.fasta")["sequence"]
+    assert found["sequence"].tolist() == [a + b for a, b in zip(given, found["fills"], strict=True)]
+    assert found["fills"].str.len().tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("-m", "embedded", "--span", "2-3"), "plmbook_t3_tiny: has no decoder that writes sequences; expected one of"),
+        (("-m", "prott5_xl_u50", "--span", "2-3"), "expected one of ankh_base, ankh_large"),
+        (("-m", "ankh_tiny"), "toy1: no X in its sequence, and no span given"),
+        (("-m", "ankh_tiny", "--span", "2:3"), "span '2:3': expected START-END"),
+        (("-m", "ankh_tiny", "--span", "14-16"), "toy2: span 14 to 16: expected positions from 1 to 15"),
+        (("-m", "ankh_tiny", "--span", "2-4", "--span", "4-5"), "toy1: span 2 to 4 overlaps 4 to 5"),
+        (("-m", "ankh_tiny", "--span", "2-3", "-n", "2"), "-n 2: without --seed"),
+        (("-m", "ankh_tiny", "--span", "2-3", "--seed", "1", "--temperature", "0"), "--temperature 0.0: expected more"),
+        (("-m", "ankh_tiny", "--span", "2-3", "--sentinel", "letter"), "--sentinel letter: expected one of residue"),
+        (("-m", "ankh_tiny", "--span", "2-3", "--longest", "2"), "--longest 2: is for --sentinel span"),
+        (("-m", "ankh_tiny", "--extend", "3"), "--extend 3: ankh_tiny did not learn to go on"),
+        (("-m", "ankh3_tiny", "--extend", "3", "--span", "2-3"), "--span, --sentinel and --longest are for spans"),
+        (("-m", "ankh_tiny", "--span", "2-3", "-o", "out.pdb"), "ends in .fasta or .tsv or .parquet"),
+        (("-m", "ankh_tiny", "--span", "2-3", "-o", "seqs.fasta"), "would replace an input"),
+    ],
+)
+def test_generate_refuses_before_a_model_loads(decoders, capsys, monkeypatch, arguments, expected):
+    monkeypatch.setattr(models, "load", lambda *a, **k: pytest.fail("a model was loaded"))
+    before = {path.name: path.read_bytes() for path in decoders.iterdir()}
+    output = () if "-o" in arguments else ("-o", "out.tsv")
+    assert run("generate", "seqs.fasta", *arguments, *output) == 2
+    assert expected in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in decoders.iterdir()} == before
+
+
+def test_generate_names_the_protein_with_too_many_residues_to_write(decoders, capsys):
+    assert run("generate", "seqs.fasta", "-m", "ankh_tiny", "--span", "1-9", "-o", "out.tsv") == 2
+    assert "toy1: 9 sentinels are needed, one for each residue, but the vocabulary of" in capsys.readouterr().err
+    assert not Path("out.tsv").exists()
 
 
 def test_rescue_writes_the_best_second_sites_of_each_variant(folder, capsys):
@@ -201,7 +332,10 @@ def test_a_mistake_in_a_file_is_named_and_nothing_is_written(folder, capsys, mon
     "arguments, expected",
     [
         (["-m", "esm2_t33_650M", "-o", "out.tsv"], ["esm2_t33_650M", "unknown", "esm2_t33_650M_UR50D"]),
-        (["-m", "ankh_base", "-o", "out.tsv"], ["ankh_base", "no probabilities of residues"]),
+        (
+            ["-m", "ankh_base", "-o", "out.tsv"],
+            ["ankh_base", "no probabilities of residues", "expected pseudo-likelihood"],
+        ),
         (["-s", "masked", "-o", "out.tsv"], ["unknown strategy 'masked'", "masked-marginals"]),
         (["-o", "out.xlsx"], ["out.xlsx", ".tsv or .parquet"]),
         (["-o", "missing/out.tsv"], ["missing", "does not exist"]),

@@ -19,15 +19,19 @@ import typer
 
 from plmbook import __version__
 from plmbook.core.errors import InputError
+from plmbook.models.base import POOLS
+from plmbook.models.cards import CARDS, titles
 
 ENGINES = ("local", "ray")
-POOLS = ("mean", "max", "bos", "residue")
 GO_SPLITS = ("random", "homology", "both")
 LEARNERS = ("lightgbm", "logistic", "mlp", "knn", "composition", "length", "frequency")
 LONG = ("window", "truncate", "error", "whole")
+SENTINELS = ("residue", "span")
 SHARD_RESIDUES = 2**18
 TASK_RESIDUES = 100_000  # as `plmbook.tasks.TRAIN_RESIDUES`
 TOP = 50  # candidates by each score, as `plmbook.variants.rescue.TOP`
+SCORING = titles("log-probabilities")
+WRITING = ", ".join(name for name, card in CARDS.items() if card.can("generation"))
 STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
 
 app = typer.Typer(
@@ -121,7 +125,9 @@ def list_models(
 ) -> None:
     """Every model: family, parameters, layers, width, longest protein, licence, and whether its weights are here.
 
-    The card of a bundled model also says how it was trained, on what, and how it fared in every test of the book.
+    SCORES says whether it scores variants: yes, no, or by sentinel, which is the strategy pseudo-likelihood alone; such
+    a model also writes sequences. The card of a bundled model also says how it was trained, on what, and how it fared
+    in every test of the book.
     """
     from plmbook.models.cards import all_cards, facts
     from plmbook.models.files import weights_path
@@ -129,15 +135,16 @@ def list_models(
     if name is not None:
         typer.echo(json.dumps(facts(name), indent=1))
         return
-    rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "WEIGHTS")]
+    rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "SCORES", "WEIGHTS")]
     for card in all_cards().values():
         if not card.runnable:
             here = "no adapter"
         else:
             here = "bundled" if card.bundled else "here" if weights_path(card) else "to be fetched"
         size = f"{card.parameters / 1e6:,.0f} M" if card.parameters >= 1e7 else f"{card.parameters / 1e6:.1f} M"
-        longest = str(card.max_length or "any")
-        rows.append((card.name, card.family, size, str(card.layers), str(card.dim), longest, card.licence, here))
+        scores = "yes" if card.can("log-probabilities") else "by sentinel" if card.can("pseudo-likelihood") else "no"
+        sizes = (size, str(card.layers), str(card.dim), str(card.max_length or "any"))
+        rows.append((card.name, card.family, *sizes, card.licence, scores, here))
     _print_columns(rows)
 
 
@@ -189,7 +196,12 @@ def effects(
     output: Annotated[Path, typer.Option("--output", "-o", help="A .tsv or .parquet file.", show_default=False)],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Once or more; several make an ensemble. Default: embedded."),
+        typer.Option(
+            "--model",
+            "-m",
+            help=f"Once or more; several make an ensemble. Default: embedded. Models of {SCORING}; "
+            f"with --strategy pseudo-likelihood also {WRITING}.",
+        ),
     ] = None,
     strategy: Annotated[str, typer.Option("--strategy", "-s", help=", ".join(STRATEGIES))] = STRATEGIES[0],
     long: Long = "window",
@@ -207,8 +219,8 @@ def effects(
     from plmbook.variants import effects as scoring
 
     cards = _cards(model or ["embedded"])
-    _check_scores(cards)
-    scoring.strategy_function(strategy)
+    for card in cards:
+        scoring.strategy_for(card, strategy)
     _check_output(output, (".tsv", ".parquet"), inputs=[fasta, variants])
     proteins = tables.read_fasta(fasta)
     rows = tables.read_variants(variants, proteins)
@@ -219,7 +231,8 @@ def effects(
 
     parts = []
     for card in cards:
-        loaded = models.load(card.name, device=device, dtype=dtype)
+        decoder = not card.can("log-probabilities")
+        loaded = models.load(card.name, device=device, dtype=dtype, decoder=decoder)
         computed_in = loaded.dtype
         parts.append(scoring.score_table(loaded, used, rows, strategy=strategy, long=long, progress=_bars(quiet)))
         del loaded  # one model in memory at a time
@@ -352,6 +365,99 @@ def embed(
         loaded = models.load(card.name, device=device, dtype=dtype)
         computed = store.write(output, loaded, proteins, **options)
     print(f"{output}: {_summary(store.manifest(output), computed, before)}")
+
+
+@app.command("generate")
+def generate_proteins(
+    fasta: Fasta,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A .fasta, .tsv or .parquet file.", show_default=False)
+    ],
+    model: Annotated[str, typer.Option("--model", "-m", help=f"One of {WRITING}.", show_default=False)],
+    span: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="START-END",
+            help="Residues to write anew in every protein, from 1, the end included; once or more. "
+            "Default: each protein's own runs of X.",
+            show_default=False,
+        ),
+    ] = None,
+    extend: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Go on after the end of each protein by so many residues (Ankh3).", show_default=False
+        ),
+    ] = None,
+    sentinel: Annotated[
+        str, typer.Option(help="One for each residue (a span keeps its length), or for each span (the model ends it).")
+    ] = SENTINELS[0],
+    longest: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="With --sentinel span: residues of a span. Default: twice the longest.", show_default=False
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Sequences of each protein; several need --seed.")] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Draw residues, reproducibly. Default: the likeliest at each step.", show_default=False),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="With --seed: below 1, likely residues become likelier.")] = 1.0,
+    perplexity: Annotated[
+        bool, typer.Option("--perplexity", help="Also how likely each whole protein is: a pass for each residue.")
+    ] = False,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Let a model write masked spans of proteins anew, or go on with them.
+
+    The output holds, for each protein written: id, number, model, sequence, spans, fills (what stands there now),
+    log_likelihood (natural log, the sum over the residues written). What is written was never made or tested.
+    """
+    (card,) = _cards([model], several=False)
+    if not card.can("generation"):
+        raise InputError(f"{card.name}: has no decoder that writes sequences; expected one of {WRITING}")
+    if extend is not None and not card.can("prefix"):
+        raise InputError(f"--extend {extend}: {card.name} did not learn to go on with a protein; expected Ankh3")
+    _one_of("sentinel", sentinel, SENTINELS)
+    if extend is not None and (span or longest or sentinel != SENTINELS[0]):
+        raise InputError(f"--extend {extend}: goes on after the end; --span, --sentinel and --longest are for spans")
+    if longest is not None and sentinel != "span":
+        raise InputError(f"--longest {longest}: is for --sentinel span; a span keeps its length otherwise")
+    if n > 1 and seed is None:
+        raise InputError(f"-n {n}: without --seed every sequence is the likeliest one; give a seed")
+    if temperature <= 0:
+        raise InputError(f"--temperature {temperature}: expected more than 0")
+    _check_output(output, (".fasta", ".tsv", ".parquet"), inputs=[fasta])
+    from plmbook import models, tables
+    from plmbook.engine import generate
+
+    proteins = tables.read_fasta(fasta)
+    spans = None if extend is not None else generate.plan(proteins, [generate.read_span(text) for text in span or []])
+    prefix = generate.EXTENDS if extend is not None else None
+    loaded = models.load(card.name, device=device, dtype=dtype, decoder=True, prefix=prefix)
+    found = generate.write(
+        loaded,
+        proteins,
+        spans,
+        extend=extend,
+        sentinel=sentinel,
+        longest=longest,
+        n=n,
+        seed=seed,
+        temperature=temperature,
+        perplexity=perplexity,
+        progress=_bars(quiet),
+    )
+    if output.suffix == ".fasta":
+        from plmbook.core.artifacts import write_text
+
+        write_text(output, generate.fasta(found))
+    else:
+        _write_table(found, output)
+    print(f"{output}: {len(found)} sequences of {len(proteins)} proteins, {loaded.name} in {loaded.dtype}")
 
 
 @app.command()
@@ -593,7 +699,7 @@ def _check_scores(cards: Sequence) -> None:
     for card in cards:
         if not card.can("log-probabilities"):
             raise InputError(
-                f"{card.name}: gives embeddings, no probabilities of residues; name a model of the ESM family"
+                f"{card.name}: gives embeddings, no probabilities of all residues at once; name a model of {SCORING}"
             )
 
 

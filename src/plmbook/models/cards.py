@@ -342,6 +342,15 @@ def bundled_cards() -> list[Card]:
     return [_read_card(path) for path in sorted((paths.data() / "models").glob("*.json"))]
 
 
+def titles(what: Capability) -> str:
+    """The families that have a capability, as people write them.
+
+    >>> titles("log-probabilities")
+    'ESM-1b, ESM-1v, ESM-2'
+    """
+    return ", ".join(family.title for family in FAMILIES.values() if what in family.capabilities)
+
+
 def facts(name: str) -> dict:
     """Everything that is known of a model, as JSON values.
 

@@ -20,6 +20,7 @@ from plmbook.core.errors import InputError, did_you_mean, need
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
 from plmbook.engine import scan
 from plmbook.engine.scan import Edits, substituted
+from plmbook.models.cards import titles
 from plmbook.variants.ngram import Ngram, log_probabilities
 
 DEFAULT = "wildtype-marginals"
@@ -140,6 +141,29 @@ mutant-marginals, pseudo-likelihood, comasked
     return STRATEGIES[name]
 
 
+def strategy_for(model, name: str) -> Strategy:
+    """The function behind a strategy's name; a model, or the card of one, that does not define it is refused.
+
+    >>> from plmbook.models import card
+    >>> strategy_for(card("ankh_large"), "comasked")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: ankh_large: strategy 'comasked' is not defined for it: its encoder gives \
+embeddings, no probabilities of residues, and its decoder answers for one hidden residue at a time; expected \
+pseudo-likelihood
+    """
+    function = strategy_function(name)
+    if model.can("log-probabilities") or (model.can("pseudo-likelihood") and name == "pseudo-likelihood"):
+        return function
+    if model.can("pseudo-likelihood"):
+        raise InputError(
+            f"{model.name}: strategy {name!r} is not defined for it: its encoder gives embeddings, no probabilities of "
+            "residues, and its decoder answers for one hidden residue at a time; expected pseudo-likelihood"
+        )
+    scoring = titles("log-probabilities")
+    raise InputError(f"{model.name}: gives embeddings, no probabilities of residues; name a model of {scoring}")
+
+
 def score(
     model,
     sequence: str,
@@ -184,7 +208,7 @@ def score(
     `comasked`; for a model whose answer at i does not depend on the residue at i, `wildtype-marginals`,
     `masked-marginals` and `mutant-marginals` are equal for single substitutions.
     """
-    function = strategy_function(strategy)
+    function = strategy_for(model, strategy)
     for variant in variants:
         scan.check_variant(sequence, variant)
     return function(model, [(sequence, tuple(sorted(variant))) for variant in variants], long=long, progress=progress)
@@ -224,7 +248,7 @@ def score_table(
         A column is missing, a variant names a protein that is not there, or a wild type does not match: all faults
         are counted and the first ten listed.
     """
-    function = strategy_function(strategy)
+    function = strategy_for(model, strategy)
     scores = function(model, pair_up(proteins, variants), long=long, progress=progress)
     return variants.assign(model=model.name, strategy=strategy, score=scores)
 
