@@ -268,7 +268,7 @@ scanned = labelled[[*key, "position", "significance", "allele_frequency", "bin"]
     about[[*key, "score_wild_type", "mean_abs_epistasis", "best_epistasis"]], on=key
 )
 scanned = scanned.merge(second, on=key).sort_values(["gene", "position", "mutation"], ignore_index=True)
-scanned["share"] = population.made_good(scanned)
+scanned["share"] = population.compensated_share(scanned)
 of_classes = scanned.groupby("significance").agg(
     variants=("gene", "size"),
     exact=("exact", "mean"),

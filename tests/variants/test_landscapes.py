@@ -204,12 +204,12 @@ def test_pairs_at_fault_are_refused(pair, said):
 
 def test_a_double_is_the_mean_of_its_sides():
     doubles = pd.DataFrame({"mutation1": ["K2A", "K2A", "R3G"], "mutation2": ["D8N", "H10Y", "H10Y"]})
-    every = landscapes.sides(doubles)
+    every = landscapes._sides(doubles)
     assert len(every) == 6
     found = landscapes.symmetric(doubles, landscapes.pair_scores(FakeModel(seeded), SEQUENCE, every))
     assert (found["on1"] != found["on2"]).all()
     np.testing.assert_allclose(found["mean"], (found["on1"] + found["on2"]) / 2)
-    some = landscapes.sides(doubles, landscapes.most_doubled(doubles, 1))  # H10Y and K2A have two doubles each
+    some = landscapes._sides(doubles, landscapes._most_doubled(doubles, 1))  # H10Y and K2A have two doubles each
     assert set(some["mutation"]) == {"H10Y"}
     half = landscapes.symmetric(doubles, landscapes.pair_scores(FakeModel(seeded), SEQUENCE, some))
     assert half["mean"].isna().tolist() == [True, False, False]
@@ -283,6 +283,13 @@ def test_precision_by_hand():
     assert (found["low"].dropna() >= 0).all() and (found["high"].dropna() <= 1).all()
     with pytest.raises(InputError, match="expected k from 1 to 4, the rows, found 5"):
         landscapes.precision(table, predictors=["score"], ks=[5])
+
+
+def test_the_lift_of_others_by_hand():
+    """A1C and A1E are one half, A1D the other: its lift of 3 by E2D is what A1C and A1E get; E2F has none with them."""
+    pairs = pd.DataFrame({"mutation": ["A1C", "A1D", "A1E", "A1D"], "second": ["E2D", "E2D", "E2D", "E2F"],
+                          "lift": [1.0, 3.0, 2.0, 5.0]})  # fmt: skip
+    assert landscapes.mean_lift(pairs).tolist() == [3.0, 1.5, 3.0, 1.5]
 
 
 def test_the_lift_of_others_does_not_rank_the_rows_of_one_second():
@@ -490,6 +497,6 @@ def test_known_scores_spare_the_backgrounds_and_change_nothing():
     model = FakeModel(seeded)
     whole = landscapes.pair_scores(model, SEQUENCE, pairs)
     model.batches.clear()
-    again = landscapes.pair_scores(model, SEQUENCE, pairs, known=whole["score_background"].to_numpy())
+    again = landscapes.pair_scores(model, SEQUENCE, pairs, score_background=whole["score_background"].to_numpy())
     pd.testing.assert_frame_equal(again, whole)
     assert model.n_sequences <= 2

@@ -75,6 +75,8 @@ def test_partial_correlation_equals_the_formula():
     (xy,), (xz,), (yz,) = (
         population.gene_correlations(t, a, b)["correlation"] for a, b in (("x", "y"), ("x", "z"), ("y", "z"))
     )
+    follows = t.assign(rank=t["x"].rank())
+    assert population.gene_correlations(follows, "x", "y", given="rank").empty  # nothing of x is left
     expected = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
     assert population.gene_correlations(t, "x", "y", given="z")["correlation"].iat[0] == pytest.approx(expected)
 
@@ -224,6 +226,9 @@ def test_scores_of_a_codon():
     cases = pd.DataFrame({"gene": "A", "mutation": ["K2W", "R3Q"], "change1": ["K2A", "R3*"],
                           "change2": ["K2C", "R3R"], "matches": True, "aligned_position": [2, 3]})  # fmt: skip
     changes = population.codon_changes(cases)
+    assert changes[["change", "kind", "mutation"]].values.tolist()[3:] == [
+        ["R3*", "stop", ""], ["R3R", "silent", ""], ["R3Q", "missense", "R3Q"],
+    ]  # fmt: skip
     scores = pd.DataFrame({"gene": "A", "mutation": ["K2A", "K2C", "K2W", "R3Q"], "score": [-1.0, -2.0, -3.0, -4.0]})
     found = population.codon_scores(changes, scores)
     assert found.iloc[0].tolist() == [0, -1, -2, -3, False]

@@ -27,43 +27,15 @@ from plmbook.stats import bootstrap
 from plmbook.variants import rescue
 
 # How fitness is given -> nats in one unit of it; "linear" is a ratio to the wild type, of which the logarithm is taken.
-LOG_UNITS: Mapping[str, float] = MappingProxyType({"ln": 1.0, "log2": np.log(2), "log10": np.log(10)})
-SCALES = ("linear", *LOG_UNITS)
-Z = 3.0  # standard errors by which a rescue must lift; 1.3 in 1,000 lifts of nothing come so far
+_LOG_UNITS: Mapping[str, float] = MappingProxyType({"ln": 1.0, "log2": np.log(2), "log10": np.log(10)})
+_SCALES = ("linear", *_LOG_UNITS)
+_Z = 3.0  # standard errors by which a rescue must lift; 1.3 in 1,000 lifts of nothing come so far
 
 
 def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
-    """Fitness on the common scale.
+    """Fitness on the common scale: landscape, mutation, f, error, floor (float64, nats relative to the wild type).
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row a variant: landscape, mutation ("A1C" or "A1C:D2E", sorted by position), fitness and error (float, on
-        the scale of the assay; error is one standard error, NaN = unknown).
-    proteins : DataFrame
-        One row a landscape: landscape, scale (one of `SCALES`), wild_type_fitness and floor (float, on that scale).
-
-    Returns
-    -------
-    DataFrame
-        landscape, mutation, f, error, floor (float64, nats relative to the wild type; f >= floor, floor < 0), in the
-        order and with the index of `table`.
-
-    Raises
-    ------
-    InputError
-        If a landscape is not among `proteins`, a scale is unknown, or a floor is not below the wild type.
-
-    Examples
-    --------
-    >>> proteins = pd.DataFrame({"landscape": ["toy"], "scale": "log2", "wild_type_fitness": 1.0, "floor": -2.0})
-    >>> table = pd.DataFrame({"landscape": "toy", "mutation": ["A1C", "A1D"], "fitness": [0.0, -9.0], "error": 1.0})
-    >>> log_fitness(table, proteins)[["f", "error", "floor"]].round(3).values.tolist()
-    [[-0.693, 0.693, -2.079], [-2.079, 0.693, -2.079]]
-    >>> log_fitness(table, proteins.assign(floor=2.0))
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: landscape 'toy': expected a floor below the wild type's fitness 1.0, found 2.0
+    Tables and errors as for `epistasis`; f >= floor, floor < 0; order and index of `table`.
     """
     known = proteins.set_index("landscape")
     parts = []
@@ -71,8 +43,8 @@ def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
         if name not in known.index:
             raise InputError(f"landscape {name!r}: expected one of {', '.join(known.index)}")
         scale, wild_type, floor = known.loc[name, ["scale", "wild_type_fitness", "floor"]]
-        if scale not in SCALES:
-            raise InputError(f"landscape {name!r}: unknown scale {scale!r}; expected one of {', '.join(SCALES)}")
+        if scale not in _SCALES:
+            raise InputError(f"landscape {name!r}: unknown scale {scale!r}; expected one of {', '.join(_SCALES)}")
         if not floor < wild_type or (scale == "linear" and not floor > 0):
             above = " and above 0" if scale == "linear" else ""
             raise InputError(
@@ -83,7 +55,7 @@ def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
         if scale == "linear":
             values, error, lowest = np.log(fitness / wild_type), error / fitness, np.log(floor / wild_type)
         else:
-            unit = LOG_UNITS[scale]
+            unit = _LOG_UNITS[scale]
             values, error, lowest = unit * (fitness - wild_type), unit * error, unit * (floor - wild_type)
         parts.append(rows[["landscape", "mutation"]].assign(f=values, error=error, floor=lowest))
     return pd.concat(parts).loc[table.index]
@@ -94,8 +66,12 @@ def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    table, proteins : DataFrame
-        As for `log_fitness`; both singles of every double must be there.
+    table : DataFrame
+        One row a variant: landscape, mutation ("A1C" or "A1C:D2E", sorted by position), fitness and error (float, on
+        the scale of the assay; error is one standard error, NaN = unknown).  Both singles of every double are there.
+    proteins : DataFrame
+        One row a landscape: landscape, scale ("linear", "ln", "log2" or "log10"), wild_type_fitness and floor (float,
+        on that scale).
 
     Returns
     -------
@@ -111,7 +87,8 @@ def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     InputError
-        As `log_fitness`; also if a single is missing, a variant comes twice or has more than two mutations.
+        If a landscape is not among `proteins`, a scale is unknown, a floor is not below the wild type, a single is
+        missing, a variant comes twice or has more than two mutations.
 
     Examples
     --------
@@ -122,11 +99,6 @@ def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
     ...                       "fitness": [-3.0, 0.0, -1.0], "error": 0.0})
     >>> epistasis(table, proteins)[["mutation1", "mutation2", "epistasis", "floored"]].values.tolist()
     [['A1C', 'E2D', 2.0, False]]
-    >>> epistasis(table[1:], proteins)
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: landscape 'toy': A1C:E2D: expected its single mutant A1C among the variants, found
-    none
     """
     values = log_fitness(table, proteins)
     repeated = values.duplicated(["landscape", "mutation"])
@@ -172,7 +144,7 @@ def _residual(landscape: pd.Series, additive: pd.Series, found: pd.Series) -> pd
     return found - expected
 
 
-def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = Z) -> pd.DataFrame:
+def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = _Z) -> pd.DataFrame:
     """Which second mutations rescue a damaging first one, by a rule that is fixed beforehand.
 
     Every double is looked at from both sides.  A first mutation counts as *damaging* where it costs at least half of
@@ -200,14 +172,6 @@ def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = Z) -> pd.
     ------
     InputError
         As `epistasis`; also if an error is unknown or `z` is negative.
-
-    Examples
-    --------
-    >>> proteins = pd.DataFrame({"landscape": ["toy"], "scale": "ln", "wild_type_fitness": 0.0, "floor": -5.0})
-    >>> table = pd.DataFrame({"landscape": "toy", "mutation": ["A1C", "E2D", "A1C:E2D"],
-    ...                       "fitness": [-3.0, 0.0, -1.0], "error": 0.1})
-    >>> rescues(table, proteins)[["mutation", "second", "lift", "rescued", "specific"]].values.tolist()
-    [['A1C', 'E2D', 2.0, True, True]]
     """
     if not z >= 0:
         raise InputError(f"expected z >= 0 standard errors, found {z}")
@@ -238,29 +202,8 @@ def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = Z) -> pd.
 # --- what a model and what simple rules say --------------------------------------------------------------
 
 
-def sides(doubles: pd.DataFrame, backgrounds: Collection[str] | None = None) -> pd.DataFrame:
-    """Every double from both sides: one mutation as the background, the other as the second site on it.
-
-    Parameters
-    ----------
-    doubles : DataFrame
-        mutation1, mutation2 (str), such as of `epistasis`.
-    backgrounds : collection of str, optional
-        Mutations that serve as backgrounds.  Default: all.
-
-    Returns
-    -------
-    DataFrame
-        mutation (the background), second (str): each pair once, sorted.
-
-    Examples
-    --------
-    >>> doubles = pd.DataFrame({"mutation1": ["A1C"], "mutation2": ["E2D"]})
-    >>> sides(doubles).values.tolist()
-    [['A1C', 'E2D'], ['E2D', 'A1C']]
-    >>> sides(doubles, ["E2D"]).values.tolist()
-    [['E2D', 'A1C']]
-    """
+def _sides(doubles: pd.DataFrame, backgrounds: Collection[str] | None = None) -> pd.DataFrame:
+    """Every double from both sides, sorted: mutation (the background, of those given) and second (the second site)."""
     both = pd.concat(
         [doubles[[f"mutation{a}", f"mutation{b}"]].set_axis(["mutation", "second"], axis=1) for a, b in ("12", "21")]
     )
@@ -269,45 +212,17 @@ def sides(doubles: pd.DataFrame, backgrounds: Collection[str] | None = None) -> 
     return both.drop_duplicates().sort_values(["mutation", "second"]).reset_index(drop=True)
 
 
-def most_doubled(doubles: pd.DataFrame, n: int) -> list[str]:
-    """The mutations with the most doubles: the backgrounds to run where all would take too long.
-
-    Parameters
-    ----------
-    doubles : DataFrame
-        mutation1, mutation2 (str).
-    n : int
-
-    Returns
-    -------
-    list of str
-        At most n; of equals the first by name.
-
-    Examples
-    --------
-    >>> most_doubled(pd.DataFrame({"mutation1": ["A1C", "A1C"], "mutation2": ["E2D", "E2F"]}), 2)
-    ['A1C', 'E2D']
-    """
+def _most_doubled(doubles: pd.DataFrame, n: int) -> list[str]:
+    """At most n mutations with the most doubles, of equals the first by name."""
     counts = doubles["mutation1"].value_counts().add(doubles["mutation2"].value_counts(), fill_value=0)
     return counts.sort_index().sort_values(ascending=False, kind="stable").index[:n].tolist()
 
 
 def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enough: int) -> pd.DataFrame:
-    """Which second mutations are scored on which backgrounds, where all would take too long.
+    """Which second mutations are scored on which backgrounds of the bundled tables, where all would take too long.
 
-    Parameters
-    ----------
-    measured, proteins : DataFrame
-        The bundled tables `landscapes` and `landscape_proteins`.
-    n : int
-        Backgrounds of a protein: those with the most doubles; 0 is all.
-    enough : int
-        Measured rescues of a landscape from which on all damaging first mutations are backgrounds, too.
-
-    Returns
-    -------
-    DataFrame
-        landscape (str: the first one of its protein), mutation (the background), second (str).
+    Of each protein the `n` mutations with the most doubles (0 is all), and all damaging first mutations of a landscape
+    with `enough` measured rescues: landscape (the first one of its protein), mutation (the background), second (str).
     """
     doubles, pairs = epistasis(measured, proteins), rescues(measured, proteins)
     counts = pairs.groupby("landscape")["rescued"].sum()
@@ -316,13 +231,13 @@ def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enoug
     for _, of_protein in proteins.groupby("sequence", sort=False):  # PDZ3 has two landscapes
         part = doubles[doubles["landscape"].isin(of_protein["landscape"])]
         damaging = pairs.loc[pairs["landscape"].isin(set(of_protein["landscape"]) & counted), "mutation"]
-        chosen = {*most_doubled(part, n or len(measured)), *damaging}
-        parts.append(sides(part, chosen).assign(landscape=of_protein["landscape"].iat[0]))
+        chosen = {*_most_doubled(part, n or len(measured)), *damaging}
+        parts.append(_sides(part, chosen).assign(landscape=of_protein["landscape"].iat[0]))
     return pd.concat(parts, ignore_index=True)[["landscape", "mutation", "second"]]
 
 
 def pair_scores(
-    model, sequence: str, pairs: pd.DataFrame, *, known: np.ndarray | None = None, progress: bool = False
+    model, sequence: str, pairs: pd.DataFrame, *, score_background: np.ndarray | None = None, progress: bool = False
 ) -> pd.DataFrame:
     """What a model says of second mutations on the backgrounds of first ones.
 
@@ -334,7 +249,7 @@ def pair_scores(
         The wild type.
     pairs : DataFrame
         mutation (the background), second (str), at different positions of the sequence.
-    known : float array (n,), optional
+    score_background : float array (n,), optional
         The scores on the backgrounds, where these are at hand: only the wild type is read.
     progress : bool
         Show a bar.
@@ -366,9 +281,9 @@ def pair_scores(
     order = np.argsort(which, kind="stable")
     starts = np.searchsorted(which[order], np.arange(len(names) + 1))
     found = np.empty((3, len(pairs)), dtype=np.float32)
-    if known is not None:
+    if score_background is not None:
         block = next(iter(rescue.scores(model, sequence, [()])))  # of the wild type alone
-        found[:] = known, block.score_wild_type[j, column], block.score_wild_type[i, own]
+        found[:] = score_background, block.score_wild_type[j, column], block.score_wild_type[i, own]
         first_of = []
     for block in rescue.scores(model, sequence, [(mutation,) for mutation in first_of], progress=progress):
         rows = order[starts[block.where.start] : starts[block.where.stop]]
@@ -399,32 +314,11 @@ def _cells(mutations: Sequence[Mutation]) -> np.ndarray:
 
 
 def symmetric(doubles: pd.DataFrame, scored: pd.DataFrame, *, value: str = "model_epistasis") -> pd.DataFrame:
-    """A model's epistasis of each double: the mean over its two sides, as far as both were scored.
+    """A model's epistasis of each double, from `scored` such as of `pair_scores`: the mean over the sides that were
+    scored.
 
     A model reads the second site off the background of the first; the reverse is another number, although the measured
-    epistasis is one.
-
-    Parameters
-    ----------
-    doubles : DataFrame
-        mutation1, mutation2.
-    scored : DataFrame
-        mutation, second, `value`, each pair once, such as of `pair_scores`.
-    value : str
-
-    Returns
-    -------
-    DataFrame
-        on1, on2 (float64: mutation 2 on the background of mutation 1, and the reverse; NaN where not scored), mean
-        (float64: of those there are); rows and index of `doubles`.
-
-    Examples
-    --------
-    >>> doubles = pd.DataFrame({"mutation1": ["A1C", "A1C"], "mutation2": ["E2D", "E2F"]})
-    >>> scored = pd.DataFrame({"mutation": ["A1C", "E2D", "A1C"], "second": ["E2D", "A1C", "E2F"],
-    ...                        "model_epistasis": [1.0, 3.0, 5.0]})
-    >>> symmetric(doubles, scored).values.tolist()
-    [[1.0, 3.0, 2.0], [5.0, nan, 5.0]]
+    epistasis is one.  Returns on1, on2 (float64: mutation 2 on the background of mutation 1, and the reverse), mean.
     """
     known = scored.set_index(["mutation", "second"])[value].astype("float64")
     found = {}
@@ -436,17 +330,7 @@ def symmetric(doubles: pd.DataFrame, scored: pd.DataFrame, *, value: str = "mode
 
 
 def substitution_similarity(mutations: pd.Series) -> np.ndarray:
-    """How alike the residues of each substitution are: BLOSUM62.
-
-    Parameters
-    ----------
-    mutations : Series of str
-        One substitution each.
-
-    Returns
-    -------
-    int64 array (n,)
-        -4 (unlike) to 3.
+    """How alike the residues of each substitution ("I1V") are: BLOSUM62, int64 (n,), -4 (unlike) to 3.
 
     Examples
     --------
@@ -460,29 +344,11 @@ def substitution_similarity(mutations: pd.Series) -> np.ndarray:
 
 
 def mean_lift(pairs: pd.DataFrame) -> pd.Series:
-    """What a second mutation lifts other damaging ones by: it knows the second and not the first.
+    """What a second mutation lifts other damaging ones by, float64 (n,): it knows the second and not the first.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        mutation, second (str), lift (float), one row a pair of one landscape, such as of `rescues`.
-
-    Returns
-    -------
-    Series of float64
-        The damaging mutations fall into two halves, every other one by name.  The mean lift by `second` of those of
-        the other half; the mean of all its lifts where the second has none there.  Index of `pairs`.
-
-    Notes
-    -----
-    Halves, since the mean over all other rows would rank the rows of one second by minus their own lift.
-
-    Examples
-    --------
-    >>> pairs = pd.DataFrame({"mutation": ["A1C", "A1D", "A1E", "A1D"], "second": ["E2D", "E2D", "E2D", "E2F"],
-    ...                       "lift": [1.0, 3.0, 2.0, 5.0]})
-    >>> mean_lift(pairs).tolist()
-    [3.0, 1.5, 3.0, 1.5]
+    The damaging mutations of a landscape (mutation, second, lift) fall into two halves, every other one by name: the
+    mean lift by `second` of those of the other half, the mean of all its lifts where it has none.  Halves, since the
+    mean over all other rows would rank the rows of one second by minus their own lift.
     """
     half = pd.factorize(pairs["mutation"], sort=True)[0] % 2
     values = pd.Series(np.nan, index=pairs.index, dtype="float64")
@@ -505,14 +371,13 @@ def correlations(
     n: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rank correlation of several predictors with what was measured, on the same rows.
+    """Spearman correlation of several predictors with what was measured, on the same rows.
 
     Parameters
     ----------
     table : DataFrame
         One row a double of one landscape: `measured` and the predictors (numbers, none missing), `units`.
-    measured : str
-    predictors : sequence of str
+    measured, predictors : str, sequence of str
         Columns.
     units : sequence of str
         Columns whose values are resampled, all from one urn: a row counts as often as the product of the counts of its
@@ -523,7 +388,7 @@ def correlations(
     Returns
     -------
     DataFrame
-        predictor (str), value, low, high (float64: Spearman's rho, 95 % interval), n (int64: rows); a row a predictor.
+        predictor (str), value, low, high (float64: rho, 95 % interval), n (int64: rows); a row a predictor.
 
     Raises
     ------
@@ -552,29 +417,9 @@ def correlations(
 
 
 def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequence[str]) -> pd.DataFrame:
-    """Rank correlation within each pair of positions: what is left when the positions themselves cannot help.
+    """`correlations` within each pair of positions: what is left when the positions themselves cannot help.
 
-    Parameters
-    ----------
-    table, measured, predictors
-        As in `correlations`, with position1 and position2.
-
-    Returns
-    -------
-    DataFrame
-        position1, position2 (int64), predictor (str), value (float64), n (int64); pairs in order, then predictors.
-
-    Raises
-    ------
-    InputError
-        As `correlations`.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"position1": 1, "position2": [2, 2, 5, 5], "epistasis": [0.0, 1.0, 9.0, 8.0],
-    ...                       "model": [3.0, 4.0, 1.0, 2.0]})
-    >>> pair_correlations(table, measured="epistasis", predictors=["model"])["value"].round(3).tolist()
-    [1.0, -1.0]
+    Returns position1, position2 (int64), predictor (str), value (float64), n (int64); pairs in order, then predictors.
     """
     _filled(table, [measured, *predictors, "position1", "position2"])
     rows = []
@@ -597,35 +442,11 @@ def precision(
     n: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How many of the k pairs that a predictor puts first are rescues.
+    """How many of the k pairs of a landscape that a predictor (higher comes first) puts first are rescues (`hit`).
 
-    Parameters
-    ----------
-    table : DataFrame
-        One row a pair of one landscape, such as of `rescues`: `hit` (bool), the predictors (higher comes first, none
-        missing), `units`.
-    predictors : sequence of str
-        Columns.
-    ks : sequence of int
-        At least 1, at most the rows.
-    hit : str
-    units, n, seed
-        As in `correlations`.
-
-    Returns
-    -------
-    DataFrame
-        predictor (str), k (int64), value, low, high (float64: share of rescues among the first k, 95 % interval), n,
-        n_hits (int64: rows, rescues), chance (float64: n_hits / n); predictors in order, then k.
-
-    Raises
-    ------
-    InputError
-        A missing column or number; a k out of range.
-
-    Notes
-    -----
-    Where equal scores compete for the last places, each has the same chance: the value is the mean over their orders.
+    Where equal scores compete for the last places, the value is the mean over their orders; `units` are resampled as in
+    `correlations`.  Returns predictor (str), k (int64), value, low, high (float64: share of rescues among the first k,
+    95 % interval), n, n_hits (int64: rows, rescues), chance (float64: n_hits / n).
     """
     _filled(table, [hit, *predictors, *units])
     if not all(1 <= k <= len(table) for k in ks):

@@ -1,4 +1,4 @@
-"""Variants in the population: how often they are seen, how damaging a model calls them, and what could make them good.
+"""Variants in the population: how often they are seen, how damaging a model calls them, and what could rescue them.
 
 *Predicted effect* is the score s(v) of a variant, a natural-log likelihood ratio: negative means damaging.
 
@@ -7,12 +7,11 @@
     R(v) = max(0, max { epistasis(v, u) : score_background(v, u) >= 0 })
 
 over the second sites u of v (`plmbook.variants.rescue`).  A second substitution is *acceptable* where the background
-with the
-variant prefers it to the residue that stands there; among these, epistasis is what the variant has added, so that a
-substitution which the wild type likes as much does not count.  The *share made good* is R(v) / -s(v), for variants
-with s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
+with the variant prefers it to the residue that stands there; among these, epistasis is what the variant has added, so
+that a substitution which the wild type likes as much does not count.  The *compensated share* is R(v) / -s(v), for
+variants with s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
 
-Both follow s(v) to some extent: a variant that costs more disturbs more, and leaves more to be made good.  So classes
+Both follow s(v) to some extent: a variant that costs more disturbs more, and leaves more to compensate.  So classes
 are compared at equal predicted effect only (`class_difference`).  R grows with the length of the protein, too (a
 maximum over more sites), so that all comparisons are within genes.
 """
@@ -26,7 +25,7 @@ from plmbook.core.errors import InputError
 from plmbook.stats import bootstrap, matched, metrics
 from plmbook.tables import Column, Schema
 
-EDGES = (0.0, 1e-5, 1e-4, 1e-3)  # of allele frequency: where a bin begins
+_EDGES = (0.0, 1e-5, 1e-4, 1e-3)  # of allele frequency: where a bin begins
 BINS = ("absent", "below 1e-5", "1e-5 to 1e-4", "1e-4 to 1e-3", "from 1e-3")
 MINIMUM = 10  # variants that a gene needs for a correlation of its own
 SILENT, STOP, MISSENSE = "silent", "stop", "missense"
@@ -52,68 +51,22 @@ RESCUABILITY = Schema(
 
 
 def frequency_bins(frequency: pd.Series) -> pd.Series:
-    """The bin of each allele frequency.
-
-    Parameters
-    ----------
-    frequency : Series of float64
-        0 to 1; missing or 0: gnomAD has no such allele.
-
-    Returns
-    -------
-    Series of str
-        One of `BINS`; index of `frequency`.
-
-    Raises
-    ------
-    InputError
-        A frequency that is none.
-
-    Examples
-    --------
-    >>> frequency_bins(pd.Series([np.nan, 0.0, 4e-6, 1e-5, 0.3])).tolist()
-    ['absent', 'absent', 'below 1e-5', '1e-5 to 1e-4', 'from 1e-3']
-    >>> frequency_bins(pd.Series([3.0]))
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: an allele frequency is from 0 to 1, found 3.0
-    """
+    """The bin of each allele frequency, one of `BINS` (str): 0 to 1; missing or 0, gnomAD has no such allele."""
     numbers = frequency.fillna(0.0)
     if (wrong := ~numbers.between(0, 1)).any():
         raise InputError(f"an allele frequency is from 0 to 1, found {numbers[wrong].iat[0]}")
-    place = np.searchsorted(EDGES, numbers, side="right")
+    place = np.searchsorted(_EDGES, numbers, side="right")
     return pd.Series(np.array(BINS, dtype=object)[np.where(numbers == 0, 0, place)], index=frequency.index, dtype="str")
 
 
 def gene_correlations(
     table: pd.DataFrame, first: str, second: str, *, given: str | None = None, minimum: int = MINIMUM
 ) -> pd.DataFrame:
-    """Spearman correlation of two columns within each gene, or the partial one at equal rank of a third.
+    """Spearman correlation of two columns within each gene: gene (str), n (int64), correlation (float64), by gene.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene (str), and the columns `first`, `second` and `given`: numbers; rows where one is missing do not count.
-    first, second : str
-        Names of columns.
-    given : str, optional
-        The correlation of the ranks that is left after each was regressed on the ranks of this one.
-    minimum : int
-        Rows that a gene needs.
-
-    Returns
-    -------
-    DataFrame
-        gene (str), n (int64), correlation (float64), by gene; without those in which a column does not vary, or
-        follows from the given one.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"gene": "A", "x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 8.0, 27.0, 64.0], "z": [2.0, 1.0, 4.0, 3]})
-    >>> gene_correlations(t, "x", "y", minimum=4)["correlation"].round(3).tolist()
-    [1.0]
-    >>> gene_correlations(t, "x", "z", given="y", minimum=4)["correlation"].tolist()  # x is y's rank
-    []
+    With `given`, the partial one: of the ranks that are left after each was regressed on the ranks of this third
+    column. Rows where a number is missing do not count; genes with fewer rows than `minimum` are left out, as are those
+    in which a column does not vary, or follows from the given one.
     """
     columns = [first, second, *([given] if given else [])]
     rows = []
@@ -143,25 +96,7 @@ def correlation(
     n: int = 1000,
     seed: int = 0,
 ) -> dict[str, float | int]:
-    """The mean over genes of `gene_correlations`, with its interval: nothing is pooled.
-
-    Parameters
-    ----------
-    table, first, second, given, minimum
-        As in `gene_correlations`.
-    n, seed : int
-        Of the bootstrap over genes.
-
-    Returns
-    -------
-    dict
-        value, low, high (float), genes, variants (int).
-
-    Raises
-    ------
-    InputError
-        No gene has enough rows.
-    """
+    """The mean over genes of `gene_correlations`, nothing pooled: value, low, high, genes, variants."""
     found = gene_correlations(table, first, second, given=given, minimum=minimum)
     if found.empty:
         raise InputError(f"no gene has {minimum} variants with {first} and {second}")
@@ -170,24 +105,7 @@ def correlation(
 
 
 def gene_percentiles(table: pd.DataFrame, column: str) -> pd.Series:
-    """The place of each row among those of its gene.
-
-    Parameters
-    ----------
-    table : DataFrame
-        gene (str) and the column, without missing values.
-    column : str
-
-    Returns
-    -------
-    Series of float64
-        From 0 to 100, ties share the mean; the mean of a gene is 50. Index of `table`.
-
-    Examples
-    --------
-    >>> gene_percentiles(pd.DataFrame({"gene": list("AAAAB"), "x": [4.0, 1.0, 3.0, 2.0, 7.0]}), "x").tolist()
-    [87.5, 12.5, 62.5, 37.5, 50.0]
-    """
+    """The place of each row among those of its gene by a column: 0 to 100 with mean 50, ties share the mean."""
     groups = table.groupby("gene")[column]
     return 100 * (groups.rank() - 0.5) / groups.transform("size")
 
@@ -197,22 +115,8 @@ def mean_by_bin(
 ) -> pd.DataFrame:
     """The mean of a column in each bin, first within genes and then over them.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene (str), `bins` (str) and `value` (float).
-    value, bins : str
-        Names of columns.
-    minimum : int
-        Rows in the bin that a gene needs to count in it.
-    n, seed : int
-        Of the bootstrap over genes.
-
-    Returns
-    -------
-    DataFrame
-        `bins`, value, low, high (float64), genes, variants (int64); in the order of `BINS` where these are the bins,
-        else of appearance; bins without such a gene are left out.
+    A gene counts in a bin where it has `minimum` rows.  Returns `bins`, value, low, high (float64; the bootstrap is
+    over genes), genes, variants (int64); in the order of `BINS` where these are the bins, else of appearance.
     """
     rows = []
     for name, part in table.groupby(bins, sort=False):
@@ -236,7 +140,7 @@ def rescuability(candidates: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     candidates : DataFrame
-        Columns of `plmbook.variants.rescue.RESCUE`: of each variant the best by epistasis and the best by
+        Columns of `plmbook.variants.rescue_tables.RESCUE`: of each variant the best by epistasis and the best by
         score_background.
 
     Returns
@@ -296,7 +200,7 @@ def class_difference(
         Parts of equally many variants by `effect` into which the labelled variants of a gene are cut; 1 compares
         within the gene alone.
     minimum : int
-        B/LB variants of a gene, in parts with P/LP ones, that the gene needs.
+        B/LB variants (the scarce class) of a gene, in parts with P/LP ones, that the gene needs.
     n, seed : int
         Of permutations and bootstrap.
 
@@ -310,11 +214,6 @@ def class_difference(
     ------
     InputError
         As `matched.auroc`.
-
-    Notes
-    -----
-    B/LB variants are the scarce class, and a gene counts by them; so they are the cases of `matched.auroc`, and its
-    answer is turned round.
     """
     part = metrics.labelled(table, score=[value, effect])
     part = part.assign(
@@ -328,22 +227,14 @@ def class_difference(
     return above._replace(p=min(1.0, 2 * min(above.p, below.p)), n_cases=above.n_controls, n_controls=above.n_cases)
 
 
-def made_good(table: pd.DataFrame) -> pd.Series:
-    """The share of the predicted cost that the best acceptable second substitution gives back.
+def compensated_share(table: pd.DataFrame) -> pd.Series:
+    """The share of the predicted cost that the best acceptable second substitution gives back: R / -s, float64 (n,).
 
-    Parameters
-    ----------
-    table : DataFrame
-        rescuability, score_wild_type (float).
-
-    Returns
-    -------
-    Series of float64
-        R / -s; missing where the score is not below 0: there is nothing to make good.
+    From rescuability and score_wild_type; missing where the score is not below 0: there is no cost.
 
     Examples
     --------
-    >>> made_good(pd.DataFrame({"rescuability": [1.0, 1.0], "score_wild_type": [-4.0, 0.5]})).tolist()
+    >>> compensated_share(pd.DataFrame({"rescuability": [1.0, 1.0], "score_wild_type": [-4.0, 0.5]})).tolist()
     [0.25, nan]
     """
     cost = -table["score_wild_type"].astype("float64")
@@ -351,25 +242,16 @@ def made_good(table: pd.DataFrame) -> pd.Series:
 
 
 def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Variants by the share that all models say is made good: the smallest of the models' shares counts.
+    """Variants by the `compensated_share` on which all models agree: the smallest of the models' shares counts.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene, mutation, model (str), score_wild_type, rescuability (float), a row a variant and model.
-    models : sequence of str
-        Those that must agree; a variant that one of them lacks, or does not call damaging, is left out.
-
-    Returns
-    -------
-    DataFrame
-        gene, mutation, share (the smallest), and of each model `score MODEL`, `rescuability MODEL`, `share MODEL`; the
-        highest share first, then by gene and mutation.
+    `table` has a row a variant and model; a variant that one of `models` lacks, or does not call damaging, is left out.
+    Returns gene, mutation, share (the smallest), and of each model `score MODEL`, `rescuability MODEL`, `share MODEL`;
+    the highest share first, then by gene and mutation.
     """
     names = {"score_wild_type": "score", "rescuability": "rescuability", "share": "share"}
     parts = []
     for model in models:
-        part = table[table["model"] == model].assign(share=made_good).set_index(["gene", "mutation"])
+        part = table[table["model"] == model].assign(share=compensated_share).set_index(["gene", "mutation"])
         parts.append(part[list(names)].rename(columns={old: f"{new} {model}" for old, new in names.items()}))
     wide = pd.concat(parts, axis=1, join="inner").dropna()
     wide.insert(0, "share", wide[[f"share {model}" for model in models]].min(axis=1))
@@ -382,26 +264,12 @@ def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 
 
 def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
-    """The three changes of residue of each case: each nucleotide change alone, and both together.
+    """The three changes of residue of each bundled case (`same_codon`): each nucleotide change alone, and both
+    together.
 
-    Parameters
-    ----------
-    cases : DataFrame
-        The bundled table `same_codon`: gene, mutation, change1, change2, matches, aligned_position.
-
-    Returns
-    -------
-    DataFrame
-        case (int64, row of `cases`), which ("1", "2" or "combined"), change (as named), kind (one of `SILENT`, `STOP`,
-        `MISSENSE`), gene, mutation (str: of missense changes, numbered in the gene's sequence, else empty).  Cases
-        whose wild type is not that of the sequence are left out.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"gene": ["A"], "mutation": ["E3Q"], "change1": ["E3*"], "change2": ["E3E"],
-    ...                   "matches": [True], "aligned_position": [5]})
-    >>> codon_changes(t)[["change", "kind", "mutation"]].values.tolist()
-    [['E3*', 'stop', ''], ['E3E', 'silent', ''], ['E3Q', 'missense', 'E5Q']]
+    Returns case (int64, row of `cases`), which ("1", "2" or "combined"), change (as named), kind (one of `SILENT`,
+    `STOP`, `MISSENSE`), gene, mutation (str: of missense changes, numbered in the gene's sequence, else empty).  Cases
+    whose wild type is not that of the sequence are left out.
     """
     rows = []
     for row in cases.reset_index(drop=True).itertuples():
@@ -416,25 +284,10 @@ def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """The predicted effects of each case side by side.
+    """The predicted effects of each case side by side: case (int64), score1, score2, combined (float64), silent (bool).
 
-    Parameters
-    ----------
-    changes : DataFrame
-        Of `codon_changes`.
-    scores : DataFrame
-        gene, mutation, score (float) of its missense changes, each once.
-
-    Returns
-    -------
-    DataFrame
-        case (int64), score1, score2, combined (float64): 0 for a silent change, missing for a stop; silent (bool): one
-        of the single changes is.
-
-    Raises
-    ------
-    InputError
-        A missense change without a score.
+    `changes` of `codon_changes`, `scores` (gene, mutation, score) of all missense ones (else `InputError`).  A score is
+    0 for a silent change and missing for a stop; silent: one of the single changes is.
     """
     known = changes.merge(scores[["gene", "mutation", "score"]], on=["gene", "mutation"], how="left", validate="m:1")
     known["score"] = known["score"].mask(known["kind"] == SILENT, 0.0)
@@ -447,32 +300,13 @@ def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def milder(table: pd.DataFrame) -> pd.DataFrame:
-    """How often the residue of both changes together is called milder than those of the single ones.
+    """How often the residue of both changes together is called milder than those of the single ones, from
+    `codon_scores`.
 
-    Parameters
-    ----------
-    table : DataFrame
-        score1, score2, combined (float), silent (bool: one of the single changes is); rows where a score is missing do
-        not count.
-
-    Returns
-    -------
-    DataFrame
-        than, k, n (int64), value, low, high (float64): the share with the exact binomial interval of Clopper and
-        Pearson (95 %), cases taken as independent.  Of cases with two missense changes "the worse of two" and "both of
-        two", of those with a silent one "the only one"; what has no case is left out.
-
-    Raises
-    ------
-    InputError
-        No row has all three scores.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"score1": [-1.0, -3.0], "score2": [-2.0, 0.0], "combined": [-1.5, -4.0],
-    ...                   "silent": [False, True]})
-    >>> milder(t)[["than", "k", "n"]].values.tolist()
-    [['the worse of two', 1, 1], ['both of two', 0, 1], ['the only one', 0, 1]]
+    Returns than, k, n (int64), value, low, high (float64): the share with the exact binomial interval of Clopper and
+    Pearson (95 %), cases taken as independent.  Of cases with two missense changes "the worse of two" and "both of
+    two", of those with a silent one "the only one"; what has no case is left out, rows without all three scores do not
+    count.
     """
     full = table.dropna(subset=["score1", "score2", "combined"])
     if full.empty:

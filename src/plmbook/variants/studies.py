@@ -337,7 +337,7 @@ def landscape_scores(
     for name in names:
         part = table[table["landscape"] == name]
         scored = landscapes.pair_scores(
-            model, sequence_of[name], part[["mutation", "second"]], known=part["score"].to_numpy() / STEPS
+            model, sequence_of[name], part[["mutation", "second"]], score_background=part["score"].to_numpy() / STEPS
         )
         same = proteins.loc[proteins["sequence"] == sequence_of[name], "landscape"]
         parts += [scored.assign(landscape=each) for each in same]
