@@ -229,3 +229,10 @@ def _write_t5_tokenizer(folder, kind):
     if not word:
         facts["added_tokens_decoder"] = {str(39 - n): {"content": token} for n, token in enumerate(T5_SENTINELS)}
     (folder / "tokenizer_config.json").write_text(json.dumps(facts))
+
+
+def write_family(folder, family, **options):
+    """A tiny checkpoint of any family that can be run, and the card that fits it: (card, path)."""
+    if family == "t5":
+        return t5_card("ankh"), write_t5(folder, "ankh", **options)
+    return card(family), write(folder, family, **options)

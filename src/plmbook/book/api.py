@@ -3,7 +3,16 @@
 API: dict[str, tuple[str, ...]] = {
     "core": (),
     "stats": (),
-    "models": (),
+    "models": (
+        "load",
+        "card",
+        "all_cards",
+        "expand",
+        "cards.facts",
+        "cards.Card",
+        "base.Model",
+        "base.Output",
+    ),
     "tables": (),
     "sources": (),
     "engine": (
@@ -17,6 +26,7 @@ API: dict[str, tuple[str, ...]] = {
         "store.read",
         "store.dataset",
         "store.verify",
+        "generate.write",
         "cluster.write",
         "cluster.projection",
         "pretrain.train",

@@ -77,9 +77,18 @@ def write(
         Of each protein, from `plan`; or:
     extend : int, optional
         Residues to write after the end of each protein.
-    sentinel, longest, n, seed, temperature
-        As in `plmbook.models.t5_decoder.generate_spans`; each protein is drawn from the same seed, so that it gives the
-        same alone and among others.
+    sentinel : {"residue", "span"}
+        What a sentinel stands for.  "residue": each residue has its own, as in Ankh's training; a fill is as long as
+        what was there.  "span": each span has one, as in T5's, and the model says how long its fill is.
+    longest : int, optional
+        For "span": the most residues of a fill.  Default: twice as many as the longest span.
+    n : int
+        Sequences wanted of each protein, perhaps alike; more than one needs a seed.
+    seed : int, optional
+        Draw the residues, reproducibly: each protein from the same seed, so that it gives the same alone and among
+        others.  Default: the most likely residue at each step (greedy).
+    temperature : float
+        Of the drawing; below 1 the likely residues become likelier.
     perplexity : bool
         Also how likely the model finds each whole protein that it wrote: a pass of the encoder for each residue.
     progress : bool
@@ -96,7 +105,9 @@ def write(
     Raises
     ------
     InputError
-        As `generate_spans` and `complete`; the message names the protein.
+        If a span lies outside its protein, spans overlap or are more than the sentinels of the vocabulary, a sequence
+        holds what is no residue, the model cannot go on with proteins, or an option does not fit; the message names the
+        protein.
     """
     from tqdm import tqdm
 

@@ -37,64 +37,31 @@ CAPABILITIES: dict[Capability, str] = {
 
 @dataclass(frozen=True)
 class Family:
-    """Models that one adapter runs: what is true of all of them, whatever their size.
+    """Models that one adapter runs: what is true of all of them, whatever their size."""
 
-    Attributes
-    ----------
-    name : str
-        As in `Card.family` and in the tables.
-    title : str
-        As people write it.
-    loader : str
-        `module:function` of the adapter, imported when a model is loaded: from a card, `device`, `dtype` and `path` to
-        a `Model`.
-    library : str
-        The package whose version, next to torch's, decides the numbers.
-    capabilities : frozenset of str
-        Keys of `CAPABILITIES`; a card may lack some.
-    before, after : int
-        Special tokens before and after the residues, a prefix not counted.
-    decoder : str
-        As `loader`, for the model with its decoder; empty: it has none.
-    standard_layers : bool
-        Whether a layer of width d has 12 d^2 weights, 4 in attention and 8 in the feed-forward: what counts of FLOP
-        take for granted.
-    training_data, licence, citation : str
-        Of the published models, where all share one; else empty, and on the cards.
-    """
-
-    name: str
-    title: str
-    loader: str
-    library: str
-    capabilities: frozenset[Capability]
-    before: int
+    name: str  # as in `Card.family` and in the tables
+    title: str  # as people write it
+    loader: str  # "module:function", imported when a model is loaded: card, device, dtype, path -> `Model`
+    library: str  # the package whose version, next to torch's, decides the numbers
+    capabilities: frozenset[Capability]  # a card may lack some
+    before: int  # special tokens before the residues, a prefix not counted
     after: int
-    decoder: str = ""
-    standard_layers: bool = True
-    training_data: str = ""
+    decoder: str = ""  # as `loader`, for the model with its decoder; empty: it has none
+    standard_layers: bool = True  # 12 d^2 weights each, 4 in attention, 8 in the feed-forward, as FLOP are counted
+    training_data: str = ""  # of the published models where all share it; else on the cards, as the next two
     licence: str = ""
     citation: str = ""
 
 
 @dataclass
 class Output:
-    """What a model says about one sequence of L residues.
+    """What a model says about one sequence of L residues."""
 
-    Attributes
-    ----------
-    log_probabilities : float32 array (n_rows, 20) or None
-        Natural-log probabilities over the model's whole vocabulary, the columns of `AMINO_ACIDS` (so a row sums to a
-        little less than 1).  One row per residue asked for.  None where none were asked for.
-    hidden : dict of int -> float32 array (L, d)
-        Hidden states by layer, residues only.
-    pooled : dict of int -> float32 array (d,)
-        Where pooling was asked for: one vector by layer, and `hidden` is empty.
-    """
-
+    # float32 (n_rows, 20), a row for each residue asked for: natural log over the model's whole vocabulary, in the
+    # columns of `AMINO_ACIDS` (probabilities sum to a little less than 1); None where none were asked for
     log_probabilities: "np.ndarray | None" = None
-    hidden: "dict[int, np.ndarray]" = field(default_factory=dict)
-    pooled: "dict[int, np.ndarray]" = field(default_factory=dict)
+    hidden: "dict[int, np.ndarray]" = field(default_factory=dict)  # by layer, float32 (L, d), residues only
+    pooled: "dict[int, np.ndarray]" = field(default_factory=dict)  # float32 (d,) by layer; then `hidden` is empty
 
 
 class Model:

@@ -64,61 +64,26 @@ FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
 
 @dataclass(frozen=True)
 class Card:
-    """What one model is.
+    """What one model is."""
 
-    Attributes
-    ----------
-    name : str
-        The name of the weights, as their authors give it.
-    family : str
-        A key of `FAMILIES`: which adapter runs it.
-    layers, dim, heads : int
-        Transformer layers, width of the hidden states, attention heads.  For T5: of the encoder.
-    parameters : int
-        Trained parameters of what is run: without the contact regression of ESM, and for T5 the encoder alone.
-    max_length : int or None
-        The longest protein in residues; None where positions are relative and only memory sets a limit.
-    training_data : str
-    licence : str
-        Of the weights.
-    source : str
-        URL of the weights, `org/model` of a Hugging Face repository, or `bundled`.
-    citation : str
-        Key in `book/references.bib`.
-    aliases : tuple of str
-        Further names that `card` understands.
-    sha256 : str
-        Of the file of a bundled model, else empty.
-    token_dropout : bool
-        For a bundled model: whether it was trained with ESM's token dropout.  The others say so in their checkpoint.
-    revision : str
-        The commit of the Hugging Face repository that is fetched; empty: the newest.
-    prefix : str
-        T5: the token that its authors put before the residues, such as `[NLU]`; empty: none.
-    read_as_x : str
-        T5: letters that its authors replace by X although the vocabulary may have them.
-    lacks : tuple of str
-        What its family can do and this model cannot.
-    """
-
-    name: str
-    family: str
-    layers: int
-    dim: int
+    name: str  # of the weights, as their authors give it
+    family: str  # a key of `FAMILIES`: which adapter runs it
+    layers: int  # transformer layers; of a T5 those of the encoder, as the next two
+    dim: int  # width of the hidden states
     heads: int
-    parameters: int
-    max_length: int | None
+    parameters: int  # trained, of what is run: without ESM's contact regression, and for T5 the encoder alone
+    max_length: int | None  # residues of the longest protein; None: positions are relative, only memory sets a limit
     training_data: str
-    licence: str
-    source: str
-    citation: str
-    aliases: tuple[str, ...] = ()
-    sha256: str = ""
-    token_dropout: bool = True
-    revision: str = ""
-    prefix: str = ""
-    read_as_x: str = ""
-    lacks: tuple[Capability, ...] = ()
+    licence: str  # of the weights
+    source: str  # URL of the weights, `org/model` of a Hugging Face repository, or `bundled`
+    citation: str  # key in `book/references.bib`
+    aliases: tuple[str, ...] = ()  # further names that `card` understands
+    sha256: str = ""  # of the file of a bundled model
+    token_dropout: bool = True  # of a bundled model: trained with ESM's; the others say so in their checkpoint
+    revision: str = ""  # commit of the Hugging Face repository that is fetched; empty: the newest
+    prefix: str = ""  # T5: the token that its authors put before the residues, such as `[NLU]`
+    read_as_x: str = ""  # T5: letters that its authors replace by X although the vocabulary may have them
+    lacks: tuple[Capability, ...] = ()  # what its family can do and this model cannot
 
     @property
     def runnable(self) -> bool:
@@ -242,17 +207,7 @@ CARDS: dict[str, Card] = {card.name: card for card in _PUBLISHED}
 
 
 def all_cards() -> dict[str, Card]:
-    """The cards of the published models and of the bundled one, by name, bundled first.
-
-    Returns
-    -------
-    dict of str -> Card
-
-    Raises
-    ------
-    InputError
-        If a JSON in `data/models` is no card.
-    """
+    """The cards of the published models and of the bundled ones, by name, bundled first."""
     bundled = {card.name: card for card in bundled_cards()}
     return bundled | {name: card for name, card in CARDS.items() if name not in bundled}
 

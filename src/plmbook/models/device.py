@@ -21,26 +21,6 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
     A model narrower than `NARROW` stays in float32.  Near the threshold a noisy machine may answer otherwise the next
     time; a store of embeddings records what was chosen and keeps to it.
 
-    Parameters
-    ----------
-    device : str
-        `auto`, `cpu`, `cuda`, `cuda:1`, ...
-    dtype : str
-        `auto`, `float32` or `bfloat16`.
-    dim, heads : int
-        Width of the model and its attention heads.
-
-    Returns
-    -------
-    (device, dtype)
-
-    Raises
-    ------
-    InputError
-        If the device is not usable here, or the dtype unknown.
-
-    Examples
-    --------
     >>> choose_device("cpu", "float32", dim=320, heads=20)
     ('cpu', 'float32')
     >>> choose_device("cpu", "float16", dim=320, heads=20)
@@ -72,17 +52,8 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
 def bfloat16_gain(dim: int, heads: int) -> float:
     """How many times as fast this CPU is in bfloat16 as in float32 on one transformer layer: a probe, below a second.
 
-    A flag of the processor would not say it: products gain by it, attention in a narrow model hardly does, and a CPU
-    without such instructions is slower in bfloat16.
-
-    Parameters
-    ----------
-    dim, heads : int
-
-    Returns
-    -------
-    float
-        Ratio of the shortest of five times each, taken in turn.
+    The ratio of the shortest of five times each, taken in turn.  A flag of the processor would not say it: products
+    gain by it, attention in a narrow model hardly does, and a CPU without such instructions is slower in bfloat16.
     """
     layers = [_Layer(dim, heads, dtype) for dtype in DTYPES.values()]
     best = [float("inf"), float("inf")]

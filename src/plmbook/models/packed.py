@@ -23,16 +23,9 @@ MASKED_IN_TRAINING = 0.15 * 0.8  # share of tokens shown as <mask> when ESM was 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the sequences of a batch lie in its row of tokens.
+    """Where the sequences of a batch lie in its row of tokens."""
 
-    Attributes
-    ----------
-    lengths : sequence of int
-        Tokens of each sequence; they sum to N.
-    device : torch.device
-    """
-
-    lengths: Sequence[int]
+    lengths: Sequence[int]  # tokens of each; they sum to N
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @cached_property
@@ -57,21 +50,8 @@ class Layout:
 
 
 def embed_tokens(model, tokens, layout):
-    """Input embeddings with ESM's token dropout and, for ESM-1, learned positions.
+    """Input embeddings (N, d) with ESM's token dropout and, for ESM-1, learned positions.
 
-    Parameters
-    ----------
-    model : esm.ESM2 or esm.ProteinBertModel
-    tokens : int64 tensor (N,)
-        Token ids of all sequences, each with its BOS and EOS, end to end.
-    layout : Layout
-
-    Returns
-    -------
-    tensor (N, d), in the dtype of the weights
-
-    Notes
-    -----
     Token dropout (as in fair-esm): a masked token's embedding is zero, and the rest of its sequence is scaled by
     (1 - 0.12) / (1 - share of masked tokens), BOS and EOS counted.
     """
@@ -124,16 +104,9 @@ def _joint(module):
 
 
 def projections(layer, x, tables):
-    """Query, key and value of one layer, each (N, H, head_dim), the first two rotated.
+    """Query, key and value of one layer, each (N, H, head_dim), from x (N, d) after the layer norm.
 
-    Parameters
-    ----------
-    layer : esm.modules.TransformerLayer
-        As it is, or fused.
-    x : tensor (N, d)
-        After the layer norm.
-    tables : (cos, sin) or None
-        From `rotary_tables`; None for learned positions.
+    The first two are rotated by `tables`; None for learned positions.
     """
     module = layer.self_attn
     joint = module.joint if hasattr(module, "joint") else _joint(module)
@@ -142,35 +115,24 @@ def projections(layer, x, tables):
     return query, key, joined[:, 2]
 
 
-def attend(query, key, value, asked, layout):
-    """Scaled dot-product attention inside each sequence (Vaswani et al. 2017).
+def attend(query, key, value, queries, layout):
+    """Scaled dot-product attention inside each sequence (Vaswani et al. 2017): (M, H * head_dim).
 
-    Parameters
-    ----------
-    query : tensor (M, H, head_dim)
-        Of the tokens that ask, sequence after sequence.
-    key, value : tensor (N, H, head_dim)
-        Of all tokens.
-    asked, layout : Layout
-        Of the M and the N tokens.
-
-    Returns
-    -------
-    tensor (M, H * head_dim)
+    `query` (M, H, head_dim) is of the tokens that `queries` counts, `key` and `value` (N, H, head_dim) of all.
     """
     if query.is_cuda and query.dtype == torch.bfloat16 and (in_one_call := varlen_attention()) is not None:
-        bounds, longest = (asked.bounds, layout.bounds), (max(asked.lengths), max(layout.lengths))
+        bounds, longest = (queries.bounds, layout.bounds), (max(queries.lengths), max(layout.lengths))
         return in_one_call(query.contiguous(), key.contiguous(), value.contiguous(), *bounds, *longest).flatten(1)
     mixed, start, origin = [], 0, 0
-    for (n_asked, length), run in itertools.groupby(zip(asked.lengths, layout.lengths, strict=True)):
+    for (n_queries, length), run in itertools.groupby(zip(queries.lengths, layout.lengths, strict=True)):
         count = len(list(run))  # neighbours of one length go through together
-        rows, tokens = slice(start, start + count * n_asked), slice(origin, origin + count * length)
+        rows, tokens = slice(start, start + count * n_queries), slice(origin, origin + count * length)
         start, origin = rows.stop, tokens.stop
-        if not n_asked:
+        if not n_queries:
             continue
-        parts = ((query[rows], n_asked), (key[tokens], length), (value[tokens], length))
+        parts = ((query[rows], n_queries), (key[tokens], length), (value[tokens], length))
         heads = (part.view(count, n, *part.shape[1:]).transpose(1, 2) for part, n in parts)
-        mixed.append(_attend_equal(*heads).transpose(1, 2).reshape(count * n_asked, -1))
+        mixed.append(_attend_equal(*heads).transpose(1, 2).reshape(count * n_queries, -1))
     return torch.cat(mixed)
 
 
@@ -205,24 +167,10 @@ def apply_layer(layer, x, layout, tables):
     return _feed_forward(layer, x + layer.self_attn.out_proj(mixed))
 
 
-def apply_layer_at(layer, x, layout, tables, rows, asked):
-    """One transformer layer, computed at some tokens alone: every token is attended to, only these get an answer.
-
-    Parameters
-    ----------
-    layer, x, layout, tables
-        As in `apply_layer`.
-    rows : int64 tensor (M,)
-        Token numbers, sequence after sequence.
-    asked : Layout
-        How many of them each sequence has.
-
-    Returns
-    -------
-    tensor (M, d)
-    """
+def apply_layer_at(layer, x, layout, tables, rows, queries):
+    """One transformer layer at `rows` (M,) alone, (M, d): every token is attended to; `queries` is their `Layout`."""
     query, key, value = projections(layer, layer.self_attn_layer_norm(x), tables)
-    return _feed_forward(layer, x[rows] + layer.self_attn.out_proj(attend(query[rows], key, value, asked, layout)))
+    return _feed_forward(layer, x[rows] + layer.self_attn.out_proj(attend(query[rows], key, value, queries, layout)))
 
 
 def _feed_forward(layer, x):
@@ -230,25 +178,10 @@ def _feed_forward(layer, x):
 
 
 def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
-    """Hidden states of chosen layers; the layers above them are not computed.
+    """Hidden states (N, d) of chosen layers by number; the layers above them are not computed.
 
-    Parameters
-    ----------
-    model : esm.ESM2 or esm.ProteinBertModel
-    tokens : int64 tensor (N,)
-    lengths : sequence of int
-        Tokens of each sequence, BOS and EOS included.
-    layers : iterable of int, optional
-        0 is the input embedding, `num_layers` the last layer after its final layer norm (as in fair-esm).
-        Default: the last layer only.
-    rows : int64 tensor (M,), optional
-        Tokens, sequence after sequence, where alone the last layer is wanted.
-    counts : sequence of int, optional
-        How many of `rows` each sequence has.
-
-    Returns
-    -------
-    dict of int -> tensor (N, d); for the last layer (M, d) where `rows` are given
+    0 is the input embedding, the number of layers the last after its final layer norm (as in fair-esm), which is the
+    default.  With `rows` (M,), of which each sequence has `counts`, the last layer is (M, d): computed there alone.
     """
     n_layers = len(model.layers)
     wanted = {n_layers} if layers is None else set(layers)

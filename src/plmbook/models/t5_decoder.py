@@ -195,40 +195,8 @@ def generate_spans(
     seed: int | None = None,
     temperature: float = 1.0,
 ) -> list[Filled]:
-    """Take spans out of a protein and let a model write them anew.
+    """Let a model write spans of a protein anew, n times; options as in `plmbook.engine.generate.write`.
 
-    Parameters
-    ----------
-    model : Seq2Seq
-        From `plmbook.models.load` with `decoder=True`.  Ankh3 learnt this with its prefix `[NLU]`, which is the card's.
-    sequence : str
-    spans : sequence of (int, int)
-        Start and end of each, 1-based, the end included; in any order.
-    sentinel : {"residue", "span"}
-        What a sentinel stands for.  "residue": each residue has its own, as in Ankh's training; a fill is as long as
-        what was there.  "span": each span has one, as in T5's, and the model says how long its fill is.
-    longest : int, optional
-        For "span": the most residues of a fill.  Default: twice as many as the longest span.
-    n : int
-        Sequences wanted; more than one needs a seed.
-    seed : int, optional
-        Draw the residues, reproducibly.  Default: the most likely one at each step (greedy).
-    temperature : float
-        Of the drawing; below 1 the likely residues become likelier.
-
-    Returns
-    -------
-    list of Filled
-        `n` of them, perhaps alike.
-
-    Raises
-    ------
-    InputError
-        If a span lies outside the protein, spans overlap or are more than the sentinels of the vocabulary, there is
-        none, the sequence holds what is no residue, or an option does not fit.
-
-    Notes
-    -----
     The decoder may write only what can be read back: the sentinels in their order, after each at least one of the 20
     amino acids, and the end.  Residues outside the spans stay as they are.
     """
@@ -260,30 +228,7 @@ def complete(
     seed: int | None = None,
     temperature: float = 1.0,
 ) -> list[Filled]:
-    """Let Ankh3 go on with a protein: it learnt to write the rest of one of which it reads the beginning.
-
-    Parameters
-    ----------
-    model : Seq2Seq
-        From `plmbook.models.load` with `decoder=True, prefix="[S2S]"`.
-    sequence : str
-        The beginning.
-    n_residues : int
-        How many to write.
-    n, seed, temperature
-        As in `generate_spans`.
-
-    Returns
-    -------
-    list of Filled
-        `n` of them; the one fill is what follows `sequence`.
-
-    Raises
-    ------
-    InputError
-        If the model has another prefix or none, no residue is asked for, the sequence holds what is no residue, or an
-        option does not fit.
-    """
+    """Let Ankh3, loaded with its prefix `[S2S]`, go on with a protein, n times: it learnt to write the rest of one."""
     if model.card.prefix != COMPLETES:
         raise InputError(
             f"model {model.name!r}: prefix {model.card.prefix!r}; expected a model of Ankh3, loaded with "
