@@ -419,7 +419,7 @@ Markdown(
 # %% tags=["hide-input"]
 names = models.expand(model_names)
 ours = pd.concat([artifacts.read(f"tasks.{name}", profile) for name in names], ignore_index=True)
-best_runs = comparison.beside(ours, scores)
+best_runs = comparison.with_published(ours, scores)
 
 
 def best_on(task: str, test: str) -> pd.Series:

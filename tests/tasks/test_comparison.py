@@ -176,7 +176,7 @@ class TestSignedRank:
     @pytest.mark.parametrize("seed", range(4))
     def test_as_scipy_without_ties(self, seed):
         differences = np.random.default_rng(seed).normal(0.5, size=9)
-        assert comparison.signed_rank(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
+        assert comparison._signed_rank(differences) == pytest.approx(stats.wilcoxon(differences, method="exact").pvalue)
 
     def test_with_ties_as_by_counting_all_signs(self):
         differences = np.array([1, 1, -2, 3, 3, 5, -1, 0.5])
@@ -184,60 +184,60 @@ class TestSignedRank:
         sums = np.array([ranks[np.array(signs, dtype=bool)].sum() for signs in product((0, 1), repeat=8)])
         found = ranks[differences > 0].sum()
         expected = 2 * min((sums <= found + 1e-9).mean(), (sums >= found - 1e-9).mean())
-        assert comparison.signed_rank(differences) == pytest.approx(expected)
+        assert comparison._signed_rank(differences) == pytest.approx(expected)
 
     def test_the_least_p_of_nine_blocks(self):
-        assert comparison.signed_rank(np.arange(1, 10)) == 2 / 512 == comparison.signed_rank(-np.arange(1, 10))
+        assert comparison._signed_rank(np.arange(1, 10)) == 2 / 512 == comparison._signed_rank(-np.arange(1, 10))
 
     def test_zeros_are_left_out(self):
-        assert comparison.signed_rank([0, 1, 2, 0, 3]) == comparison.signed_rank([1, 2, 3])
-        assert comparison.signed_rank([0, 0]) == 1
+        assert comparison._signed_rank([0, 1, 2, 0, 3]) == comparison._signed_rank([1, 2, 3])
+        assert comparison._signed_rank([0, 0]) == 1
 
     def test_a_missing_difference_is_refused(self):
         with pytest.raises(InputError, match="value 2 is nan"):
-            comparison.signed_rank([1, np.nan])
+            comparison._signed_rank([1, np.nan])
 
     def test_holm(self):
         # 0.01 x 4, then 0.02 x 3, then 0.03 x 2, then 0.9
-        assert comparison.holm([0.9, 0.02, 0.01, 0.03]).tolist() == pytest.approx([0.9, 0.06, 0.04, 0.06])
-        assert comparison.holm([0.5, 0.6]).tolist() == [1, 1]
-        assert len(comparison.holm([])) == 0
+        assert comparison._holm([0.9, 0.02, 0.01, 0.03]).tolist() == pytest.approx([0.9, 0.06, 0.04, 0.06])
+        assert comparison._holm([0.5, 0.6]).tolist() == [1, 1]
+        assert len(comparison._holm([])) == 0
 
 
 class TestBayes:
     def test_against_the_exact_answer(self):
         """Where all differences are far above the ROPE, a draw says `same` where the prior's weight w has w^2 > 1/2."""
-        found = comparison.bayesian_signed_rank([5.0, 6.0, 7.0], rope=1.0, n=40_000, seed=1)
+        found = comparison._bayesian_signed_rank([5.0, 6.0, 7.0], rope=1.0, n=40_000, seed=1)
         exact = stats.beta(0.5, 3).cdf(np.sqrt(0.5))  # the weight of the prior is Beta(1/2, 3)
         assert found.better == pytest.approx(exact, abs=0.005)
         assert found.worse == 0
 
     def test_a_stronger_prior_doubts_more(self):
-        weak, strong = (comparison.bayesian_signed_rank([5.0, 6.0], rope=1, n=5000, prior=s) for s in (0.5, 5))
+        weak, strong = (comparison._bayesian_signed_rank([5.0, 6.0], rope=1, n=5000, prior=s) for s in (0.5, 5))
         assert strong.same > weak.same
 
     def test_turned_round(self):
         differences = np.array([3.0, -1.0, 2.0, 0.5])
-        one = comparison.bayesian_signed_rank(differences, rope=1, n=4000)
-        other = comparison.bayesian_signed_rank(-differences, rope=1, n=4000)
+        one = comparison._bayesian_signed_rank(differences, rope=1, n=4000)
+        other = comparison._bayesian_signed_rank(-differences, rope=1, n=4000)
         assert (one.better, one.same, one.worse) == pytest.approx((other.worse, other.same, other.better))
         assert one.better + one.same + one.worse == pytest.approx(1)
 
     def test_all_within_the_rope_is_the_same(self):
-        assert comparison.bayesian_signed_rank([0.5, -1.0, 1.0], rope=1.0, n=500).same == 1  # the ends belong to it
+        assert comparison._bayesian_signed_rank([0.5, -1.0, 1.0], rope=1.0, n=500).same == 1  # the ends belong to it
 
     def test_the_same_seed_gives_the_same(self):
-        draws = [comparison.bayesian_signed_rank([1.0, -2.0, 3.0], rope=1, n=300, seed=s) for s in (4, 4, 5)]
+        draws = [comparison._bayesian_signed_rank([1.0, -2.0, 3.0], rope=1, n=300, seed=s) for s in (4, 4, 5)]
         assert draws[0] == draws[1] != draws[2]
 
     @pytest.mark.parametrize("wrong", [{"rope": -1}, {"rope": 1, "n": 0}, {"rope": 1, "prior": 0}])
     def test_wrong_settings_are_refused(self, wrong):
         with pytest.raises(InputError, match="signed-rank"):
-            comparison.bayesian_signed_rank([1.0], **wrong)
+            comparison._bayesian_signed_rank([1.0], **wrong)
 
     def test_no_difference_is_refused(self):
         with pytest.raises(InputError, match="0 differences"):
-            comparison.bayesian_signed_rank([], rope=1)
+            comparison._bayesian_signed_rank([], rope=1)
 
 
 class TestAgainst:
@@ -279,8 +279,8 @@ class TestCost:
 
 class TestErrors:
     def test_of_a_share(self):
-        assert comparison.share_error(0.5, 100) == pytest.approx(0.098, abs=5e-4)
-        assert comparison.share_error(1.0, 9) == 0
+        assert comparison._share_error(0.5, 100) == pytest.approx(0.098, abs=5e-4)
+        assert comparison._share_error(1.0, 9) == 0
 
     def test_of_a_correlation_as_by_drawing(self):
         rng, rho, n = np.random.default_rng(0), 0.6, 200
@@ -288,7 +288,7 @@ class TestErrors:
         for _ in range(800):
             x = rng.normal(size=n)
             drawn.append(stats.spearmanr(x, rho * x + np.sqrt(1 - rho**2) * rng.normal(size=n)).statistic)
-        assert comparison.correlation_error(float(np.mean(drawn)), n) == pytest.approx(1.96 * np.std(drawn), rel=0.1)
+        assert comparison._correlation_error(float(np.mean(drawn)), n) == pytest.approx(1.96 * np.std(drawn), rel=0.1)
 
     def test_spread_is_that_of_the_proteins(self):
         values = np.random.default_rng(1).normal(70, 9, size=300)
@@ -328,7 +328,9 @@ class TestBeside:
     scores = comparison.wide(PAGE)
 
     def test_the_best_by_its_mean_and_not_by_its_luckiest_seed(self):
-        found = comparison.beside(runs(frequency=[0.2], composition=[0.4], linear=[0.5], mlp=[0.3, 0.6]), self.scores)
+        found = comparison.with_published(
+            runs(frequency=[0.2], composition=[0.4], linear=[0.5], mlp=[0.3, 0.6]), self.scores
+        )
         row = found.iloc[0]
         assert (row["learner"], row["baseline"], row["seeds"]) == ("linear", "composition", 1)
         assert (row["value"], row["low"], row["high"]) == pytest.approx((50, 45, 55))
@@ -337,21 +339,21 @@ class TestBeside:
         assert (row["data"], row["comparable"]) == ("200", "no")
 
     def test_seeds_are_averaged(self):
-        row = comparison.beside(runs(linear=[0.3], convbert=[0.4, 0.6]), self.scores).iloc[0]
+        row = comparison.with_published(runs(linear=[0.3], convbert=[0.4, 0.6]), self.scores).iloc[0]
         assert (row["learner"], row["seeds"], row["value"]) == ("convbert", 2, pytest.approx(50))
         assert row["baseline"] == "" and np.isnan(row["baseline_value"])
 
     def test_models_and_tests_are_kept_apart(self):
         parts = [runs("secondary_structure_3", test, model, linear=[v], window=[0.5])
                  for test, model, v in (("CB513", "m", 0.6), ("CASP12", "m", 0.7), ("CB513", "k", 0.8))]  # fmt: skip
-        found = comparison.beside(pd.concat(parts), self.scores)
+        found = comparison.with_published(pd.concat(parts), self.scores)
         assert found[["test", "model", "data"]].values.tolist() == [
             ["CB513", "m", "200 of 513"], ["CASP12", "m", "200 of 20"], ["CB513", "k", "200 of 513"],
         ]  # fmt: skip
         assert found["value"].tolist() == pytest.approx([60, 70, 80])
 
     def test_a_test_without_a_published_column(self):
-        row = comparison.beside(runs("contacts", "CASP13, L", linear=[0.1]), self.scores).iloc[0]
+        row = comparison.with_published(runs("contacts", "CASP13, L", linear=[0.1]), self.scores).iloc[0]
         assert row["column"] == "" and np.isnan(row["lowest"]) and row["data"] == "200"
 
     @pytest.mark.parametrize("task", list(dict.fromkeys(PAGE["task"])))
@@ -362,21 +364,30 @@ class TestBeside:
 
     def test_what_is_wrong_is_named(self):
         with pytest.raises(InputError, match="learner 'oracle', expected one of frequency"):
-            comparison.beside(runs(oracle=[0.9]), self.scores)
+            comparison.with_published(runs(oracle=[0.9]), self.scores)
         with pytest.raises(InputError, match="localisation, test, accuracy of proteins, m: no learner but baselines"):
-            comparison.beside(runs(frequency=[0.9]), self.scores)
+            comparison.with_published(runs(frequency=[0.9]), self.scores)
         with pytest.raises(InputError, match="linear: seed 0 twice"):
-            comparison.beside(pd.concat([runs(linear=[0.9])] * 2), self.scores)
+            comparison.with_published(pd.concat([runs(linear=[0.9])] * 2), self.scores)
         with pytest.raises(InputError, match="results of the tasks: the table lacks high"):
-            comparison.beside(runs(linear=[0.9]).drop(columns="high"), self.scores)
+            comparison.with_published(runs(linear=[0.9]).drop(columns="high"), self.scores)
         with pytest.raises(InputError, match="'localisation, 10 classes' is missing"):
-            comparison.beside(runs(linear=[0.9]), self.scores.drop(index="localisation, 10 classes", level="task"))
+            comparison.with_published(
+                runs(linear=[0.9]), self.scores.drop(index="localisation, 10 classes", level="task")
+            )
+
+    def test_counterparts_of_contacts(self):
+        columns = ["ProteinNet, L/1", "ProteinNet, L/5", "CASP14, L/1", "CASP14, L/5"]
+        found = [comparison._counterpart(test, columns) for test in ("CASP14, L", "CASP14, L/5", "others, L")]
+        assert found == ["CASP14, L/1", "CASP14, L/5", ""]
+        assert comparison._counterpart("CASP14", ["CASP12", "CASP14, HARD"]) == "CASP14, HARD"
+        assert comparison._counterpart("test", ["DeepLoc"]) == "DeepLoc"
 
     @pytest.mark.parametrize(
         ("test", "expected"), [("C", "Lookup69K, C"), ("H", "Lookup69K, H"), ("test", ""), ("X", "")]
     )
     def test_counterparts_of_cath(self, test, expected):
-        assert comparison.counterpart(test, [f"Lookup69K, {level}" for level in "CATH"]) == expected
+        assert comparison._counterpart(test, [f"Lookup69K, {level}" for level in "CATH"]) == expected
 
 
 def test_importing_it_does_not_import_torch():

@@ -8,11 +8,13 @@ data sets, and the Bayesian signed-rank test of Benavoli et al. (2017). None of 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from plmbook import models, tasks
 from plmbook.core.errors import InputError, need
 
 PUBLISHED = ("task", "dataset", "split", "unit", "model", "value", "bold_on_page")
@@ -46,40 +48,21 @@ OVER_RESIDUES = ("secondary structure, 3 states", "secondary structure, 8 states
 Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 
 
-@dataclass(frozen=True)
-class Friedman:
-    """Friedman's test whether models differ at all over blocks.
-
-    Attributes
-    ----------
-    n_blocks, n_models : int
-    chi2, p_chi2 : float
-        Friedman's statistic, corrected for ties, and its p by the chi-squared distribution.
-    f, p : float
-        The correction of Iman and Davenport (1980), less conservative with few blocks, and its p by the F distribution
-        with n_models - 1 and (n_models - 1)(n_blocks - 1) degrees of freedom.
-    """
+class Friedman(NamedTuple):
+    """Friedman's test whether models differ at all over blocks."""
 
     n_blocks: int
     n_models: int
-    chi2: float
-    p_chi2: float
-    f: float
-    p: float
+    chi2: float  # Friedman's statistic, corrected for ties
+    p_chi2: float  # its p by the chi-squared distribution
+    f: float  # the correction of Iman and Davenport (1980), less conservative with few blocks
+    p: float  # its p by F with n_models - 1 and (n_models - 1)(n_blocks - 1) degrees of freedom
 
 
-@dataclass(frozen=True)
-class SignedRank:
-    """What the Bayesian signed-rank test says of a model against another.
+class SignedRank(NamedTuple):
+    """Posterior probabilities of the Bayesian signed-rank test, which sum to 1."""
 
-    Attributes
-    ----------
-    better, same, worse : float
-        Posterior probability that the first model is better by more than the region of practical equivalence, that
-        both are equal for practical purposes, that it is worse. They sum to 1.
-    """
-
-    better: float
+    better: float  # the first model is better by more than the region of practical equivalence
     same: float
     worse: float
 
@@ -132,24 +115,10 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def normalised(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of each row between 0, the worst model, and 1, the best.
+    """Scores of each row between 0, the worst model, and 1, the best; 0.5 throughout where all models are level.
 
-    Parameters
-    ----------
-    scores : DataFrame of float64
-        A row a column of a table, a column a model; higher is better.
-
-    Returns
-    -------
-    DataFrame of float64
-        Of the same shape. A row in which all models are level is 0.5 throughout.
-
-    Notes
-    -----
     How much a tenth is worth differs from row to row: one model that fails moves all others together.
 
-    Examples
-    --------
     >>> normalised(pd.DataFrame({"a": [80.0, 5.0], "b": [90.0, 5.0], "c": [85.0, 5.0]})).values.tolist()
     [[0.0, 1.0, 0.5], [0.5, 0.5, 0.5]]
     """
@@ -161,25 +130,9 @@ def normalised(scores: pd.DataFrame) -> pd.DataFrame:
 def ranks(scores: pd.DataFrame, *, lowest_first: bool = False) -> pd.DataFrame:
     """The rank of each model in each row: 1 is the best, models that are level share the mean of their ranks.
 
-    Parameters
-    ----------
-    scores : DataFrame of float64
-        A row a block, a column a model.
-    lowest_first : bool
-        The lowest number has rank 1: for mean ranks that are ranked again.
+    A row a block, a column a model; every row sums to k (k + 1) / 2. `lowest_first`: for mean ranks that are ranked
+    again.
 
-    Returns
-    -------
-    DataFrame of float64
-        Of the same shape; every row sums to k (k + 1) / 2, k being the number of models.
-
-    Raises
-    ------
-    InputError
-        If a score is missing.
-
-    Examples
-    --------
     >>> ranks(pd.DataFrame({"a": [0.9, 0.5], "b": [0.8, 0.7], "c": [0.8, 0.6]})).values.tolist()
     [[1.0, 2.5, 2.5], [3.0, 1.0, 2.0]]
     """
@@ -188,27 +141,10 @@ def ranks(scores: pd.DataFrame, *, lowest_first: bool = False) -> pd.DataFrame:
 
 
 def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Means of the rows of each task, so that a task with four columns counts as one with one.
+    """Means of the rows of each task, so that a task with four columns counts as one with one; by task (str).
 
-    Parameters
-    ----------
-    table : DataFrame of float64
-        Index: task and column, as of `wide`; columns: models.
-    merge : mapping of task -> block, optional
-        Such as `RELATED`: after that, the tasks of a block are averaged.
+    `merge`: task -> block, such as `RELATED`; the tasks of a block are averaged after that.
 
-    Returns
-    -------
-    DataFrame of float64
-        Index: task (or block), in order of first appearance.
-
-    Raises
-    ------
-    InputError
-        If a task to be merged is not there.
-
-    Examples
-    --------
     >>> rows = pd.MultiIndex.from_tuples([("Q3", "x"), ("Q3", "y"), ("Q8", "x"), ("GO", "")], names=["task", "column"])
     >>> table = pd.DataFrame({"a": [1.0, 3.0, 4.0, 7.0]}, index=rows)
     >>> by_task(table)["a"].to_dict()
@@ -226,22 +162,8 @@ def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> p
 
 
 def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The ranks of the models in each task: ranks in its columns, averaged, and ranked again.
+    """The ranks of the models in each task: ranks in its columns, averaged, and ranked again, as `friedman` needs them.
 
-    Parameters
-    ----------
-    scores : DataFrame of float64
-        As of `wide`.
-    merge : mapping of task -> block, optional
-        As in `by_task`.
-
-    Returns
-    -------
-    DataFrame of float64
-        A row a block, each a row of ranks, as `friedman` needs them.
-
-    Examples
-    --------
     >>> rows = pd.MultiIndex.from_tuples([("Q3", "x"), ("Q3", "y")], names=["task", "column"])
     >>> block_ranks(pd.DataFrame({"a": [9.0, 9.0], "b": [8.0, 1.0], "c": [7.0, 5.0]}, index=rows)).values.tolist()
     [[1.0, 2.5, 2.5]]
@@ -250,37 +172,20 @@ def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None)
 
 
 def bold(results: pd.DataFrame) -> pd.DataFrame:
-    """What the page prints in bold beside what is best.
+    """What the page prints in bold, and what is best; `results` as in `wide`, with bold_on_page (bool).
 
-    Parameters
-    ----------
-    results : DataFrame
-        As in `wide`, with bold_on_page (bool).
-
-    Returns
-    -------
-    DataFrame
-        A row a column of a table: task, column, bold, best (str; several models with a comma), bold_value, best_value
-        (float64, percentage points; missing where nothing is bold), right (bool: nothing is higher than what is bold).
-
-    Examples
-    --------
-    >>> from plmbook.tables.published import published
-    >>> table = bold(published("ankh_results"))
-    >>> int((~table["right"]).sum()), table.set_index("task").loc["fluorescence", "best"]
-    (5, 'Ankh Large, Ankh Base')
+    A row a column of a table: task, column, bold, best (str; several models with a comma), bold_value, best_value
+    (float64, percentage points; missing where nothing is bold), right (bool: nothing is higher than what is bold).
     """
     need(results, PUBLISHED, "published results")
     scores = wide(results)
-    printed = results[results["bold_on_page"]].assign(column=_columns(results))
+    printed = results[results["bold_on_page"]].assign(column=_columns(results)).groupby(["task", "column"])["model"]
+    marked = printed.agg(list).to_dict()
     rows = []
-    for task, column in scores.index:
-        row = scores.loc[(task, column)]
-        marked = printed.loc[(printed["task"] == task) & (printed["column"] == column), "model"].tolist()
-        best = row.index[row == row.max()].tolist()
-        value = row[marked].max() if marked else np.nan
-        right = bool(marked) and set(marked) <= set(best)
-        rows.append((task, column, ", ".join(marked), ", ".join(best), value, row.max(), right))
+    for key, row in scores.iterrows():
+        bold, best = marked.get(key, []), row.index[row == row.max()].tolist()
+        right = bool(bold) and set(bold) <= set(best)
+        rows.append((*key, ", ".join(bold), ", ".join(best), row[bold].max(), row.max(), right))
     return pd.DataFrame(rows, columns=["task", "column", "bold", "best", "bold_value", "best_value", "right"])
 
 
@@ -317,8 +222,6 @@ def friedman(table: pd.DataFrame) -> Friedman:
     >>> round(found.chi2, 2), round(found.f, 2), round(found.p, 3)
     (4.5, 3.86, 0.084)
     """
-    from scipy import stats
-
     values = table.to_numpy(dtype=np.float64)
     n, k = values.shape
     if n < 2 or k < 3:
@@ -343,34 +246,12 @@ def friedman(table: pd.DataFrame) -> Friedman:
 def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) -> float:
     """How far apart two mean ranks must be to differ, all pairs of models taken together (Nemenyi's test).
 
-    Parameters
-    ----------
-    n_models, n_blocks : int
-    alpha : float
-        The chance of calling any pair different where none is.
+    q of the studentized range at `alpha`, the chance of calling any pair different where none is, divided by the root
+    of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a). The approximation is one for many blocks.
 
-    Returns
-    -------
-    float
-        In ranks.
-
-    Raises
-    ------
-    InputError
-        With fewer than two models or two blocks.
-
-    Notes
-    -----
-    q of the studentized range, divided by the root of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a).
-    The approximation is one for many blocks.
-
-    Examples
-    --------
     >>> round(critical_difference(4, 14), 2)  # the example of the paper: 2.569 * sqrt(4 * 5 / (6 * 14))
     1.25
     """
-    from scipy import stats
-
     if n_models < 2 or n_blocks < 2:
         raise InputError(f"critical difference: {n_models} models and {n_blocks} blocks, expected at least two of each")
     q = stats.studentized_range.ppf(1 - alpha, n_models, np.inf) / np.sqrt(2)
@@ -378,24 +259,10 @@ def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) ->
 
 
 def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
-    """Groups of models that cannot be told apart: the bars of a critical-difference diagram.
+    """Groups of models whose mean ranks differ by less than `difference`: the bars of a critical-difference diagram.
 
-    Parameters
-    ----------
-    mean_ranks : Series of float64
-        By model.
-    difference : float
-        As of `critical_difference`; models that far apart or farther differ.
+    Each of at least two models, from the best to the worst; none is part of another.
 
-    Returns
-    -------
-    list of tuples of str
-        Each of at least two models, from the best to the worst; none is part of another.
-
-    Examples
-    --------
-    >>> cliques(pd.Series({"a": 1.0, "b": 2.0, "c": 2.5, "d": 4.5}), 2.0)
-    [('a', 'b', 'c')]
     >>> cliques(pd.Series({"a": 1.0, "b": 2.0, "c": 2.5, "d": 4.0}), 2.1)
     [('a', 'b', 'c'), ('b', 'c', 'd')]
     """
@@ -409,113 +276,38 @@ def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
     return found
 
 
-def signed_rank(differences: Sequence[float]) -> float:
-    """Wilcoxon's signed-rank test, exact, two-sided, with ties.
+def _signed_rank(differences: Sequence[float]) -> float:
+    """p of Wilcoxon's two-sided signed-rank test, zeros left out; 1 where nothing is left.
 
-    Parameters
-    ----------
-    differences : sequence of float
-        One a block; zeros are left out, equal sizes share their ranks.
-
-    Returns
-    -------
-    float
-        p: twice the share of all ways to give the ranks signs whose sum is as low, or as high, as the one found, at
-        most 1. 1 where nothing is left.
-
-    Raises
-    ------
-    InputError
-        If a difference is not a finite number.
-
-    Notes
-    -----
-    The sums of all 2^n ways are counted one rank after the other. With n blocks p cannot fall below 2^(1 - n).
-
-    Examples
-    --------
-    >>> signed_rank([1, 2, 3]), signed_rank([1, 1, -2, 0])  # 2 / 8; ranks 1.5, 1.5, 3: 3 or less in 5 of 8 ways
-    (0.25, 1.0)
+    SciPy counts all signs for up to 13 blocks, and for up to 50 without ties; with more, p is that of the normal
+    distribution. With n blocks p cannot fall below 2^(1 - n).
     """
     values = _finite(differences)
     values = values[values != 0]
-    if not len(values):
-        return 1.0
-    twice = np.rint(2 * pd.Series(np.abs(values)).rank().to_numpy()).astype(int)  # whole numbers, halves doubled
-    ways = np.zeros(twice.sum() + 1)  # ways[s]: how many choices of positive ranks have the sum s
-    ways[0] = 1
-    for rank in twice:
-        ways[rank:] = ways[rank:] + ways[: len(ways) - rank]
-    positive = twice[values > 0].sum()
-    low, high = ways[: positive + 1].sum(), ways[positive:].sum()
-    return float(min(1.0, 2 * min(low, high) / ways.sum()))
+    return float(stats.wilcoxon(values).pvalue) if len(values) else 1.0
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
-    """p values corrected for their number by Holm's step-down method.
-
-    Parameters
-    ----------
-    p : sequence of float
-
-    Returns
-    -------
-    float64 array
-        In the order given; never below p nor above 1.
-
-    Examples
-    --------
-    >>> holm([0.04, 0.01, 0.03]).round(2).tolist()  # 0.01 x 3, 0.03 x 2, then 0.04 x 1 but not below 0.06
-    [0.06, 0.03, 0.06]
-    """
+def _holm(p: Sequence[float]) -> np.ndarray:
+    """p values corrected for their number by Holm's step-down method, in the order given; never below p nor above 1."""
     values = _finite(p)
     order = np.argsort(values, kind="stable")
     adjusted = np.empty(len(values))
-    stepped = values[order] * np.arange(len(values), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0) if len(values) else stepped
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
     return adjusted
 
 
-def bayesian_signed_rank(
+def _bayesian_signed_rank(
     differences: Sequence[float], *, rope: float, n: int = 50_000, seed: int = 0, prior: float = 0.5
 ) -> SignedRank:
     """The Bayesian signed-rank test: better, equal for practical purposes, or worse?
 
     The distribution of the differences is unknown and drawn: weights of the observed differences, and of one made-up
     difference of 0 (the prior), from a Dirichlet distribution. In each draw, the mean of two differences taken at
-    random by these weights lies above the region of practical equivalence, in it, or below it with some probability;
-    the most probable of the three is what this draw says. The answer is how often the draws say each.
+    random by these weights lies above the region of practical equivalence (`rope` to either side, the ends belong to
+    it), in it, or below it with some probability; the most probable of the three is what this draw says. The answer is
+    how often the draws say each; a draw that is undecided between two is shared between them.
 
-    Parameters
-    ----------
-    differences : sequence of float
-        One a block, first model minus second.
-    rope : float
-        Half the width of the region of practical equivalence, in the unit of the differences; its ends belong to it.
-    n, seed : int
-        Draws.
-    prior : float
-        Weight of the made-up difference; an observed one has 1.
-
-    Returns
-    -------
-    SignedRank
-
-    Raises
-    ------
-    InputError
-        If a difference is not finite, there is none, rope is negative, or n or prior is not positive.
-
-    Notes
-    -----
-    Benavoli, Corani, Demšar and Zaffalon, Time for a change, 2017, section 4.2: prior strength 0.5 at 0. A draw that is
-    undecided between two is shared between them. The blocks are taken for independent.
-
-    Examples
-    --------
-    >>> found = bayesian_signed_rank([3.0, 4.0, 5.0, 6.0], rope=1.0, n=2000)
-    >>> found.better > 0.95, found.worse
-    (True, 0.0)
+    Benavoli, Corani, Demšar and Zaffalon, Time for a change, 2017, section 4.2: prior strength 0.5 at 0.
     """
     values = _finite(differences)
     if not len(values) or rope < 0 or n < 1 or prior <= 0:
@@ -530,8 +322,7 @@ def bayesian_signed_rank(
     below = np.einsum("ni,ij,nj->n", weights, (means < -rope).astype(float), weights, optimize=True)
     masses = np.stack([above, 1 - above - below, below], axis=1)
     most = masses >= masses.max(axis=1, keepdims=True) - 1e-12
-    better, same, worse = (most / most.sum(axis=1, keepdims=True)).mean(axis=0)
-    return SignedRank(better=float(better), same=float(same), worse=float(worse))
+    return SignedRank(*map(float, (most / most.sum(axis=1, keepdims=True)).mean(axis=0)))
 
 
 def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_000, seed: int = 0) -> pd.DataFrame:
@@ -543,15 +334,18 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
         A row a block, a column a model, all rows in one unit, such as `by_task(wide(...))`.
     model : str
         The one that is compared, a column.
-    rope, n, seed
-        As in `bayesian_signed_rank`; each pair has the same draws.
+    rope : float
+        Half the width of the region of practical equivalence, in the unit of the scores; its ends belong to it.
+    n, seed : int
+        Draws of the Bayesian test; each pair has the same.
 
     Returns
     -------
     DataFrame
         A row for each other model, in the order of the columns: model (str), wins, ties, losses (int64, blocks; of
-        `model`), median (float64, of the differences, `model` minus the other), p, p_holm (`signed_rank`; for all rows
-        together), better, same, worse (`bayesian_signed_rank`).
+        `model`), median (float64, of the differences, `model` minus the other), p, p_holm (Wilcoxon's signed-rank test;
+        by Holm's method for all rows together), better, same, worse (posterior probabilities of the Bayesian
+        signed-rank test of Benavoli et al. 2017).
 
     Raises
     ------
@@ -570,12 +364,12 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
     rows = []
     for other in scores.columns.drop(model):
         difference = (scores[model] - scores[other]).round(DECIMALS)
-        said = bayesian_signed_rank(difference, rope=rope, n=n, seed=seed)
         counts = [int(found.sum()) for found in (difference > 0, difference == 0, difference < 0)]
-        rows.append((other, *counts, difference.median(), signed_rank(difference), said.better, said.same, said.worse))
+        posterior = _bayesian_signed_rank(difference, rope=rope, n=n, seed=seed)
+        rows.append((other, *counts, difference.median(), _signed_rank(difference), *posterior))
     columns = ["model", "wins", "ties", "losses", "median", "p", "better", "same", "worse"]
     table = pd.DataFrame(rows, columns=columns)
-    table.insert(columns.index("p") + 1, "p_holm", holm(table["p"]))
+    table.insert(columns.index("p") + 1, "p_holm", _holm(table["p"]))
     return table
 
 
@@ -583,60 +377,27 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
 
 
 def costs(cards: Mapping[str, str]) -> pd.DataFrame:
-    """What a residue costs: the size of each model, and about how many operations its forward pass takes.
+    """The size of each model (name -> card), and how many operations its forward pass takes a residue.
 
-    Parameters
-    ----------
-    cards : mapping of model -> card
-        The name in a table, and what `plmbook.models.card` takes.
+    model, card (str), family (str), layers, dim, parameters (int64), gflops (float64, a residue). Each parameter takes
+    part in one multiplication and one addition: 2 x parameters (Kaplan et al. 2020). For ESM that is 2 x 12 x layers x
+    dim^2 and a few per cent; the encoders of T5 differ in their feed-forward layers and heads, so the cards' counts are
+    used for all. Left out is attention itself, which grows with the length of the protein, and the decoder of T5.
 
-    Returns
-    -------
-    DataFrame
-        A row a model: model, card (str), family (str), layers, dim, parameters (int64), gflops (float64, a residue).
-
-    Raises
-    ------
-    InputError
-        If a card is unknown.
-
-    Notes
-    -----
-    Each parameter takes part in one multiplication and one addition a residue: 2 x parameters (Kaplan et al. 2020).
-    For ESM that is 2 x 12 x layers x dim^2 and a few per cent, as its cards confirm; the encoders of T5 differ in their
-    feed-forward layers and heads, so the cards' counts are used for all. Left out is attention itself, which grows with
-    the length of the protein, and for T5 the decoder, which is not run.
-
-    Examples
-    --------
     >>> costs({"ESM2-650M": "esm2_650M"})[["layers", "dim", "gflops"]].round(1).values.tolist()
     [[33.0, 1280.0, 1.3]]
     """
-    from plmbook import models
-
     rows = []
-    for name, known in cards.items():
-        card = models.card(known)
+    for name, card in ((name, models.card(of)) for name, of in cards.items()):
         size = card.parameters
         rows.append((name, card.name, card.family, card.layers, card.dim, size, 2 * size / 1e9))
     return pd.DataFrame(rows, columns=["model", "card", "family", "layers", "dim", "parameters", "gflops"])
 
 
 def pareto(cost: Sequence[float], badness: Sequence[float]) -> np.ndarray:
-    """Which items no other beats: none is cheaper and at least as good, or as cheap and better.
+    """Which items (bool) no other beats: none is cheaper and at least as good, or as cheap and better. Low is good.
 
-    Parameters
-    ----------
-    cost, badness : sequence of float
-        Low is good in both, such as parameters and mean rank.
-
-    Returns
-    -------
-    bool array
-
-    Examples
-    --------
-    >>> pareto([1, 2, 3, 3], [5, 2, 4, 2]).tolist()  # the third loses to the second, the last one is as good but dearer
+    >>> pareto([1, 2, 3, 3], [5, 2, 4, 2]).tolist()  # the third loses to the second; the last is as good, at more cost
     [True, True, False, False]
     """
     cost, badness = _finite(cost), _finite(badness)
@@ -648,50 +409,23 @@ def pareto(cost: Sequence[float], badness: Sequence[float]) -> np.ndarray:
 # --- the error of a figure -------------------------------------------------------------------------------
 
 
-def share_error(share: float, n: int) -> float:
-    """Half the width of the 95 % interval of a share of n independent items: 1.96 sqrt(p (1 - p) / n).
-
-    Examples
-    --------
-    >>> round(share_error(0.8, 100), 3)  # 1.96 * 0.04
-    0.078
-    """
+def _share_error(share: float, n: int) -> float:
+    """Half the width of the 95 % interval of a share of n independent items: 1.96 sqrt(p (1 - p) / n)."""
     return float(Z * np.sqrt(share * (1 - share) / n))
 
 
-def correlation_error(rho: float, n: int) -> float:
+def _correlation_error(rho: float, n: int) -> float:
     """Half the width of the 95 % interval of a Spearman correlation of n pairs, near enough.
 
-    Notes
-    -----
     On Fisher's scale the standard error is sqrt((1 + rho^2 / 2) / (n - 3)) (Bonett and Wright 2000); back on the scale
     of the correlation it is 1 - rho^2 as wide.
-
-    Examples
-    --------
-    >>> round(correlation_error(0.0, 103), 3)  # 1.96 / 10
-    0.196
     """
     return float(Z * (1 - rho**2) * np.sqrt((1 + rho**2 / 2) / (n - 3)))
 
 
 def spread(low: float, high: float, n: int) -> float:
-    """How much proteins differ from each other, from a 95 % interval of their mean: its half width x sqrt(n) / 1.96.
+    """The standard deviation between n proteins, from a 95 % interval of their mean: its half width x sqrt(n) / 1.96.
 
-    Parameters
-    ----------
-    low, high : float
-        Ends of an interval from resampling proteins.
-    n : int
-        Proteins.
-
-    Returns
-    -------
-    float
-        A standard deviation, in the unit of the interval.
-
-    Examples
-    --------
     >>> round(spread(0.70, 0.74, 400), 3)  # 0.02 * 20 / 1.96
     0.204
     """
@@ -699,31 +433,18 @@ def spread(low: float, high: float, n: int) -> float:
 
 
 def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """How far a published figure may be off because its test set has so few proteins.
+    """How far a published figure may be off because its test set has so few proteins; `scores` as of `wide`.
 
-    Parameters
-    ----------
-    scores : DataFrame of float64
-        As of `wide`, in percentage points.
-    spreads : mapping of task -> float, optional
-        Standard deviation between proteins, in percentage points, for tasks that count residues (`OVER_RESIDUES`).
+    `spreads`: standard deviation between proteins, in percentage points, by task of those that count residues
+    (`OVER_RESIDUES`). A row a column of a table: task, column (str), proteins (Int64, missing where unknown), best,
+    second (float64), lead (best minus second), extent (best minus worst), error (half the width of the 95 % interval of
+    one figure, at the median of the models), residues_alone (the same, were residues independent, which they are not:
+    less than the truth).
 
-    Returns
-    -------
-    DataFrame
-        A row a column of a table: task, column (str), proteins (Int64, missing where unknown), best, second (float64),
-        lead (best minus second), extent (best minus worst), error (half the width of the 95 % interval of one figure,
-        at the median of the models; missing where unknown), residues_alone (the same, were residues independent, which
-        they are not: less than the truth; missing where it does not apply).
-
-    Notes
-    -----
     `error` is of one figure. Two models are tested on the same proteins and err together, so the error of their
     difference is smaller by an amount that only figures for each protein would tell. Nothing here knows how much a
     figure changes with another seed of the training.
 
-    Examples
-    --------
     >>> rows = pd.MultiIndex.from_tuples([("remote homology", "SCOPe, Fold")], names=["task", "column"])
     >>> found = sampling(pd.DataFrame({"a": [61.0], "b": [60.0], "c": [50.0]}, index=rows)).iloc[0]
     >>> int(found["proteins"]), float(found["lead"]), round(float(found["error"]), 1)  # 1.96 * sqrt(0.6 * 0.4 / 718)
@@ -738,20 +459,20 @@ def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None
         error = residues = np.nan
         if task in OVER_RESIDUES:
             error = Z * spreads[task] / np.sqrt(n) if n and spreads and task in spreads else np.nan
-            residues = 100 * share_error(middle, RESIDUES[name]) if name in RESIDUES else np.nan
+            residues = 100 * _share_error(middle, RESIDUES[name]) if name in RESIDUES else np.nan
         elif n:
-            error = 100 * (correlation_error if task == "fluorescence" else share_error)(middle, n)
+            error = 100 * (_correlation_error if task == "fluorescence" else _share_error)(middle, n)
         best, second, worst = ordered.iloc[0], ordered.iloc[1], ordered.iloc[-1]
         rows.append((task, column, n, best, second, best - second, best - worst, error, residues))
     columns = ["task", "column", "proteins", "best", "second", "lead", "extent", "error", "residues_alone"]
     return pd.DataFrame(rows, columns=columns).astype({"proteins": "Int64"})
 
 
-# --- our runs beside -------------------------------------------------------------------------------------
+# --- our runs next to the published models ---------------------------------------------------------------
 
 
-def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Our best learner of each test beside the best baseline and the range of the published models.
+def with_published(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """Our best learner of each test, the best baseline, and the range of the published models.
 
     Parameters
     ----------
@@ -786,12 +507,10 @@ def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     >>> row = {"task": "cath", "test": "C", "metric": "accuracy of queries", "model": "m", "seed": 0, "n": 9}
     >>> runs = [row | {"learner": learner, "value": v, "low": v, "high": v}
     ...         for learner, v in (("composition", 0.4), ("embedding", 0.5))]
-    >>> found = beside(pd.DataFrame(runs), wide(published("ankh_results")))
+    >>> found = with_published(pd.DataFrame(runs), wide(published("ankh_results")))
     >>> found[["value", "baseline", "baseline_value", "column", "lowest", "highest", "comparable"]].values.tolist()
     [[50.0, 'composition', 40.0, 'Lookup69K, C', 72.0, 85.0, 'no']]
     """
-    from plmbook import tasks
-
     need(ours, OURS, "results of the tasks")
     twice = ours[ours.duplicated([*KEYS, "learner", "seed"])]
     if len(twice):
@@ -811,7 +530,7 @@ def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         best = part.loc[part["value"].where(~rule).idxmax()]
         simple = part.loc[part["value"].where(rule).idxmax()] if rule.any() else {"learner": "", "value": np.nan}
         published = scores.loc[known.published]
-        column = counterpart(key[1], published.index)
+        column = _counterpart(key[1], published.index)
         rows.append(
             {
                 **dict(zip(KEYS, key, strict=True)),
@@ -831,26 +550,16 @@ def beside(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def counterpart(test: str, columns: Sequence[str]) -> str:
-    """The published column of a test of ours, by name; the only one of a task where ours is just called `test`.
-
-    Examples
-    --------
-    >>> contacts = ["ProteinNet, L/1", "ProteinNet, L/5", "CASP14, L/1", "CASP14, L/5"]
-    >>> [counterpart(test, contacts) for test in ("CASP14, L", "CASP14, L/5", "others, L")]
-    ['CASP14, L/1', 'CASP14, L/5', '']
-    >>> counterpart("CASP14", ["CASP12", "CASP14, HARD"]), counterpart("test", ["DeepLoc"])
-    ('CASP14, HARD', 'DeepLoc')
-    """
-    columns = list(columns)
+def _counterpart(test: str, columns: Sequence[str]) -> str:
+    """The published column of a test of ours, by name; the only one of a task where ours is just called `test`."""
     named = [
         each
         for each in columns
         if each in (test, f"{test}/1") or each.startswith(f"{test}, ") or each.endswith(f", {test}")
     ]
-    if len(named) == 1:
-        return named[0]
-    return columns[0] if test == "test" and len(columns) == 1 else ""
+    if len(named) != 1 and test == "test":
+        named = list(columns)
+    return named[0] if len(named) == 1 else ""
 
 
 def _data(test: str, n: int) -> str:
