@@ -82,19 +82,21 @@ def auroc(
     >>> round(found.value, 4), found.n_cases, found.n_controls
     (0.6667, 2, 3)
     """
-    ranked = _ranked(table, value, case, strata)
-    genes = _genes(ranked, minimum)
+    rows = _ranked(table, value, case, strata)
+    genes = _genes(rows, table["gene"].unique(), minimum)
     enough = genes["enough"].to_numpy()
     if not enough.any():
         raise InputError(f"no gene has {minimum} cases with controls of their stratum; {len(genes)} genes were given")
     estimate = metrics.mean_over_genes(genes.loc[enough, "auroc"], n=n, seed=seed)
-    pairs, floor = genes["n_pairs"].to_numpy(), genes["floor"].to_numpy()
-    rng = np.random.default_rng(seed)
-    reached = 0
+    pairs, floor, rank = genes["n_pairs"].to_numpy(), genes["floor"].to_numpy(), rows["rank"].to_numpy()
+    start = np.flatnonzero(~rows["stratum"].duplicated())  # (n_strata,): each one's first row
+    size = np.diff(start, append=len(rows))
+    place = np.flatnonzero(rows["case"])  # (n_cases,)
+    stratum, gene = rows["stratum"].to_numpy()[place], genes.index.get_indexer(rows["gene"].iloc[place])
+    rng, reached = np.random.default_rng(seed), 0
     for _ in range(n):
-        shift = rng.integers(ranked.size)  # one a stratum
-        turned = ranked.start + (ranked.offset + shift[ranked.stratum]) % ranked.size[ranked.stratum]
-        sums = np.bincount(ranked.gene, weights=ranked.rank[turned], minlength=len(genes))
+        turned = start[stratum] + (place - start[stratum] + rng.integers(size)[stratum]) % size[stratum]
+        sums = np.bincount(gene, weights=rank[turned], minlength=len(genes))
         chance = ((sums - floor)[enough] / pairs[enough]).mean()
         reached += bool(chance >= estimate.value - 1e-12)  # a rotation by nothing gives the value itself
     n_cases, n_controls = (int(genes.loc[enough, name].sum()) for name in ("n_cases", "n_controls"))
@@ -105,8 +107,9 @@ def gene_aurocs(
     table: pd.DataFrame, *, value: str, case: str, strata: Sequence[str], minimum: int = MINIMUM
 ) -> pd.DataFrame:
     """`auroc` of each gene that has enough cases: gene (str), auroc (float64), n_cases, n_controls, n_pairs (int64)."""
-    genes = _genes(_ranked(table, value, case, strata), minimum)
-    return genes.loc[genes["enough"], ["gene", "auroc", "n_cases", "n_controls", "n_pairs"]].reset_index(drop=True)
+    genes = _genes(_ranked(table, value, case, strata), table["gene"].unique(), minimum)
+    genes = genes[genes["enough"]].rename_axis("gene").reset_index()
+    return genes[["gene", "auroc", "n_cases", "n_controls", "n_pairs"]]
 
 
 def quantile_bins(table: pd.DataFrame, column: str, *, by: Sequence[str], bins: int = 3) -> pd.Series:
@@ -122,66 +125,31 @@ def quantile_bins(table: pd.DataFrame, column: str, *, by: Sequence[str], bins: 
     return np.minimum(np.ceil(share * bins - 1e-9).astype("int64") - 1, bins - 1)
 
 
-class _Ranked(NamedTuple):
-    """The rows of strata with cases and controls, stratum by stratum."""
+def _ranked(table: pd.DataFrame, value: str, case: str, strata: Sequence[str]) -> pd.DataFrame:
+    """The rows of strata with cases and controls, stratum by stratum, otherwise in their order.
 
-    rank: np.ndarray  # float64 (n_rows,): within the stratum, 1 is the lowest, ties their mean
-    size: np.ndarray  # int64 (n_strata,): rows
-    n_cases: np.ndarray  # int64 (n_strata,)
-    gene_of_stratum: np.ndarray  # int64 (n_strata,)
-    names: np.ndarray  # str (n_genes,)
-    start: np.ndarray  # int64 (n_cases,): first row of each case's stratum
-    offset: np.ndarray  # int64 (n_cases,): the case's row in it
-    stratum: np.ndarray  # int64 (n_cases,)
-    gene: np.ndarray  # int64 (n_cases,)
-
-
-def _ranked(table: pd.DataFrame, value: str, case: str, strata: Sequence[str]) -> _Ranked:
+    gene, stratum (int64 from 0), case (bool), rank (float64: within the stratum, 1 is the lowest, ties their mean).
+    """
     need(table, ["gene", value, case, *strata])
-    values, cases = table[value].to_numpy(dtype=np.float64), table[case].to_numpy(dtype=bool)
-    if np.isnan(values).any():
-        raise InputError(f"{int(np.isnan(values).sum())} of {len(values)} values of {value} are missing")
-    code = table.groupby(["gene", *strata], sort=False, dropna=False).ngroup().to_numpy()
-    n_rows, n_cases = np.bincount(code), np.bincount(code, weights=cases)
-    both = ((n_cases > 0) & (n_cases < n_rows))[code]
-    gene, names = pd.factorize(table["gene"])
-    order = np.flatnonzero(both)[np.argsort(code[both], kind="stable")]
-    values, cases, gene = values[order], cases[order], gene[order]
-    _, code, size = np.unique(code[order], return_inverse=True, return_counts=True)
-    start = np.cumsum(size) - size
-    place = np.flatnonzero(cases)
-    return _Ranked(
-        rank=pd.Series(values).groupby(code).rank().to_numpy(),
-        size=size,
-        n_cases=np.bincount(code, weights=cases, minlength=len(size)).astype(np.int64),
-        gene_of_stratum=gene[start],
-        names=np.asarray(names),
-        start=start[code[place]],
-        offset=place - start[code[place]],
-        stratum=code[place],
-        gene=gene[place],
-    )
+    if n_missing := int(table[value].isna().sum()):
+        raise InputError(f"{n_missing} of {len(table)} values of {value} are missing")
+    code = table.groupby(["gene", *strata], sort=False, dropna=False).ngroup()
+    rows = pd.DataFrame({"gene": table["gene"], "stratum": code, "case": table[case].astype(bool)})
+    rows["rank"] = table[value].astype(float).groupby(code).rank()
+    share = rows["case"].groupby(code).transform("mean")
+    rows = rows[(share > 0) & (share < 1)].sort_values("stratum", kind="stable", ignore_index=True)
+    return rows.assign(stratum=pd.factorize(rows["stratum"])[0])
 
 
-def _genes(ranked: _Ranked, minimum: int) -> pd.DataFrame:
-    """A row a gene: auroc, counts, whether it has enough cases, and what the sum of ranks is at least (`floor`)."""
-    n_controls = ranked.size - ranked.n_cases
-
-    def of_genes(values: np.ndarray) -> np.ndarray:
-        return np.bincount(ranked.gene_of_stratum, weights=values, minlength=len(ranked.names)).astype(np.int64)
-
-    rows = ranked.rank[ranked.start + ranked.offset]
-    sums = np.bincount(ranked.gene, weights=rows, minlength=len(ranked.names))
-    found = pd.DataFrame(
-        {
-            "gene": ranked.names,
-            "n_cases": of_genes(ranked.n_cases),
-            "n_controls": of_genes(n_controls),
-            "n_pairs": of_genes(ranked.n_cases * n_controls),
-            "floor": of_genes(ranked.n_cases * (ranked.n_cases + 1) // 2),
-        }
-    )
+def _genes(rows: pd.DataFrame, genes: Sequence[str], minimum: int) -> pd.DataFrame:
+    """A row a gene: auroc, counts, whether it has enough cases, and what the sum of its cases' ranks is at least."""
+    strata = rows.groupby("stratum").agg(gene=("gene", "first"), size=("case", "size"), n_cases=("case", "sum"))
+    strata["n_controls"] = strata["size"] - strata["n_cases"]
+    strata["n_pairs"] = strata["n_cases"] * strata["n_controls"]
+    strata["floor"] = strata["n_cases"] * (strata["n_cases"] + 1) // 2
+    counts = ["n_cases", "n_controls", "n_pairs", "floor"]
+    found = strata.groupby("gene")[counts].sum().reindex(genes, fill_value=0).astype("int64")
+    sums = rows[rows["case"]].groupby("gene")["rank"].sum().reindex(genes, fill_value=0.0)
     found["enough"] = found["n_cases"] >= max(minimum, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found["auroc"] = (sums - found["floor"]) / found["n_pairs"]
-    return found
+        return found.assign(auroc=(sums - found["floor"]) / found["n_pairs"])

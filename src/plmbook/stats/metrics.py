@@ -236,29 +236,18 @@ def pair_auroc(
         return _plain((auroc(table, score=score, weight=weight) * n_all - inside) / (n_all - n_inside))
 
 
-def gene_share(table: pd.DataFrame, *, leave_one_out: bool = False) -> pd.Series:
+def gene_share(table: pd.DataFrame) -> pd.Series:
     """A score that knows nothing but the gene: minus the gene's share of P/LP among its labelled variants, in [-1, 0].
 
-    The baseline for pooled AUROC; its within-gene AUROC is 0.5. `leave_one_out` takes the variant itself out of the
-    share (a gene's only variant gets the share of all others), which pushes a gene's own P/LP variants *above* its B/LB
-    variants, so the within-gene AUROC is 0: the honest pooled baseline, not a score to use.
+    The baseline for pooled AUROC; its within-gene AUROC is 0.5.
 
     >>> t = pd.DataFrame({"gene": list("AAAB"), "significance": ["P/LP", "P/LP", "B/LB", "B/LB"]})
     >>> gene_share(t).round(3).tolist()
     [-0.667, -0.667, -0.667, 0.0]
-    >>> gene_share(t, leave_one_out=True).round(3).tolist()  # (2-1)/2, (2-1)/2, 2/2; B has no other: 2/3
-    [-0.5, -0.5, -1.0, -0.667]
     """
     need(table, ["gene"])
     pathogenic = pd.Series(_labels(table).astype(float), index=table.index)
-    group = pathogenic.groupby(table["gene"])
-    n, total = group.transform("count"), group.transform("sum")
-    if leave_one_out:
-        others = (pathogenic.sum() - pathogenic) / max(len(table) - 1, 1)
-        share = ((total - pathogenic) / (n - 1).where(n > 1)).fillna(others)
-    else:
-        share = total / n
-    return (0.0 - share).rename("score")
+    return (0.0 - pathogenic.groupby(table["gene"]).transform("mean")).rename("score")
 
 
 def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Statistic:
@@ -446,17 +435,17 @@ def summary(
 # --- calibration -----------------------------------------------------------------------------------------
 
 
-def calibrate(
-    table: pd.DataFrame, *, method: str = "isotonic", score: str = "score", folds: int = 5, seed: int = 0
-) -> pd.Series:
+def calibrate(table: pd.DataFrame, *, score: str = "score", folds: int = 5, seed: int = 0) -> pd.Series:
     """Probability that a variant is P/LP, each gene's from a fit that never saw the gene.
+
+    The fit is a non-increasing step function of the score (isotonic regression).
 
     Parameters
     ----------
     table : DataFrame
         `gene`, `significance`, the score column.
-    method : {"isotonic", "platt"}
-        A non-increasing step function, or a logistic curve of the score (Platt 1999), both from scikit-learn.
+    score : str
+        The score column.
     folds : int
         Genes are dealt into this many groups.
     seed : int
@@ -470,13 +459,11 @@ def calibrate(
     Raises
     ------
     InputError
-        Unknown method, fewer genes than folds, or a fold whose training part has only one class.
+        Fewer genes than folds, or a fold whose training part has only one class.
     """
     from sklearn.isotonic import IsotonicRegression
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
-    one_of("calibration", method, ("isotonic", "platt"))
     need(table, ["gene"])
     pathogenic, values = _classes(table, score)
     if table["gene"].nunique() < folds:
@@ -486,13 +473,8 @@ def calibrate(
     for train, test in splitter.split(values, pathogenic, groups=table["gene"]):
         if pathogenic[train].all() or not pathogenic[train].any():
             raise InputError("a fold's training genes have only one class; use fewer folds or more genes")
-        if method == "isotonic":
-            fit = IsotonicRegression(y_min=0, y_max=1, increasing=False, out_of_bounds="clip")
-            probability[test] = fit.fit(values[train], pathogenic[train]).predict(values[test])
-        else:
-            fit = LogisticRegression(C=1e6)  # two parameters, a thousand rows: no need to shrink
-            fit.fit(values[train, None], pathogenic[train])
-            probability[test] = fit.predict_proba(values[test, None])[:, 1]
+        fit = IsotonicRegression(y_min=0, y_max=1, increasing=False, out_of_bounds="clip")
+        probability[test] = fit.fit(values[train], pathogenic[train]).predict(values[test])
     return pd.Series(probability, index=table.index, name="probability")
 
 
@@ -595,21 +577,16 @@ def rank_correlations(
 
 
 def perplexity(
-    table: pd.DataFrame,
-    *,
-    log_likelihood: str = "log_likelihood",
-    count: str = "n_masked",
-    n: int = 1000,
-    seed: int = 0,
+    table: pd.DataFrame, *, log_likelihood: str = "log_likelihood", n: int = 1000, seed: int = 0
 ) -> Estimate:
     """exp(-mean log p) over masked residues, with a 95 % interval from resampling proteins.
 
     Parameters
     ----------
     table : DataFrame
-        One row per protein.
-    log_likelihood, count : str
-        Columns: the sum of ln p of the true residues (float64), and their number (int).
+        One row per protein: n_masked (int, masked residues) and the column `log_likelihood`.
+    log_likelihood : str
+        The column with the sum of ln p of the true residues (float64).
     n, seed : int
         Of the bootstrap.
 
@@ -629,46 +606,38 @@ def perplexity(
     >>> round(perplexity(t, n=10).value, 6)
     2.0
     """
-    need(table, [log_likelihood, count])
-    total, masked = table[log_likelihood].to_numpy(float), table[count].to_numpy(float)
+    need(table, [log_likelihood, "n_masked"])
+    total, masked = table[log_likelihood].to_numpy(float), table["n_masked"].to_numpy(float)
     if not masked.sum():
         raise InputError("perplexity needs at least one masked residue")
     return bootstrap.ratio(-total, masked, n=n, seed=seed, tails=bootstrap.GENE_TAILS, of=np.exp)
 
 
-def perplexity_table(
-    table: pd.DataFrame,
-    *,
-    by: pd.Series | None = None,
-    columns: Mapping[str, str] = LIKELIHOODS,
-    count: str = "n_masked",
-    n: int = 1000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Perplexity of several models at the same masked residues, by groups of proteins.
+def perplexity_table(table: pd.DataFrame, *, by: pd.Series | None = None, n: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Perplexity of the models of `LIKELIHOODS` at the same masked residues, by groups of proteins.
 
-    `by` is the group of each row (its kingdom, its `length_group`), rows without one are left out; `columns`: what a
-    line calls the model -> the column of its sums of ln p. Gives group, model (str), perplexity, low, high (float64),
-    n_proteins, n_masked (int64). The mean of ln perplexity over the groups, weighted by n_masked, is that over all.
+    `by` is the group of each row (its kingdom, its `length_group`); rows without one are left out. Gives group, model
+    (str), perplexity, low, high (float64), n_proteins, n_masked (int64). The mean of ln perplexity over the groups,
+    weighted by n_masked, is that over all.
     """
-    need(table, [*columns.values(), count])
+    need(table, [*LIKELIHOODS.values(), "n_masked"])
     groups = pd.Series("all", index=table.index) if by is None else by
     rows = []
     for name, part in table.groupby(groups, observed=True):
-        for model, column in columns.items():
-            found = perplexity(part, log_likelihood=column, count=count, n=n, seed=seed)
-            rows.append((str(name), model, *found[:3], len(part), int(part[count].sum())))
+        for model, column in LIKELIHOODS.items():
+            found = perplexity(part, log_likelihood=column, n=n, seed=seed)
+            rows.append((str(name), model, *found[:3], len(part), int(part["n_masked"].sum())))
     return pd.DataFrame(rows, columns=["group", "model", "perplexity", "low", "high", "n_proteins", "n_masked"])
 
 
-def length_group(lengths: pd.Series, edges: tuple[int, ...] = LENGTH_EDGES) -> pd.Series:
+def length_group(lengths: pd.Series) -> pd.Series:
     """Which range of lengths a protein falls into, an ordered category such as "150-299"; missing outside all ranges.
 
     >>> length_group(pd.Series([50, 149, 150, 1022])).tolist()
     ['50-149', '50-149', '150-299', '500-1022']
     """
-    labels = [f"{first}-{after - 1}" for first, after in itertools.pairwise(edges)]
-    return pd.cut(lengths, list(edges), right=False, labels=labels)
+    labels = [f"{first}-{after - 1}" for first, after in itertools.pairwise(LENGTH_EDGES)]
+    return pd.cut(lengths, list(LENGTH_EDGES), right=False, labels=labels)
 
 
 # --- pieces ----------------------------------------------------------------------------------------------
