@@ -139,6 +139,8 @@ def test_mean_over_genes_resamples_genes():
     standard_error = values.std() / 20**0.5
     assert found.high - found.low == pytest.approx(4 * standard_error, rel=0.15)
     assert found == metrics.mean_over_genes(values, n=500, seed=1)
+    with pytest.raises(InputError, match="needs a number for each gene, found 1 of 2"):
+        metrics.mean_over_genes(pd.Series([1.0, np.nan]))
     with pytest.raises(InputError, match="found 0 of 0"):
         metrics.mean_over_genes(values[:0])
 

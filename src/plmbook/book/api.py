@@ -2,7 +2,18 @@
 
 API: dict[str, tuple[str, ...]] = {
     "core": (),
-    "stats": (),
+    "stats": (
+        "metrics.labelled",
+        "metrics.auroc",
+        "metrics.auprc",
+        "metrics.within_gene_auroc",
+        "metrics.estimate",
+        "metrics.paired_difference",
+        "metrics.mean_over_genes",
+        "metrics.summary",
+        "metrics.perplexity",
+        "matched.auroc",
+    ),
     "models": (
         "load",
         "card",

@@ -87,30 +87,11 @@ def against_baselines(
 ) -> pd.DataFrame:
     """For each term the best baseline, and whether a learner beats it outside the interval.
 
-    Parameters
-    ----------
-    labels : DataFrame of bool (n_proteins, k)
-    predicted : mapping of str to (probabilities, thresholds)
-        By learner, float arrays (n_proteins, k) and (k,), on the same proteins; all but `learner` are baselines.
-    learner : str
-    metric : str
-        Of `METRICS`.
-    clusters, n, seed
-        As in `term_metrics`; the same resamples for both (paired).
+    `predicted`: by learner, probabilities (n_proteins, k) and thresholds (k,) on the same proteins; all but `learner`
+    are baselines. `metric` of `METRICS`, the rest as in `term_metrics`; all see the same resamples. A row per term:
+    term (str), value (of the learner), baseline (str), baseline_value, difference, low, high (float64), beats (bool:
+    the whole interval of the difference is above 0).
 
-    Returns
-    -------
-    DataFrame
-        A row per term: term (str), value (of the learner), baseline (str), baseline_value, difference, low, high
-        (float64), beats (bool: the whole interval of the difference is above 0).
-
-    Raises
-    ------
-    InputError
-        As `term_metrics`; an unknown metric, or no baseline.
-
-    Notes
-    -----
     The baseline is chosen on the proteins that it is measured on: that flatters it, not the learner.
     """
     checked = _compared(labels, predicted, learner, metric)
@@ -194,8 +175,7 @@ def cafa(
     labels : DataFrame of bool (n_proteins, k)
         Propagated: a protein with a term has the term's ancestors among the columns.
     probabilities : float array (n_proteins, k)
-        Made consistent by the caller: that of a term is at least that of its descendants
-        (`plmbook.function.ontology.propagate`).
+        Made consistent by the caller: that of a term is at least that of its descendants (`consistent`).
     aspects : mapping of term to str, optional
         Such as "F", "P", "C"; without it all terms make one aspect, "all".
     annotated : mapping of aspect to ids, optional

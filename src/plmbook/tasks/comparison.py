@@ -195,29 +195,10 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
 def friedman(table: pd.DataFrame) -> Friedman:
     """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport.
 
-    Parameters
-    ----------
-    table : DataFrame of float64
-        Ranks: a row a block, a column a model, as of `block_ranks`.
+    `table` holds ranks, as of `block_ranks`: a row a block (two at least), a column a model (three at least). Demšar
+    (2006), equations in 3.2.2; ties are corrected as in Conover (1999). Both p take blocks for independent. Where all
+    blocks agree, F is infinite. SciPy's `friedmanchisquare` has the same chi-squared but for its last digits.
 
-    Returns
-    -------
-    Friedman
-
-    Raises
-    ------
-    InputError
-        With fewer than two blocks or three models, or where the numbers are not ranks.
-
-    Notes
-    -----
-    Demšar (2006), equations in 3.2.2; the correction for ties is that of Conover (1999), and without ties the
-    statistic is Friedman's. Both p take blocks for independent. Where all blocks agree, F is infinite.
-
-    Source: Iman and Davenport, Approximations of the critical region of the Friedman statistic, 1980.
-
-    Examples
-    --------
     >>> found = friedman(ranks(pd.DataFrame([[9, 8, 7], [9, 7, 8], [9, 8, 7], [8, 9, 7]], columns=list("abc"))))
     >>> round(found.chi2, 2), round(found.f, 2), round(found.p, 3)
     (4.5, 3.86, 0.084)
@@ -233,14 +214,8 @@ def friedman(table: pd.DataFrame) -> Friedman:
     chi2 = (k - 1) * ((sums - n * (k + 1) / 2) ** 2).sum() / spread if spread > 0 else 0.0
     rest = n * (k - 1) - chi2
     f = (n - 1) * chi2 / rest if rest > 1e-9 else np.inf
-    return Friedman(
-        n_blocks=n,
-        n_models=k,
-        chi2=float(chi2),
-        p_chi2=float(stats.chi2.sf(chi2, k - 1)),
-        f=float(f),
-        p=float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))),
-    )
+    p_chi2, p = stats.chi2.sf(chi2, k - 1), stats.f.sf(f, k - 1, (k - 1) * (n - 1))
+    return Friedman(n, k, float(chi2), float(p_chi2), float(f), float(p))
 
 
 def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) -> float:
