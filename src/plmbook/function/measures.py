@@ -216,7 +216,7 @@ def cafa(
     of_term = np.array(["all" if aspects is None else aspects[term] for term in terms])
     counted = ~terms.isin(ROOTS)
     weight = None if information is None else np.array([float(information.get(term, 0.0)) for term in terms])
-    clusters = np.arange(len(truth)) if clusters is None else np.asarray(clusters)
+    units = np.arange(len(truth)) if clusters is None else np.asarray(clusters)
     rows = []
     for aspect in dict.fromkeys(of_term[counted].tolist()):
         columns = counted & (of_term == aspect)
@@ -226,7 +226,7 @@ def cafa(
         if annotated is not None:
             known = with_term | labels.index.isin(list(annotated.get(aspect, ())))
         y, p = truth[np.ix_(known, columns)], probabilities[np.ix_(known, columns)]
-        drawn = bootstrap.weights(clusters[known], n=n, seed=seed)
+        drawn = bootstrap.weights(units[known], n=n, seed=seed)
         counts = {"n_terms": int(columns.sum()), "n_proteins": len(y), "n_with": int(with_term.sum())}
         row = {"aspect": aspect} | counts | _fmax(y, p, drawn)
         rows.append(row | ({} if weight is None else _smin(y, p, weight[columns], drawn)))
@@ -322,13 +322,13 @@ def _values(y, p, threshold, weights, *, only: Sequence[str] = METRICS) -> tuple
     """Each measure on all proteins, and on each resample (n,)."""
     everyone = np.ones((1, len(y)))
     parts = [_measures(y, p, p >= threshold, part, only) for part in (everyone, *bootstrap.chunks(weights))]
-    drawn = {name: np.concatenate([part[name] for part in parts[1:]] or [[]]) for name in only}
+    drawn = {name: np.concatenate([np.empty(0), *(part[name] for part in parts[1:])]) for name in only}
     return {name: float(parts[0][name][0]) for name in only}, drawn
 
 
-def _measures(y, p, said, weights, only) -> dict[str, np.ndarray]:
+def _measures(y, p, said, weights, only) -> dict:
     """Each measure for each row of weights."""
-    found = {}
+    found: dict = {}
     if set(only) - {"auprc", "auroc"}:
         tp, fp = weights @ (said & y), weights @ (said & ~y)
         fn, tn = weights @ (~said & y), weights @ (~said & ~y)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from plmbook.core.errors import InputError
 
@@ -39,7 +40,7 @@ def counts(n_units: int, *, n: int = 1000, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n)
 
 
-def weights(units: Sequence, *, n: int = 1000, seed: int = 0) -> np.ndarray:
+def weights(units: ArrayLike, *, n: int = 1000, seed: int = 0) -> np.ndarray:
     """How often each row counts in each resample, given the unit of each row: float64 (n, n_rows).
 
     >>> weights(["a", "a", "b", "b"], n=1).tolist() in ([[2, 2, 0, 0]], [[1, 1, 1, 1]], [[0, 0, 2, 2]])
@@ -60,18 +61,18 @@ def chunks(weights: np.ndarray) -> list[np.ndarray]:
     return [weights[start : start + CHUNK] for start in range(0, len(weights), CHUNK)]
 
 
-def percentiles(values: Sequence[float], tails: tuple[float, float] = TAILS) -> Interval:
+def percentiles(values: ArrayLike, tails: tuple[float, float] = TAILS) -> Interval:
     """The ends of the interval, from the resamples on which the statistic exists; missing where it exists on none."""
-    values = np.asarray(values, dtype=np.float64)
-    values = values[~np.isnan(values)]
-    return Interval(*map(float, np.quantile(values, tails))) if len(values) else Interval(np.nan, np.nan)
+    found = np.asarray(values, dtype=np.float64)
+    found = found[~np.isnan(found)]
+    return Interval(*map(float, np.quantile(found, tails))) if len(found) else Interval(np.nan, np.nan)
 
 
 def ratio(
-    numerator: np.ndarray,
-    denominator: np.ndarray | float = 1.0,
+    numerator: ArrayLike,
+    denominator: ArrayLike = 1.0,
     *,
-    units: Sequence | None = None,
+    units: ArrayLike | None = None,
     n: int = 1000,
     seed: int = 0,
     tails: tuple[float, float] = TAILS,

@@ -249,8 +249,8 @@ def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Stati
         raise InputError("a contrast needs at least one score on each side")
 
     def difference(rows: pd.DataFrame, *, score: str = "", weight: np.ndarray | None = None) -> np.ndarray | float:
-        sides = [[statistic(rows, score=name, weight=weight) for name in names] for names in (first, second)]
-        return _plain(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
+        sides = (np.array([statistic(rows, score=name, weight=weight) for name in names]) for names in (first, second))
+        return _plain(np.subtract(*(side.mean(axis=0) for side in sides)))
 
     return difference
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from plmbook import models, tasks
@@ -251,7 +252,7 @@ def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
     return found
 
 
-def _signed_rank(differences: Sequence[float]) -> float:
+def _signed_rank(differences: ArrayLike) -> float:
     """p of Wilcoxon's two-sided signed-rank test, zeros left out; 1 where nothing is left.
 
     SciPy counts all signs for up to 13 blocks, and for up to 50 without ties; with more, p is that of the normal
@@ -262,7 +263,7 @@ def _signed_rank(differences: Sequence[float]) -> float:
     return float(stats.wilcoxon(values).pvalue) if len(values) else 1.0
 
 
-def _holm(p: Sequence[float]) -> np.ndarray:
+def _holm(p: ArrayLike) -> np.ndarray:
     """p values corrected for their number by Holm's step-down method, in the order given; never below p nor above 1."""
     values = _finite(p)
     order = np.argsort(values, kind="stable")
@@ -272,7 +273,7 @@ def _holm(p: Sequence[float]) -> np.ndarray:
 
 
 def _bayesian_signed_rank(
-    differences: Sequence[float], *, rope: float, n: int = 50_000, seed: int = 0, prior: float = 0.5
+    differences: ArrayLike, *, rope: float, n: int = 50_000, seed: int = 0, prior: float = 0.5
 ) -> SignedRank:
     """The Bayesian signed-rank test: better, equal for practical purposes, or worse?
 
@@ -369,16 +370,16 @@ def costs(cards: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "card", "family", "layers", "dim", "parameters", "gflops"])
 
 
-def pareto(cost: Sequence[float], badness: Sequence[float]) -> np.ndarray:
+def pareto(cost: ArrayLike, badness: ArrayLike) -> np.ndarray:
     """Which items (bool) no other beats: none is cheaper and at least as good, or as cheap and better. Low is good.
 
     >>> pareto([1, 2, 3, 3], [5, 2, 4, 2]).tolist()  # the third loses to the second; the last is as good, at more cost
     [True, True, False, False]
     """
-    cost, badness = _finite(cost), _finite(badness)
-    no_worse = (cost[:, None] <= cost) & (badness[:, None] <= badness)  # [i, j]: i is no worse than j in either
-    truly = (cost[:, None] < cost) | (badness[:, None] < badness)
-    return ~(no_worse & truly).any(axis=0)
+    one, other = (values[:, None] for values in (_finite(cost), _finite(badness)))
+    no_worse = (one <= one.T) & (other <= other.T)  # [i, j]: i is no worse than j in either
+    beaten = no_worse & ((one < one.T) | (other < other.T))
+    return np.asarray(~beaten.any(axis=0))
 
 
 # --- the error of a figure -------------------------------------------------------------------------------
@@ -503,7 +504,9 @@ def with_published(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         if rule.all():
             raise InputError(f"results of the tasks: {', '.join(key)}: no learner but baselines")
         best = part.loc[part["value"].where(~rule).idxmax()]
-        simple = part.loc[part["value"].where(rule).idxmax()] if rule.any() else {"learner": "", "value": np.nan}
+        simple = (
+            part.loc[part["value"].where(rule).idxmax()] if rule.any() else pd.Series({"learner": "", "value": np.nan})
+        )
         published = scores.loc[known.published]
         column = _counterpart(key[1], published.index)
         rows.append(
@@ -553,9 +556,8 @@ def _complete(scores: pd.DataFrame) -> None:
         raise InputError(f"scores: {', '.join(map(str, row))}: none of {model}; expected one of every model")
 
 
-def _finite(values: Sequence[float]) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64).ravel()
-    if not np.isfinite(values).all():
-        place = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise InputError(f"value {place + 1} is {values[place]}, expected finite numbers")
-    return values
+def _finite(values: ArrayLike) -> np.ndarray:
+    found = np.asarray(values, dtype=np.float64).ravel()
+    if len(bad := np.flatnonzero(~np.isfinite(found))):
+        raise InputError(f"value {bad[0] + 1} is {found[bad[0]]}, expected finite numbers")
+    return found
