@@ -118,7 +118,7 @@ live["name"] = live["model"] + " (" + live["strategy"].str.replace("-", " ") + "
 published["kind"], live["kind"], column["kind"] = (
     published["model"].map(style.kind),
     style.RUN_HERE,
-    figures.ALIGNMENT,
+    style.ALIGNMENT,
 )
 live.loc[live["model"].str.endswith("_general"), "kind"] = style.GENERAL
 scores = pd.concat([published, live, column], ignore_index=True)

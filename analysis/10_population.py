@@ -145,7 +145,7 @@ column = alignment.effects(tables.load("alignment"), variants).assign(name="alig
 live = pd.concat(live, ignore_index=True)
 live = live[live["position"] > 1].assign(name=lambda t: t["model"], kind=style.RUN_HERE)
 live.loc[live["model"].str.endswith("_general"), "kind"] = style.GENERAL
-published["kind"], column["kind"] = published["model"].map(style.kind), figures.ALIGNMENT
+published["kind"], column["kind"] = published["model"].map(style.kind), style.ALIGNMENT
 scores = pd.concat([live, published, column], ignore_index=True).drop(columns="bin").merge(variants[[*key, "bin"]])
 names = list(dict.fromkeys(scores["name"]))
 have = scores.groupby(key)["name"].nunique() == len(names)

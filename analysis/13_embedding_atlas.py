@@ -362,7 +362,7 @@ binned = (
     .set_index(["space", "form", "bin"])
     .sort_index()
 )
-marked = {"3-mers": figures.ALIGNMENT, "composition": style.BASELINE}
+marked = {"3-mers": style.ALIGNMENT, "composition": style.BASELINE}
 rows = []
 for name, form in [*((name, "whitened") for name in vectors), ("3-mers", ""), ("composition", "whitened")]:
     for text in names:

@@ -336,7 +336,7 @@ def test_a_mistake_in_a_file_is_named_and_nothing_is_written(folder, capsys, mon
             ["-m", "ankh_base", "-o", "out.tsv"],
             ["ankh_base", "no probabilities of residues", "expected pseudo-likelihood"],
         ),
-        (["-s", "masked", "-o", "out.tsv"], ["unknown strategy 'masked'", "masked-marginals"]),
+        (["-s", "masked", "-o", "out.tsv"], ["strategy 'masked': expected one of", "masked-marginals"]),
         (["-o", "out.xlsx"], ["out.xlsx", ".tsv or .parquet"]),
         (["-o", "missing/out.tsv"], ["missing", "does not exist"]),
         (["-o", "variants.tsv"], ["would replace an input"]),

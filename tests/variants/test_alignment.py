@@ -8,7 +8,7 @@ import pytest
 
 from plmbook import tables
 from plmbook.core.errors import InputError
-from plmbook.core.residues import AMINO_ACIDS
+from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.sources import multiz
 from plmbook.stats import metrics
 from plmbook.tables import bundled
@@ -54,7 +54,9 @@ def test_no_alignment_or_another_isoform_has_no_score(counts):
     assert table.loc[0, ["model", "strategy"]].tolist() == ["alignment", "site-independent"]
 
 
-def test_a_repeated_column_is_refused(counts):
+def test_counts_at_fault_are_refused(counts):
+    with pytest.raises(InputError, match="alignment counts: the table lacks A"):
+        alignment.site_independent(counts.drop(columns="A"), pd.DataFrame({"gene": [], "mutation": []}))
     with pytest.raises(InputError, match="TOY position 1 twice"):
         alignment.site_independent(pd.concat([counts, counts.head(1)]), pd.DataFrame({"gene": [], "mutation": []}))
 
@@ -78,6 +80,10 @@ def test_alignments_as_numbers():
     assert text == ["MARV-CED", "MARVVA-D", "MKRIVAED", "MKRLVAED", "MKRLACE-"]
     nothing, none = alignment.ortholog_residues(ROWS, "OTHER", HUMAN)
     assert nothing == [] and none.shape == (0, len(HUMAN))
+    assert alignment.carriers(residues, parse_mutations("R3W:L4V")).tolist() == [False] * 5
+    assert alignment.carriers(residues, parse_mutations("K2A:L4V")).tolist() == [True, True, False, False, False]
+    with pytest.raises(InputError, match="TOY: the row of fish1 has 8 residues, the sequence 9; another isoform?"):
+        alignment.ortholog_residues(ROWS, "TOY", HUMAN + "M")
 
 
 def test_divergences_of_all_genes():
@@ -119,9 +125,9 @@ def test_the_bundled_orthologs_are_the_bundled_counts():
     genes = tables.load("genes").set_index("gene")["sequence"]
     letters = list(AMINO_ACIDS)
     for gene, rows in tables.load("orthologs").groupby("gene"):
-        human = np.array(list(genes[gene]))
-        seen = np.array([list(row) for row in rows["aligned"]])
-        assert seen.shape == (99, len(human))
-        seen = np.vstack([human, np.where(seen == ".", human, seen)])
-        found = np.stack([(seen == letter).sum(axis=0) for letter in letters], axis=1)
+        human = np.frombuffer(genes[gene].encode(), dtype="S1")
+        assert len(rows) == 99 and (rows["aligned"].str.len() == len(human)).all()
+        seen = np.frombuffer("".join(rows["aligned"]).encode(), dtype="S1").reshape(99, len(human))
+        seen = np.vstack([human, np.where(seen == b".", human, seen)])
+        found = np.stack([(seen == letter.encode()).sum(axis=0) for letter in letters], axis=1)
         np.testing.assert_array_equal(found, counts.loc[gene, letters].to_numpy(), err_msg=gene)

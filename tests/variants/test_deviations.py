@@ -143,11 +143,11 @@ def simulated(compensation, seed=0, genes=5, length=120, species=40):
 
 
 def test_compensation_is_found_where_it_is_and_not_where_it_is_not():
-    there = deviations.enrichment(simulated(2.0), n=200)
+    table = simulated(2.0)
+    there = deviations.enrichment(table, n=200)
     assert there.value > 0.7 and there.low > 0.5 and there.p < 0.01
     absent = deviations.enrichment(simulated(0.0), n=200)
     assert 0.42 < absent.value < 0.58 and absent.p > 0.02
-    table = simulated(2.0)
     genes = deviations.gene_enrichment(table)
     assert genes["auroc"].mean() == pytest.approx(there.value)
     near = deviations.enrichment(table, max_separation=20, minimum=3, n=50)

@@ -285,6 +285,10 @@ def test_precision_by_hand():
         landscapes.precision(table, predictors=["score"], ks=[5])
 
 
+def test_substitutions_are_compared_by_blosum62():
+    assert landscapes.substitution_similarity(pd.Series(["I1V", "W5D"])).tolist() == [3, -4]
+
+
 def test_the_lift_of_others_by_hand():
     """A1C and A1E are one half, A1D the other: its lift of 3 by E2D is what A1C and A1E get; E2F has none with them."""
     pairs = pd.DataFrame({"mutation": ["A1C", "A1D", "A1E", "A1D"], "second": ["E2D", "E2D", "E2D", "E2F"],
@@ -346,11 +350,11 @@ def test_landscapes_are_counted(doubles, bundled):
 
 def test_every_wild_type_stands_in_the_sequence_and_in_the_assayed_region(bundled, proteins):
     singles = bundled[~bundled["mutation"].str.contains(":")]
-    for row in singles.itertuples():
-        (mutation,) = parse_mutations(row.mutation)
-        protein = proteins.loc[row.landscape]
-        mutation.check(protein["sequence"])
-        assert protein["first"] <= mutation.position <= protein["last"]
+    for name, mutations in singles.groupby("landscape")["mutation"]:
+        protein, positions = proteins.loc[name], mutations.str[1:-1].astype(int)
+        assert positions.between(protein["first"], protein["last"]).all()
+        assert (np.array(list(protein["sequence"]))[positions - 1] == mutations.str[0]).all()
+        assert mutations.str[-1].isin(list(AMINO_ACIDS)).all()
 
 
 def test_numbering_of_the_domains(proteins):

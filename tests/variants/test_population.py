@@ -184,6 +184,11 @@ def test_classes_by_hand_and_what_does_not_count():
         population.class_difference(t, "x", n=50)
 
 
+def test_what_costs_nothing_has_no_share():
+    t = pd.DataFrame({"rescuability": [1.0, 1.0], "score_wild_type": [-4.0, 0.5]})
+    np.testing.assert_array_equal(population.compensated_share(t), [0.25, np.nan])
+
+
 def test_a_rank_needs_every_model():
     t = pd.DataFrame(
         [

@@ -131,6 +131,8 @@ def test_agreement_counts_genes_alike():
     found = rescored.agreement(table, "x", n=200, seed=1)
     assert found.value == 0.5 and found.n == 2 and found.low == 0.0 and found.high == 1.0
     assert rescored.agreement(table.assign(x=1.0), "x", n=10).value == 0.5  # ties
+    two = pd.DataFrame({"gene": "A", "mutation": "M1V", "kind": [*rescored.KINDS] * 2, "x": [3.0, 2.0, 1.0, 0.0]})
+    assert rescored.agreement(two, "x", n=10).value == 0.75  # three of four pairs
 
 
 def test_random_second_sites_are_as_far_from_the_variant():

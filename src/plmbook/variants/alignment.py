@@ -42,15 +42,6 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
     ------
     InputError
         Where a gene and position come twice in `counts`, or a column is missing.
-
-    Examples
-    --------
-    99 rows have K, one has R: K2R scores ln(1.5 / 99.5).
-
-    >>> counts = pd.DataFrame({"gene": "TOY", "position": [2], "ref": "K"} | {a: [0] for a in AMINO_ACIDS} |
-    ...                       {"K": [99], "R": [1]})
-    >>> site_independent(counts, pd.DataFrame({"gene": "TOY", "mutation": ["K2R", "A9C"]})).round(4).tolist()
-    [-4.1947, nan]
     """
     need(counts, ["gene", "position", "ref", *AMINO_ACIDS], "alignment counts")
     repeated = counts.duplicated(["gene", "position"])
@@ -84,17 +75,7 @@ def effects(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
 def ortholog_residues(orthologs: pd.DataFrame, gene: str, sequence: str) -> tuple[list[str], np.ndarray]:
     """The assemblies of a gene's orthologs, and int8 (n_species, L): column of each residue, -1 where none of the 20.
 
-    `orthologs` is the bundled table; a gene without an alignment gives no rows.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"gene": ["A"], "assembly": ["mm10"], "aligned": [".C-"]})
-    >>> ortholog_residues(table, "A", "AKR")[1].tolist()
-    [[0, 1, -1]]
-    >>> ortholog_residues(table, "A", "AKRM")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: A: the row of mm10 has 3 residues, the sequence 4; another isoform?
+    Of the bundled table `orthologs`; a gene without an alignment has no rows, one of another isoform is refused.
     """
     rows = orthologs[orthologs["gene"] == gene]
     for assembly, text in zip(rows["assembly"], rows["aligned"], strict=True):
@@ -110,13 +91,7 @@ def ortholog_residues(orthologs: pd.DataFrame, gene: str, sequence: str) -> tupl
 
 
 def carriers(residues: np.ndarray, variant: Sequence[Mutation]) -> np.ndarray:
-    """Which orthologs, rows of `ortholog_residues`, have all of a variant's residues: bool (n_species,).
-
-    Examples
-    --------
-    >>> carriers(np.array([[0, 1], [1, 1]]), [Mutation(1, "K", "A")]).tolist()
-    [True, False]
-    """
+    """Which orthologs, rows of `ortholog_residues`, have all of a variant's residues: bool (n_species,)."""
     return np.all([residues[:, m.position - 1] == AMINO_ACIDS.index(m.alt) for m in variant], axis=0)
 
 

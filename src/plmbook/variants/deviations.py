@@ -52,29 +52,9 @@ def scan_genes(
     *,
     structures: Mapping[str, Structure] | None = None,
 ) -> list[GeneScan]:
-    """Score every second site on the background of each variant, gene by gene.
+    """Score every second site on the background of each variant (gene, mutation, each once), a `GeneScan` a gene.
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`, or several: an ensemble (`plmbook.variants.rescue.scores`).
-    variants : DataFrame
-        gene, mutation (str), each once; all of them fit the sequence of their gene.
-    genes, orthologs : DataFrame
-        The bundled tables.
-    structures : mapping, optional
-        By gene.
-
-    Returns
-    -------
-    list of GeneScan
-        A gene each, in order of appearance: sequence (L residues), n variants, epistasis (float32 (n, L, 20)),
-        score_wild_type (float32 (L, 20)), assemblies, residues (int8 (n_species, L)), structure.
-
-    Raises
-    ------
-    InputError
-        A gene that `genes` lacks, or as `plmbook.variants.rescue.scores`.
+    `genes` and `orthologs` are the bundled tables, structures by gene; a gene that `genes` lacks is refused.
     """
     sequences = genes.set_index("gene")["sequence"]
     found = []

@@ -58,13 +58,7 @@ def check_structure(structure: Structure, sequence: str, name: str) -> None:
 
 
 def entropy(score_wild_type: np.ndarray) -> np.ndarray:
-    """How uncertain a model is at each position among the 20 residues, from log ratios (L, 20): float64 (L,), nats.
-
-    Examples
-    --------
-    >>> entropy(np.zeros((1, 20))).round(4).tolist()  # ln 20
-    [2.9957]
-    """
+    """How uncertain a model is at each position among the 20 residues, from log ratios (L, 20): float64 (L,), nats."""
     from scipy.special import entr, softmax
 
     return entr(softmax(np.asarray(score_wild_type, dtype=np.float64), axis=1)).sum(axis=1)
@@ -186,19 +180,17 @@ def contact_auroc(
 def gene_contact_aurocs(
     pairs: pd.DataFrame,
     *,
-    value: str = "value",
     cutoff: float = CUTOFFS[0],
     nearest: int = RANGES[0],
     minimum: int = matched.MINIMUM,
 ) -> pd.DataFrame:
-    """The same of each gene, matched on position and separation; columns of `plmbook.stats.matched.gene_aurocs`."""
-    chosen = pairs[pairs["separation"] >= nearest]
-    chosen = chosen.assign(
-        contact=chosen["distance"] < cutoff,
-        separation_bin=np.searchsorted(_EDGES, chosen["separation"], side="right"),
+    """`contact_auroc` of each gene, matched on separation; columns of `plmbook.stats.matched.gene_aurocs`."""
+    chosen = pairs[pairs["separation"] >= nearest].assign(
+        contact=lambda t: t["distance"] < cutoff,
+        separation_bin=lambda t: np.searchsorted(_EDGES, t["separation"], side="right"),
     )
     strata = ["position", "separation_bin"]
-    return matched.gene_aurocs(chosen, value=value, case="contact", strata=strata, minimum=minimum)
+    return matched.gene_aurocs(chosen, value="value", case="contact", strata=strata, minimum=minimum)
 
 
 def _mean_by(group: np.ndarray, values: np.ndarray) -> np.ndarray:

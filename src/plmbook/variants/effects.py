@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean, need
+from plmbook.core.errors import InputError, did_you_mean, need, one_of
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
-from plmbook.engine import scan
+from plmbook.engine import encode, scan
 from plmbook.engine.scan import Edits, substituted
 from plmbook.models.cards import titles
 from plmbook.variants.ngram import Ngram, log_probabilities
@@ -40,11 +40,7 @@ def wildtype_marginals(model, pairs: Pairs, **options) -> np.ndarray:
 
     Source: Meier et al. 2021 ("wild type marginal"); Brandes et al. 2023 score all human missense variants with it.
     """
-
-    def reads(variant: Variant, i: int) -> Edits:
-        return ()
-
-    return _marginals(model, pairs, reads, **options)
+    return _marginals(model, pairs, lambda variant, i: (), **options)
 
 
 def masked_marginals(model, pairs: Pairs, **options) -> np.ndarray:
@@ -55,11 +51,7 @@ def masked_marginals(model, pairs: Pairs, **options) -> np.ndarray:
 
     Source: the variant-prediction script of Meier et al. 2021; equal to `comasked` for one substitution.
     """
-
-    def reads(variant: Variant, i: int) -> Edits:
-        return ((i, MASK),)
-
-    return _marginals(model, pairs, reads, **options)
+    return _marginals(model, pairs, lambda variant, i: ((i, MASK),), **options)
 
 
 def comasked(model, pairs: Pairs, **options) -> np.ndarray:
@@ -69,11 +61,7 @@ def comasked(model, pairs: Pairs, **options) -> np.ndarray:
 
     Source: the equation printed in Meier et al. 2021 ("masked marginal").
     """
-
-    def reads(variant: Variant, i: int) -> Edits:
-        return tuple([(m.position - 1, MASK) for m in variant])
-
-    return _marginals(model, pairs, reads, **options)
+    return _marginals(model, pairs, lambda variant, i: tuple([(m.position - 1, MASK) for m in variant]), **options)
 
 
 def mutant_marginals(model, pairs: Pairs, **options) -> np.ndarray:
@@ -85,11 +73,7 @@ def mutant_marginals(model, pairs: Pairs, **options) -> np.ndarray:
     Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, the scores that the
     rescue-mutation study published.
     """
-
-    def reads(variant: Variant, i: int) -> Edits:
-        return substituted(variant)
-
-    return _marginals(model, pairs, reads, **options)
+    return _marginals(model, pairs, lambda variant, i: substituted(variant), **options)
 
 
 def pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
@@ -123,38 +107,11 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def strategy_function(name: str) -> Strategy:
-    """The function behind a strategy's name.
-
-    Examples
-    --------
-    >>> strategy_function("llr")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: unknown strategy 'llr'; expected one of wildtype-marginals, masked-marginals, \
-mutant-marginals, pseudo-likelihood, comasked
-    """
-    if name not in STRATEGIES:
-        raise InputError(
-            f"unknown strategy {name!r}; expected one of {', '.join(STRATEGIES)}{did_you_mean(name, STRATEGIES)}"
-        )
-    return STRATEGIES[name]
-
-
 def strategy_for(model, name: str) -> Strategy:
-    """The function behind a strategy's name; a model, or the card of one, that does not define it is refused.
-
-    >>> from plmbook.models import card
-    >>> strategy_for(card("ankh_large"), "comasked")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: ankh_large: strategy 'comasked' is not defined for it: its encoder gives \
-embeddings, no probabilities of residues, and its decoder answers for one hidden residue at a time; expected \
-pseudo-likelihood
-    """
-    function = strategy_function(name)
+    """The function behind a strategy's name; a model, or the card of one, that does not define it is refused."""
+    one_of("strategy", name, STRATEGIES)
     if model.can("log-probabilities") or (model.can("pseudo-likelihood") and name == "pseudo-likelihood"):
-        return function
+        return STRATEGIES[name]
     if model.can("pseudo-likelihood"):
         raise InputError(
             f"{model.name}: strategy {name!r} is not defined for it: its encoder gives embeddings, no probabilities of "
@@ -182,8 +139,7 @@ def score(
     sequence : str
         The wild type, L residues.
     variants : sequence of n sequences of Mutation
-        One or more substitutions each, at distinct positions; every wild type is checked. A variant without any is
-        the wild type and scores 0.
+        One or more substitutions each, at distinct positions; a variant without any is the wild type and scores 0.
     strategy : str
         A key of `STRATEGIES`.
     long : {"window", "truncate", "error", "whole"}
@@ -199,8 +155,8 @@ def score(
     Raises
     ------
     InputError
-        Unknown strategy; a mutation that does not fit the sequence (`MutationError`); a position that `truncate`
-        cut off.
+        A strategy that is unknown or not defined for the model; a mutation that does not fit the sequence
+        (`MutationError`); a position that `truncate` cut off.
 
     Notes
     -----
@@ -257,24 +213,12 @@ def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, V
     """The sequence and the parsed mutations of each row of a variants table, every wild type checked.
 
     Tables and errors are those of `score_table`.
-
-    Examples
-    --------
-    >>> proteins = pd.DataFrame({"gene": ["TOY"], "sequence": ["MKRL"]})
-    >>> pair_up(proteins, pd.DataFrame({"gene": ["TOY"], "mutation": ["K2A"]}))
-    [('MKRL', (Mutation(position=2, ref='K', alt='A'),))]
-    >>> pair_up(proteins, pd.DataFrame({"gene": ["TOY"], "mutation": ["R2A"]}))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: 1 of 1 variants cannot be scored:
-      row 1, TOY: R2A: expected the wild type R at position 2, found K; ...
     """
     protein_key, variant_key = key_columns(proteins, variants)
     need(proteins, ["sequence"], "proteins")
     need(variants, ["mutation"], "variants")
-    if proteins[protein_key].duplicated().any():
-        twice = proteins[protein_key][proteins[protein_key].duplicated()].iloc[0]
-        raise InputError(f"the table of proteins names {twice} twice")
+    if (twice := proteins[protein_key].duplicated()).any():
+        raise InputError(f"the table of proteins names {proteins[protein_key][twice].iloc[0]} twice")
     sequences = dict(zip(proteins[protein_key], proteins["sequence"], strict=True))
     pairs, faults = [], []
     for row, (name, text) in enumerate(zip(variants[variant_key], variants["mutation"], strict=True), start=1):
@@ -319,13 +263,6 @@ def add_mean(effects: pd.DataFrame, *, name: str = "mean") -> pd.DataFrame:
     ------
     InputError
         Where rows with this name are there already.
-
-    Examples
-    --------
-    >>> e = pd.DataFrame({"gene": "TOY", "mutation": ["K2A", "R3A", "K2A"], "model": ["a", "a", "b"],
-    ...                   "strategy": "comasked", "score": [-1.0, -5.0, -2.0]})
-    >>> add_mean(e).tail(1)[["mutation", "model", "score"]].values.tolist()
-    [['K2A', 'mean', -1.5]]
     """
     if (effects["model"] == name).any():
         raise InputError(f"the effects already hold rows with model={name}")
@@ -360,8 +297,6 @@ def masked_likelihood(
     the n-gram sees the masked sequences that the model sees. Returns id, n_masked (int64), log_likelihood,
     frequency_log_likelihood and, with an n-gram, ngram_log_likelihood (float64: sums of ln p of the true residues).
     """
-    from plmbook.engine import encode
-
     expected = np.asarray(frequencies, dtype=np.float64)
     if expected.shape != (20,) or (expected <= 0).any() or abs(expected.sum() - 1) > 1e-3:
         raise InputError("frequencies must be 20 positive numbers that add up to 1, in the order " + AMINO_ACIDS)

@@ -89,16 +89,6 @@ def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
     InputError
         If a landscape is not among `proteins`, a scale is unknown, a floor is not below the wild type, a single is
         missing, a variant comes twice or has more than two mutations.
-
-    Examples
-    --------
-    A rescue: C alone costs 3, D alone nothing, both together 1.
-
-    >>> proteins = pd.DataFrame({"landscape": ["toy"], "scale": "ln", "wild_type_fitness": 0.0, "floor": -5.0})
-    >>> table = pd.DataFrame({"landscape": "toy", "mutation": ["A1C", "E2D", "A1C:E2D"],
-    ...                       "fitness": [-3.0, 0.0, -1.0], "error": 0.0})
-    >>> epistasis(table, proteins)[["mutation1", "mutation2", "epistasis", "floored"]].values.tolist()
-    [['A1C', 'E2D', 2.0, False]]
     """
     values = log_fitness(table, proteins)
     repeated = values.duplicated(["landscape", "mutation"])
@@ -239,35 +229,13 @@ def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enoug
 def pair_scores(
     model, sequence: str, pairs: pd.DataFrame, *, score_background: np.ndarray | None = None, progress: bool = False
 ) -> pd.DataFrame:
-    """What a model says of second mutations on the backgrounds of first ones.
+    """What a model, or an ensemble, says of second mutations on the backgrounds of first ones of the wild type
+    `sequence`.
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`, or several: an ensemble.
-    sequence : str
-        The wild type.
-    pairs : DataFrame
-        mutation (the background), second (str), at different positions of the sequence.
-    score_background : float array (n,), optional
-        The scores on the backgrounds, where these are at hand: only the wild type is read.
-    progress : bool
-        Show a bar.
-
-    Returns
-    -------
-    DataFrame
-        `pairs` with (float32, natural log; `plmbook.variants.rescue`) score_background, score_wild_type: of the second
-        mutation; model_epistasis: their difference; score_first: of the background's own mutation on the wild type.
-
-    Raises
-    ------
-    InputError
-        A mutation that does not fit the sequence; a second one at the position of the first.
-
-    Notes
-    -----
-    One forward pass for each distinct background and one for the wild type.
+    `pairs` has mutation (the background) and second, at different positions; with `score_background` (n,) only the wild
+    type is read, else each distinct background too, one forward pass each.  Returns `pairs` with (float32, natural log)
+    score_background, score_wild_type: of the second mutation; model_epistasis: their difference; score_first: of the
+    background's own mutation on the wild type.
     """
     which, names = pd.factorize(pairs["mutation"], sort=True)
     second, seconds = pd.factorize(pairs["second"], sort=True)
@@ -330,13 +298,7 @@ def symmetric(doubles: pd.DataFrame, scored: pd.DataFrame, *, value: str = "mode
 
 
 def substitution_similarity(mutations: pd.Series) -> np.ndarray:
-    """How alike the residues of each substitution ("I1V") are: BLOSUM62, int64 (n,), -4 (unlike) to 3.
-
-    Examples
-    --------
-    >>> substitution_similarity(pd.Series(["I1V", "W5D"])).tolist()
-    [3, -4]
-    """
+    """How alike the residues of each substitution ("I1V") are: BLOSUM62, int64 (n,), -4 (unlike) to 3."""
     from biotite.sequence.align import SubstitutionMatrix
 
     blosum = SubstitutionMatrix.std_protein_matrix()

@@ -85,12 +85,6 @@ def count(sequences: Iterable[str]) -> pd.DataFrame:
     Returns context (str: `L_K` = between L and K, `A.._` = three after A, `_.W` = two before W, `-` = beyond the end,
     `.` = any), then one int64 column an amino acid: how often it stands at `_`. A row per possible context, 441 of two
     neighbours and 21 for each offset, in the order of `_contexts`.
-
-    Examples
-    --------
-    >>> table = count(["MKL", "MK"]).set_index("context")
-    >>> int(table.loc["M_L", "K"]), int(table.loc["M_-", "K"]), int(table.loc["M._", "L"]), int(table["M"].sum())
-    (1, 1, 1, 14)
     """
     ends = END * _PAD
     text = ends.join(["", *sequences, ""])

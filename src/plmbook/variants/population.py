@@ -231,11 +231,6 @@ def compensated_share(table: pd.DataFrame) -> pd.Series:
     """The share of the predicted cost that the best acceptable second substitution gives back: R / -s, float64 (n,).
 
     From rescuability and score_wild_type; missing where the score is not below 0: there is no cost.
-
-    Examples
-    --------
-    >>> compensated_share(pd.DataFrame({"rescuability": [1.0, 1.0], "score_wild_type": [-4.0, 0.5]})).tolist()
-    [0.25, nan]
     """
     cost = -table["score_wild_type"].astype("float64")
     return table["rescuability"] / cost.where(cost > 0)

@@ -33,12 +33,6 @@ def sample_variants(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFram
     """A seeded sample of variants over many genes: one of each gene, then a second of each, until there are n.
 
     Rows of `variants`, sorted by gene and mutation; they do not depend on the order of the rows given.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"gene": list("AAAB"), "mutation": ["M1V", "K2R", "L3P", "M1L"]})
-    >>> sample_variants(table, n=2, seed=0)["gene"].tolist()
-    ['A', 'B']
     """
     shuffled = variants.sort_values(["gene", "mutation"]).sample(frac=1, random_state=seed)
     turn = shuffled.groupby("gene").cumcount()
@@ -260,12 +254,6 @@ def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) 
 
     Mean over genes of the mean over their variants (gene, mutation, kind, `value`), ties half; 0.5 where the kinds do
     not differ.  The interval resamples genes.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"gene": "A", "mutation": "M1V", "kind": [*KINDS, *KINDS], "x": [3.0, 2.0, 1.0, 0.0]})
-    >>> agreement(table, "x", n=10).value
-    0.75
     """
     by_variant = {
         key: _win(*(part.loc[part["kind"] == kind, value].to_numpy() for kind in KINDS))

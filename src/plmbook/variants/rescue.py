@@ -128,11 +128,6 @@ def second_sites(sequence: str, variant: Variant) -> np.ndarray:
     """Which substitutions are second sites of a variant: bool (L, 20).
 
     False in the wild type's column, at the variant's own positions, and where the wild type is none of the 20.
-
-    Examples
-    --------
-    >>> second_sites("MKX", [Mutation(2, "K", "A")]).sum(axis=1).tolist()
-    [19, 0, 0]
     """
     own = scan.columns(sequence)
     sites = np.ones((len(sequence), 20), dtype=bool)
@@ -146,13 +141,6 @@ def rank_of(scores: np.ndarray, sites: np.ndarray, second: Mutation) -> tuple[in
     """The rank of one second-site substitution by `scores` (L, 20) among the `second_sites`, and how many these are.
 
     1 is the highest score, equal scores share the better rank; what is no second site is an `InputError`.
-
-    Examples
-    --------
-    >>> table = np.zeros((2, 20))
-    >>> table[1, :3] = 3, 2, 1  # A, C, D at position 2
-    >>> rank_of(table, second_sites("MK", [Mutation(1, "M", "L")]), Mutation(2, "K", "C"))
-    (2, 19)
     """
     place = second.position - 1, AMINO_ACIDS.index(second.alt)
     if place[0] >= len(sites) or not sites[place]:
@@ -307,11 +295,6 @@ def published_z(means: np.ndarray) -> np.ndarray:
     -------
     float64 array (n, L)
         (m - mean) / sd over the variants at each position, ddof 0; NaN where all are equal.
-
-    Examples
-    --------
-    >>> published_z(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
-    [[-1.0, nan], [1.0, nan]]
     """
     # Where no background reaches, the means are equal: the spread of their rounding is none.
     same = means.max(axis=0, initial=-np.inf) == means.min(axis=0, initial=np.inf)

@@ -155,12 +155,6 @@ def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A code is -127 to 127, `ABSENT` for NaN; code * scale is within half a step of the number, a step being the map's
     largest absolute value / 127.
-
-    Examples
-    --------
-    >>> codes, scales = quantise(np.array([[[2.54, -1.0, np.nan]]]))
-    >>> codes.tolist(), round(float(scales[0]), 6)
-    ([[[127, -50, -128]]], 0.02)
     """
     flat = np.abs(epistasis).reshape(len(epistasis), -1)
     largest = np.nan_to_num(flat).max(axis=1, initial=0.0)
