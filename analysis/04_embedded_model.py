@@ -151,10 +151,7 @@ show.table(
 
 # %% tags=["hide-input"]
 log = pd.concat(
-    [
-        read_csv(paths.data() / "models" / f"{name}.log.tsv").assign(model=name)
-        for name in (default, general)
-    ],
+    [read_csv(paths.data() / "models" / f"{name}.log.tsv").assign(model=name) for name in (default, general)],
     ignore_index=True,
 )
 

@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   make:
-#     longest: true
+#     after: [26_rescue_scan]
 # ---
 
 # %% [markdown]
@@ -11,29 +11,21 @@
 # A model that has learned this would answer to a variant more strongly where the protein touches it.
 # The rescue-mutation study {cite:p}`soylemez2022rescue` showed this for single genes; does it hold over all the genes?
 #
-# **Inputs**: `data/genes.tsv`, `data/variants.parquet`, `data/structures.parquet`, `data/orthologs.parquet`; the
-# weights of the models.
+# **Inputs**: `data/genes.tsv`, `data/variants.parquet`, and of [the scan](26_rescue_scan.ipynb) the pairs of positions
+# and the variants: `results/<profile>/rescue_pairs.*`, `rescue_variants.*`, `rescue_contacts_misplaced`.
 #
-# **Outputs**: `results/<profile>/rescue_contacts_*.parquet`, and beside them `rescue.<model>` (the best second
-# substitutions of each variant), `rescue_variants.<model>` (a row a variant), `rescue_maps.<model>` (the whole map of
-# each variant) and `rescue_wild_type.<model>` (what the [atlas](../atlas.md) shows), and the table behind each figure in
-# `figures/`.
+# **Outputs**: `results/<profile>/rescue_contacts_*.parquet`, and the table behind each figure in `figures/`.
 #
-# **Runtime and hardware**: about six minutes of one CPU core; every scan runs live.
+# **Runtime and hardware**: less than a minute on one CPU core.
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = ["embedded", "embedded_general"]  # each scans every variant, but for
-most = {"embedded_general": 12}  # models that scan no more variants of a gene than this, drawn with the seed
-further = []  # classes scanned besides, for the atlas; the tests here are of P/LP and B/LB variants
-top = 50  # candidates of a variant by epistasis, and as many by score
+model_names = ["embedded", "embedded_general"]  # whose scans are read; each scanned every variant, but for
+most = {"embedded_general": 12}  # models that scanned no more variants of a gene than this
 n = 500  # resamples of the genes, and permutations
 seed = 20220917  # of these and of the draw: the date of the ClinVar release
-per_gene = 10  # variants of another isoform, of a gene, that are scanned at both numbers
 
 # %%
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
@@ -41,19 +33,15 @@ from IPython.display import Markdown
 from plmbook import models, tables
 from plmbook.book import figures, show
 from plmbook.core import artifacts
-from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
-from plmbook.probing import contacts
 from plmbook.stats import matched
 from plmbook.tables import bundled
-from plmbook.variants import alignment, distances, rescue, rescue_tables
+from plmbook.variants import distances
 
 sequences = tables.load("genes").set_index("gene")["sequence"]
 every = tables.load("variants")
 release = f"ClinVar {every['release'].iat[0]}"
-scanned = bundled.matching_variants()
-scanned = scanned[scanned["significance"].isin([*bundled.LABELLED, *further])].reset_index(drop=True)
-labelled = scanned[scanned["significance"].isin(bundled.LABELLED)]
-folds, orthologs = contacts.structures_of(tables.load("structures")), tables.load("orthologs")
+labelled = bundled.matching_variants()
+labelled = labelled[labelled["significance"].isin(bundled.LABELLED)]
 cutoff, nearest = distances.CUTOFFS[0], distances.RANGES[0]
 
 # %% [markdown]
@@ -69,109 +57,26 @@ cutoff, nearest = distances.CUTOFFS[0], distances.RANGES[0]
 # The interval resamples genes.
 # The p-value turns the labels of a stratum round along the chain, so that runs of contacts stay runs.
 #
-# ## What is scanned
+# ## What was scanned
 #
-# Every P/LP and B/LB variant whose residue stands where ClinVar says; a model that would take too long for the book scans
-# a seeded sample of a gene's variants, and its name below says of how many.
+# Every P/LP and B/LB variant whose residue stands where ClinVar says; of a model that would take too long for the book a
+# seeded sample of a gene's variants, and its name below says of how many.
 # Of the embedded models the default one has read the vertebrate {term}`orthologs <ortholog>` of these genes; the
 # {term}`general model` has not, though relatives of some may be among its proteins.
-# Of each background the best candidates, a few numbers a position and, in one byte a number, the map are kept.
 
 
 # %% tags=["hide-input"]
-def load(name):
-    """The model or the members of an ensemble, and what tables call it."""
-    members = [models.load(each, dtype="float32") for each in models.expand([name])]
-    return members, members[0].name if len(members) == 1 else name
-
-
-def drawn(limit):
-    """All variants, or at most so many of a gene; in their order."""
-    if not limit:
-        return scanned
-    shuffled = scanned.sample(frac=1, random_state=seed)
-    return scanned.loc[sorted(shuffled.groupby("gene").head(limit).index)].reset_index(drop=True)
-
-
-def of_labelled(found, part):
-    """What was found of the P/LP and B/LB variants."""
-    rows = part["significance"].isin(bundled.LABELLED).to_numpy()
-    by_position = {name: numbers[rows] for name, numbers in found.by_position.items()}
-    return replace(found, mutations=tuple(part["mutation"][rows]), by_position=by_position)
-
-
-def pair_table(found, fold):
-    """The pairs of a gene: mean |epistasis| as value, and beside it what else a pair could be ranked by."""
-    by, table = found.by_position, distances.position_pairs(found, fold)
-    place = np.array([parse_mutations(text)[0].position for text in found.mutations])
-    positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
-    rows, partners = np.searchsorted(positions, table["position"]), table["partner"].to_numpy() - 1
-    wild = np.broadcast_to(np.abs(found.score_wild_type).sum(axis=1) / 19, by["z"].shape)
-    for name, numbers in {"score": np.abs(by["mean_score_background"]), "z": np.abs(by["z"]), "wild": wild}.items():
-        sums = np.zeros((len(positions), len(found.sequence)))
-        np.add.at(sums, which, numbers)
-        table[name] = (sums / n_variants[:, None])[rows, partners]  # the mean over the variants at the position
-    return table
-
-
-def summary(found, part):
-    """A row a variant: its own score, how much it moves, and its best second substitution."""
-    own = part["position"].to_numpy() - 1, [AMINO_ACIDS.index(alt) for alt in part["alt"]]
-    best = found.candidates[found.candidates["rank"] == 1].drop_duplicates("mutation").set_index("mutation")
-    best = best.loc[list(found.mutations)].reset_index()
-    return pd.DataFrame(
-        {
-            "id": found.id,
-            "mutation": found.mutations,
-            "significance": part["significance"],
-            "score_wild_type": found.score_wild_type[own],
-            "mean_abs_epistasis": np.nanmean(found.by_position["mean_abs_epistasis"], axis=1),
-            "best": best["ref"] + best["position"].astype(str) + best["alt"],
-            "best_epistasis": best["epistasis"],
-            "best_distance_angstrom": best["distance_angstrom"],
-            "best_score_background": np.nanmax(found.by_position["max_score_background"], axis=1),
-        }
-    )
-
-
-def scan(name, limit):
-    """Scan gene by gene; what is kept: pairs of positions, candidates, a row a variant, maps, the wild type."""
-    (members, title), kept = load(name), ([], [], [], [], [])
-    for gene, part in drawn(limit).groupby("gene", sort=False):
-        part = part.reset_index(drop=True)
-        assemblies, residues = alignment.ortholog_residues(orthologs, gene, sequences[gene])
-        found = rescue.scan_protein(
-            members,
-            sequences[gene],
-            [parse_mutations(text) for text in part["mutation"]],
-            id=gene,
-            structure=folds[gene],
-            orthologs=residues if assemblies else None,
-            top=top,
-            maps=True,
-        )
-        tested = of_labelled(found, part)
-        pairs = pair_table(tested, folds[gene]) if tested.mutations else pd.DataFrame()
-        saved = (pairs, found.candidates, summary(found, part), found.map_table, found.wild_type_table)
-        for tables_of, table in zip(kept, saved, strict=True):
-            if len(table):
-                tables_of.append(table.assign(model=title))
-    return title, *(pd.concat(each, ignore_index=True) for each in kept)
+def title_of(name):
+    """What tables call a model or an ensemble."""
+    names = models.expand([name])
+    return models.card(names[0]).name if len(names) == 1 else name
 
 
 scans = {}
 for name in model_names:
-    limit = most.get(name, 0)
-    title, pairs, candidates, variants, maps, wild_type = scan(name, limit)
-    scans[title] = (pairs, variants, limit)
-    tables.check(candidates, rescue_tables.RESCUE, where=f"rescue.{title}")
-    assert set(zip(candidates["id"], candidates["mutation"], strict=True)) == set(
-        zip(variants["id"], variants["mutation"], strict=True)
-    ), "a variant has no candidates"
-    artifacts.save(candidates, f"rescue.{title}", profile)
-    artifacts.save(variants, f"rescue_variants.{title}", profile)
-    artifacts.save(maps, f"rescue_maps.{title}", profile)
-    artifacts.save(wild_type, f"rescue_wild_type.{title}", profile)
+    title = title_of(name)
+    pairs, variants = (artifacts.read(f"{table}.{title}", profile) for table in ("rescue_pairs", "rescue_variants"))
+    scans[title] = (pairs, variants, most.get(name, 0))
 first = next(iter(scans))
 said = {title: "" if not limit else f" (at most {limit} variants a gene)" for title, (_, _, limit) in scans.items()}
 counts = pd.DataFrame(
@@ -354,26 +259,7 @@ Markdown(
 # at ClinVar's number in this sequence.
 
 # %% tags=["hide-input"]
-members, _ = load(model_names[0])
-elsewhere = (every["aligned_position"] > 0) & (every["aligned_position"] != every["position"])
-moved = every[elsewhere & every["significance"].isin(bundled.LABELLED) & ~past]
-moved = moved.sample(frac=1, random_state=seed).groupby("gene").head(per_gene)
-twice = []
-for gene, part in moved.groupby("gene"):
-    sequence, asked = sequences[gene], {}
-    for row in part.itertuples():
-        right = Mutation(row.aligned_position, sequence[row.aligned_position - 1], row.alt)
-        if sequence[row.position - 1] != row.alt:  # else the script scanned the wild type
-            asked[row.mutation] = (right, Mutation(row.position, sequence[row.position - 1], row.alt))
-    distinct = list(dict.fromkeys((each,) for both in asked.values() for each in both))
-    found = rescue.scan_protein(members, sequence, distinct, id=gene, top=1)
-    best = found.candidates[found.candidates["rank"] == 1].drop_duplicates("mutation").set_index("mutation")
-    profiles = pd.DataFrame(found.by_position["mean_abs_epistasis"].T, columns=list(found.mutations))
-    for name, both in asked.items():
-        a, b = (str(each) for each in both)
-        same = best.loc[a, ["position", "alt"]].tolist() == best.loc[b, ["position", "alt"]].tolist()
-        twice.append((gene, name, a, b, same, profiles[a].corr(profiles[b], method="spearman")))
-twice = pd.DataFrame(twice, columns=["gene", "clinvar", "right", "scanned", "same_best", "spearman"])
+twice = artifacts.read("rescue_contacts_misplaced", profile)
 unaffected = main[(main["model"] == first) & (main["cutoff"] == cutoff) & (main["nearest"] == nearest)].iloc[0]
 affected = set(wrong["gene"]) - {"all"}
 others = distances.contact_auroc(
@@ -385,7 +271,7 @@ others = distances.contact_auroc(
     seed=seed,
 ).iloc[0]
 Markdown(
-    f"Of {len(twice)} such variants (at most {per_gene} a gene, drawn with the seed), {twice['same_best'].sum()} have "
+    f"Of {len(twice)} such variants, drawn with a seed, {twice['same_best'].sum()} have "
     f"the same best second substitution at both places with {first}, and the rank correlation of the two profiles of "
     f"mean |epistasis| along the chain is {twice['spearman'].mean():.2f} in the mean. "
     "Without the genes of the table above, the pre-stated AUROC is "
@@ -397,17 +283,6 @@ Markdown(
 # ## Gate and results
 
 # %% tags=["hide-input"]
-pairs, variants, limit = scans[first]
-assert limit or len(variants) == len(scanned), "a background is lost"
-assert set(variants["id"]) == set(scanned["gene"]), "a gene is lost"
-for title, (_, found, limit) in scans.items():
-    assert not found.duplicated(["id", "mutation"]).any(), title
-    if limit:
-        expected = scanned.groupby("gene").size().clip(upper=limit)
-        assert found.groupby("id").size().to_dict() == expected.to_dict(), f"{title}: not the sample"
-for gene in sequences.index[sequences.str.len() <= 200]:
-    for block in rescue.scores(members, sequences[gene], [()]):
-        assert (block.epistasis == 0).all(), f"{gene}: epistasis of the wild type is not 0"
 assert planned["n_genes"].between(1, len(sequences)).all() and planned["p"].between(0, 1).all()
 assert int(wrong["fits"].iat[-1]) + n_wrong == int(every["gene"].isin(affected).sum())
 assert (planned["low"] <= planned["value"]).all() and (planned["value"] <= planned["high"]).all()
@@ -417,7 +292,6 @@ saved = {
     "baselines": baselines,
     "afterwards": afterwards,
     "mismatches": wrong,
-    "misplaced": twice,
 }
 for name, table in saved.items():
     artifacts.save(table, f"rescue_contacts_{name}", profile)

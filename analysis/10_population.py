@@ -1,7 +1,7 @@
 # ---
 # jupyter:
 #   make:
-#     after: [07_rescue_contacts]
+#     after: [26_rescue_scan]
 # ---
 
 # %% [markdown]

@@ -20,7 +20,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,7 @@ HUNDREDTH = 100  # coordinates of the drawn backbone are integers, in hundredths
 NO_ALIGNMENT = -1  # in place of `cpd`
 
 # "<" could end a script, and some programs take the two separators for the end of a line.
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 _ALPHABET = (
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",  # Python's base 85
     b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%.()*+-;,=:?@^_`{|}~",  # without < > &
@@ -126,7 +126,7 @@ def script(name: str, value: object) -> str:
     plmbookAtlas.receive("toy", {"text":"\\u003c/script\\u003e"});
     """
     text = ", ".join(json.dumps(part, separators=(",", ":"), allow_nan=False) for part in (name, value))
-    return f"{CALL}({text.translate(str.maketrans(_ESCAPES))});\n"
+    return f"{CALL}({text.translate(_ESCAPES)});\n"
 
 
 def write_shard(folder: Path, name: str, value: object) -> None:
@@ -251,7 +251,7 @@ def _listed(values: pd.Series) -> list[float | None]:
     return [None if pd.isna(value) else float(str(value)) for value in values]
 
 
-def _structures(genes: list[str]) -> dict[str, dict[str, object]]:
+def _structures(genes: list[str]) -> dict[str, dict[str, Any]]:
     """What is known of each gene beside the scans; see `gene_shard`."""
     by_gene = {name: dict(iter(tables.load(name).groupby("gene"))) for name in ("structures", "backbone", "alignment")}
     variants = dict(iter(bundled.matching_variants().groupby("gene")))
@@ -267,7 +267,7 @@ def _structures(genes: list[str]) -> dict[str, dict[str, object]]:
     }
 
 
-def gene_shard(facts: Mapping[str, object], models: list[_Model]) -> dict[str, object]:
+def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, object]:
     """What the page shows of a gene whatever the variant: gene, uniprot, entry, sequence (L), variants, packed numbers.
 
     Packed: conservation (float32, L, NaN without an alignment), plddt and cb (float32, L and L x 3, angstrom), n, ca,
@@ -328,9 +328,11 @@ def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, ob
     alt (index in the order of the residues), rank, rank_background, score_background, cpd (-1 without an alignment),
     and epistasis where it is not the difference of the two scores in float32, as it need not be in an ensemble.
     """
-    wild = model.wild_type(gene) if gene in model.maps else None
-    candidates = dict(iter(model.candidates[gene].groupby("mutation", sort=False))) if gene in model.maps else {}
-    for row in model.maps[gene].itertuples() if gene in model.maps else ():
+    if gene not in model.maps:
+        return
+    wild = model.wild_type(gene)
+    candidates = dict(iter(model.candidates[gene].groupby("mutation", sort=False)))
+    for row in model.maps[gene].itertuples():
         of = f"{model.name}, {gene} {row.mutation}"
         if len(row.epistasis) != wild.size:
             raise InputError(f"{of}: expected a map of {wild.size} numbers, found {len(row.epistasis)}")

@@ -14,6 +14,7 @@ from plmbook.book.profiles import APPENDIX, notebooks, root_of
 from plmbook.core.errors import InputError, did_you_mean
 
 FILES_OF = {"plmbook.book.style": ("palette.json",)}  # what a module reads beside itself
+BY_NAME = "plmbook.models"  # imports its modules by their names, when a model is loaded: no graph shows it
 
 
 def header(source: Path) -> dict[str, Any]:
@@ -47,6 +48,8 @@ def modules_of(sources: Iterable[Path]) -> dict[str, set[str]]:
     import grimp
 
     graph = grimp.build_graph("plmbook", exclude_type_checking_imports=True, cache_dir=None)
+    for adapter in graph.find_descendants(BY_NAME):
+        graph.add_import(importer=BY_NAME, imported=adapter)
     found = {}
     for source in sources:
         direct = imported(source.read_text(encoding="utf-8"), graph.modules)

@@ -10,7 +10,7 @@ here can stand side by side: `kind` is then `style.RUN_HERE` for the latter.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -269,7 +269,7 @@ def by_way(
     """
     panels = [None] if panel is None else list(dict.fromkeys(table[panel]))
     figure, axes = _canvas(3.8, columns=len(panels), sharey=True)
-    drawn = {}
+    drawn: dict[tuple[str, str], Any] = {}
     for ax, title in zip(axes, panels, strict=True):
         part = table if title is None else table[table[panel] == title]
         for (way, dtype), line in part.groupby(["way", "dtype"], sort=False):
@@ -277,7 +277,7 @@ def by_way(
             drawn.setdefault(
                 (way, dtype), _way_line(ax, way, dtype, line[across], line[value], line["low"], line["high"])
             )
-        ax.set(xlabel=x_axis if isinstance(x_axis, str) else x_axis[title], xscale="log", yscale=y_scale)
+        ax.set(xlabel=x_axis if isinstance(x_axis, str) else x_axis[str(title)], xscale="log", yscale=y_scale)
         ticks = _apart(sorted(set(part[across])), 1.6 if panel is None else 2.1)  # a panel is narrower
         ax.set_xticks(ticks, [_short(tick) for tick in ticks], minor=False)
         ax.set_xticks([], minor=True)
@@ -353,7 +353,7 @@ def contact_map(table: pd.DataFrame, *, length: int, best: int, model: str) -> "
     """
     true, predicted = table[table["contact"]], table.nlargest(best, "probability")
     figure, (ax,) = _canvas(5.0)
-    options = {"marker": "s", "s": max(1.0, (250 / length) ** 2), "linewidths": 0}
+    options: dict[str, Any] = {"marker": "s", "s": max(1.0, (250 / length) ** 2), "linewidths": 0}
     ax.scatter(true["position"], true["partner"], color="#000000", label="contact in the structure", **options)
     for right, colour in ((True, MODEL_COLOURS[kind(model)]), (False, "#BBBBBB")):
         part, text = predicted[predicted["contact"] == right], f"predicted, {'' if right else 'not '}in contact"
@@ -391,7 +391,7 @@ def against(
     return figure
 
 
-def _canvas(height: float, *, rows: int = 1, columns: int = 1, **share: bool) -> tuple["Figure", Sequence["Axes"]]:
+def _canvas(height: float, *, rows: int = 1, columns: int = 1, **share: Any) -> tuple["Figure", Sequence["Axes"]]:
     """A figure in the style of the book, outside pyplot: nothing shows until `show` shows it."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -417,7 +417,7 @@ def _series(table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
     return [(*key, table.iloc[rows]) for key, rows in places.items()]
 
 
-def _mark(colour: str) -> dict[str, object]:
+def _mark(colour: str) -> dict[str, Any]:
     return {"color": MODEL_COLOURS[colour], "marker": MODEL_MARKS[colour]}
 
 
@@ -434,7 +434,7 @@ def _whisker(ax: "Axes", colour: str, value: float, place: float, *, low: float,
 def _way_line(ax: "Axes", way: str, dtype: str, x, y, low, high):
     """A line of `by_way`; returns what stands for it in the legend."""
     if way == LIMIT:
-        style = {"color": "#000000", "linestyle": {"float32": ":", "bfloat16": (0, (1, 3))}[dtype]}
+        style: dict[str, Any] = {"color": "#000000", "linestyle": {"float32": ":", "bfloat16": (0, (1, 3))}[dtype]}
         return ax.plot(x, y, linewidth=1.4, **style)[0]
     style = {"color": WAY_COLOURS[way], "marker": WAY_MARKS[way], "linestyle": DTYPE_LINES[dtype]}
     error = [(y - low).fillna(0), (high - y).fillna(0)]
@@ -537,7 +537,7 @@ def _variant_map(figure: "Figure", ax: "Axes", numbers: np.ndarray, *, yes_no: b
     largest = 1.0 if yes_no else float(np.nanquantile(np.abs(numbers), 0.99)) if np.isfinite(numbers).any() else 1.0
     colours = colormaps["Greys" if yes_no else "PuOr"].with_extremes(bad="#E3E3E3")
     extent = (0.5, numbers.shape[1] + 0.5, len(numbers) - 0.5, -0.5)
-    ends = {"vmin": 0 if yes_no else -largest, "vmax": largest}
+    ends: dict[str, Any] = {"vmin": 0 if yes_no else -largest, "vmax": largest}
     image = ax.imshow(numbers, aspect="auto", interpolation="nearest", cmap=colours, extent=extent, **ends)
     scale = figure.colorbar(image, ax=ax, pad=0.01, fraction=0.04)
     if yes_no:
@@ -593,7 +593,12 @@ def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis:
         ax.scatter(part[x], part[y], s=5, color=CLASS_COLOURS[group], alpha=0.3, linewidths=0)
         pieces = [part.iloc[rows] for rows in np.array_split(np.arange(len(part)), parts) if len(rows)]
         middle = [(piece[x].median(), piece[y].median()) for piece in pieces]
-        line = {"color": CLASS_COLOURS[group], "marker": "o", "markersize": 4, "markeredgecolor": "white"}
+        line: dict[str, Any] = {
+            "color": CLASS_COLOURS[group],
+            "marker": "o",
+            "markersize": 4,
+            "markeredgecolor": "white",
+        }
         ax.plot(*zip(*middle, strict=True), linewidth=1.8, **line)
     ax.set_yscale("asinh", linear_width=0.1)  # most are small, and 0 is a value
     ticks = [tick for tick in (0, 0.1, 0.3, 1, 3, 10, 30) if tick <= table[y].max()]
@@ -656,7 +661,7 @@ def maps(
             ax.scatter(of_mark["x"], of_mark["y"], s=size, c=colours, marker=mark, linewidths=0, rasterized=True)
         ax.set(title=title, xlabel=part["x_axis"].iloc[0], ylabel=part["y_axis"].iloc[0], xticks=[], yticks=[])
     marks = [(group, *styles[group]) for group in shown] + ([(rest, REST, "o")] if has_rest else [])
-    dot = {"linestyle": "", "markersize": 6}
+    dot: dict[str, Any] = {"linestyle": "", "markersize": 6}
     handles = [Line2D([], [], marker=mark, color=colour, label=name, **dot) for name, colour, mark in marks]
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, fontsize=9, frameon=False)
     return figure
@@ -675,7 +680,7 @@ def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) 
     for ax, (name, colour, part) in zip(axes, shown, strict=True):
         for pool in pools:
             line = part[part["pool"] == pool].sort_values("layer")
-            style = dict(zip(("linestyle", "marker"), POOL_LINES[pool], strict=True))
+            style: dict[str, Any] = dict(zip(("linestyle", "marker"), POOL_LINES[pool], strict=True))
             ax.plot(line["layer"], line["value"], color=MODEL_COLOURS[colour], markersize=5, **style)
         ax.set(title=name, xlabel="layer", xticks=sorted(set(part["layer"])))
         ax.grid(axis="y")
@@ -725,7 +730,10 @@ def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Fig
     panels = list(dict.fromkeys(table["panel"]))
     figure, axes = _canvas(0.7 + 1.7 * len(panels), rows=len(panels))
     colour = MODEL_COLOURS[kind(table["model"].iloc[0])]
-    styles = [{"color": colour, "linewidth": 1.5}, {"color": "#000000", "linewidth": 1.0, "linestyle": "--"}]
+    styles: list[dict[str, Any]] = [
+        {"color": colour, "linewidth": 1.5},
+        {"color": "#000000", "linewidth": 1.0, "linestyle": "--"},
+    ]
     for ax, title in zip(axes, panels, strict=True):
         part = table[table["panel"] == title]
         inside = part["motif"].to_numpy()
@@ -738,7 +746,9 @@ def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Fig
         ax.set(title=title, xlim=(1, len(part)))
     axes[-1].set_xlabel("residue")
     figure.supylabel(axis, fontsize=10)
-    marks = [Line2D([], [], label=text, **style) for text, style in zip(values.values(), styles, strict=False)]
+    marks: list[Any] = [
+        Line2D([], [], label=text, **style) for text, style in zip(values.values(), styles, strict=False)
+    ]
     marks.append(Patch(color="#D5D5D5", label="motif"))
     figure.legend(handles=marks, loc="outside upper left", ncols=3, fontsize=9, frameon=False)
     return figure
@@ -765,7 +775,7 @@ def rank_plot(table: pd.DataFrame, bars: pd.DataFrame, *, axis: str, panel: str 
             end = 0.7 if at_left else n_models + 0.3
             ax.plot([row.rank, row.rank, end], [0, height, height], color="#999999", linewidth=0.8, zorder=1)
             ax.plot(row.rank, 0, markersize=6, zorder=3, clip_on=False, **published_mark(row.family))
-            text = {"ha": "right" if at_left else "left", "va": "center", "fontsize": 9}
+            text: dict[str, Any] = {"ha": "right" if at_left else "left", "va": "center", "fontsize": 9}
             ax.text(end - 0.08 if at_left else end + 0.08, height, row.model, **text)
         for depth, row in enumerate(under.itertuples(), start=1):
             ax.plot([row.low - 0.06, row.high + 0.06], [-0.75 * depth] * 2, color="#000000", linewidth=2.5)

@@ -10,7 +10,7 @@ Colours and marks are those of the figures of the chapter.
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def write(folder: str | Path, profile: str, *, source: str | Path | None = None)
     source = paths.results(profile) if source is None else Path(source)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     shards = {name: shard(*tables_of(source, name), model=name) for name in mapped_models(source)}
-    index = {
+    index: dict[str, Any] = {
         "profile": profile,
         "missing": "" if shards else f"results/{profile}/embedding_map.<model>.parquet",
         "models": [{"name": name, "proteins": len(each["ids"])} for name, each in shards.items()],
@@ -76,7 +76,7 @@ def tables_of(source: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
     return points, near, families
 
 
-def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, model: str) -> dict[str, object]:
+def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, model: str) -> dict[str, Any]:
     """What the page shows of a model.
 
     `families`: family, term.

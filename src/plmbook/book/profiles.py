@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,8 @@ def declared_parameters(source: str, *, where: str = "parameters cell") -> dict[
             raise ProfileError(f"{here}: expected one assignment a line, found several: {shown}")
         lines.update(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
         if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-            targets, node = [statement.target], statement.value
+            targets: Sequence[ast.expr] = [statement.target]
+            node = statement.value
         elif isinstance(statement, ast.Assign):
             targets, node = statement.targets, statement.value
         else:

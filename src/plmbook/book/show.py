@@ -12,7 +12,8 @@ from plmbook.core import artifacts, paths
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from plmbook.book.style import PAGE_WIDTH
+
+PAGE_WIDTH = 600  # CSS pixels of a figure on a wide page
 
 
 def models_named(called: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ Colours of models, classes and ways are Okabe and Ito's (2008); a colour has one
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from plmbook.core.errors import InputError
 
@@ -13,7 +14,6 @@ PALETTE = json.loads((Path(__file__).parent / "palette.json").read_text(encoding
 
 WIDTH = 5.0  # inches; at 10 points a letter is readable where a phone shrinks this to 360 pixels
 DPI = 200
-PAGE_WIDTH = 600  # CSS pixels on a wide page
 
 BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
 BASELINE = "baseline"  # any other rule that runs no model
@@ -27,8 +27,8 @@ MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^"
 WAY_COLOURS: dict[str, str] = PALETTE["ways"]
 WAY_MARKS = {"plmbook": "D", "fair-esm": "o", "transformers": "s", "published": "o"}
 LIMIT = "limit"  # of the machine: black and dotted, without marks
-DTYPE_LINES = {"float32": "-", "bfloat16": "--"}
-POOL_LINES = {"mean": ("-", "o"), "max": ("--", "s"), "bos": ("-.", "^")}
+DTYPE_LINES: dict[str, Any] = {"float32": "-", "bfloat16": "--"}
+POOL_LINES: dict[str, tuple[Any, str]] = {"mean": ("-", "o"), "max": ("--", "s"), "bos": ("-.", "^")}
 
 # Groups of proteins on a map: Paul Tol's "muted" scheme (2021), which shares no colour with the schemes above; a second
 # round has another mark. What is in no group is grey and lies below.
@@ -37,7 +37,7 @@ GROUP_MARKS = "os^Dv"
 SPECIES_COLOURS: tuple[str, ...] = tuple(PALETTE["species"])  # Tol's "high-contrast", in order of the species
 REST: str = PALETTE["rest"]
 
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,
@@ -105,7 +105,7 @@ def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOUR
     }
 
 
-def published_mark(family: str) -> dict[str, str]:
+def published_mark(family: str) -> dict[str, Any]:
     """Colour and mark of a published model by the family of its card; grey where the family has no colour.
 
     >>> published_mark("esm2"), published_mark("t5")
