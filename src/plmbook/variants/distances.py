@@ -14,6 +14,7 @@ the cause, and thirds of pLDDT at j.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,7 +166,7 @@ def contact_auroc(
         entropy_bin=_thirds(pairs, "entropy"),
         plddt_bin=_thirds(pairs, "plddt"),
     )
-    options = {"value": value, "case": "contact", "minimum": minimum, "n": n, "seed": seed}
+    options: dict[str, Any] = {"value": value, "case": "contact", "minimum": minimum, "n": n, "seed": seed}
     rows = []
     for cutoff in cutoffs:
         for nearest in ranges:

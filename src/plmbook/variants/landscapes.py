@@ -417,7 +417,7 @@ def precision(
     ranked = {name: _Ranks(-table[name].to_numpy(dtype=np.float64)) for name in predictors}
 
     def shares(weight: np.ndarray) -> np.ndarray:
-        return np.array([_first_k(*(each.sums(v) for v in (weight, weight * hits)), ks) for each in ranked.values()])
+        return np.array([_first_k(each.sums(weight), each.sums(weight * hits), ks) for each in ranked.values()])
 
     values = shares(np.ones(len(table)))  # (n_predictors, n_ks)
     drawn = np.array([shares(weight) for weight in _weights(table, units, n=n, seed=seed)])

@@ -17,6 +17,7 @@ maximum over more sites), so that all comparisons are within genes.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -221,7 +222,7 @@ def class_difference(
         turned=-part[value],
         part=matched.quantile_bins(part, effect, by=["gene"], bins=bins),
     )
-    options = {"case": "benign", "strata": ["part"], "minimum": minimum, "n": n, "seed": seed}
+    options: dict[str, Any] = {"case": "benign", "strata": ["part"], "minimum": minimum, "n": n, "seed": seed}
     above = matched.auroc(part, value="turned", **options)
     below = matched.auroc(part, value=value, **options)
     return above._replace(p=min(1.0, 2 * min(above.p, below.p)), n_cases=above.n_controls, n_controls=above.n_cases)

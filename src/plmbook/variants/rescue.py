@@ -329,10 +329,11 @@ def _against_wild_type(found: Iterator[tuple[slice, np.ndarray]]) -> Iterator[Bl
 
 def _mean(blocks: Sequence[Block]) -> Block:
     """The ensemble's block; the members' are of the same variants."""
-    background, wild, epistasis = (
-        np.mean([block[field] for block in blocks], axis=0, dtype=np.float64).astype(np.float32) for field in (1, 2, 3)
-    )
-    return Block(blocks[0].where, background, wild, epistasis)
+
+    def mean(name: str) -> np.ndarray:
+        return np.stack([getattr(block, name) for block in blocks]).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+    return Block(blocks[0].where, *map(mean, Block._fields[1:]))
 
 
 def _best(values: np.ndarray, k: int) -> np.ndarray:
@@ -372,7 +373,7 @@ class _Reducer:
             sites = second_sites(self.job.sequence, variant) & ~np.isnan(epistasis)
             self._positions(number, sites, background, epistasis)
             self._candidates(variant, sites, background, epistasis)
-            if self.maps is not None:
+            if self.maps is not None and self.scales is not None:
                 shown = np.where(sites.any(axis=1)[:, None], epistasis, np.nan)
                 codes, scales = quantise(shown[None])
                 self.maps[number], self.scales[number] = codes[0], scales[0]

@@ -134,8 +134,10 @@ class Rescue:
     @property
     def map_table(self) -> pd.DataFrame:
         """A row a variant with its map, the columns of `RESCUE_MAPS`; none where the maps were not kept."""
-        maps = () if self.maps is None else zip(self.mutations, self.scales, self.maps, strict=True)
-        rows = [(self.id, mutation, self.model, scale, codes.tobytes()) for mutation, scale, codes in maps]
+        rows = []
+        if self.maps is not None and self.scales is not None:
+            maps = zip(self.mutations, self.scales, self.maps, strict=True)
+            rows = [(self.id, mutation, self.model, scale, codes.tobytes()) for mutation, scale, codes in maps]
         return pd.DataFrame(rows, columns=list(RESCUE_MAPS.names)).astype(
             {"id": "str", "mutation": "str", "model": "str", "scale": "float32"}
         )
