@@ -78,7 +78,7 @@ def test_every_published_column_has_the_name_of_one_of_our_tests_or_has_no_count
     empty = pd.DataFrame(columns=["model", "task", "test", "learner", "value"])
     columns = set(task_pages.beside_published(name, empty).columns) - {"model"}
     known = tasks.examples(name)
-    ours = {test for of in known.table["test"] if of for test in tasks._tests(tasks.task(name), of)}
+    ours = {test for of in known.table["test"] if of for test in tasks.task(name).tests(of)}
     assert columns & ours
     assert columns - ours <= {"TS115", "ProteinNet, L", "ProteinNet, L/5"}
 

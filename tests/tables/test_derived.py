@@ -917,7 +917,6 @@ def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, nam
 def toy_task(monkeypatch):
     """One task of a few proteins, with two learners that need no training and one that counts how often it is asked."""
     from plmbook import tasks
-    from plmbook.tasks import learners
 
     rows = [(f"p{n}", ("train", "validation", "test")[n % 3], "ACDEFGHIKL"[n % 10] * 5) for n in range(30)]
     known = pd.DataFrame(rows, columns=["id", "split", "sequence"]).assign(n_mutations=0)
@@ -925,17 +924,17 @@ def toy_task(monkeypatch):
     examples = tasks.Examples(known, tuple(n % 2 for n in range(30)), ("a", "b"))
     asked = []
 
-    def convbert(material, seed):
-        asked.append((seed, len(material.examples.of("test"))))
+    def convbert(data, seed):
+        asked.append((seed, len(data.examples.of("test"))))
         return [(int(name[1:]) + seed) % 2 for name in known["id"][known["split"] == "test"]][: asked[-1][1]]
 
-    task = tasks.TASKS["localisation"]
-    task = dataclasses.replace(task, learners=("composition", "convbert"))
-    monkeypatch.setattr(tasks, "TASKS", {"localisation": task})
-    monkeypatch.setattr(tasks, "FILES", {"localisation": ("localisation.parquet",)})
+    task = dataclasses.replace(tasks.TASKS["localisation"], learners=("composition", "convbert"))
+    for name in tasks.TASKS.keys() - {task.name}:
+        monkeypatch.delitem(tasks.TASKS, name)
+    monkeypatch.setitem(tasks.TASKS, task.name, task)
     monkeypatch.setattr(tasks_studies, "VERSIONS", {"downstream-localisation": 1})
     monkeypatch.setattr(tasks, "examples", lambda name: examples)
-    monkeypatch.setitem(learners.ANSWER, "convbert", convbert)
+    monkeypatch.setitem(task.answers, "convbert", convbert)
     monkeypatch.setattr(tasks_studies, "HEADS_CHECKED", ("localisation",))
     return asked
 

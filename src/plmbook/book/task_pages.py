@@ -7,7 +7,6 @@ page of a task reads them and shows its part, beside the published table.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from plmbook import tasks
@@ -16,6 +15,7 @@ from plmbook.core import artifacts
 from plmbook.models import cards
 from plmbook.stats import bootstrap
 from plmbook.tables.published import published
+from plmbook.tasks.learners import kmer_cosines
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -24,27 +24,9 @@ OWN = ("convbert", "attention", "embedding")  # the way that Ankh's page used, w
 
 
 def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The answers and the measures of some tasks, as the chapter *The tasks* left them.
+    """The answers and the measures of some tasks, as the chapter *The tasks* left them; InputError if it has not run.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Models.
-    task_names : sequence of str
-        Keys of `plmbook.tasks.TASKS`.
-    profile : str
-
-    Returns
-    -------
-    outcomes : DataFrame
-        The columns of `tasks.run`, and model.
-    measured : DataFrame
-        The columns of `tasks.over_seeds`, with model.
-
-    Raises
-    ------
-    InputError
-        If that chapter has not run.
+    Returns the columns of `tasks.run` and those of `tasks.over_seeds`, with the model.
     """
     parts = {"task_outcomes": [], "tasks": []}
     for name in names:
@@ -56,73 +38,58 @@ def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple
 
 
 def short(model: str) -> str:
-    """What a page calls a model: default and general for the bundled ones, else its label.
-
-    Examples
-    --------
-    >>> short("esm2_t33_650M_UR50D")
-    'ESM-2 650M'
-    """
+    """What a page calls a model: default and general for the bundled ones, else its label."""
     bundled = {
         cards.card(alias).name: word for alias, word in (("embedded", "default"), ("embedded_general", "general"))
     }
     return bundled.get(model) or style.label(model)
 
 
+def is_baseline(table: pd.DataFrame) -> pd.Series:
+    """Whether the learner of each row sees no model, bool."""
+    return table["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """With the name of a line (its learner, and the model that this reads) and the kind that gives its colour."""
+    baseline = is_baseline(table)
+    return table.assign(
+        name=table["learner"].where(baseline, table["learner"] + ", " + table["model"].map(short)),
+        kind=table["model"].map(style.kind).mask(baseline, style.BASELINE),
+    )
+
+
 def rows(measured: pd.DataFrame) -> pd.DataFrame:
-    """Lines for `plots.forest`: the baselines once, then each learner of each model.
+    """Lines for `figures.forest` from the measures of one task: the baselines once, then each learner of each model.
 
-    Parameters
-    ----------
-    measured : DataFrame
-        From `load`, of one task.
-
-    Returns
-    -------
-    DataFrame
-        model, name, kind, statistic (the test), value, low, high (95 % over test proteins), seed_low, seed_high.
+    Columns: model, name, kind, statistic (the test), value, low, high, seed_low, seed_high, seeds, n.
     """
-    baseline = measured["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
     first = measured["model"].iloc[0]  # the baselines see no model: they are the same for all
-    lines = measured[~baseline | (measured["model"] == first)].copy()
-    baseline = lines["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
-    lines["name"] = lines["learner"].where(baseline, lines["learner"] + ", " + lines["model"].map(short))
-    lines["kind"] = [style.BASELINE if b else style.kind(m) for b, m in zip(baseline, lines["model"], strict=True)]
-    lines = lines.rename(columns={"test": "statistic"})
-    order = {name: place for place, name in enumerate(tasks.LEARNERS)}
-    lines["order"] = lines["learner"].map(order)
-    lines = lines.sort_values("order", kind="stable")
+    lines = _named(measured[~is_baseline(measured) | (measured["model"] == first)]).rename(
+        columns={"test": "statistic"}
+    )
+    lines = lines.sort_values("learner", key=lambda names: names.map(list(tasks.LEARNERS).index), kind="stable")
     columns = ["model", "name", "kind", "statistic", "value", "low", "high", "seed_low", "seed_high", "seeds", "n"]
     return lines[columns].reset_index(drop=True)
 
 
 def best_baseline(measured: pd.DataFrame, test: str) -> str:
     """The baseline with the highest measure on a test: an opponent chosen in its favour."""
-    part = measured[(measured["test"] == test) & measured["learner"].map(lambda name: tasks.LEARNERS[name].baseline)]
+    part = measured[(measured["test"] == test) & is_baseline(measured)]
     return part.loc[part["value"].idxmax(), "learner"]
 
 
 def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
-    """How far each learner of each model is from the best baseline of each test, on the same proteins.
+    """How far each learner of each model is from the best baseline of each test of a task, on the same proteins.
 
-    Parameters
-    ----------
-    outcomes, measured : DataFrame
-        From `load`, of one task.
-    n : int
-        Resamples of the test proteins.
-
-    Returns
-    -------
-    DataFrame
-        model, learner, test, baseline (str), value, low, high (float64, learner less baseline; means over its seeds).
+    Columns: model, learner, test, baseline (str), value, low, high (learner less baseline; means over its seeds).
     """
     found = []
     for test in dict.fromkeys(measured["test"]):
         opponent = best_baseline(measured, test)
         of_test = outcomes[outcomes["test"] == test]
         than = of_test[(of_test["learner"] == opponent) & (of_test["model"] == of_test["model"].iloc[0])]
-        own = of_test[~of_test["learner"].map(lambda name: tasks.LEARNERS[name].baseline)]
+        own = of_test[~is_baseline(of_test)]
         for (model, learner), part in own.groupby(["model", "learner"], sort=False):
             of_seeds = [tasks.gain(each, than, n=n)[:3] for _, each in part.groupby("seed")]
             mean = pd.DataFrame(of_seeds).mean()
@@ -133,22 +100,11 @@ def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> p
 def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
     """The published table of a task with our rows under it; all as shares (or correlations).
 
-    Parameters
-    ----------
-    name : str
-        A task.
-    measured : DataFrame
-        From `load`.
-
-    Returns
-    -------
-    DataFrame
-        model (str, with the learner and "our sample" for ours), and a column a test (float64, NaN where one side has
-        no such test).
+    Columns: model (with the learner and "our sample" for ours), and one a test, NaN where one side has no such test.
     """
-    table = published("ankh_results")
-    table = table[table["task"] == tasks.task(name).published]
-    table = table.assign(value=table["value"] * table["unit"].map(tasks.SCALE), test=_tests(name, table))
+    of, table = tasks.task(name), published("ankh_results")
+    table = table[table["task"] == of.published]
+    table = table.assign(value=table["value"] * table["unit"].map(tasks.SCALE), test=of.published_tests(table))
     wide = table.pivot(index="model", columns="test", values="value")
     wide = wide.reindex(index=dict.fromkeys(table["model"]), columns=dict.fromkeys(table["test"]))
     ours = measured[measured["learner"].isin(OWN) & (measured["task"] == name)]
@@ -157,18 +113,6 @@ def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
         for test, value in zip(part["test"], part["value"], strict=True):
             wide.loc[line, test] = value
     return wide.rename_axis("model").rename_axis(None, axis=1).reset_index()
-
-
-def _tests(name: str, table: pd.DataFrame) -> pd.Series:
-    """What our tests are called, for the rows of a published table."""
-    kind = tasks.task(name).kind
-    if kind == "residue":
-        return table["dataset"]
-    if kind == "pair":
-        return table["dataset"] + ", " + table["split"].replace({"L/1": "L"})
-    if kind == "lookup":
-        return table["split"]
-    return pd.Series("test", index=table.index)
 
 
 def counts(known: tasks.Examples) -> pd.DataFrame:
@@ -180,19 +124,9 @@ def counts(known: tasks.Examples) -> pd.DataFrame:
 
 
 def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """Of the test proteins of each class, how many are found, for `plots.forest`.
+    """Of the test proteins of each class, how many are found, for `figures.forest`; codes are places in `classes`.
 
-    Parameters
-    ----------
-    outcomes : DataFrame
-        model, predicted, truth (codes): a row a test protein and model.
-    classes : sequence of str
-        What the codes mean.
-
-    Returns
-    -------
-    DataFrame
-        model, panel (its short name), class (with the number of test proteins), value, low, high (Wilson's 95 %), n.
+    Columns: model, panel (its short name), class (with the number of test proteins), value, low, high (Wilson's), n.
     """
     found = []
     for model, part in outcomes.groupby("model", sort=False):
@@ -206,41 +140,21 @@ def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
 def likeness(known: tasks.Examples) -> pd.Series:
     """The cosine of the counts of 3-mers of each test protein and its most similar training protein; float64, by id."""
-    from plmbook.function.proteome_map import kmer_counts
-
-    counts = kmer_counts(known.table["sequence"].tolist())
-    norms = np.sqrt(counts.multiply(counts).sum(axis=1)).ravel()
-    scaled = counts.multiply(1 / np.maximum(norms, 1e-12)[:, None]).tocsr()
-    nearest = (scaled[known.of("test")] @ scaled[known.of("train")].T).max(axis=1).toarray().ravel()
-    return pd.Series(nearest, index=known.table["id"].iloc[known.of("test")])
+    return pd.Series(kmer_cosines(known).max(axis=1), index=known.table["id"].iloc[known.of("test")])
 
 
 def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> pd.DataFrame:
-    """Share of test proteins whose class is predicted, by a number of the protein.
+    """Share of test proteins whose class is predicted, in groups of about as many by a number of the protein (by id).
 
-    Parameters
-    ----------
-    outcomes : DataFrame
-        model, learner, id, predicted, truth: a row a test protein, learner and model.
-    value_of : Series of float
-        By id.
-    parts : int
-        Groups of about as many test proteins.
-
-    Returns
-    -------
-    DataFrame
-        model, name, kind, bin (range of the number), value, low, high (Wilson's 95 %), n; a row a learner and group.
+    Columns: model, name, kind, bin (range of the number), value, low, high (Wilson's 95 %), n.
     """
-    number = outcomes["id"].map(value_of)
-    groups = pd.qcut(number, parts, duplicates="drop")
+    groups = pd.qcut(outcomes["id"].map(value_of), parts, duplicates="drop")
     found = []
     for (group, model, learner), part in outcomes.groupby([groups, "model", "learner"], observed=True):
-        baseline = tasks.LEARNERS[learner].baseline
-        name, kind = (learner, style.BASELINE) if baseline else (f"{learner}, {short(model)}", style.kind(model))
         right = int((part["predicted"] == part["truth"]).sum())
-        found.append((model, name, kind, f"{group.left:.2f} to {group.right:.2f}", *bootstrap.share(right, len(part))))
-    return pd.DataFrame(found, columns=["model", "name", "kind", "bin", "value", "low", "high", "n"])
+        found.append((model, learner, f"{group.left:.2f} to {group.right:.2f}", *bootstrap.share(right, len(part))))
+    table = pd.DataFrame(found, columns=["model", "learner", "bin", "value", "low", "high", "n"])
+    return _named(table)[["model", "name", "kind", "bin", "value", "low", "high", "n"]]
 
 
 def show_listing() -> "Markdown":
@@ -306,20 +220,7 @@ def shows(task_names: Sequence[str], outcomes: pd.DataFrame, measured: pd.DataFr
 
 
 def sentences(name: str, measured: pd.DataFrame, gained: pd.DataFrame) -> list[str]:
-    """What a page says of a task, with the numbers of the run.
-
-    Parameters
-    ----------
-    name : str
-        A task.
-    measured, gained : DataFrame
-        From `load` and `gains`, of this task.
-
-    Returns
-    -------
-    list of str
-        Markdown, a bullet each.
-    """
+    """What a page says of a task, from its measures and gains: a bullet of Markdown each."""
     found = []
     for test in dict.fromkeys(measured["test"]):
         part = measured[measured["test"] == test].set_index(["model", "learner"])

@@ -1,8 +1,10 @@
 """The machine and the checkout that a run used: for the appendix of the book. Everything works without git."""
 
+import contextlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -27,6 +29,19 @@ def hardware() -> dict[str, str]:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": str(torch.get_num_threads()),
     }
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """PyTorch on one thread of the CPU, and back: sums then do not depend on the number of cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def processor(cpuinfo: str | Path = "/proc/cpuinfo") -> str:

@@ -6,7 +6,6 @@ probabilities.
 label has both classes. What a method learnt is arrays and LightGBM's own model texts: no pickle.
 """
 
-import contextlib
 import os
 import re
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from plmbook.core.machine import one_torch_thread
 from plmbook.probing import neighbours
 
 Part = tuple[np.ndarray, np.ndarray]
@@ -273,7 +273,7 @@ def fit_mlp(
     y = torch.from_numpy(train[1].astype(np.float32))
     share = y.mean(dim=0)
     weight = (1 - share) / share if imbalance == "balanced" else torch.ones_like(share)
-    with torch.random.fork_rng(devices=[]), _one_thread(torch):
+    with torch.random.fork_rng(devices=[]), one_torch_thread():
         torch.manual_seed(seed)
         network = torch.nn.Sequential(
             torch.nn.Linear(x.shape[1], hidden),
@@ -304,16 +304,6 @@ def fit_mlp(
     names = {"0.weight": "hidden", "0.bias": "hidden_bias", "3.weight": "output", "3.bias": "output_bias"}
     arrays = {"mean": mean, "scale": scale} | {names[name]: array for name, array in kept.items()}
     return Fitted(arrays, chosen={"epoch": [best_epoch]})
-
-
-@contextlib.contextmanager
-def _one_thread(torch):
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:

@@ -17,7 +17,6 @@ parameter `num_hidden_layers` does nothing, as in Ankh's version 1, whose README
 are built.
 """
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, one_of
+from plmbook.core.machine import one_torch_thread
 
 POOLINGS = ("max", "avg", "mean")  # Ankh writes avg, and takes mean for the same
 IGNORED = -100  # the label of a residue that does not count
@@ -46,18 +46,10 @@ Example = tuple[np.ndarray, np.ndarray]
 
 @dataclass
 class HeadOutput:
-    """What a head says of a batch.
+    """What a head says of a batch."""
 
-    Attributes
-    ----------
-    logits : float tensor
-        (B, 1) binary and regression, (B, k) for a class a protein, (B, L, k) for one a residue, (B, L, L, k) contacts.
-    loss : float tensor () or None
-        None where no labels were given.
-    """
-
-    logits: torch.Tensor
-    loss: torch.Tensor | None = None
+    logits: torch.Tensor  # (B, 1) binary and number; (B, k) a class a protein, (B, L, k) a residue, (B, L, L, k) a pair
+    loss: torch.Tensor | None = None  # (), where labels were given
 
 
 # --- losses --------------------------------------------------------------------------------------------
@@ -94,22 +86,21 @@ def _pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a head answers: its loss, and the label of a row that padding adds."""
+    """What a head answers."""
 
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    padding: int
-    dtype: torch.dtype
+    padding: int  # the label of a row that padding adds
+    dtype: torch.dtype  # of labels
+    by_residue: int | None = None  # dimensions of a protein's label where it is one a residue
 
 
 KINDS = {
     "binary": Kind(_binary_loss, 0, torch.float32),
-    "classes": Kind(_class_loss, IGNORED, torch.int64),
-    "labels": Kind(_label_loss, IGNORED, torch.float32),
+    "classes": Kind(_class_loss, IGNORED, torch.int64, by_residue=1),
+    "labels": Kind(_label_loss, IGNORED, torch.float32, by_residue=2),
     "number": Kind(_square_loss, 0, torch.float32),
-    "contacts": Kind(_pair_loss, IGNORED_PAIR, torch.int64),
+    "contacts": Kind(_pair_loss, IGNORED_PAIR, torch.int64, by_residue=2),
 }
-
-BY_RESIDUE = {"classes": 1, "labels": 2, "contacts": 2}  # dimensions of a protein's label where it is one a residue
 
 
 # --- the layers ----------------------------------------------------------------------------------------
@@ -161,6 +152,7 @@ class ConvBert(nn.Module):
     ):
         ConvBertConfig, ConvBertLayer = _convbert()
         super().__init__()
+        self.input_dim = input_dim
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise InputError(f"kernel_size {kernel_size}: expected an odd number of residues")
         needed = 2 * max(nhead // 2, 1)
@@ -180,10 +172,7 @@ class ConvBert(nn.Module):
             attention.conv_out_layer = _MaskedLinear(input_dim, attention.all_head_size)
 
     def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Hidden states (B, L, d) of embeddings (B, L, d); those beyond the end of a protein are zero.
-
-        `mask` : bool tensor (B, L), True where there is a residue. None: everywhere.
-        """
+        """Hidden states (B, L, d), zero where the mask (B, L) is False: beyond the end of a protein."""
         if mask is None:
             there = additive = None
         else:
@@ -198,10 +187,7 @@ class ConvBert(nn.Module):
 
 
 def _convbert() -> tuple[type, type]:
-    """transformers' ConvBertConfig and ConvBertLayer.
-
-    Importing them imports progress bars, which warn in a notebook that has no widgets; nothing here draws one.
-    """
+    """transformers' ConvBertConfig and ConvBertLayer, without the warning that a notebook has no progress bars."""
     import warnings
 
     from tqdm import TqdmWarning
@@ -214,20 +200,8 @@ def _convbert() -> tuple[type, type]:
 
 
 def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
-    """One vector a protein: the maximum or the mean over its residues.
+    """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d).
 
-    Parameters
-    ----------
-    hidden : float tensor (B, L, d)
-    mask : bool tensor (B, L) or None
-    pooling : {"max", "avg", "mean"}
-
-    Returns
-    -------
-    float tensor (B, d)
-
-    Examples
-    --------
     >>> hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
     >>> pool(hidden, mask, "avg").item(), pool(hidden, mask, "max").item(), pool(hidden, None, "max").item()
     (2.0, 3.0, 9.0)
@@ -243,8 +217,6 @@ def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch
 class Pairs(nn.Module):
     """Logits of pairs of residues, symmetric: a linear map of the product and the difference of their states.
 
-    Notes
-    -----
     The features are Ankh's: `x_i * x_j` and `x_i - x_j`, and the logits of (i, j) and (j, i) are averaged. The
     difference then cancels, whatever its weights; so it is not computed, and the products of all pairs are two matrix
     products. The weights of the difference are kept, so that the parameters are those of the published head.
@@ -264,32 +236,26 @@ class Pairs(nn.Module):
 class Head(nn.Module):
     """Encoder, pooling, linear map, loss: what all heads share.
 
-    Parameters
-    ----------
-    kind : str
-        A key of `KINDS`.
-    encoder : Module or None
-        From (B, L, d) and a mask to (B, L, d'); None: the embeddings as they are.
-    decoder : Module
-    pooling : {"max", "avg", "mean"} or None
-        None: an answer a residue (or a pair).
-    bias : float
-        Of the linear map, at the start.
+    `kind` is a key of `KINDS`; without an encoder the embeddings stay as they are; without pooling the answer is one a
+    residue (or a pair); `bias` is that of the linear map, at the start.
     """
 
     def __init__(
         self, kind: str, encoder: nn.Module | None, decoder: nn.Module, *, pooling: str | None = None, bias: float = 0.0
     ):
         super().__init__()
-        if pooling is not None and pooling not in POOLINGS:
-            raise InputError(
-                f"pooling {pooling!r}: expected {', '.join(POOLINGS)} or None{did_you_mean(str(pooling), POOLINGS)}"
-            )
+        if pooling is not None:
+            one_of("pooling", pooling, POOLINGS)
         self.kind, self.pooling = kind, pooling
         self.encoder, self.decoder = encoder, decoder
         linear = decoder.linear if isinstance(decoder, Pairs) else decoder
         nn.init.uniform_(linear.weight, -0.1, 0.1)
         nn.init.constant_(linear.bias, bias)
+
+    def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """What the linear map reads: (B, L, d') or, pooled, (B, d')."""
+        x = embeddings if self.encoder is None else self.encoder(embeddings, mask)
+        return x if self.pooling is None else pool(x, mask, self.pooling)
 
     def forward(
         self, embeddings: torch.Tensor, labels: torch.Tensor | None = None, mask: torch.Tensor | None = None
@@ -305,55 +271,12 @@ class Head(nn.Module):
         mask : bool tensor (B, L), optional
             True where there is a residue. Default: everywhere.
         """
-        x = embeddings if self.encoder is None else self.encoder(embeddings, mask)
-        if self.pooling is not None:
-            x = pool(x, mask, self.pooling)
-        logits = self.decoder(x)
+        logits = self.decoder(self.hidden(embeddings, mask))
         return HeadOutput(logits, None if labels is None else KINDS[self.kind].loss(logits, labels))
 
 
-class _Hidden(nn.Module):
-    """One hidden layer on each residue."""
-
-    def __init__(self, input_dim: int, hidden_dim: int, dropout: float):
-        super().__init__()
-        self.linear, self.dropout = nn.Linear(input_dim, hidden_dim), nn.Dropout(dropout)
-
-    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        return self.dropout(F.relu(self.linear(embeddings)))
-
-
-class _PoolFirst(nn.Module):
-    """The mean over residues, then what follows: a probe of a protein reads its mean embedding."""
-
-    def __init__(self, then: nn.Module | None):
-        super().__init__()
-        self.then = then
-
-    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        mean = pool(embeddings, mask, "avg")
-        return mean if self.then is None else self.then(mean)
-
-
 class Probe(Head):
-    """A linear map, or one hidden layer and a linear map, of each residue or of a protein's mean embedding.
-
-    Parameters
-    ----------
-    kind : str
-        A key of `KINDS`.
-    input_dim : int
-    outputs : int
-        Logits: 1 for binary and number, else the classes.
-    hidden_dim : int, optional
-        None: linear.
-    by_residue : bool
-        Whether the answer is one a residue (or a pair).
-    dropout : float
-        After the hidden layer.
-    bias : float
-        As in `Head`.
-    """
+    """A linear map, or one hidden layer and a linear map, of each residue or pair or of a protein's mean embedding."""
 
     def __init__(
         self,
@@ -366,160 +289,60 @@ class Probe(Head):
         dropout: float = 0.2,
         bias: float = 0.0,
     ):
-        hidden = None if hidden_dim is None else _Hidden(input_dim, hidden_dim, dropout)
-        width = input_dim if hidden_dim is None else hidden_dim
-        encoder = hidden if by_residue or kind == "contacts" else _PoolFirst(hidden)
+        layer = hidden_dim and nn.Sequential(nn.Linear(input_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout))
+        width = hidden_dim or input_dim
         decoder = Pairs(width, outputs) if kind == "contacts" else nn.Linear(width, outputs)
-        super().__init__(kind, encoder, decoder, bias=bias)
+        by_residue = by_residue or kind == "contacts"
+        super().__init__(kind, layer or None, decoder, pooling=None if by_residue else "avg", bias=bias)
+
+    def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        x = embeddings if self.pooling is None else pool(embeddings, mask, self.pooling)
+        return x if self.encoder is None else self.encoder(x)
 
 
 # --- Ankh's heads --------------------------------------------------------------------------------------
 
 
-def _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout) -> ConvBert:
-    return ConvBert(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-
-
 class ConvBertForBinaryClassification(Head):
-    """Yes or no of a protein: logits (B, 1).
+    """Yes or no of a protein: logits (B, 1). `layers` are the parameters of `ConvBert`."""
 
-    Parameters
-    ----------
-    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
-        As in `ConvBert`.
-    pooling : {"max", "avg", "mean"}
-
-    Raises
-    ------
-    InputError
-        As `ConvBert`; or for a pooling that there is not, None among them.
-    """
-
-    def __init__(
-        self,
-        input_dim: int,
-        nhead: int,
-        hidden_dim: int,
-        num_hidden_layers: int = 1,
-        num_layers: int = 1,
-        kernel_size: int = 7,
-        dropout: float = 0.2,
-        pooling: str = "max",
-    ):
+    def __init__(self, *, pooling: str = "max", **layers):
         _check_pooled(pooling)
-        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-        super().__init__("binary", encoder, nn.Linear(input_dim, 1), pooling=pooling)
+        encoder = ConvBert(**layers)
+        super().__init__("binary", encoder, nn.Linear(encoder.input_dim, 1), pooling=pooling)
 
 
 class ConvBertForMultiClassClassification(Head):
-    """One of `num_tokens` classes: of each residue (B, L, k), or with `pooling` of a protein (B, k).
-
-    Parameters
-    ----------
-    num_tokens : int
-        Classes, k.
-    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
-        As in `ConvBert`.
-    pooling : {"max", "avg", "mean"} or None
-        None: an answer a residue, as in Ankh.
-
-    Raises
-    ------
-    InputError
-        As `ConvBert`; or for a pooling that there is not.
-    """
+    """One of `num_tokens` classes: of each residue (B, L, k), as in Ankh, or with `pooling` of a protein (B, k)."""
 
     answers = "classes"
 
-    def __init__(
-        self,
-        num_tokens: int,
-        input_dim: int,
-        nhead: int,
-        hidden_dim: int,
-        num_hidden_layers: int = 1,
-        num_layers: int = 1,
-        kernel_size: int = 7,
-        dropout: float = 0.2,
-        pooling: str | None = None,
-    ):
-        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-        super().__init__(self.answers, encoder, nn.Linear(input_dim, num_tokens), pooling=pooling)
+    def __init__(self, num_tokens: int, *, pooling: str | None = None, **layers):
+        encoder = ConvBert(**layers)
+        super().__init__(self.answers, encoder, nn.Linear(encoder.input_dim, num_tokens), pooling=pooling)
 
 
 class ConvBertForMultiLabelClassification(ConvBertForMultiClassClassification):
-    """Any of `num_tokens` labels: of each residue (B, L, k), or with `pooling` of a protein (B, k).
-
-    Parameters and errors are those of `ConvBertForMultiClassClassification`.
-    """
+    """Any of `num_tokens` labels: of each residue (B, L, k), or with `pooling` of a protein (B, k)."""
 
     answers = "labels"
 
 
 class ConvBertForRegression(Head):
-    """A number a protein: logits (B, 1). `training_labels_mean` is the bias of the linear map at the start.
+    """A number a protein: logits (B, 1). `training_labels_mean` is the bias of the linear map at the start."""
 
-    Parameters
-    ----------
-    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
-        As in `ConvBert`.
-    pooling : {"max", "avg", "mean"}
-    training_labels_mean : float, optional
-        In units of the label; without it the bias begins at 0.
-
-    Raises
-    ------
-    InputError
-        As `ConvBert`; or for a pooling that there is not, None among them.
-    """
-
-    def __init__(
-        self,
-        input_dim: int,
-        nhead: int,
-        hidden_dim: int,
-        num_hidden_layers: int = 1,
-        num_layers: int = 1,
-        kernel_size: int = 7,
-        dropout: float = 0.2,
-        pooling: str = "max",
-        training_labels_mean: float | None = None,
-    ):
+    def __init__(self, *, pooling: str = "max", training_labels_mean: float | None = None, **layers):
         _check_pooled(pooling)
-        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-        bias = 0.0 if training_labels_mean is None else training_labels_mean
-        super().__init__("number", encoder, nn.Linear(input_dim, 1), pooling=pooling, bias=bias)
+        encoder, bias = ConvBert(**layers), training_labels_mean or 0.0
+        super().__init__("number", encoder, nn.Linear(encoder.input_dim, 1), pooling=pooling, bias=bias)
 
 
 class ConvBertForContactPrediction(Head):
-    """Whether two residues touch: symmetric logits (B, L, L, `num_tokens`), see `Pairs`.
+    """Whether two residues touch: symmetric logits (B, L, L, `num_tokens`), see `Pairs`."""
 
-    Parameters
-    ----------
-    input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout
-        As in `ConvBert`.
-    num_tokens : int
-        Classes of a pair: no contact, contact.
-
-    Raises
-    ------
-    InputError
-        As `ConvBert`.
-    """
-
-    def __init__(
-        self,
-        input_dim: int,
-        nhead: int,
-        hidden_dim: int,
-        num_hidden_layers: int = 1,
-        num_layers: int = 1,
-        kernel_size: int = 7,
-        dropout: float = 0.1,
-        num_tokens: int = 2,
-    ):
-        encoder = _encoder(input_dim, nhead, hidden_dim, num_hidden_layers, num_layers, kernel_size, dropout)
-        super().__init__("contacts", encoder, Pairs(input_dim, num_tokens))
+    def __init__(self, *, num_tokens: int = 2, dropout: float = 0.1, **layers):
+        encoder = ConvBert(dropout=dropout, **layers)
+        super().__init__("contacts", encoder, Pairs(encoder.input_dim, num_tokens))
 
 
 def _check_pooled(pooling: str | None) -> None:
@@ -527,35 +350,15 @@ def _check_pooled(pooling: str | None) -> None:
         raise InputError("pooling None: an answer for a protein needs one, expected avg or max")
 
 
-def n_parameters(head: nn.Module) -> int:
-    """How many numbers a head learns.
-
-    Examples
-    --------
-    >>> n_parameters(Probe("number", 192))
-    193
-    """
-    return sum(parameter.numel() for parameter in head.parameters())
-
-
 # --- training ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A head after training.
+    """A head after training."""
 
-    Attributes
-    ----------
-    head : Head
-        With the weights of the best epoch, in evaluation mode.
-    log : DataFrame
-        epoch (int64, from 1), loss (float64, mean over the steps), validation (float64, higher = better).
-    best_epoch : int
-    """
-
-    head: Head = field(repr=False)
-    log: pd.DataFrame
+    head: Head = field(repr=False)  # with the weights of the best epoch, in evaluation mode
+    log: pd.DataFrame  # epoch (int64, from 1), loss (float64, mean over the steps), validation (float64, high is good)
     best_epoch: int
 
 
@@ -611,7 +414,7 @@ def fit(
     """
     if not len(training) or not len(validation):
         raise InputError(f"{len(training)} training and {len(validation)} validation proteins: expected some of each")
-    with torch.random.fork_rng(devices=[]), one_thread():
+    with torch.random.fork_rng(devices=[]), one_torch_thread():
         torch.manual_seed(seed)
         order = np.random.default_rng(seed)
         head = (head() if not isinstance(head, Head) else head).to(device)
@@ -648,30 +451,16 @@ def fit(
 
 @torch.inference_mode()
 def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH) -> list[np.ndarray]:
-    """Logits of each protein, without what padding added.
+    """Logits of each protein, without what padding added: float32 (1,), (k,), (L, k) or (L, L, k), in the given order.
 
-    Parameters
-    ----------
-    head : Head
-        Is put into evaluation mode.
-    embeddings : sequence of float32 array (L, d)
-    batch : int
-        Proteins at a time; neighbours in length go together.
-
-    Returns
-    -------
-    list of float32 array
-        (1,), (k,), (L, k) or (L, L, k), in the order of `embeddings`.
-
-    Notes
-    -----
-    Invariant: the answer for a protein does not depend on the others, but for the last digits of a sum.
+    `batch` proteins are read at a time, neighbours in length together; a protein's answer does not depend on the
+    others, but for the last digits of a sum.
     """
     head.eval()
     device = next(head.parameters()).device
     found: list[np.ndarray] = [np.empty(0)] * len(embeddings)
     order = sorted(range(len(embeddings)), key=lambda n: -len(embeddings[n]))
-    with one_thread():
+    with one_torch_thread():
         for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             x, _, mask = collate([(embeddings[n], None) for n in chosen], head.kind, device)
@@ -684,15 +473,9 @@ def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH)
 def collate(
     examples: Sequence[tuple[np.ndarray, np.ndarray | None]], kind: str, device: str | torch.device = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """A batch of proteins side by side, padded at the end.
+    """Proteins padded at the end: embeddings (B, L, d), labels as in `Head.forward`, mask (B, L) of what is a residue.
 
-    Returns
-    -------
-    embeddings : float32 tensor (B, L, d)
-    labels : tensor or None
-        As in `Head.forward`; rows that padding adds do not count.
-    mask : bool tensor (B, L)
-        True where there is a residue.
+    Rows that padding adds do not count in the loss.
     """
     longest = max(len(x) for x, _ in examples)
     embeddings = torch.zeros(len(examples), longest, examples[0][0].shape[1])
@@ -704,7 +487,7 @@ def collate(
         return embeddings.to(device), None, mask.to(device)
     of_kind = KINDS[kind]
     each = [torch.as_tensor(np.asarray(y)).to(of_kind.dtype) for _, y in examples]
-    if each[0].dim() == BY_RESIDUE.get(kind):
+    if each[0].dim() == of_kind.by_residue:
         shape = [longest, longest] if kind == "contacts" else [longest, *each[0].shape[1:]]
         labels = torch.full([len(each), *shape], of_kind.padding, dtype=of_kind.dtype)
         for row, y in enumerate(each):
@@ -728,14 +511,3 @@ def _batches(lengths: Sequence[int], batch: int, order: np.random.Generator) -> 
         found += [np.array(together[k : k + batch]) for k in range(0, len(together), batch)]
     for place in order.permutation(len(found)):
         yield found[place]
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread of the CPU, and back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -60,14 +60,14 @@ def _task_answers(
         return asked.merge(found, on=keys, how="left", validate="one_to_one")
 
     def check(shipped: pd.DataFrame) -> tuple[int, float]:
-        baseline = tasks.CHEAPEST[tasks.task(name).kind]
+        baseline = tasks.task(name).cheapest
         before = shipped[shipped["learner"] == baseline]
         difference = _measures_apart(before, compute(before[keys]), tolerance=1e-6, model=model.name)
         if not trains:
             return len(before), difference
         rng = np.random.default_rng(int(content_hash(shipped)[:16], 16))
         few = tasks.with_tests(known, HEAD_TESTS, seed=int(rng.integers(2**31)))
-        head = shipped[(shipped["learner"] == "convbert") & (shipped["seed"] == rng.choice(tasks.SEEDS))]
+        head = shipped[(shipped["learner"] == "convbert") & (shipped["seed"] == rng.choice(tasks.SETTINGS.seeds))]
         head = head[head["id"].isin(few.table["id"])]
         again = compute(head[keys], few)
         further = _measures_apart(head, again, tolerance=HEAD_TOLERANCE, model=model.name)
@@ -78,7 +78,7 @@ def _task_answers(
         tasks.plan(name, known, model),
         compute,
         model=model,
-        inputs=[paths.data() / file for file in (*tasks.FILES[tasks.task(name).dataset], "relatives.tsv")],
+        inputs=[paths.data() / file for file in (*tasks.task(name).files, "relatives.tsv")],
         parameters=tasks.parameters(name) | {"dtype": dtype_of(model)},
         version=VERSIONS[f"downstream-{name}"],
         values=("predicted", "truth"),

@@ -1,0 +1,127 @@
+"""What comes of answers: the measure of each task, test, learner and seed, and differences, with intervals."""
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from plmbook.core.errors import InputError
+from plmbook.stats import bootstrap
+from plmbook.stats.bootstrap import Estimate
+from plmbook.tasks.base import Task
+from plmbook.tasks.catalogue import task
+
+
+def estimate(outcomes: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimate:
+    """The measure of a task with a 95 % interval from resampling the test proteins.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        Rows of `run` of one task, test, learner and seed.
+    n, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        n = the test proteins; of CATH the queries whose class the lookup set has.
+    """
+    if not len(outcomes):
+        raise InputError("no test protein to judge")
+    of, predicted, truth = _task(outcomes), outcomes["predicted"].to_numpy(), outcomes["truth"].to_numpy()
+    values = [of.measure(predicted[rows], truth[rows]) for rows in _resamples(len(truth), n, seed)]
+    return Estimate(of.measure(predicted, truth), *bootstrap.percentiles(values), of.n_counted(truth))
+
+
+def gain(outcomes: pd.DataFrame, than: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimate:
+    """How much better one learner is than another on the same test proteins, resampled together.
+
+    Parameters
+    ----------
+    outcomes, than : DataFrame
+        As in `estimate`, of the same task and test.
+    n, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Estimate
+        Difference of the measures.
+
+    Raises
+    ------
+    InputError
+        If the test proteins are not the same.
+    """
+    both = outcomes.merge(than[["id", "predicted"]], on="id", suffixes=("", "_other"))
+    if not len(both) == len(outcomes) == len(than):
+        raise InputError(f"{len(both)} test proteins in common of {len(outcomes)} and {len(than)}: expected the same")
+    of = _task(outcomes)
+    first, second, truth = (both[name].to_numpy() for name in ("predicted", "predicted_other", "truth"))
+
+    def difference(rows) -> float:
+        return of.measure(first[rows], truth[rows]) - of.measure(second[rows], truth[rows])
+
+    values = [difference(rows) for rows in _resamples(len(both), n, seed)]
+    return Estimate(difference(slice(None)), *bootstrap.percentiles(values), of.n_counted(truth))
+
+
+def scores(outcomes: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
+    """The measure of every task, test, learner and seed.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        From `run`, of any number of tasks.
+    n : int
+        Resamples.
+
+    Returns
+    -------
+    DataFrame
+        task, test, metric, learner (str), seed (int64), value, low, high (float64), n (int64, test proteins).
+    """
+    rows = []
+    for (name, test, learner, seed), part in outcomes.groupby(["task", "test", "learner", "seed"], sort=False):
+        rows.append((name, test, task(name).metric, learner, seed, *estimate(part, n=n)))
+    return pd.DataFrame(rows, columns=["task", "test", "metric", "learner", "seed", "value", "low", "high", "n"])
+
+
+def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a test and learner: the mean over seeds, with two intervals.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `scores`; a column model separates models where there is one.
+
+    Returns
+    -------
+    DataFrame
+        (model,) task, test, metric, learner, value (mean over seeds), low, high (95 % over test proteins: the means of
+        those of the seeds), seed_low, seed_high (95 % of the mean over seeds by Student's t; the value itself where
+        there is one seed), seeds, n (int64).
+    """
+    from scipy.stats import t
+
+    keys = [name for name in ("model", "task", "test", "metric", "learner") if name in table]
+    rows = []
+    for key, part in table.groupby(keys, sort=False):
+        values = part["value"].to_numpy()
+        half = 0.0
+        if len(values) > 1:
+            half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+        mean = float(values.mean())
+        within = (part["low"].mean(), part["high"].mean(), mean - half, mean + half)
+        rows.append((*key, mean, *within, len(values), part["n"].iloc[0]))
+    return pd.DataFrame(rows, columns=[*keys, "value", "low", "high", "seed_low", "seed_high", "seeds", "n"])
+
+
+def _task(outcomes: pd.DataFrame) -> Task:
+    return task(outcomes["task"].iloc[0])
+
+
+def _resamples(size: int, n: int, seed: int) -> Iterator[np.ndarray]:
+    return bootstrap.rows(size, n=n, seed=[seed, zlib.crc32(str(size).encode())])
