@@ -502,7 +502,7 @@ for name in names:
         caption=f"{name} ({short.get(name, 'this profile')}) on our samples, percentage points, beside the range of the seven models on Ankh's page",
     )
 Markdown("\n".join(
-    f"- {downstream.task(task).title}. Our sample: {downstream.task(task).ours}. Comparable: {downstream.task(task).comparable}."
+    f"- {downstream.task(task).title}. Our sample: {downstream.task(task).sample}. Comparable: {downstream.task(task).comparable}."
     for task in dict.fromkeys(best_runs["task"])
 ))  # fmt: skip
 
