@@ -102,7 +102,7 @@ def test_a_sequence_does_not_depend_on_its_batch(model):
 
 def test_only_what_is_asked_for(model, monkeypatch):
     ran = []
-    monkeypatch.setattr(adapter, "feed_forward", lambda encoder, block, x: ran.append(block) or 0)
+    monkeypatch.setattr(adapter, "_feed_forward", lambda encoder, block, x: ran.append(block) or 0)
     assert list(model.run(["MKTAY"], layers=[1], logits=False)[0].hidden) == [1]
     assert len(ran) == 1  # the layers above are not computed
     model.run(["MKTAY"], layers=[0], logits=False)

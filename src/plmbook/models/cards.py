@@ -15,9 +15,9 @@ from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.models.base import Capability, Family
 
-WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
+_WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 ENSEMBLES = {"esm1v": tuple(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6))}
-PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
+_PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
 
 _ESM: frozenset[Capability] = frozenset(("log-probabilities", "attentions", "bos"))
 _fair_esm = partial(
@@ -128,14 +128,14 @@ class Card:
             return self
         if not self.can("prefix"):
             raise InputError(f"model {self.name!r}: prefix {prefix!r}, but it knows none; only Ankh3 does")
-        if prefix not in PREFIXES:
-            raise InputError(f"model {self.name!r}: prefix {prefix!r}, expected one of {', '.join(PREFIXES)}")
+        if prefix not in _PREFIXES:
+            raise InputError(f"model {self.name!r}: prefix {prefix!r}, expected one of {', '.join(_PREFIXES)}")
         return dataclasses.replace(self, name=f"{self.name}_{prefix.strip('[]')}", prefix=prefix)
 
 
 def _esm(name, family, layers, dim, heads, parameters, *aliases):
     # 1,022 residues: 1,024 learned positions less BOS and EOS (ESM-1); the crop that ESM-2 was trained on.
-    shared, source = FAMILIES[family], WEIGHTS_URL.format(name=name)
+    shared, source = FAMILIES[family], _WEIGHTS_URL.format(name=name)
     facts = (1022, shared.training_data, shared.licence, source, shared.citation, aliases)
     return Card(name, family, layers, dim, heads, parameters, *facts)
 

@@ -26,8 +26,8 @@ from plmbook.models.tokens import Tokens
 
 REGRESSION_URL = "https://dl.fbaipublicfiles.com/fair-esm/regression/{name}-contact-regression.pt"
 ALPHABET = esm.Alphabet.from_architecture("ESM-1b")  # the 33 tokens of ESM-1b, ESM-1v and ESM-2
-NAMESPACE = [argparse.Namespace]  # the one class beyond tensors: Meta's files keep the training options in it
-REGRESSION_KEYS = ("contact_head.regression.weight", "contact_head.regression.bias")
+_NAMESPACE = [argparse.Namespace]  # the one class beyond tensors: Meta's files keep the training options in it
+_REGRESSION_KEYS = ("contact_head.regression.weight", "contact_head.regression.bias")
 
 _COLUMNS = [ALPHABET.get_idx(letter) for letter in AMINO_ACIDS]
 
@@ -169,11 +169,11 @@ def load_esm(card: Card, *, device: str = "auto", dtype: str = "auto", path: str
     device, dtype = choose_device(device, dtype, dim=card.dim, heads=card.heads)
     path = _find_weights(card, path)
     if path.suffix == ".safetensors":
-        network, has_contacts = read_safetensors(path, card, dtype=dtype), False
+        network, has_contacts = _read_safetensors(path, card, dtype=dtype), False
     else:
         beside = path.with_name(_regression_name(path.stem))
         regression = beside if beside.is_file() else None
-        network, has_contacts = read_checkpoint(path, card, regression=regression, dtype=dtype)
+        network, has_contacts = _read_checkpoint(path, card, regression=regression, dtype=dtype)
     return EsmModel(network, card, path=path, device=device, dtype=dtype, has_contacts=has_contacts)
 
 
@@ -189,20 +189,20 @@ def _find_weights(card: Card, path: str | Path | None) -> Path:
     return found
 
 
-def read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, dtype: str = "float32"):
+def _read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, dtype: str = "float32"):
     """Build the network that a `.pt` file of Meta describes, and fill it: the network, and whether it has contacts.
 
     ESM-1b and ESM-1v hold `args` (a Namespace) and `model`, ESM-2 `cfg` (with a Namespace under `model`) and `model`;
     the contact regression is a file of its own.  Family, layers, dim and heads must be the card's.
     """
-    content = files.read_pickle(path, NAMESPACE)
+    content = files.read_pickle(path, _NAMESPACE)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise InputError(
             f"{path}: expected a checkpoint of ESM with the weights under 'model', found {_outline(content)}"
         )
     state = {_without_prefix(key): value for key, value in content["model"].items()}
     if regression is not None:
-        extra = files.read_pickle(regression, NAMESPACE)
+        extra = files.read_pickle(regression, _NAMESPACE)
         if not isinstance(extra, dict) or not isinstance(extra.get("model"), dict):
             raise InputError(
                 f"{regression}: expected contact regression weights under 'model', found {_outline(extra)}"
@@ -214,15 +214,15 @@ def read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, d
         network = _esm1_network(path, _options(content, "args", path), card, state)
     else:
         raise InputError(f"{path}: expected 'cfg' (ESM-2) or 'args' (ESM-1b, ESM-1v), found {_outline(content)}")
-    has_contacts = REGRESSION_KEYS[0] in state
-    _fill(network, state, path, dtype=dtype, may_lack=() if has_contacts else REGRESSION_KEYS)
+    has_contacts = _REGRESSION_KEYS[0] in state
+    _fill(network, state, path, dtype=dtype, may_lack=() if has_contacts else _REGRESSION_KEYS)
     if "args" in content:
         with torch.no_grad():  # as fair-esm does: ESM-1's mask embedding is zero (and with it, tied, the output row)
             network.embed_tokens.weight[ALPHABET.mask_idx].zero_()
     return network, has_contacts
 
 
-def read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
+def _read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
     """Build the ESM-2 network of a bundled card and fill it from its safetensors file (float16 or float32).
 
     The file's sha256 must be the card's.  Tied and derived tensors (`lm_head.weight`, rotary frequencies) and the
@@ -235,7 +235,7 @@ def read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
     state = files.read_safetensors(path)
     network = esm.ESM2(card.layers, card.dim, card.heads, alphabet=ALPHABET, token_dropout=card.token_dropout)
     derived = [key for key in network.state_dict() if key.endswith("rot_emb.inv_freq")]
-    _fill(network, state, path, dtype=dtype, may_lack=(*REGRESSION_KEYS, "lm_head.weight", *derived))
+    _fill(network, state, path, dtype=dtype, may_lack=(*_REGRESSION_KEYS, "lm_head.weight", *derived))
     return network
 
 
@@ -310,9 +310,9 @@ def _fill(network, state: dict, path: Path, *, dtype: str, may_lack: Sequence[st
     tied = state.get("lm_head.weight", state["embed_tokens.weight"])
     if not torch.equal(tied, state["embed_tokens.weight"]):
         raise InputError(f"{path}: lm_head.weight is not embed_tokens.weight, to which ESM ties it")
-    for key in REGRESSION_KEYS:  # unused where absent: `contacts` refuses
+    for key in _REGRESSION_KEYS:  # unused where absent: `contacts` refuses
         state.setdefault(key, torch.zeros(expected[key].shape))
     # The regression reads float32 attention maps, and keeps its own precision.
-    cast = {key: value.to(torch.float32 if key in REGRESSION_KEYS else DTYPES[dtype]) for key, value in state.items()}
+    cast = {key: value.to(torch.float32 if key in _REGRESSION_KEYS else DTYPES[dtype]) for key, value in state.items()}
     network.load_state_dict(cast, strict=False, assign=True)
     network.lm_head.weight = network.embed_tokens.weight

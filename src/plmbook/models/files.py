@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from plmbook.models.cards import Card
 
-LFS_POINTER = b"version https://git-lfs"
+_LFS_POINTER = b"version https://git-lfs"
 
 # where they lie -------------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ def read_json(path: Path) -> dict:
 def refuse_pointer(path: Path) -> None:
     """Refuse what Git LFS leaves where it did not fetch the file itself."""
     with open(path, "rb") as opened:
-        if opened.read(len(LFS_POINTER)) == LFS_POINTER:
+        if opened.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise InputError(
                 f"{path}: a pointer of Git LFS, not the file itself; fetch it (git lfs pull, or the hub's own download)"
             )

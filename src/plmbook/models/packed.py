@@ -69,14 +69,14 @@ def embed_tokens(model, tokens, layout):
 
 
 def rotary_tables(head_dim, layout, dtype):
-    """Cosine and signed sine of the rotary embedding (RoFormer), each (N, 1, head_dim), for `rotate`."""
+    """Cosine and signed sine of the rotary embedding (RoFormer), each (N, 1, head_dim), for `_rotate`."""
     frequency = 1.0 / (10000 ** (torch.arange(0, head_dim, 2, device=layout.device).float() / head_dim))
     angle = torch.outer(torch.arange(max(layout.lengths), device=layout.device).float(), frequency)  # (T, head_dim / 2)
     cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
     return tuple(torch.cat(pair, dim=-1)[layout.positions, None] for pair in ((cos, cos), (-sin, sin)))
 
 
-def rotate(x, tables):
+def _rotate(x, tables):
     """Apply rotary positions to x (N, ..., head_dim)."""
     cos, sin = (table.view(len(x), *[1] * (x.dim() - 2), -1) for table in tables)
     first, second = x.chunk(2, dim=-1)
@@ -111,7 +111,7 @@ def projections(layer, x, tables):
     module = layer.self_attn
     joint = module.joint if hasattr(module, "joint") else _joint(module)
     joined = F.linear(x, *joint).view(len(x), 3, module.num_heads, -1)
-    query, key = (joined[:, :2] if tables is None else rotate(joined[:, :2], tables)).unbind(1)
+    query, key = (joined[:, :2] if tables is None else _rotate(joined[:, :2], tables)).unbind(1)
     return query, key, joined[:, 2]
 
 
@@ -167,7 +167,7 @@ def apply_layer(layer, x, layout, tables):
     return _feed_forward(layer, x + layer.self_attn.out_proj(mixed))
 
 
-def apply_layer_at(layer, x, layout, tables, rows, queries):
+def _apply_layer_at(layer, x, layout, tables, rows, queries):
     """One transformer layer at `rows` (M,) alone, (M, d): every token is attended to; `queries` is their `Layout`."""
     query, key, value = projections(layer, layer.self_attn_layer_norm(x), tables)
     return _feed_forward(layer, x[rows] + layer.self_attn.out_proj(attend(query[rows], key, value, queries, layout)))
@@ -194,7 +194,7 @@ def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
         tables = rotary_tables(x.shape[1] // first.num_heads, layout, x.dtype)
     for number, layer in enumerate(model.layers[: max(wanted)], start=1):
         if number == n_layers and rows is not None:
-            x = apply_layer_at(layer, x, layout, tables, rows, Layout(counts, tokens.device))
+            x = _apply_layer_at(layer, x, layout, tables, rows, Layout(counts, tokens.device))
         else:
             x = apply_layer(layer, x, layout, tables)
         if number == n_layers and getattr(model, "emb_layer_norm_after", None):

@@ -30,10 +30,10 @@ from plmbook.models.cards import FAMILIES, Card
 from plmbook.models.device import DTYPES, choose_device
 from plmbook.models.tokens import Tokens
 
-ACTIVATIONS = {"relu": F.relu, "gated-gelu": partial(F.gelu, approximate="tanh"), "gated-silu": F.silu}
-WORD = "\u2581"  # SentencePiece's mark of the beginning of a word: ProtT5 reads each residue as a word
+_ACTIVATIONS = {"relu": F.relu, "gated-gelu": partial(F.gelu, approximate="tanh"), "gated-silu": F.silu}
+_WORD = "\u2581"  # SentencePiece's mark of the beginning of a word: ProtT5 reads each residue as a word
 SHARED = ("shared.weight", "encoder.embed_tokens.weight")  # two names of the input embedding
-IGNORED = ("decoder.", "lm_head.")  # a whole T5 has these; the encoder does not need them
+_IGNORED = ("decoder.", "lm_head.")  # a whole T5 has these; the encoder does not need them
 
 # what a model computes ------------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ class Encoder:
     bias: torch.Tensor  # float32 (buckets, H): added to a score by bucket of distances; all layers use the first one's
     max_distance: int  # from here on, all distances lie in one bucket
     epsilon: float  # of the layer norms
-    feed_forward: str  # a key of ACTIVATIONS
+    feed_forward: str  # a key of _ACTIVATIONS
 
     @property
     def heads(self) -> int:
@@ -80,18 +80,18 @@ def hidden_states(
     x = F.embedding(tokens, encoder.embedding).float()  # (N, d)
     found = {0: x} if 0 in wanted else {}
     depth = max(wanted)
-    biases = {length: position_bias(encoder, length) for length in set(lengths)} if depth else {}
+    biases = {length: _position_bias(encoder, length) for length in set(lengths)} if depth else {}
     for number, block in enumerate(encoder.blocks[:depth], start=1):
-        x = x + attention(encoder, block, x, lengths, biases)
-        x = x + feed_forward(encoder, block, x)
+        x = x + _attention(encoder, block, x, lengths, biases)
+        x = x + _feed_forward(encoder, block, x)
         if number in wanted:
-            found[number] = norm(encoder, x, encoder.final_norm) if number == len(encoder.blocks) else x
+            found[number] = _norm(encoder, x, encoder.final_norm) if number == len(encoder.blocks) else x
     return found
 
 
-def attention(encoder, block, x, lengths, biases):
+def _attention(encoder, block, x, lengths, biases):
     """What one layer's self-attention adds to x (N, d): scores are not divided by the root of c, T5 is trained so."""
-    projected = project(encoder, block, x)  # (N, 3, H, c)
+    projected = _project(encoder, block, x)  # (N, 3, H, c)
     mixed, start = [], 0
     for length, run in itertools.groupby(lengths):  # neighbours of one length go through together
         count = len(list(run))
@@ -103,16 +103,16 @@ def attention(encoder, block, x, lengths, biases):
     return F.linear(torch.cat(mixed), block.out)
 
 
-def project(encoder, block, x):
+def _project(encoder, block, x):
     """Queries, keys and values of x (N, d) after its layer norm: (N, 3, H, c)."""
-    normed = norm(encoder, x, block.attention_norm).to(block.qkv.dtype)
+    normed = _norm(encoder, x, block.attention_norm).to(block.qkv.dtype)
     return F.linear(normed, block.qkv).view(len(x), 3, encoder.heads, -1)
 
 
-def feed_forward(encoder, block, x):
+def _feed_forward(encoder, block, x):
     """What one layer's feed-forward adds to x (N, d)."""
-    activation = ACTIVATIONS[encoder.feed_forward]
-    inner = F.linear(norm(encoder, x, block.feed_norm).to(block.feed_in.dtype), block.feed_in)
+    activation = _ACTIVATIONS[encoder.feed_forward]
+    inner = F.linear(_norm(encoder, x, block.feed_norm).to(block.feed_in.dtype), block.feed_in)
     if encoder.feed_forward.startswith("gated"):
         gate, inner = inner.chunk(2, dim=-1)
         inner = activation(gate) * inner
@@ -121,12 +121,12 @@ def feed_forward(encoder, block, x):
     return F.linear(inner, block.feed_out)
 
 
-def norm(encoder, x, weight):
+def _norm(encoder, x, weight):
     """T5's layer norm, by the root mean square, in float32: no mean is taken off and nothing is added."""
     return F.rms_norm(x, weight.shape, weight, encoder.epsilon)
 
 
-def position_bias(encoder: Encoder, length: int) -> torch.Tensor:
+def _position_bias(encoder: Encoder, length: int) -> torch.Tensor:
     """What each head adds to the score of each pair of n tokens: (1, H, n, n), `[0, h, i, j]` for query i and key j.
 
     float32 on a CPU, the weights' dtype elsewhere, as the kernels want it.  The largest thing in memory for a long
@@ -217,14 +217,14 @@ class T5Model(Model):
     def attentions(self, sequence: str) -> np.ndarray:
         """As `Model.attentions`."""
         encoder, tokens = self.encoder, self.tokenize(sequence)
-        lengths, bias = [len(tokens)], position_bias(encoder, len(tokens))
+        lengths, bias = [len(tokens)], _position_bias(encoder, len(tokens))
         x = F.embedding(torch.from_numpy(tokens).to(self.device), encoder.embedding).float()
         maps = []
         for block in encoder.blocks:
-            query, key, _ = project(encoder, block, x).float().permute(1, 2, 0, 3)  # each (H, n, c)
+            query, key, _ = _project(encoder, block, x).float().permute(1, 2, 0, 3)  # each (H, n, c)
             maps.append((query @ key.mT + bias[0]).softmax(dim=-1))
-            x = x + attention(encoder, block, x, lengths, {len(tokens): bias})
-            x = x + feed_forward(encoder, block, x)
+            x = x + _attention(encoder, block, x, lengths, {len(tokens): bias})
+            x = x + _feed_forward(encoder, block, x)
         before, after = self.card.special_tokens
         return torch.stack(maps)[:, :, before:-after, before:-after].cpu().numpy()
 
@@ -238,7 +238,7 @@ def load_t5(card: Card, *, device: str = "auto", dtype: str = "auto", path: str 
     folder = files.find_folder(card, path)
     config = read_config(folder, card)
     tokens = read_tokens(folder, card, config.vocab_size)
-    encoder = read_encoder(folder, config, device=device, dtype=dtype)
+    encoder = _read_encoder(folder, config, device=device, dtype=dtype)
     return T5Model(encoder, tokens, card, path=folder, device=device, dtype=dtype)
 
 
@@ -255,9 +255,9 @@ def read_config(folder: Path, card: Card):
     except Exception as error:  # the classes of huggingface_hub's strict dataclasses have no other base
         raise InputError(f"{path}: no configuration of a T5 ({' '.join(str(error).split())})") from None
     files.compare_sizes(path, card, {"layers": config.num_layers, "dim": config.d_model, "heads": config.num_heads})
-    if config.feed_forward_proj not in ACTIVATIONS:
+    if config.feed_forward_proj not in _ACTIVATIONS:
         raise InputError(
-            f"{path}: feed_forward_proj {config.feed_forward_proj!r}, expected one of {', '.join(ACTIVATIONS)}"
+            f"{path}: feed_forward_proj {config.feed_forward_proj!r}, expected one of {', '.join(_ACTIVATIONS)}"
         )
     return config
 
@@ -268,7 +268,7 @@ def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
     Refused: one that lacks a residue, X, `</s>` or the card's prefix, or has more tokens than the embedding has rows.
     """
     path, vocabulary = read_vocabulary(folder)
-    mark = next((mark for mark in ("", WORD) if mark + "A" in vocabulary), "")
+    mark = next((mark for mark in ("", _WORD) if mark + "A" in vocabulary), "")
     needed = [mark + letter for letter in AMINO_ACIDS + "X"] + ["</s>"] + ([card.prefix] if card.prefix else [])
     missing = [token for token in needed if token not in vocabulary]
     if missing:
@@ -284,7 +284,7 @@ def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
     return Tokens(of_letter, prefix, np.array([vocabulary["</s>"]]))
 
 
-def read_encoder(folder: Path, config, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
+def _read_encoder(folder: Path, config, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
     """Read the encoder's weights, each checked before it is used; layer norms and the position bias stay float32.
 
     A decoder in the files is left alone, whatever it holds.
@@ -366,7 +366,7 @@ def _expected_shapes(config) -> dict[str, torch.Size]:
 
 
 def read_state(
-    folder: Path, expected: dict[str, torch.Size], *, tied: Sequence[str] = SHARED, ignored: tuple[str, ...] = IGNORED
+    folder: Path, expected: dict[str, torch.Size], *, tied: Sequence[str] = SHARED, ignored: tuple[str, ...] = _IGNORED
 ) -> dict[str, torch.Tensor]:
     """The tensors of a folder by name, all of `expected` and no other, shaped as expected and finite.
 

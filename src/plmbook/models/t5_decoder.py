@@ -25,10 +25,10 @@ from plmbook.models.device import DTYPES, choose_device
 from plmbook.models.t5 import SHARED, read_config, read_state, read_tokens, read_vocabulary
 from plmbook.models.tokens import Tokens
 
-SENTINEL = "<extra_id_{}>"
-NO_RESIDUE = ("<", "[")  # how the tokens begin that are left out of a likelihood, as in Ankh's own code
+_SENTINEL = "<extra_id_{}>"
+_NO_RESIDUE = ("<", "[")  # how the tokens begin that are left out of a likelihood, as in Ankh's own code
 COMPLETES = "[S2S]"  # the prefix with which Ankh3 learnt to go on with a sequence
-LEFT_OVER = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.",)  # of old files; nothing uses it
+_LEFT_OVER = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.",)  # of old files; nothing uses it
 
 
 class Seq2Seq(Model):
@@ -114,9 +114,9 @@ def load_seq2seq(card: Card, *, device: str = "auto", dtype: str = "auto", path:
     folder = files.find_folder(card, path)
     config = read_config(folder, card)
     tokens = read_tokens(folder, card, config.vocab_size)
-    sentinels, excluded = read_sentinels(folder, config.vocab_size)
+    sentinels, excluded = _read_sentinels(folder, config.vocab_size)
     return Seq2Seq(
-        read_network(folder, config),
+        _read_network(folder, config),
         tokens,
         card,
         sentinels=sentinels,
@@ -128,20 +128,20 @@ def load_seq2seq(card: Card, *, device: str = "auto", dtype: str = "auto", path:
     )
 
 
-def read_sentinels(folder: Path, vocab_size: int) -> tuple[tuple[int, ...], np.ndarray]:
+def _read_sentinels(folder: Path, vocab_size: int) -> tuple[tuple[int, ...], np.ndarray]:
     """Ids of `<extra_id_0>`, `<extra_id_1>`, ... up to a gap; and of all tokens that are no residue, int64, sorted."""
     path, vocabulary = read_vocabulary(folder)
     known = {token: number for token, number in vocabulary.items() if number < vocab_size}
     sentinels: list[int] = []
-    while SENTINEL.format(len(sentinels)) in known:
-        sentinels.append(known[SENTINEL.format(len(sentinels))])
+    while _SENTINEL.format(len(sentinels)) in known:
+        sentinels.append(known[_SENTINEL.format(len(sentinels))])
     if not sentinels:
-        raise InputError(f"{path}: the vocabulary lacks {SENTINEL.format(0)}; expected that of a whole T5")
-    excluded = sorted(number for token, number in known.items() if token.startswith(NO_RESIDUE))
+        raise InputError(f"{path}: the vocabulary lacks {_SENTINEL.format(0)}; expected that of a whole T5")
+    excluded = sorted(number for token, number in known.items() if token.startswith(_NO_RESIDUE))
     return tuple(sentinels), np.array(excluded, dtype=np.int64)
 
 
-def read_network(folder: Path, config):
+def _read_network(folder: Path, config):
     """Read a whole T5 for inference, on the CPU, in the numbers of the file; each weight is checked before it is used.
 
     `tie_word_embeddings: false` in the configuration (all of Ankh) means that the head is a matrix of its own, and must
@@ -154,7 +154,7 @@ def read_network(folder: Path, config):
         network = T5ForConditionalGeneration(config)
     expected = {key: value.shape for key, value in network.state_dict().items()}
     tied = (*SHARED, "decoder.embed_tokens.weight", *(("lm_head.weight",) if config.scale_decoder_outputs else ()))
-    network.load_state_dict(read_state(folder, expected, tied=tied, ignored=LEFT_OVER), strict=True, assign=True)
+    network.load_state_dict(read_state(folder, expected, tied=tied, ignored=_LEFT_OVER), strict=True, assign=True)
     return network.eval().requires_grad_(False)
 
 
@@ -307,7 +307,7 @@ def _filled(sequence, spans, holes, fills, log_likelihood) -> Filled:
     return Filled("".join([*pieces, sequence[done:]]), tuple(inside), log_likelihood)
 
 
-def check_drawing(n: int, seed: int | None, temperature: float) -> None:
+def _check_drawing(n: int, seed: int | None, temperature: float) -> None:
     """Refuse numbers with which nothing can be drawn."""
     if n < 1 or (n > 1 and seed is None):
         raise InputError(f"n {n}: expected 1, or more and a seed")
@@ -323,7 +323,7 @@ def _write(model, row, openings, least, most, *, n, seed, temperature) -> list[t
     """
     from transformers import GenerationConfig
 
-    check_drawing(n, seed, temperature)
+    _check_drawing(n, seed, temperature)
     drawing = {} if seed is None else {"temperature": temperature, "top_k": 0, "top_p": 1.0, "num_return_sequences": n}
     end = int(model.tokens.after[0])
     config = GenerationConfig(
