@@ -23,7 +23,6 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import alphafold, clinvar, fetch, gnomad, multiz, rescue, uniprot
 from plmbook.sources.record import tar_members
-from plmbook.tables import bundled
 
 RELEASE = "2022-09-17"  # of ClinVar
 STRATEGY = "mutant-marginals"  # how the published scores were read off, as far as can be inferred (data/README.md)
@@ -41,7 +40,7 @@ def make_genes(alignments: Alignments) -> pd.DataFrame:
         len(alignments[gene][transcript]) if transcript else 0
         for gene, transcript in zip(genes["gene"], genes["transcript"], strict=True)
     ]
-    return genes[list(bundled.GENES.names)]
+    return genes[list(tables.schema_of("genes").names)]
 
 
 def isoform_map(isoform: str, sequence: str) -> np.ndarray:
@@ -133,7 +132,7 @@ def make_variants(scores: pd.DataFrame, genes: pd.DataFrame, alignments: Alignme
         place_variants(rows, sequences[gene], alignments[gene]) for gene, rows in table.groupby("gene", sort=True)
     ]
     table = table.join(pd.concat(placed))
-    return table[list(bundled.VARIANTS.names)].astype({"aligned_position": "int64"})
+    return table[list(tables.schema_of("variants").names)].astype({"aligned_position": "int64"})
 
 
 def make_effects(scores: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +144,7 @@ def make_effects(scores: pd.DataFrame) -> pd.DataFrame:
         value_name="score",
     ).dropna(subset=["score"])
     long = long.sort_values(["model", "gene", "position", "alt"], ignore_index=True)
-    return long.assign(strategy=STRATEGY)[list(bundled.PUBLISHED_EFFECTS.names)]
+    return long.assign(strategy=STRATEGY)[list(tables.schema_of("published_effects").names)]
 
 
 def make_alignment(genes: pd.DataFrame, alignments: Alignments) -> pd.DataFrame:
@@ -157,7 +156,7 @@ def make_alignment(genes: pd.DataFrame, alignments: Alignments) -> pd.DataFrame:
             for row in matching.itertuples()
         ],
         ignore_index=True,
-    )[list(bundled.ALIGNMENT.names)]
+    )[list(tables.schema_of("alignment").names)]
 
 
 def make_cpd(variants: pd.DataFrame, genes: pd.DataFrame, alignments: Alignments) -> pd.DataFrame:
@@ -168,7 +167,7 @@ def make_cpd(variants: pd.DataFrame, genes: pd.DataFrame, alignments: Alignments
         for v in variants[variants["gene"].isin(transcripts.index)].itertuples()
         for assembly, k in multiz.carriers(alignments[v.gene][transcripts[v.gene]], v.position, v.alt).items()
     ]
-    return pd.DataFrame(rows, columns=list(bundled.CPD.names))
+    return pd.DataFrame(rows, columns=list(tables.schema_of("cpd").names))
 
 
 def make_structures(genes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -185,8 +184,8 @@ def make_structures(genes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             )
         found.append(model.assign(gene=gene))
         backbones.append(alphafold.read_backbone(StringIO(text)).assign(gene=gene))
-    structures = pd.concat(found, ignore_index=True)[list(bundled.STRUCTURES.names)]
-    backbone = pd.concat(backbones, ignore_index=True)[list(bundled.BACKBONE.names)]
+    structures = pd.concat(found, ignore_index=True)[list(tables.schema_of("structures").names)]
+    backbone = pd.concat(backbones, ignore_index=True)[list(tables.schema_of("backbone").names)]
     check_backbone(structures, backbone)
     return structures, backbone
 

@@ -21,7 +21,6 @@ from plmbook.core.residues import THREE_LETTER, join_mutations, parse_mutations
 from plmbook.core.text import read_csv
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
-from plmbook.tables import bundled
 
 JOERGER = "10.1074/jbc.M500179200"
 SUAD = "10.1016/j.jmb.2008.10.063"
@@ -85,7 +84,7 @@ def make_suppressors(path: Path) -> pd.DataFrame:
         for mutation in parse_mutations(f"{variant}:{suppressor}"):
             mutation.check(sequence)
         rows.append(("TP53", variant, suppressor, status, evidence, doi, construct))
-    return pd.DataFrame(rows, columns=list(bundled.SUPPRESSORS.names))
+    return pd.DataFrame(rows, columns=list(tables.schema_of("suppressors").names))
 
 
 def translated(codons: str) -> tuple[str, str]:
@@ -124,7 +123,7 @@ def make_same_codon(path: Path, bare: Path) -> pd.DataFrame:
     table["genomic"] = raw["mnv"]
     table = placed(table)
     table = table.sort_values(["gene", "position", "alt", "genomic"], ignore_index=True)
-    return table[list(bundled.SAME_CODON.names)]
+    return table[list(tables.schema_of("same_codon").names)]
 
 
 def with_frequency(table: pd.DataFrame, which: str) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
-from plmbook.tables import bundled
 
 # Clade, its number of splits, then `assembly, species, common name` of each genome, in UCSC's order.  A split is the
 # place on the human line, counted from us, where a lineage leaves it; one number where all of a clade leave at once.
@@ -198,7 +197,7 @@ def make_clades() -> pd.DataFrame:
         raise InputError(f"clades: {', '.join(alone['assembly'])}: in the alignments or in the list, but not in both")
     print(f"clades: {len(table)} genomes, identity over {len(alignments)} genes")
     order = pd.Series(species.index, index=species["assembly"])
-    return table.sort_values("assembly", key=lambda names: names.map(order))[list(bundled.CLADES.names)]
+    return table.sort_values("assembly", key=lambda names: names.map(order))[list(tables.schema_of("clades").names)]
 
 
 def main() -> None:

@@ -37,7 +37,6 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import UNKNOWN, join_mutations, parse_mutations
 from plmbook.core.text import open_text, read_records
-from plmbook.tables import bundled
 from tasks import read_netsurfp
 
 SEED = 20230116
@@ -189,7 +188,7 @@ def make_secondary_structure(folder: Path) -> pd.DataFrame:
         validation.assign(split="validation"),
         test.drop(columns="xyz").assign(split="test"),
     ]
-    return finished(parts, bundled.TASK_SECONDARY_STRUCTURE)
+    return finished(parts, tables.schema_of("task_secondary_structure"))
 
 
 def make_contacts(folder: Path) -> pd.DataFrame:
@@ -202,7 +201,7 @@ def make_contacts(folder: Path) -> pd.DataFrame:
         part = pd.DataFrame(chain.xyz.astype("float32"), columns=C_ALPHA)
         part = part.assign(residue=list(chain.sequence), position=np.arange(1, len(part) + 1))
         parts.append(part.assign(id=chain.id, split="test", source=chain.source))
-    return finished(parts, bundled.TASK_CONTACTS)
+    return finished(parts, tables.schema_of("task_contacts"))
 
 
 # --- remote homology ---
@@ -234,7 +233,7 @@ def make_remote_homology(folder: Path) -> pd.DataFrame:
             table = table[~leave]
             table = table.sample(len(table), random_state=SEED).groupby("fold").head(OF_A_FOLD[split])
         parts.append(table.assign(split=split))
-    return finished(parts, bundled.TASK_REMOTE_HOMOLOGY)
+    return finished(parts, tables.schema_of("task_remote_homology"))
 
 
 # --- solubility ---
@@ -270,7 +269,7 @@ def make_solubility(folder: Path) -> pd.DataFrame:
         validation.assign(split="validation"),
         draw(tested, N_SOLUBLE["test"], "soluble").assign(split="test"),
     ]
-    return finished(parts, bundled.TASK_SOLUBILITY)
+    return finished(parts, tables.schema_of("task_solubility"))
 
 
 # --- fluorescence ---
@@ -336,7 +335,7 @@ def make_fluorescence(folder: Path, proteins: pd.DataFrame) -> pd.DataFrame:
         validation.assign(split="validation"),
         draw(many, N_GENOTYPES["test"], "n_mutations").assign(split="test"),
     ]
-    return finished([part.assign(id=GFP) for part in parts], bundled.TASK_FLUORESCENCE)
+    return finished([part.assign(id=GFP) for part in parts], tables.schema_of("task_fluorescence"))
 
 
 def make_proteins(folder: Path) -> pd.DataFrame:
@@ -366,7 +365,7 @@ def make_cath(folder: Path) -> pd.DataFrame:
     for level, name in enumerate(("class", "architecture", "topology", "superfamily"), start=1):
         known = upper(queries["cath"], level).isin(upper(lookup["cath"], level)).sum()
         print(f"CATH: {known} of {len(queries)} queries have their {name} in the lookup")
-    return finished([lookup.assign(role="lookup"), queries.assign(role="query")], bundled.TASK_CATH)
+    return finished([lookup.assign(role="lookup"), queries.assign(role="query")], tables.schema_of("task_cath"))
 
 
 def upper(cath: pd.Series, level: int) -> pd.Series:

@@ -40,7 +40,7 @@ SPECIES = pd.DataFrame(
         ("human", 9606, "Homo sapiens", "UP000005640", "HUMAN/goa_human"),
         ("mouse", 10090, "Mus musculus", "UP000000589", "MOUSE/goa_mouse"),
     ],
-    columns=list(bundled.GO_SPECIES.names),
+    columns=list(tables.schema_of("go_species").names),
 )
 COLUMNS = dict(
     zip(
@@ -179,7 +179,9 @@ def make_terms(folder: Path, whole: pd.DataFrame, sample: pd.DataFrame, species:
     table["published"] = table["go_id"].isin(published("go_terms")["go"])
     table["top20"] = table["go_id"].isin(most_common(whole))
     kept = relations[relations["child"].isin(table["go_id"])].sort_values(["child", "parent", "relation"])
-    return table[list(bundled.GO_TERMS.names)], kept[list(bundled.GO_RELATIONS.names)].reset_index(drop=True)
+    return table[list(tables.schema_of("go_terms").names)], kept[
+        list(tables.schema_of("go_relations").names)
+    ].reset_index(drop=True)
 
 
 def most_common(pairs: pd.DataFrame, n: int = 20) -> list[str]:
@@ -253,7 +255,7 @@ def main() -> None:
     terms, relations = make_terms(source / "go", whole, sample, species, terms_of_whole)
     made = {
         "go_species": SPECIES,
-        "go_proteins": proteins[list(bundled.GO_PROTEINS.names)],
+        "go_proteins": proteins[list(tables.schema_of("go_proteins").names)],
         "go_annotations": annotations,
         "go_terms": terms,
         "go_relations": relations,

@@ -18,7 +18,6 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.sources import fetch, multiz
 from plmbook.sources.record import tar_members
-from plmbook.tables import bundled
 from plmbook.variants.alignment import SAME
 
 
@@ -40,7 +39,7 @@ def make_orthologs(alignments: dict[str, dict[str, multiz.Rows]], genes: pd.Data
     Returns
     -------
     DataFrame
-        As `bundled.ORTHOLOGS`, sorted.
+        As `tables.schema_of("orthologs")`, sorted.
 
     Raises
     ------
@@ -58,7 +57,7 @@ def make_orthologs(alignments: dict[str, dict[str, multiz.Rows]], genes: pd.Data
             for assembly, row in aligned.items()
             if assembly != multiz.HUMAN
         ]
-    table = pd.DataFrame(rows, columns=list(bundled.ORTHOLOGS.names))
+    table = pd.DataFrame(rows, columns=list(tables.schema_of("orthologs").names))
     return table.sort_values(["gene", "assembly"], ignore_index=True)
 
 
@@ -67,7 +66,7 @@ def main() -> None:
 
     alignments = {gene: multiz.read_alignments(handle) for gene, handle in tar_members(fetch("multiz"))}
     table = make_orthologs(alignments, tables.load("genes"))
-    write(table, bundled.ORTHOLOGS, args.out / "orthologs.parquet")
+    write(table, tables.schema_of("orthologs"), args.out / "orthologs.parquet")
     letters = Counter("".join(table["aligned"]))
     print(f"orthologs.parquet: {len(table)} rows, {(args.out / 'orthologs.parquet').stat().st_size} bytes")
     print(f"{table['gene'].nunique()} genes, {table['assembly'].nunique()} assemblies")

@@ -27,7 +27,6 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.core.text import open_text
-from plmbook.tables import bundled
 
 FILES = {  # file -> (value of `source`, family of all its proteins or "" where search decides)
     "biotite_test_pdb.jsonl.gz": ("PDB", ""),
@@ -135,7 +134,7 @@ def make_table(chosen: pd.DataFrame) -> pd.DataFrame:
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Check and write; no index, no metadata that names versions of the libraries."""
-    table = tables.check(table, bundled.KEPT_STRUCTURES, where=path.name)
+    table = tables.check(table, tables.schema_of("kept_structures"), where=path.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(arrow, path, compression="zstd", compression_level=19)

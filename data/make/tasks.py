@@ -27,7 +27,6 @@ from door import read_rows
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.text import read_records
-from plmbook.tables import bundled
 
 SEED = 20221121
 N_TRAIN = 600  # proteins, secondary structure
@@ -105,7 +104,7 @@ def make_secondary_structure(folder: Path) -> pd.DataFrame:
     train = train.assign(split="train", source="NetSurfP-2.0", dssp8="", counted=train["resolved"])
     table = pd.concat([train.sort_values("id"), test.sort_values("id")], ignore_index=True)
     table["length"] = table["sequence"].str.len()
-    return table[list(bundled.SECONDARY_STRUCTURE.names)]
+    return table[list(tables.schema_of("secondary_structure").names)]
 
 
 def read_deeploc(path: Path, listed: dict[str, str]) -> pd.DataFrame:
@@ -144,7 +143,7 @@ def make_localisation(folder: Path) -> pd.DataFrame:
         raise InputError(f"localisation: {len(twice)} sequences occur a second time, the first as {twice.iloc[0]}")
     order = table["split"].map({"train": 0, "test": 1}).rename("order")
     table = table.assign(order=order).sort_values(["order", "id"], ignore_index=True)
-    return table[list(bundled.LOCALISATION.names)]
+    return table[list(tables.schema_of("localisation").names)]
 
 
 def report(name: str, table: pd.DataFrame) -> None:

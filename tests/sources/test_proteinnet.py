@@ -11,7 +11,6 @@ import pytest
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.sources.proteinnet import read_proteinnet
-from plmbook.tables import bundled
 
 # C-alpha at the origin, N and C in the plane of x and y, 111 degrees apart: u and v of the docstring of c_beta.
 HALF = np.deg2rad(111 / 2)
@@ -59,7 +58,9 @@ def test_a_record_of_proteinnet():
 
 def test_the_columns_are_those_of_kept_structures():
     (table,) = read_proteinnet(io.StringIO(proteinnet("TBM#T0865", "MGKV", "++++")))
-    tables.check(table.assign(plddt=np.float32(np.nan), source="PDB"), bundled.KEPT_STRUCTURES, where="ProteinNet")
+    tables.check(
+        table.assign(plddt=np.float32(np.nan), source="PDB"), tables.schema_of("kept_structures"), where="ProteinNet"
+    )
 
 
 def test_records_that_cannot_be_used_are_left_out_by_name_or_are_an_error(tmp_path):

@@ -346,10 +346,10 @@ def balls(names, key, length=40):
 
 def write_structures(data):
     kept = balls(KEPT, "id").assign(plddt=np.float32(np.nan), source="PDB")
-    kept[list(bundled.KEPT_STRUCTURES.names)].to_parquet(data / "kept_structures.parquet", index=False)
+    kept[list(tables.schema_of("kept_structures").names)].to_parquet(data / "kept_structures.parquet", index=False)
     genes = balls(GENES, "gene").assign(plddt=np.float32(90))
     genes = genes.assign(**{f"ca_{axis}": genes[f"cb_{axis}"] for axis in "xyz"})
-    genes[list(bundled.STRUCTURES.names)].to_parquet(data / "structures.parquet", index=False)
+    genes[list(tables.schema_of("structures").names)].to_parquet(data / "structures.parquet", index=False)
 
 
 def write_secondary_structure(data):

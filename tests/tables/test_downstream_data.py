@@ -115,6 +115,6 @@ def test_a_sequence_in_two_splits_is_refused(make):
     part = pd.DataFrame({"id": ["x"], "split": ["train"], "sequence": ["MK"], "soluble": [True]})
     other = part.assign(id="y", split="test")
     with pytest.raises(InputError, match="task_solubility: 1 sequences occur twice, the first again as y"):
-        make.finished([part, other], make.bundled.TASK_SOLUBILITY)
-    table = make.finished([other.assign(sequence="MKR"), part], make.bundled.TASK_SOLUBILITY)
+        make.finished([part, other], make.tables.schema_of("task_solubility"))
+    table = make.finished([other.assign(sequence="MKR"), part], make.tables.schema_of("task_solubility"))
     assert table["id"].tolist() == ["x", "y"] and table["length"].tolist() == [2, 3]

@@ -17,7 +17,6 @@ from plmbook.tables import (
     FastaFile,
     Schema,
     TableError,
-    bundled,
     check,
     load,
     read_fasta,
@@ -191,7 +190,7 @@ def variants(**columns):
 
 
 def test_variants_schema():
-    checked = check(variants(), bundled.VARIANTS, where="here")
+    checked = check(variants(), tables.schema_of("variants"), where="here")
     assert checked["allele_frequency"].isna().tolist() == [False, True]
 
 
@@ -207,7 +206,7 @@ def test_variants_schema():
     ],
 )
 def test_variants_schema_refuses(columns, said):
-    assert said in refusal(check, variants(**columns), bundled.VARIANTS, where="here")
+    assert said in refusal(check, variants(**columns), tables.schema_of("variants"), where="here")
 
 
 def test_bytes_are_a_kind():
@@ -229,8 +228,8 @@ def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
     ]  # fmt: skip
     for _, each in tables.BUNDLED.values():
         assert each.key and set(each.key) <= set(each.names)
-    assert set(AMINO_ACIDS) < set(bundled.ALIGNMENT.names)
-    assert bundled.PUBLISHED_EFFECTS.names == ("gene", *schema.EFFECTS.names[1:])
+    assert set(AMINO_ACIDS) < set(tables.schema_of("alignment").names)
+    assert tables.schema_of("published_effects").names == ("gene", *schema.EFFECTS.names[1:])
 
 
 def test_load_reads_by_name_from_the_data_folder(monkeypatch, tmp_path):

@@ -11,7 +11,6 @@ from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
 from plmbook.sources import multiz
 from plmbook.stats import metrics
-from plmbook.tables import bundled
 from plmbook.variants import alignment
 from scripts import script
 
@@ -102,7 +101,7 @@ def test_the_script_writes_differences():
     rows = {multiz.HUMAN: "MKAZ", "mm10": "M-AZ", "galGal4": "XKCZ"}
     table = made.make_orthologs({"TOY": {"T1": rows}}, genes)
     assert table.values.tolist() == [["TOY", "galGal4", "X.C"], ["TOY", "mm10", ".-."]]
-    tables.check(table, bundled.ORTHOLOGS, where="toy")
+    tables.check(table, tables.schema_of("orthologs"), where="toy")
     with pytest.raises(InputError, match="TOY: the human row of T1"):
         made.make_orthologs({"TOY": {"T1": rows}}, genes.assign(sequence="MKC"))
 

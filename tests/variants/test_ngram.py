@@ -7,7 +7,6 @@ import pytest
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.tables import bundled
 from plmbook.variants import ngram
 from scripts import script
 
@@ -206,7 +205,7 @@ def test_the_script_writes_the_counts_of_all_or_stops_where_the_weights_are_old(
     assert not (tmp_path / "ngram.parquet").exists()
     monkeypatch.setattr(make, "ALLOWED", np.inf)
     make.main(arguments)
-    written = tables.read_table(tmp_path / "ngram.parquet", bundled.NGRAM)
+    written = tables.read_table(tmp_path / "ngram.parquet", tables.schema_of("ngram"))
     pd.testing.assert_frame_equal(written, ngram.count(proteins), check_dtype=False)
     said = capsys.readouterr().out
     assert "400 proteins; fitted and measured on 25 of them" in said and "residue frequencies" in said

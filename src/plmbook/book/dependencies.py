@@ -13,7 +13,8 @@ from typing import Any
 from plmbook.book.profiles import APPENDIX, notebooks, root_of
 from plmbook.core.errors import InputError, did_you_mean
 
-FILES_OF = {"plmbook.book.style": ("palette.json",)}  # what a module reads beside itself
+# What a module reads beside itself.
+FILES_OF = {"plmbook.book.style": ("palette.json",), "plmbook.tables.bundled": ("bundled.yml",)}
 BY_NAME = "plmbook.models"  # imports its modules by their names, when a model is loaded: no graph shows it
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.text import open_text
-from plmbook.tables import bundled
 
 RELATIONS = ("is_a", "part_of")
 TERM_COLUMNS = ("go_id", "name", "namespace", "obsolete", "replaced_by", "alternatives")
@@ -52,7 +51,7 @@ class Ontology:
     release: str
 
     def __post_init__(self) -> None:
-        for table, names in ((self.terms, TERM_COLUMNS), (self.relations, bundled.GO_RELATIONS.names)):
+        for table, names in ((self.terms, TERM_COLUMNS), (self.relations, tables.schema_of("go_relations").names)):
             if missing := [name for name in names if name not in table]:
                 raise InputError(f"ontology {self.release}: no column {missing[0]!r}; found {', '.join(table)}")
         ids = pd.Series([*self.terms["go_id"], *(other for each in self.terms["alternatives"] for other in each)])
@@ -182,7 +181,7 @@ def read_obo(path: str | Path) -> Ontology:
         for term, stanza in stanzas.items()
     ]
     edges = [(child, parent, relation) for child, parent, relation in graph.edges(keys=True)]
-    relations = pd.DataFrame(edges, columns=list(bundled.GO_RELATIONS.names), dtype="str")
+    relations = pd.DataFrame(edges, columns=list(tables.schema_of("go_relations").names), dtype="str")
     terms = pd.DataFrame(rows, columns=list(TERM_COLUMNS)).sort_values("go_id", ignore_index=True)
     release = graph.graph.get("data-version", "not stated")
     return Ontology(terms, relations.sort_values(["child", "parent", "relation"], ignore_index=True), release)

@@ -123,7 +123,7 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
     proteins_file, annotations_file, about = _kept(method, threads)
     obo = sources.fetch("go")
     graph = ontology.read_obo(obo)
-    proteins = tables.read_table(proteins_file, bundled.GO_PROTEINS)
+    proteins = tables.read_table(proteins_file, tables.schema_of("go_proteins"))
     annotations = pd.read_parquet(annotations_file)
     terms = _terms(graph, annotations)
     said = json.loads(about.read_text(encoding="utf-8"))
@@ -204,7 +204,11 @@ def compile_proteomes(
     Invariant: every annotation is of a protein in the table, with a term of the ontology that is not obsolete; all else
     is counted in `exclusions`.
     """
-    known = tables.load("go_species") if known is None else tables.check(known, bundled.GO_SPECIES, where="species")
+    known = (
+        tables.load("go_species")
+        if known is None
+        else tables.check(known, tables.schema_of("go_species"), where="species")
+    )
     by_name = known.set_index("species")
     names = list(by_name.index) if species is None else list(species)
     for name in names:
@@ -236,7 +240,9 @@ def compile_proteomes(
     if not len(table):
         raise InputError(f"{', '.join(names)}: no protein has an annotation that counts; see evidence and longest")
     table = splits.with_homology(table, method=method, threads=threads)
-    table = tables.check(table[list(bundled.GO_PROTEINS.names)], bundled.GO_PROTEINS, where="proteomes")
+    table = tables.check(
+        table[list(tables.schema_of("go_proteins").names)], tables.schema_of("go_proteins"), where="proteomes"
+    )
     exclusions = pd.DataFrame(left_out, columns=list(EXCLUSIONS)).astype(EXCLUSIONS)
     annotations = pd.concat(pairs, ignore_index=True).assign(column=COLUMN)
     return Proteomes(table, annotations, exclusions[exclusions["n"] > 0].reset_index(drop=True), graph, releases)

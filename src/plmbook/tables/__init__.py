@@ -1,6 +1,6 @@
 """Tables: their schemas, the readers that refuse a faulty file at the door, the bundled tables and the derived ones."""
 
-from plmbook.tables.bundled import BUNDLED, load
+from plmbook.tables.bundled import BUNDLED, load, schema_of
 from plmbook.tables.readers import FastaFile, read_fasta, read_table, read_variants
 from plmbook.tables.schema import Column, Schema, TableError, check
 
@@ -15,4 +15,5 @@ __all__ = [
     "read_fasta",
     "read_table",
     "read_variants",
+    "schema_of",
 ]
