@@ -38,10 +38,10 @@ from plmbook.variants import rescored, studies
 sequences = tables.load("genes").set_index("gene")["sequence"]
 variants = bundled.matching_variants()
 release = f"ClinVar {variants['release'].iat[0]}"
-found = []
+settings, found = studies.RESCORED, []
 for name in models.expand(model_names):  # of an ensemble, every member by itself
     model = models.load(name, dtype="float32")
-    found.append(studies.rescores(model, profile=profile))
+    found.append(studies.rescores(model, settings=settings, profile=profile))
     del model  # before the next is loaded
 found = pd.concat(found, ignore_index=True)
 first, models_named = found["model"].iat[0], ", ".join(found["model"].unique())
@@ -181,7 +181,7 @@ def forest_of(way):
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, both positions masked, a panel a model"}}
 caption = (
     f"Chance that a candidate has a higher value than a random second site of the same variant; "
-    f"{studies.RESCORED_TOP} candidates of each of {studies.RESCORED_VARIANTS} P/LP variants, {release}; "
+    f"{settings.top} candidates of each of {settings.n_variants} P/LP variants, {release}; "
     f"{models_named}. Whiskers: 95 % bootstrap over genes. 0.5 is chance."
 )
 show.figure(
@@ -224,7 +224,7 @@ Markdown("\n".join(lines))
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, by pseudo-likelihood, a panel a model"}}
 caption = (
-    f"Chance that a candidate has a higher value than a random second site of the same variant; {studies.NAMED_TOP} "
+    f"Chance that a candidate has a higher value than a random second site of the same variant; {settings.named_top} "
     f"candidates of each of {len(named)} named variants, {release}; {models_named}. PLL: pseudo-log-likelihood. "
     f"Whiskers: 95 % bootstrap over {pseudo['gene'].nunique()} genes. 0.5 is chance."
 )

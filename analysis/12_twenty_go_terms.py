@@ -138,11 +138,13 @@ groups = proteins.set_index("id")["cluster"]
 embeddings, answers = {}, {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    embeddings[model.name] = studies.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
-    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "known": source, "asked": asked, "profile": profile}
+    embeddings[model.name] = (
+        studies.go_embeddings(model, collection=source, profile=profile).drop(columns="id").to_numpy()
+    )
+    options = {"seed": seed, "n_seeds": n_seeds, "collection": source, "question": asked, "profile": profile}
     answers[model.name] = studies.go_answers(model, embeddings=embeddings[model.name], **options)
     if model.name == first:
-        again = studies.go_answers(model, embeddings=embeddings[first], again=True, **options)
+        again = studies.go_answers_again(model, embeddings=embeddings[first], **options)
     del model
 
 

@@ -43,7 +43,7 @@ proteins, terms, annotations = source.proteins, source.terms.set_index("go_id"),
 vectors = {}
 for name in models.expand(model_names):
     model = models.load(name, dtype="float32")
-    vectors[model.name] = studies.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
+    vectors[model.name] = studies.go_embeddings(model, collection=source, profile=profile).drop(columns="id").to_numpy()
 first = next(iter(vectors))
 short = {models.card(name).name: text for name, text in (("embedded", "default"), ("embedded_general", "general"))}
 pairs_of_species = splits.species_pairs(proteins)
@@ -134,7 +134,7 @@ Markdown(
 # %% tags=["hide-input"]
 centred = proteome_map.embedding_space(vectors[first])
 model = models.load(first, dtype="float32")
-drawn = studies.protein_map(model, seed=seed, known=source, embeddings=vectors[first], profile=profile)
+drawn = studies.protein_map(model, seed=seed, collection=source, embeddings=vectors[first], profile=profile)
 layouts = {"PCA": pca.scores[:, :2], "UMAP": drawn[["x", "y"]].to_numpy()}
 axes = {
     "PCA": [f"component {i + 1} ({pca.shares[i]:.0%} of variance)" for i in range(2)],

@@ -78,13 +78,13 @@ Markdown(
 # layer 0 the same for every protein, so that nothing can be learnt from it.
 
 # %% tags=["hide-input"]
-options |= {"strengths": strengths, "dims": dims, "last": last}
+settings = studies.LayerSettings(strengths=strengths, dims=dims, last=last, **options)
 answers, widths, depth = {}, {}, {}
 for name in names:
     model = models.load(name, dtype="float32")
     depth[name] = model.card.layers
-    known = {"known": source, "asked": asked, "profile": profile}
-    table = studies.layer_answers(model, column=column, seed=seed, options=options, **known)
+    read = {"collection": source, "question": asked, "profile": profile}
+    table = studies.layer_answers(model, seed=seed, settings=settings, **read)
     answers[name] = {}
     for feature, part in table.groupby("feature", sort=False):
         limits, values = (part["id"] == trainings.THRESHOLD).to_numpy(), trainings.probability(part[list(labels)])

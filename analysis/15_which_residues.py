@@ -103,8 +103,8 @@ needed = sorted({int(row) for rows in members.values() for row in rows})
 fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in names:
     model = models.load(name, dtype="float32")
-    features = studies.go_embeddings(model, known=source, profile=profile).drop(columns="id").to_numpy()
-    options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
+    features = studies.go_embeddings(model, collection=source, profile=profile).drop(columns="id").to_numpy()
+    options = {"seed": seed, "collection": source, "question": asked, "profile": profile}
     learnt = studies.go_regressions(model, embeddings=features, **options).groupby("fold")
     found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
     fitted[name] = found
@@ -177,11 +177,11 @@ shared["kind"] = pd.concat([occlusion.by_residue_type(part, "share") for _, part
 # Some well-known proteins are masked besides; they are drawn below and count nowhere else.
 
 # %% tags=["hide-input"]
-masking = {"width": width, "stride": stride, "longest": longest, "per_question": per_question}
+masking = studies.MaskSettings(width=width, stride=stride, longest=longest, per_question=per_question)
 masked_of = occlusion.to_mask(asked, longest=longest, per_question=per_question)
 model = models.load(first, dtype="float32")
-options = {"column": column, "seed": seed, "known": source, "asked": asked, "profile": profile}
-windows = studies.residue_drops(model, masked=masking, classifiers=fitted[first], **options)
+options = {"seed": seed, "collection": source, "question": asked, "profile": profile}
+windows = studies.residue_drops(model, settings=masking, classifiers=fitted[first], **options)
 fixed = {  # rows of the well-known proteins, and the first question each has motif and term of
     row: next(key for key, rows in members.items() if row in rows)
     for row in needed

@@ -233,7 +233,8 @@ def evaluated(monkeypatch):
 def test_the_whole_has_the_schema_and_every_study(evaluated):
     checked = tables.check(evaluated, evaluation.EVALUATION, where="test")  # unique keys, no missing number
     assert list(checked.columns) == list(evaluation.EVALUATION.names)
-    assert set(STUDIES) == set(evaluation.TESTS) <= set(recompute.STUDIES)
+    assert set(STUDIES) == set(evaluation.TESTS)
+    assert all(recompute.STUDIES[title] is study for title, (study, _) in evaluation.TESTS.items())
     assert evaluated["test"].str.split(",").str[0].unique().tolist() == [
         "masked residues",
         "variant effects",

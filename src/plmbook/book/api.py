@@ -24,7 +24,11 @@ API: dict[str, tuple[str, ...]] = {
         "base.Model",
         "base.Output",
     ),
-    "tables": (),
+    "tables": (
+        "derived.study",
+        "derived.Run",
+        "derived.records",
+    ),
     "sources": (),
     "engine": (
         "encode.embed",
@@ -56,6 +60,10 @@ API: dict[str, tuple[str, ...]] = {
         "effects.score",
         "effects.score_table",
         "effects.add_mean",
+        "studies.variant_effects",
+        "studies.wildtype_effects",
+        "studies.rescores",
+        "studies.landscape_scores",
         "alignment.site_independent",
         "rescue.scan_protein",
         "rescue.scores",
@@ -71,8 +79,15 @@ API: dict[str, tuple[str, ...]] = {
         "population.rescuability",
         "population.class_difference",
     ),
-    "tasks": (),
-    "function": (),
+    "tasks": ("studies.downstream",),
+    "function": (
+        "studies.go_embeddings",
+        "studies.go_answers",
+        "studies.go_regressions",
+        "studies.residue_drops",
+        "studies.layer_answers",
+        "studies.protein_map",
+    ),
     "book": (
         "show.figure",
         "show.table",
@@ -82,6 +97,7 @@ API: dict[str, tuple[str, ...]] = {
         "runner.run_notebook",
         "render.render",
         "recompute.recompute",
+        "evaluation.evaluate",
     ),
 }
 """By room: `module.name` or `name` (of the room itself), in the order of the pages."""

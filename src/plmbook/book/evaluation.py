@@ -1,29 +1,31 @@
 """How a model fares in every test of the book, in one table: the model beside its baselines.
 
-The tests themselves are in `plmbook.tables.derived` (what is computed) and in the modules of their analyses (what it
-means); here their statistics are put together for the chapter on the embedded models and for the models' cards.
+What is computed is in the rooms' `studies.py`, what it means in the modules of their analyses; here their statistics
+are put together for the chapter on the embedded models and for the models' cards.
 """
 
 import json
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from plmbook import tables
-from plmbook.book import recompute
 from plmbook.core import artifacts, paths
 from plmbook.models import cards
 from plmbook.probing import contacts, neighbours, probes
+from plmbook.probing import studies as probing_studies
 from plmbook.stats import metrics
 from plmbook.tables import Column, Schema, bundled, check
-from plmbook.variants import alignment, studies
+from plmbook.variants import alignment
+from plmbook.variants import studies as variant_studies
 
 GENES, UNREAD_GENES = "ClinVar, 53 genes", "ClinVar, genes without a relative among the general proteins"
 PUBLISHED = {"esm2_t33_650M_UR50D": "ESM-2 650M, published", "esm1v": "ESM-1v, published"}
 MINIMUM = 5  # variants of each class that a gene needs for an AUROC of its own
-OPTIONS = {"n": 1000, "seed": bundled.SEED}  # of every bootstrap
+OPTIONS: dict[str, Any] = {"n": 1000, "seed": bundled.SEED}  # of every bootstrap
 
 EVALUATION = Schema(
     "evaluation",
@@ -48,7 +50,7 @@ def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.
     Parameters
     ----------
     model
-        From `plmbook.models.load`; for a bundled one the shipped tables are used and checked (`results.derive`).
+        From `plmbook.models.load`; for a bundled one the shipped tables are used and checked (`derived.derive`).
     profile : str
         Names the folder of the results.
     progress : bool
@@ -60,32 +62,18 @@ def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.
         test, data, statistic, of (str), value, low, high (float64), n (int64): see `EVALUATION`.  Intervals are 95 %,
         from resampling proteins (genes, for the variants).
     """
-    options = {"profile": profile, "progress": progress}
-    studies = {title: recompute.STUDIES[title](model, **options) for title in TESTS}
-    return from_studies(studies, model.name)
+    found = {title: study(model, profile=profile, progress=progress) for title, (study, _) in TESTS.items()}
+    return from_studies(found, model.name)
 
 
-def from_studies(studies: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
-    """`evaluate` where the tables are there already.
-
-    Parameters
-    ----------
-    studies : mapping of str to DataFrame
-        What each study of `TESTS` gave, by its title in `results.STUDIES`.
-    name : str
-        Of the model, for messages.
-
-    Returns
-    -------
-    DataFrame
-        As `evaluate`.
-    """
-    parts = [test(studies[title]) for title, test in TESTS.items()]
+def from_studies(found: Mapping[str, pd.DataFrame], name: str) -> pd.DataFrame:
+    """`evaluate` where the tables are there already, by the title of the study; `name` is for messages."""
+    parts = [test(found[title]) for title, (_, test) in TESTS.items()]
     return check(pd.concat(parts, ignore_index=True), EVALUATION, where=f"evaluation of {name}")
 
 
 def held_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Perplexity on families that training never saw; `table` as `results.heldout_likelihood`."""
+    """Perplexity on families that training never saw."""
     found = metrics.perplexity_table(table, **OPTIONS)
     rows = [("perplexity", row.model, row.perplexity, row.low, row.high, row.n_proteins) for row in found.itertuples()]
     for opponent in ("n-gram", "residue frequencies"):
@@ -97,11 +85,11 @@ def held_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants(effects: pd.DataFrame) -> pd.DataFrame:
-    """AUROC of P/LP against B/LB by strategy, pooled and within genes; `effects` as `results.variant_effects`.
+    """AUROC of P/LP against B/LB by strategy, pooled and within genes.
 
     Masked marginals also without the genes that have a relative among the general proteins.
     """
-    few = f"a sample of ClinVar, genes of at most {studies.PSEUDO_LENGTH} residues"
+    few = f"a sample of ClinVar, genes of at most {variant_studies.PSEUDO_LENGTH} residues"
     parts = []
     for strategy, part in metrics.labelled(effects).groupby("strategy", sort=False):
         test = f"variant effects, {strategy.replace('-', ' ')}"
@@ -143,7 +131,7 @@ def _aurocs(part: pd.DataFrame, of: str) -> list[tuple]:
 
 
 def contact_maps(table: pd.DataFrame) -> pd.DataFrame:
-    """Long-range contacts from attention; `table` as `results.contact_precision`."""
+    """Long-range contacts from attention."""
     parts = []
     for name, data in (("kept", "structures kept aside"), ("genes", "AlphaFold, 53 genes")):
         part = table[table["set"] == name]
@@ -164,7 +152,7 @@ def contact_maps(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def secondary_structure(table: pd.DataFrame) -> pd.DataFrame:
-    """Q3 of linear probes; `table` as `results.secondary_structure`."""
+    """Q3 of linear probes."""
     names = {
         "model": "states",
         "window of 15 residues": "window",
@@ -177,7 +165,7 @@ def secondary_structure(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def localisation(table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and Matthews correlation of the nearest neighbour; `table` as `results.localisation`."""
+    """Accuracy and Matthews correlation of the nearest neighbour."""
     names = {"model": "embedding", "composition": "composition", "commonest class": "commonest"}
     rows = []
     for name, method in names.items():
@@ -189,15 +177,7 @@ def localisation(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_card(name: str, table: pd.DataFrame) -> None:
-    """Put the evaluation of a bundled model into its card, `data/models/NAME.json`, rounded to four decimals.
-
-    Parameters
-    ----------
-    name : str
-        Of the model.
-    table : DataFrame
-        From `evaluate`.
-    """
+    """Put the evaluation of a bundled model into its card, `data/models/NAME.json`, rounded to four decimals."""
     path = paths.data() / "models" / f"{cards.card(name).name}.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     card["evaluation"] = table.round({"value": 4, "low": 4, "high": 4}).to_dict("records")
@@ -213,10 +193,10 @@ def _rows(test: str, data: str, rows: list[tuple]) -> pd.DataFrame:
 
 
 TESTS = {
-    "held-out likelihood": held_out,
-    "variant effects": variants,
-    "contacts": contact_maps,
-    "secondary structure": secondary_structure,
-    "localisation": localisation,
+    "held-out likelihood": (variant_studies.heldout_likelihood, held_out),
+    "variant effects": (variant_studies.variant_effects, variants),
+    "contacts": (probing_studies.contact_precision, contact_maps),
+    "secondary structure": (probing_studies.secondary_structure, secondary_structure),
+    "localisation": (probing_studies.localisation, localisation),
 }
-"""What is read off each study, by its title in `results.STUDIES`."""
+"""By the title of a study: the study, and what is read off its table."""

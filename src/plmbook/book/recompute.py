@@ -1,56 +1,28 @@
 """Every result table of a profile, computed from its inputs: what `make results` runs."""
 
+import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 
 import pandas as pd
 
-from plmbook.book import profiles
+from plmbook import models
+from plmbook.book import evaluation, profiles
 from plmbook.function import proteomes
-from plmbook.function.studies import (
-    GO_COLUMN,
-    LAYERS,
-    go_answers,
-    go_answers_again,
-    go_embeddings,
-    go_regressions,
-    layer_answers,
-    protein_map,
-    residue_drops,
-)
-from plmbook.probing.studies import contact_precision, localisation, secondary_structure
-from plmbook.tables.derived import records, ships
-from plmbook.tasks.studies import downstream
-from plmbook.variants.studies import heldout_likelihood, landscape_scores, rescores, variant_effects
+from plmbook.function import studies as function
+from plmbook.probing import studies as probing
+from plmbook.tables import derived
+from plmbook.tasks import studies as tasks
+from plmbook.variants import studies as variants
 
-STUDIES: dict[str, Callable[..., pd.DataFrame]] = {
-    "variant effects": variant_effects,
-    "held-out likelihood": heldout_likelihood,
-    "contacts": contact_precision,
-    "secondary structure": secondary_structure,
-    "localisation": localisation,
-    "rescues": rescores,
-    "GO embeddings": go_embeddings,
-    "downstream tasks": downstream,
-    "GO answers": go_answers,
-    "GO answers again": go_answers_again,
-    "GO regressions": go_regressions,
-    "residues masked": residue_drops,
-    "layers": layer_answers,
-    "map of proteins": protein_map,
-    "landscapes": landscape_scores,
+# Those of a room in the order of its file, since later ones read what earlier ones made; no room reads another's.
+STUDIES = {
+    title: study
+    for room in (variants, probing, tasks, function)
+    for title, study in derived.STUDIES.items()
+    if study.__module__ == room.__name__
 }
-
-# Those of the proteins that a profile reads: the bundled sample, or whole proteomes.
-OF_PROTEOMES = (
-    "GO embeddings",
-    "GO answers",
-    "GO answers again",
-    "GO regressions",
-    "residues masked",
-    "layers",
-    "map of proteins",
-)
 
 
 def profile_options(profile: str) -> dict[str, dict]:
@@ -58,33 +30,21 @@ def profile_options(profile: str) -> dict[str, dict]:
 
     Whole proteomes are fetched and compiled where the profile reads them and they are not in the cache.
 
-    Parameters
-    ----------
-    profile : str
-
-    Returns
-    -------
-    dict of str to dict
-        Keys are some of `STUDIES`; the options are `options` (of `layer_answers`) and `known` (of `OF_PROTEOMES`).
-
-    Raises
-    ------
-    InputError
-        Where there is no such profile, or as `plmbook.function.proteomes.load`.
-
     Examples
     --------
-    >>> profile_options("embedded")["layers"]["options"]["n_residues"]
+    >>> profile_options("embedded")["layers"]["settings"].n_residues
     230000
     """
-
     chosen = profiles.load_profile(profile)
-    asked = chosen["notebooks"].get("14_layers", {})
-    found: dict[str, dict] = {"layers": {"options": LAYERS | {k: v for k, v in asked.items() if k in LAYERS}}}
+    asked = {k: v for name, own in chosen["notebooks"].items() if name.endswith("_layers") for k, v in own.items()}
+    names = {field.name for field in fields(function.LAYERS)}
+    settings = replace(function.LAYERS, **{name: value for name, value in asked.items() if name in names})
+    found: dict[str, dict] = {"layers": {"settings": settings}}
     if chosen["shared"].get("whole_proteomes"):
-        known = proteomes.load(GO_COLUMN, whole=True)
-        for title in OF_PROTEOMES:
-            found.setdefault(title, {})["known"] = known
+        collection = proteomes.load(function.GO_COLUMN, whole=True)
+        for title, study in STUDIES.items():
+            if "collection" in inspect.signature(study).parameters:
+                found.setdefault(title, {})["collection"] = collection
     return found
 
 
@@ -92,6 +52,7 @@ def recompute(
     profile: str = "embedded",
     model_names: Sequence[str] | None = None,
     *,
+    options: Mapping[str, Mapping] | None = None,
     device: str = "auto",
     progress: bool = False,
     say: Callable[[str], None] = print,
@@ -105,6 +66,8 @@ def recompute(
     model_names : sequence of str, optional
         Models or ensembles; default: those of the profile. The tables of a bundled model are also written to
         `data/derived`, and how it fares in every test into its card.
+    options : mapping of str to mapping, optional
+        Of studies, by title; default: `profile_options`.
     device : str
         As in `plmbook.models.load`.
     progress : bool
@@ -115,13 +78,11 @@ def recompute(
     Returns
     -------
     DataFrame
-        As `records`.
+        As `derived.records`.
     """
-    from plmbook import models
-    from plmbook.book import evaluation
-
     start = time.perf_counter()
-    names, options = models.expand(model_names or profiles.profile_models(profile)), profile_options(profile)
+    names = models.expand(model_names or profiles.profile_models(profile))
+    options = profile_options(profile) if options is None else options
     for name in names:
         model, found = models.load(name, device=device), {}
         for title, study in STUDIES.items():
@@ -129,9 +90,9 @@ def recompute(
             say(f"{title}, {model.name} ...")
             found[title] = study(model, profile=profile, recompute=True, progress=progress, **options.get(title, {}))
             say(f"{title}, {model.name}: {len(found[title]):,} rows in {time.perf_counter() - begun:.0f} s")
-        if ships(model):
+        if derived.ships(model):
             evaluation.write_card(name, evaluation.from_studies(found, model.name))
-    made = records(profile)
+    made = derived.records(profile)
     for row in made.itertuples():
         say(f"  {row.table}, {row.model}: {row.status}, {row.rows:,} rows, {row.seconds:.0f} s")
     say(f"all result tables of {profile} in {time.perf_counter() - start:.0f} s")

@@ -1,139 +1,112 @@
-"""Studies of GO terms: the result tables of one model, derived tables among them."""
+"""Studies of GO terms: the result tables of one model, derived tables among them.
 
-from collections.abc import Mapping, Sequence
+All read the same proteins: a `collection` from `plmbook.function.proteomes.load`, by default the bundled sample. Whole
+proteomes are computed, and nothing is shipped of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
-from plmbook import tables
-from plmbook.core import paths
-from plmbook.core.artifacts import content_hash, save
-from plmbook.engine import encode
 from plmbook.function import layers, learners, occlusion, proteome_map, proteomes, trainings
 from plmbook.probing import neighbours
+from plmbook.probing.studies import hundredths
 from plmbook.tables import bundled
-from plmbook.tables.derived import SAMPLE, DerivedMismatch, derive, dtype_of, ships, tolerance_of
+from plmbook.tables.derived import TOLERANCE, DerivedMismatch, Run, draw_of, study
 
-# Raise one of these whenever the algorithm behind the table changes its answer: shipped tables are then not used.
-VERSIONS = {
-    "go-embeddings": 1,
-    "go-answers": 1,
-    "go-answers-again": 1,
-    "go-regressions": 1,
-    "residue-drops": 1,
-    "layer-regressions": 1,
-    "layer-answers": 1,
-    "protein-map": 1,
-}
-
+GO_COLUMN, GO_SEEDS = "cafa5", 3  # collection of annotations; splits of each kind
 ANSWER_DRAWS = 2  # terms of a training that are learnt afresh
 ANSWER_TOLERANCE = 0.01  # of probability, in the mean over the test proteins of a term
 REGRESSIONS, WINDOWS = 3, 8  # rows that are computed afresh: fits of a term, windows that are masked
-MASKED = {"width": 8, "stride": 8, "longest": 450, "per_question": 5}  # residues; clusters of a question
-
-LAYERS = {
-    "longest": 350,  # residues of a protein at most
-    "n_residues": 230_000,  # of all proteins that are read
-    "fractions": [0.5, 0.15, 0.35],  # for training, validation and test
-    "strengths": list(layers.STRENGTHS),
-    "dims": [2, 4, 8, 16, 32, 64, 128],  # principal components that are kept, beside all
-    "last": 4,  # layers that are put one after another
-}
 LAYER_DRAWS = 5  # terms that are learnt afresh from the last layer
 ANSWER_STEPS = 10  # thousandths of log-odds: the same regression of states that another processor computed
 LAYER_ROWS = 10  # answers that are computed afresh: the proteins are read again
 MAP_NEIGHBOURS, MAP_KEPT = 10, 0.1  # a map keeps at least this share of the nearest proteins; chance is 0.002
-GO_COLUMN, GO_SEEDS = "cafa5", 3  # collection of annotations; splits of each kind
+COMPOSITION = SimpleNamespace(name="composition", weights_hash="")  # the model of those that read no model
 
 
-def go_embeddings(
-    model,
-    *,
-    known: proteomes.Known | None = None,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
-) -> pd.DataFrame:
-    """Embeddings of the human and mouse proteins with GO terms: the last layer, a mean over residues.
+@dataclass(frozen=True)
+class MaskSettings:
+    """Of `residue_drops`: the windows, and which proteins are read masked (`occlusion.to_mask`)."""
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    known : Known, optional
-        From `plmbook.function.proteomes.load`: proteins instead of the bundled ones. Whole proteomes are computed, and
-        nothing is shipped of them.
+    width: int = 8  # residues of a window
+    stride: int = 8  # residues from one window to the next
+    longest: int = 450  # residues of a protein at most
+    per_question: int = 5  # clusters of a question at most
+
+
+@dataclass(frozen=True)
+class LayerSettings:
+    """Of `layer_answers`: which proteins are read (`layers.question`), and what is learnt (`layers.regressions`)."""
+
+    longest: int = 350  # residues of a protein at most
+    n_residues: int = 230_000  # of all proteins that are read
+    fractions: Sequence[float] = (0.5, 0.15, 0.35)  # for training, validation and test
+    strengths: Sequence[float] = layers.STRENGTHS
+    dims: Sequence[int] = (2, 4, 8, 16, 32, 64, 128)  # principal components that are kept, beside all
+    last: int = 4  # layers that are put one after another
+
+
+MASKED, LAYERS = MaskSettings(), LayerSettings()
+
+
+@study("GO embeddings", saves="go_embeddings", tables={"go-embeddings": 1})
+def go_embeddings(run: Run, *, collection: proteomes.Known | None = None) -> pd.DataFrame:
+    """Embeddings of the proteins with GO terms: the last layer, a mean over residues.
 
     Returns
     -------
     DataFrame
-        id (str), e0000, e0001, ... (float32, rounded to hundredths, whether shipped or computed); rows as the
-        proteins; saved as `go_embeddings.<model>`.
+        id (str), e0000, e0001, ... (float32, rounded to hundredths, whether shipped or computed); rows as the proteins.
     """
-    proteins = tables.load("go_proteins") if known is None else known.proteins
-    names = [f"e{number:04d}" for number in range(model.card.dim)]
-
-    def compute(rows: pd.DataFrame) -> pd.DataFrame:
-        sequences = proteins.set_index("id").loc[rows["id"], "sequence"]
-        vectors = encode.embed(model, list(sequences), progress=progress and len(rows) > SAMPLE)
-        hundredths = np.rint(100 * vectors).astype(np.int32)  # int16 would turn over at 327
-        return pd.concat([rows, pd.DataFrame(hundredths, columns=names)], axis=1)
-
-    table, _ = derive(
-        "go-embeddings",
-        proteins[["id"]],
-        compute,
-        model=model,
-        inputs=_inputs(known, "go_proteins.parquet"),
-        parameters={"layer": -1, "pool": "mean", "scale": 100, "dtype": dtype_of(model)},
-        version=VERSIONS["go-embeddings"],
-        values=names,
-        tolerance=1,  # hundredth: a number on the border between two
-        profile=profile,
-        ship=ships(model, known),
-        recompute=recompute,
-    )
-    vectors = (table[names].to_numpy(dtype=np.float64) / 100).astype(np.float32)
-    result = pd.concat([table[["id"]], pd.DataFrame(vectors, columns=names)], axis=1)
-    save(result, f"go_embeddings.{model.name}", profile)
-    return result
+    collection = collection or proteomes.load(GO_COLUMN)
+    table = hundredths(run, "go-embeddings", collection.proteins, files=_files(collection, "go_proteins.parquet"))
+    numbers = table.drop(columns="id")
+    vectors = pd.DataFrame((numbers.to_numpy(dtype=np.float64) / 100).astype(np.float32), columns=numbers.columns)
+    return pd.concat([table[["id"]], vectors], axis=1)
 
 
-COMPOSITION = SimpleNamespace(name="composition", weights_hash="")  # the model of those that read no model
+def _embeddings(run: Run, collection: proteomes.Known, given: np.ndarray | None = None) -> np.ndarray:
+    """Those of `go_embeddings`, float32 (n, d), where they are not at hand."""
+    if given is not None:
+        return given
+    table = go_embeddings(run.model, collection=collection, profile=run.profile, progress=run.progress)
+    return table.drop(columns="id").to_numpy()
 
 
+def _files(collection: proteomes.Known, *files: str) -> list[str | Path]:
+    """Tables of the folder of data; where whole proteomes are read, their files instead of the tables of the sample."""
+    if not collection.whole:
+        return list(files)
+    return [*collection.files, *(file for file in files if file not in proteomes.SAMPLE)]
+
+
+@study("GO answers", saves="go_answers", tables={"go-answers": 1})
 def go_answers(
-    model,
+    run: Run,
     *,
-    again: bool = False,
-    column: str = GO_COLUMN,
     seed: int = bundled.SEED,
     n_seeds: int = GO_SEEDS,
-    known: proteomes.Known | None = None,
-    asked: trainings.Question | None = None,
+    collection: proteomes.Known | None = None,
+    question: trainings.Question | None = None,
     embeddings: np.ndarray | None = None,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
 ) -> pd.DataFrame:
     """Boosted trees for the common GO terms, on embeddings and on composition: answers about test proteins.
 
-    Where the answers are shipped, terms of a training, drawn by the content of the table, are learnt afresh.
+    Every split once, annotations as given. Where the answers are shipped, terms of a training, drawn by the content of
+    the table, are learnt afresh.
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`; the shares of amino acids are learnt as well, which read none.
-    again : bool
-        False: every split once, annotations as given. True: what else is asked of one model, the splits of the next
-        seeds, and propagated annotations.
-    column, seed, n_seeds
+    seed, n_seeds : int
         As in `trainings.question`.
-    known : Known, optional
-        As in `go_embeddings`; `column` does not count then.
-    asked : Question, optional
+    collection : Known, optional
+    question : Question, optional
         What `trainings.question` gives for these, where it is at hand.
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
@@ -141,109 +114,99 @@ def go_answers(
     Returns
     -------
     DataFrame
-        The columns of `trainings.answer`, learners "lightgbm" and "composition"; saved as `go_answers.<model>` or
-        `go_answers_again.<model>`.
+        The columns of `trainings.answer`, learners "lightgbm" and "composition".
     """
-    column = column if known is None else known.column
-    asked = trainings.question(column, seed=seed, n_seeds=n_seeds, known=known) if asked is None else asked
-    options = {"column": column, "seed": seed, "n_seeds": n_seeds, "again": again, "known": known}
-    options |= {"profile": profile, "recompute": recompute}
-    if embeddings is None:
-        embeddings = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
-    shares = neighbours.composition(asked.proteins["sequence"]).astype(np.float32)
-    table = pd.concat(
-        [
-            _go_answers(model, "lightgbm", embeddings, asked, ships=ships(model, known), **options),
-            _go_answers(COMPOSITION, "composition", shares, asked, ships=ships(model, known), **options),
-        ],
-        ignore_index=True,
-    )
-    save(table, f"go_answers{'_again' if again else ''}.{model.name}", profile)
-    return table
+    return _answers(run, False, collection, question, embeddings, seed, n_seeds)
 
 
-def _go_answers(source, learner, features, asked, *, ships, known, column, seed, n_seeds, again, profile, recompute):
-    """What one learner answers."""
-    chosen = trainings.trainings(asked, learner, seed=seed, again=again)
-    name = "go-answers-again" if again else "go-answers"
-
-    def compute(rows: pd.DataFrame, terms: Sequence[str] | None = None) -> pd.DataFrame:
-        found = trainings.answer(asked, rows, {learner: features}, terms=terms)
-        return rows.merge(found, on=list(rows.columns), how="left", validate="one_to_one")
-
-    def check(shipped: pd.DataFrame) -> tuple[int, float]:
-        rng, largest, n = np.random.default_rng(int(content_hash(shipped)[:16], 16)), 0.0, 0
-        for _ in range(ANSWER_DRAWS):
-            drawn, term = chosen.iloc[[rng.integers(len(chosen))]], asked.terms[rng.integers(len(asked.terms))]
-            before = shipped.merge(drawn, on=list(trainings.KEYS))
-            after = compute(before[list(rows.columns)], [term])
-            difference = float(trainings.apart(before, after, [term]).item())
-            if not difference <= ANSWER_TOLERANCE:
-                what = ", ".join(map(str, drawn.iloc[0]))
-                raise DerivedMismatch(
-                    f"{name}, {source.name}: {term} ({what}): learnt afresh, the probabilities are {difference:.3g} "
-                    f"from the shipped ones in the mean, over {ANSWER_TOLERANCE:g}. Restore the file, or run "
-                    "`make results`"
-                )
-            largest, n = max(largest, difference), n + len(before)
-        return n, largest
-
-    rows = trainings.plan(asked, chosen)
-    table, _ = derive(
-        name,
-        rows,
-        compute,
-        model=source,
-        inputs=_inputs(known, *trainings.FILES),
-        parameters={
-            "column": column,
-            "seed": seed,
-            "n_seeds": n_seeds,
-            "trees": trainings.FAST | {"rounds": learners.ROUNDS, "patience": learners.PATIENCE},
-            "fast": learners.FAST,
-            "scale": trainings.SCALE,
-        },
-        version=VERSIONS[name],
-        values=asked.terms,
-        tolerance=ANSWER_TOLERANCE,
-        check=check,
-        profile=profile,
-        ship=ships,
-        recompute=recompute,
-    )
-    return table
-
-
-def go_answers_again(model, **options) -> pd.DataFrame:
-    """`go_answers` with `again`."""
-    return go_answers(model, again=True, **options)
-
-
-def go_regressions(
-    model,
+@study("GO answers again", saves="go_answers_again", tables={"go-answers-again": 1})
+def go_answers_again(
+    run: Run,
     *,
-    column: str = GO_COLUMN,
     seed: int = bundled.SEED,
-    known: proteomes.Known | None = None,
-    asked: occlusion.Question | None = None,
+    n_seeds: int = GO_SEEDS,
+    collection: proteomes.Known | None = None,
+    question: trainings.Question | None = None,
     embeddings: np.ndarray | None = None,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
+) -> pd.DataFrame:
+    """`go_answers` of what else is asked of one model: the splits of the next seeds, and propagated annotations."""
+    return _answers(run, True, collection, question, embeddings, seed, n_seeds)
+
+
+def _answers(run: Run, again: bool, collection, question, embeddings, seed: int, n_seeds: int) -> pd.DataFrame:
+    """What LightGBM and composition answer, each a derived table of that name."""
+    name = "go-answers-again" if again else "go-answers"
+    collection = collection or proteomes.load(GO_COLUMN)
+    question = question or trainings.question(collection.column, seed=seed, n_seeds=n_seeds, known=collection)
+    shares = neighbours.composition(question.proteins["sequence"]).astype(np.float32)
+
+    def of(source, learner: str, features: np.ndarray) -> pd.DataFrame:
+        chosen = trainings.trainings(question, learner, seed=seed, again=again)
+        keys = [*trainings.KEYS, "id"]
+
+        def compute(rows: pd.DataFrame, terms: Sequence[str] | None = None) -> pd.DataFrame:
+            found = trainings.answer(question, rows, {learner: features}, terms=terms)
+            return rows[keys].merge(found, on=keys, how="left", validate="one_to_one")
+
+        def check(shipped: pd.DataFrame) -> tuple[int, float]:
+            rng, largest, n = draw_of(shipped), 0.0, 0
+            for _ in range(ANSWER_DRAWS):
+                drawn, term = (
+                    chosen.iloc[[rng.integers(len(chosen))]],
+                    question.terms[rng.integers(len(question.terms))],
+                )
+                before = shipped.merge(drawn, on=list(trainings.KEYS))
+                difference = float(trainings.apart(before, compute(before, [term]), [term]).item())
+                if not difference <= ANSWER_TOLERANCE:
+                    what = ", ".join(map(str, drawn.iloc[0]))
+                    raise DerivedMismatch(
+                        f"{name}, {source.name}: {term} ({what}): learnt afresh, the probabilities are "
+                        f"{difference:.3g} from the shipped ones in the mean, over {ANSWER_TOLERANCE:g}. Restore the "
+                        "file, or run `make results`"
+                    )
+                largest, n = max(largest, difference), n + len(before)
+            return n, largest
+
+        return run.derive(
+            name,
+            trainings.plan(question, chosen),
+            compute,
+            of=source,
+            files=_files(collection, *trainings.FILES),
+            parameters={
+                "column": collection.column,
+                "seed": seed,
+                "n_seeds": n_seeds,
+                "trees": trainings.FAST | {"rounds": learners.ROUNDS, "patience": learners.PATIENCE},
+                "fast": learners.FAST,
+                "scale": trainings.SCALE,
+            },
+            values=question.terms,
+            tolerance=ANSWER_TOLERANCE,
+            check=check,
+        )
+
+    learnt = of(run.model, "lightgbm", _embeddings(run, collection, embeddings))
+    return pd.concat([learnt, of(COMPOSITION, "composition", shares)], ignore_index=True)
+
+
+@study("GO regressions", saves="go_regressions", tables={"go-regressions": 1})
+def go_regressions(
+    run: Run,
+    *,
+    seed: int = bundled.SEED,
+    collection: proteomes.Known | None = None,
+    question: occlusion.Question | None = None,
+    embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the terms whose motifs are looked for, cross-fitted over the proteins.
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
-    column : str
-        Collection of annotations.
     seed : int
         Of the folds.
-    known : Known, optional
-        As in `go_embeddings`; `column` does not count then.
-    asked : occlusion.Question, optional
+    collection : Known, optional
+    question : Question, optional
         What `occlusion.question` gives, where it is at hand.
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
@@ -251,69 +214,56 @@ def go_regressions(
     Returns
     -------
     DataFrame
-        fold (int64), and the columns of `occlusion.coefficients`; saved as `go_regressions.<model>`.
+        fold (int64), and the columns of `occlusion.coefficients`.
     """
-    column = column if known is None else known.column
-    asked = occlusion.question(column, known=known) if asked is None else asked
-    if embeddings is None:
-        embeddings = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
-    fold = occlusion.folds_of(asked.labels, asked.proteins["cluster"], seed=seed)
-    rows = pd.DataFrame(
-        [(number, term) for number in range(occlusion.FOLDS) for term in asked.labels], columns=["fold", "term"]
-    )
+    collection = collection or proteomes.load(GO_COLUMN)
+    question = question or occlusion.question(collection.column, known=collection)
+    embeddings, labels = _embeddings(run, collection, embeddings), question.labels
+    fold = occlusion.folds_of(labels, question.proteins["cluster"], seed=seed)
+    every = [(number, term) for number in range(occlusion.FOLDS) for term in labels]
 
-    def compute(wanted: pd.DataFrame) -> pd.DataFrame:
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
         parts = []
-        for number, part in wanted.groupby("fold", sort=False):
-            made = occlusion.fit_fold(embeddings, asked.labels[part["term"]], fold, number, seed=seed)
+        for number, part in rows.groupby("fold", sort=False):
+            made = occlusion.fit_fold(embeddings, labels[part["term"]], fold, number, seed=seed)
             parts.append(occlusion.coefficients(made).assign(fold=number))
-        return wanted.merge(pd.concat(parts), on=["fold", "term"], how="left", validate="one_to_one")
+        return rows.merge(pd.concat(parts), on=["fold", "term"], how="left", validate="one_to_one")
 
-    table, _ = derive(
+    return run.derive(
         "go-regressions",
-        rows,
+        pd.DataFrame(every, columns=["fold", "term"]),
         compute,
-        model=model,
-        inputs=_inputs(known, "go_proteins.parquet", "go_annotations.parquet"),
-        parameters={
-            "column": column,
-            "seed": seed,
-            "folds": occlusion.FOLDS,
-            "strengths": list(learners.STRENGTHS),
-            "dtype": dtype_of(model),
-        },
-        version=VERSIONS["go-regressions"],
+        files=_files(collection, "go_proteins.parquet", "go_annotations.parquet"),
+        parameters=_folding(collection, seed),
         values=["intercept", *(f"w{number:04d}" for number in range(embeddings.shape[1]))],
         sample=REGRESSIONS,
-        profile=profile,
-        ship=ships(model, known),
-        recompute=recompute,
+        tolerance=TOLERANCE,
     )
-    save(table, f"go_regressions.{model.name}", profile)
-    return table
 
 
+def _folding(collection: proteomes.Known, seed: int) -> dict[str, object]:
+    """What the regressions depend on."""
+    own = {"folds": occlusion.FOLDS, "strengths": learners.STRENGTHS}
+    return {"column": collection.column, "seed": seed} | own
+
+
+@study("residues masked", saves="residue_drops", tables={"residue-drops": 1})
 def residue_drops(
-    model,
+    run: Run,
     *,
-    column: str = GO_COLUMN,
     seed: int = bundled.SEED,
-    masked: Mapping[str, int] = MASKED,
-    known: proteomes.Known | None = None,
-    asked: occlusion.Question | None = None,
+    settings: MaskSettings = MASKED,
+    collection: proteomes.Known | None = None,
+    question: occlusion.Question | None = None,
     classifiers: Sequence | None = None,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
 ) -> pd.DataFrame:
     """How far the log-odds of terms fall when a window of residues is masked.
 
     Parameters
     ----------
-    model, column, seed, known, asked
+    seed, collection, question
         As in `go_regressions`.
-    masked : mapping
-        width, stride: residues of a window, and from one to the next; longest, per_question: as in `occlusion.to_mask`.
+    settings : MaskSettings
     classifiers : sequence of Classifier, optional
         By fold, of `go_regressions`, where they are at hand.
 
@@ -321,72 +271,54 @@ def residue_drops(
     -------
     DataFrame
         id (str), start, stop (int64; of the window, 0-based, stop excluded), and one a term (float64: the log-odds of
-        the protein less those with the window masked); saved as `residue_drops.<model>`.
+        the protein less those with the window masked).
     """
-    column = column if known is None else known.column
-    asked = occlusion.question(column, known=known) if asked is None else asked
-    fold = occlusion.folds_of(asked.labels, asked.proteins["cluster"], seed=seed)
+    collection = collection or proteomes.load(GO_COLUMN)
+    question = question or occlusion.question(collection.column, known=collection)
+    proteins, terms = question.proteins, list(question.labels)
+    fold = occlusion.folds_of(question.labels, proteins["cluster"], seed=seed)
     if classifiers is None:
-        vectors = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
-        options = {"column": column, "seed": seed, "known": known, "asked": asked, "profile": profile}
-        found = go_regressions(model, embeddings=vectors, **options)
-        parts = [part for _, part in found.groupby("fold")]
-        classifiers = [occlusion.from_coefficients(part, vectors, fold, number) for number, part in enumerate(parts)]
-    proteins = asked.proteins.assign(fold=fold).set_index("id")
-    chosen = occlusion.to_mask(asked, longest=masked["longest"], per_question=masked["per_question"])
-    rows = [
-        (asked.proteins["id"][row], *span)
-        for row in sorted({row for of_question in chosen.values() for row in of_question})
-        for span in occlusion.windows(int(asked.proteins["length"][row]), masked["width"], masked["stride"])
+        vectors = _embeddings(run, collection)
+        options = {"collection": collection, "question": question, "embeddings": vectors, "profile": run.profile}
+        learnt = go_regressions(run.model, seed=seed, **options).groupby("fold")
+        classifiers = [occlusion.from_coefficients(part, vectors, fold, number) for number, part in learnt]
+    chosen = occlusion.to_mask(question, longest=settings.longest, per_question=settings.per_question)
+    windows = [
+        (proteins["id"][row], *span)
+        for row in sorted({row for rows in chosen.values() for row in rows})
+        for span in occlusion.windows(int(proteins["length"][row]), settings.width, settings.stride)
     ]
+    by_id = proteins.assign(fold=fold).set_index("id")
 
-    def compute(wanted: pd.DataFrame) -> pd.DataFrame:
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
         parts = []
-        for name, part in wanted.groupby("id", sort=False):
-            of_protein = proteins.loc[name]
+        for name, part in rows.groupby("id", sort=False):
             spans = list(part[["start", "stop"]].itertuples(index=False, name=None))
-            values = occlusion.window_drops(model, of_protein["sequence"], classifiers[of_protein["fold"]], spans)
+            classifier = classifiers[by_id.loc[name, "fold"]]
+            values = occlusion.window_drops(run.model, by_id.loc[name, "sequence"], classifier, spans)
             parts.append(pd.concat([part.reset_index(drop=True), pd.DataFrame(values, columns=terms)], axis=1))
-        return wanted.merge(pd.concat(parts), on=["id", "start", "stop"], how="left", validate="one_to_one")
+        return rows.merge(pd.concat(parts), on=["id", "start", "stop"], how="left", validate="one_to_one")
 
-    terms = list(asked.labels)
-    table, _ = derive(
+    return run.derive(
         "residue-drops",
-        pd.DataFrame(rows, columns=["id", "start", "stop"]),
+        pd.DataFrame(windows, columns=["id", "start", "stop"]),
         compute,
-        model=model,
-        inputs=_inputs(known, "go_proteins.parquet", "go_annotations.parquet"),
-        parameters=dict(masked)
-        | {
-            "column": column,
-            "seed": seed,
-            "folds": occlusion.FOLDS,
-            "strengths": list(learners.STRENGTHS),
-            "dtype": dtype_of(model),
-        },
-        version=VERSIONS["residue-drops"],
+        files=_files(collection, "go_proteins.parquet", "go_annotations.parquet"),
+        parameters=asdict(settings) | _folding(collection, seed),
         values=terms,
-        tolerance=5 * tolerance_of(model),  # log-odds add up as many numbers as the embedding has
+        tolerance=5 * run.tolerance,  # log-odds add up as many numbers as the embedding has
         sample=WINDOWS,
-        profile=profile,
-        ship=ships(model, known),
-        recompute=recompute,
     )
-    save(table, f"residue_drops.{model.name}", profile)
-    return table
 
 
+@study("layers", saves="layer_answers", tables={"layer-regressions": 1, "layer-answers": 1})
 def layer_answers(
-    model,
+    run: Run,
     *,
-    column: str = GO_COLUMN,
     seed: int = bundled.SEED,
-    options: Mapping[str, object] | None = None,
-    known: proteomes.Known | None = None,
-    asked: layers.Question | None = None,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
+    settings: LayerSettings = LAYERS,
+    collection: proteomes.Known | None = None,
+    question: layers.Question | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the common GO terms from every layer and pool, and what it says of the test proteins.
 
@@ -396,147 +328,123 @@ def layer_answers(
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
-    column, seed
+    seed : int
         As in `layers.question`.
-    options : mapping, optional
-        longest, n_residues, fractions: as in `layers.question`; strengths, dims, last: as in `layers.regressions`, all
-        components besides. Default: `LAYERS`.
-    known : Known, optional
-        As in `go_embeddings`; `column` does not count then.
-    asked : layers.Question, optional
+    settings : LayerSettings
+    collection : Known, optional
+    question : Question, optional
         What `layers.question` gives for these, where it is at hand.
 
     Returns
     -------
     DataFrame
         feature, id (str), and one a term (int32): the log-odds in thousandths. The thresholds stand in the rows
-        whose id is "threshold". Saved as `layer_answers.<model>`.
+        whose id is "threshold".
     """
-    options = LAYERS if options is None else options
-    column = column if known is None else known.column
-    if asked is None:
-        chosen = {name: options[name] for name in ("longest", "n_residues", "fractions")}
-        asked = layers.question(column, seed=seed, known=known, **chosen)
-    sequences, terms = asked.proteins.set_index("id")["sequence"], list(asked.labels)
-    learning = {"last": options["last"], "strengths": options["strengths"], "seed": seed}
-    most = min(model.card.dim, int((asked.split == "train").sum()) - 1)  # components that the training proteins have
-    learning["dims"] = sorted({min(k, most) for k in (*options["dims"], most)})
-    names = layers.features_of(dict.fromkeys(layers.POOLS, range(model.card.layers + 1)), last=options["last"])
-    top = f"mean {model.card.layers}"
-    names |= {f"components {k}": [top] for k in learning["dims"]}
-    read = {}  # all proteins, where they had to be read
+    collection = collection or proteomes.load(GO_COLUMN)
+    if question is None:
+        chosen = {name: getattr(settings, name) for name in ("longest", "n_residues", "fractions")}
+        question = layers.question(collection.column, seed=seed, known=collection, **chosen)
+    card, ids, terms = run.model.card, question.proteins["id"], list(question.labels)
+    sequences = question.proteins.set_index("id")["sequence"]
+    most = min(card.dim, int((question.split == "train").sum()) - 1)  # components that the training proteins have
+    dims = sorted({min(k, most) for k in (*settings.dims, most)})
+    learn = partial(layers.regressions, asked=question, last=settings.last, strengths=settings.strengths, seed=seed)
+    features = layers.features_of(dict.fromkeys(layers.POOLS, np.arange(card.layers + 1)), last=settings.last)
+    top = f"mean {card.layers}"
+    features |= {f"components {k}": [top] for k in dims}
+    derive = partial(
+        run.derive,
+        files=_files(collection, "go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv"),
+        parameters=asdict(settings) | {"column": collection.column, "seed": seed, "bits": layers.KEPT_BITS},
+    )
+    read: dict[str, dict[str, np.ndarray]] = {}  # all proteins, where they had to be read
 
-    def learn(wanted: pd.DataFrame) -> pd.DataFrame:
-        read["all"] = layers.pooled_layers(model, list(sequences), progress=progress)
-        return wanted.merge(layers.regressions(read["all"], asked, **learning), on=list(wanted.columns), how="left")
+    def compute(rows: pd.DataFrame) -> pd.DataFrame:
+        read["all"] = layers.pooled_layers(run.model, list(sequences), progress=run.progress)
+        return rows.merge(learn(read["all"], dims=dims), on=list(rows.columns), how="left")
 
     def check(shipped: pd.DataFrame) -> tuple[int, float]:
-        vectors = go_embeddings(model, known=known, profile=profile).set_index("id")
-        vectors = vectors.loc[asked.proteins["id"]].to_numpy()
-        pooled = {"mean": np.broadcast_to(vectors, (model.card.layers + 1, *vectors.shape))}
-        rng = np.random.default_rng(int(content_hash(shipped)[:16], 16))
-        drawn = rng.choice(terms, min(LAYER_DRAWS, len(terms)), replace=False)
-        only = {"features": [top], "terms": drawn.tolist()}
-        fresh = layers.regressions(pooled, asked, **(learning | {"dims": []}), **only)
+        vectors = pd.DataFrame(_embeddings(run, collection), index=collection.proteins["id"]).loc[ids].to_numpy()
+        pooled = {"mean": np.broadcast_to(vectors, (card.layers + 1, *vectors.shape))}
+        drawn = draw_of(shipped).choice(terms, min(LAYER_DRAWS, len(terms)), replace=False).tolist()
         before = shipped[(shipped["feature"] == top) & shipped["term"].isin(drawn)].set_index("term").loc[drawn]
-        said = [layers.answers(table, pooled, asked.proteins["id"])[drawn] for table in (before.reset_index(), fresh)]
-        apart = trainings.apart(*said, drawn)
+        fresh = learn(pooled, features=[top], terms=drawn)
+        one, other = (layers.answers(table, pooled, ids) for table in (before.reset_index(), fresh))
+        apart = trainings.apart(one, other, drawn)
         if not apart.max() <= ANSWER_TOLERANCE:
             raise DerivedMismatch(
-                f"layer-regressions, {model.name}: {apart.idxmax()} from the mean of the last layer: learnt afresh, "
-                f"the probabilities are {apart.max():.3g} from the shipped ones in the mean, over "
+                f"layer-regressions, {run.model.name}: {apart.idxmax()} from the mean of the last layer: learnt "
+                f"afresh, the probabilities are {apart.max():.3g} from the shipped ones in the mean, over "
                 f"{ANSWER_TOLERANCE:g}. Restore the file, or run `make results`"
             )
         return len(drawn), float(apart.max())
 
-    common = {
-        "model": model,
-        "inputs": _inputs(known, "go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv"),
-        "parameters": dict(options)
-        | {"column": column, "seed": seed, "bits": layers.KEPT_BITS, "dtype": dtype_of(model)},
-        "profile": profile,
-        "ship": ships(model, known),
-        "recompute": recompute,
-    }
-    learnt, _ = derive(
+    learnt = derive(
         "layer-regressions",
         pd.DataFrame(
-            [(name, vector, term) for name, vectors in names.items() for vector in vectors for term in terms],
+            [(name, vector, term) for name, vectors in features.items() for vector in vectors for term in terms],
             columns=["feature", "vector", "term"],
         ),
-        learn,
-        version=VERSIONS["layer-regressions"],
-        values=["threshold", "offset", *(f"w{number:04d}" for number in range(model.card.dim))],
+        compute,
+        values=["threshold", "offset", *(f"w{number:04d}" for number in range(card.dim))],
         tolerance=ANSWER_TOLERANCE,
         check=check,
-        **common,
     )
 
-    def answer(wanted: pd.DataFrame) -> pd.DataFrame:
-        ids = wanted["id"].drop_duplicates().tolist()
+    def answer(rows: pd.DataFrame) -> pd.DataFrame:
+        wanted = rows["id"].drop_duplicates().tolist()
         if "all" in read:
-            places = asked.proteins.set_index("id").index.get_indexer(ids)
+            places = sequences.index.get_indexer(wanted)
             pooled = {pool: values[:, places] for pool, values in read["all"].items()}
         else:
-            pooled = layers.pooled_layers(model, sequences[ids].tolist())
-        found = layers.answers(learnt[learnt["feature"].isin(wanted["feature"])], pooled, ids)
-        return wanted.merge(found, on=["feature", "id"], how="left", validate="one_to_one")
+            pooled = layers.pooled_layers(run.model, sequences[wanted].tolist())
+        found = layers.answers(learnt[learnt["feature"].isin(rows["feature"])], pooled, wanted)
+        return rows.merge(found, on=["feature", "id"], how="left", validate="one_to_one")
 
-    tested = asked.proteins["id"][asked.tested]
-    table, _ = derive(
+    tested = ids[question.tested]
+    table = derive(
         "layer-answers",
-        pd.DataFrame([(name, each) for name in names for each in tested], columns=["feature", "id"]),
+        pd.DataFrame([(name, each) for name in features for each in tested], columns=["feature", "id"]),
         answer,
-        version=VERSIONS["layer-answers"],
         values=terms,
         tolerance=ANSWER_STEPS,
         sample=LAYER_ROWS,
-        **common,
     )
     thresholds = learnt.drop_duplicates(["feature", "term"]).pivot(index="feature", columns="term", values="threshold")
-    thresholds = thresholds.loc[list(names), terms].reset_index().assign(id=trainings.THRESHOLD)
+    thresholds = thresholds.loc[list(features), terms].reset_index().assign(id=trainings.THRESHOLD)
     result = pd.concat([thresholds, table], ignore_index=True)[["feature", "id", *terms]]
-    result = result.astype(dict.fromkeys(terms, "int32"))
-    save(result, f"layer_answers.{model.name}", profile)
-    return result
+    return result.astype(dict.fromkeys(terms, "int32"))
 
 
+@study("map of proteins", saves="protein_map", tables={"protein-map": 1})
 def protein_map(
-    model,
+    run: Run,
     *,
     seed: int = bundled.SEED,
-    known: proteomes.Known | None = None,
+    collection: proteomes.Known | None = None,
     embeddings: np.ndarray | None = None,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
 ) -> pd.DataFrame:
-    """Places of the human and mouse proteins on a UMAP of their embeddings.
+    """Places of the proteins on a UMAP of their embeddings.
 
     A map is made at once or not at all, so that no row of a shipped one is computed afresh. What is checked is that
     it is a map of these embeddings: it keeps neighbours.
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
     seed : int
         Of UMAP.
-    known : Known, optional
-        As in `go_embeddings`.
+    collection : Known, optional
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
 
     Returns
     -------
     DataFrame
-        id (str), x, y (float64, no unit, to the nearest 0.001); saved as `protein_map.<model>`.
+        id (str), x, y (float64, no unit, to the nearest 0.001).
     """
-    if embeddings is None:
-        embeddings = go_embeddings(model, known=known, profile=profile, progress=progress).drop(columns="id").to_numpy()
-    space = proteome_map.embedding_space(embeddings)
+    collection = collection or proteomes.load(GO_COLUMN)
+    space = proteome_map.embedding_space(_embeddings(run, collection, embeddings))
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
         x, y = np.round(proteome_map.umap(space, seed=seed), 3).T
@@ -546,32 +454,18 @@ def protein_map(
         kept = proteome_map.kept(space, shipped[["x", "y"]].to_numpy(), k=MAP_NEIGHBOURS)
         if not kept >= MAP_KEPT:
             raise DerivedMismatch(
-                f"protein-map, {model.name}: of the {MAP_NEIGHBOURS} nearest proteins the map keeps {kept:.1%}, "
+                f"protein-map, {run.model.name}: of the {MAP_NEIGHBOURS} nearest proteins the map keeps {kept:.1%}, "
                 f"expected at least {MAP_KEPT:.0%}: it is none of these embeddings. "
                 "Restore the file, or run `make results`"
             )
         return 0, 0.0
 
-    table, _ = derive(
+    return run.derive(
         "protein-map",
-        (tables.load("go_proteins") if known is None else known.proteins)[["id"]],
+        collection.proteins[["id"]],
         compute,
-        model=model,
-        inputs=_inputs(known, "go_proteins.parquet"),
-        parameters={"seed": seed, "space": "centred", "dtype": dtype_of(model)},
-        version=VERSIONS["protein-map"],
+        files=_files(collection, "go_proteins.parquet"),
+        parameters={"seed": seed, "space": "centred"},
         values=("x", "y"),
         check=check,
-        profile=profile,
-        ship=ships(model, known),
-        recompute=recompute,
     )
-    save(table, f"protein_map.{model.name}", profile)
-    return table
-
-
-def _inputs(known: proteomes.Known | None, *files: str) -> list[Path]:
-    """Files of the folder of data; where whole proteomes are read, these instead of the tables of the sample."""
-    if known is None or not known.whole:
-        return [paths.data() / file for file in files]
-    return [*known.files, *(paths.data() / file for file in files if file not in proteomes.SAMPLE)]

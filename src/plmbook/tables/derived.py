@@ -6,20 +6,26 @@ only where its key (sha256 over the model's weights, the input files, the rows a
 of the algorithm) is the one expected now. Then the content must have the sha256 of the manifest, and a seeded sample of
 rows is computed afresh and must agree; if not, that is an error and not a warning. Where the key differs, everything is
 computed. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
+
+Each analysis owns its tables: a room's `studies.py` has a function with the decorator `study`, which names the tables
+and their versions, and makes them with `Run.derive`. `plmbook results` walks `STUDIES`.
 """
 
+import functools
+import inspect
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from plmbook.core import paths
-from plmbook.core.artifacts import content_hash, sha256, versions, write_parquet, write_text
+from plmbook.core.artifacts import content_hash, save, sha256, versions, write_parquet, write_text
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
 TOLERANCE = 2e-3  # natural-log units; the same float32 weights on another processor differ by about 1e-5
@@ -32,41 +38,167 @@ class DerivedMismatch(RuntimeError):
 
 @dataclass(frozen=True)
 class Record:
-    """How a derived table came about in this run.
-
-    Attributes
-    ----------
-    table, model : str
-        What was asked for.
-    status : {"shipped", "computed"}
-        Whether the rows are those of `data/derived` or were computed now.
-    reason : str
-        Why it was computed; for a shipped table, what was checked.
-    key : str
-        sha256 of model, inputs, rows, parameters and version.
-    content : str
-        sha256 of the table's content.
-    rows, sampled : int
-        Rows of the table; rows computed afresh for the check (0 where all were computed).
-    largest_difference : float
-        Between shipped and fresh values of the sample (0 where all were computed).
-    tolerance : float
-        What that difference may be.
-    seconds : float
-        Spent in this run.
-    """
+    """How a derived table came about in this run."""
 
     table: str
     model: str
-    status: str
-    reason: str
-    key: str
-    content: str
+    status: str  # "shipped": the rows of `data/derived`, or "computed": now
+    reason: str  # why it was computed; of a shipped table, what was checked
+    key: str  # sha256 of model, inputs, rows, parameters and version
+    content: str  # sha256 of the table's content
     rows: int
-    sampled: int
-    largest_difference: float
-    tolerance: float
+    sampled: int  # rows computed afresh for the check; 0 where all were computed
+    largest_difference: float  # between shipped and fresh values
+    tolerance: float  # what that difference may be
     seconds: float
+
+
+STUDIES: dict[str, Callable[..., pd.DataFrame]] = {}  # by title; those of a room in the order in which they are made
+VERSIONS: dict[str, int] = {}  # of the algorithm behind each derived table
+
+
+def study(
+    title: str, *, saves: str, tables: Mapping[str, int]
+) -> Callable[[Callable[..., pd.DataFrame]], Callable[..., pd.DataFrame]]:
+    """Make a function the study of a model: `plmbook results` runs it, and its result is saved.
+
+    Parameters
+    ----------
+    title : str
+        Its key in `STUDIES`.
+    saves : str
+        The result is saved as `<saves>.<model>`.
+    tables : mapping of str to int
+        The derived tables that it makes, each with the version of its algorithm. Raise the version whenever the
+        algorithm changes its answer: shipped tables are then not used.
+
+    Returns
+    -------
+    callable
+        From a function of a `Run` and keyword-only options to the study: `study(model, *, profile="embedded",
+        recompute=None, progress=False, **options)`, which returns the result. An option `collection` is of the
+        proteins that are read: of whole proteomes nothing is shipped.
+
+    Raises
+    ------
+    ValueError
+        Where another study has a derived table of that name.
+    """
+
+    def decorate(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+        @functools.wraps(function)
+        def of_model(
+            model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False, **options
+        ):
+            whole = getattr(options.get("collection"), "whole", False)
+            table = function(Run(model, profile, recompute, progress, ships(model) and not whole), **options)
+            save(table, f"{saves}.{model.name}", profile)
+            return table
+
+        if title not in STUDIES and (twice := VERSIONS.keys() & tables.keys()):
+            raise ValueError(f"{title}: {min(twice)} is a table of another study")
+        own, shared = (
+            list(inspect.signature(each, follow_wrapped=False).parameters.values()) for each in (function, of_model)
+        )
+        of_model.__signature__ = inspect.Signature([shared[0], *own[1:], *shared[1:-1]])  # type: ignore[attr-defined]
+        VERSIONS.update(tables)
+        STUDIES[title] = of_model
+        return of_model
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a study, which it is given in the place of the model.
+
+    Attributes
+    ----------
+    model
+        From `plmbook.models.load`.
+    profile : str
+        Names the folder of the results.
+    recompute : bool, optional
+        Compute every derived table and write it to `data/derived`; default: whether PLMBOOK_RECOMPUTE=1.
+    progress : bool
+        Show bars.
+    ship : bool
+        Whether the tables of this model, and of the proteins at hand, are shipped.
+    """
+
+    model: Any
+    profile: str = "embedded"
+    recompute: bool | None = None
+    progress: bool = False
+    ship: bool = False
+
+    @property
+    def dtype(self) -> str:
+        return str(getattr(self.model, "dtype", "float32"))
+
+    @property
+    def tolerance(self) -> float:
+        """Nats: bfloat16 keeps three digits of a logit, and what they are depends on the batch."""
+        return 0.1 if self.dtype == "bfloat16" else TOLERANCE
+
+    def bars(self, rows: pd.DataFrame) -> bool:
+        """Whether to show a bar for these rows: not for a sample that is checked."""
+        return self.progress and len(rows) > SAMPLE
+
+    def derive(
+        self,
+        name: str,
+        rows: pd.DataFrame,
+        compute: Callable[[pd.DataFrame], pd.DataFrame],
+        *,
+        files: Sequence[str | Path],
+        parameters: Mapping[str, object],
+        of=None,
+        tolerance: float | None = None,
+        **options,
+    ) -> pd.DataFrame:
+        """A derived table of the study: shipped and checked where possible, else computed.
+
+        Parameters
+        ----------
+        name, rows, compute
+            As in `derive`; the version is that of the decorator.
+        files : sequence of paths
+            That the values depend on; in the folder of data.
+        parameters : mapping
+            JSON values that they depend on, besides the model's dtype.
+        of : optional
+            With `name` and `weights_hash`: whose the table is, where no model is read for it: no dtype in its key.
+        tolerance : float, optional
+            Largest difference between a shipped and a fresh value; default: that of one log-probability.
+        **options
+            values, sample, check: as in `derive`.
+
+        Returns
+        -------
+        DataFrame
+            `rows` with the values.
+
+        Raises
+        ------
+        DerivedMismatch
+            As `derive`.
+        """
+        table, _ = derive(
+            name,
+            rows,
+            compute,
+            model=self.model if of is None else of,
+            inputs=[paths.data() / file for file in files],
+            parameters=dict(parameters) | ({"dtype": self.dtype} if of is None else {}),
+            version=VERSIONS[name],
+            tolerance=self.tolerance if tolerance is None else tolerance,
+            profile=self.profile,
+            ship=self.ship,
+            recompute=self.recompute,
+            **options,
+        )
+        return table
 
 
 def derive(
@@ -74,64 +206,24 @@ def derive(
     rows: pd.DataFrame,
     compute: Callable[[pd.DataFrame], pd.DataFrame],
     *,
-    model,
-    inputs: Sequence[str | Path],
-    parameters: Mapping[str, object],
-    version: int,
-    values: Sequence[str] = ("score",),
-    tolerance: float = TOLERANCE,
-    sample: int = SAMPLE,
-    profile: str = "embedded",
-    ship: bool = True,
-    recompute: bool | None = None,
+    model,  # with `name` and `weights_hash`
+    inputs: Sequence[str | Path],  # files that the values depend on
+    parameters: Mapping[str, object],  # JSON values that they depend on: seeds, dtype, ...
+    version: int,  # of the algorithm
+    values: Sequence[str] = ("score",),  # the numeric columns that `compute` adds
+    tolerance: float = TOLERANCE,  # largest difference between a shipped and a fresh value
+    sample: int = SAMPLE,  # rows of a shipped table to compute afresh
+    profile: str = "embedded",  # where the record goes
+    ship: bool = True,  # False: compute, whatever is shipped, and write nothing to `data/derived`
+    recompute: bool | None = None,  # compute, and write to `data/derived`; default: whether PLMBOOK_RECOMPUTE=1
     check: Callable[[pd.DataFrame], tuple[int, float]] | None = None,
 ) -> tuple[pd.DataFrame, Record]:
-    """A table that is shipped and checked where possible, else computed.
+    """The table `data/derived/<model>/NAME.parquet` where key and content fit and a check agrees, else computed.
 
-    Parameters
-    ----------
-    name : str
-        Of the table: the file is `data/derived/<model>/NAME.parquet`.
-    rows : DataFrame
-        What to compute, one row each; the columns that identify a row.
-    compute : callable
-        From rows (any part of `rows`, at least one) to those rows with the columns `values` added, in the same order.
-        A row's values must not depend on the other rows.
-    model
-        With `name` and `weights_hash`.
-    inputs : sequence of paths
-        Files that the values depend on.
-    parameters : mapping
-        JSON values that the values depend on: seeds, dtype, ...
-    version : int
-        Of the algorithm.
-    values : sequence of str
-        The numeric columns that `compute` adds.
-    tolerance : float
-        Largest difference between a shipped and a fresh value.
-    sample : int
-        Rows of a shipped table to compute afresh.
-    profile : str
-        Where the record goes.
-    ship : bool
-        False: compute, whatever is shipped, and write nothing to `data/derived` (profiles other than `embedded`).
-    recompute : bool, optional
-        Compute and write to `data/derived`; default: whether the environment says PLMBOOK_RECOMPUTE=1.
-    check : callable, optional
-        Instead of the sample of rows, where a row cannot be computed alone: from the shipped table to the number of
-        rows that were computed afresh and the largest difference; it raises DerivedMismatch.
-
-    Returns
-    -------
-    table : DataFrame
-        `rows` with `values`.
-    record : Record
-        Also written to `results/<profile>/derived/`.
-
-    Raises
-    ------
-    DerivedMismatch
-        Where the key fits but the content is not the manifest's, or a sampled row disagrees.
+    `compute` takes any part of `rows`, at least one, and returns it in its order with the columns `values`; a row's
+    values must not depend on the other rows. Where they do, `check` takes the place of the sample: from the shipped
+    table to the number of rows that were computed afresh and the largest difference. DerivedMismatch where the key fits
+    but the content is not the manifest's, or the check disagrees. The record is also in `results/<profile>/derived/`.
     """
     start = time.perf_counter()
     rows = rows.reset_index(drop=True)
@@ -173,23 +265,25 @@ def derive(
 
 
 def records(profile: str = "embedded") -> pd.DataFrame:
-    """How the derived tables of a profile came about, for the appendix: a row per table, the columns of `Record`."""
+    """How the derived tables of a profile came about, for the appendix of the book.
+
+    Returns
+    -------
+    DataFrame
+        A row a table and model, with the columns of `Record`.
+    """
     found = [json.loads(p.read_text()) for p in sorted((paths.results(profile) / "derived").glob("*.json"))]
     return pd.DataFrame(found, columns=[field.name for field in fields(Record)])
 
 
-def ships(model, known=None) -> bool:
-    """Only the bundled model's tables of bundled proteins are shipped; other profiles compute everything."""
-    return bool(getattr(model.card, "bundled", False)) and not (known is not None and known.whole)
+def ships(model) -> bool:
+    """Only the bundled models' tables are shipped; other profiles compute everything."""
+    return bool(getattr(model.card, "bundled", False))
 
 
-def dtype_of(model) -> str:
-    return str(getattr(model, "dtype", "float32"))
-
-
-def tolerance_of(model) -> float:
-    """bfloat16 keeps three digits of a logit, and what they are depends on the batch."""
-    return 0.1 if dtype_of(model) == "bfloat16" else TOLERANCE
+def draw_of(table: pd.DataFrame) -> np.random.Generator:
+    """Seeded by the content: the same table is checked at the same rows, but nobody who changes it can avoid them."""
+    return np.random.default_rng(int(content_hash(table)[:16], 16))
 
 
 def _ingredients(name, rows, *, model, inputs, parameters, version) -> dict:
@@ -199,7 +293,7 @@ def _ingredients(name, rows, *, model, inputs, parameters, version) -> dict:
         "model": model.name,
         "weights": model.weights_hash,
         "inputs": {Path(path).name: sha256(Path(path).read_bytes()) for path in inputs},
-        "parameters": dict(parameters),
+        "parameters": json.loads(json.dumps(parameters)),  # as a manifest has them: no tuples
         "rows": content_hash(rows),
         "version": version,
     }
@@ -248,7 +342,7 @@ def _computed(rows: pd.DataFrame, compute: Callable, values: Sequence[str]) -> p
 
 def _shipped(place: Path, rows: pd.DataFrame, values: Sequence[str]) -> pd.DataFrame:
     """The table of `data/derived`, known to be what its manifest says."""
-    manifest = _read_manifest(place)
+    manifest = _read_manifest(place) or {}
     try:
         table = pd.read_parquet(place)
     except (OSError, ValueError) as error:
@@ -275,15 +369,10 @@ def _check_sample(
     sample: int,
     tolerance: float,
 ) -> tuple[int, float]:
-    """Compute a sample afresh: its size and the largest difference, or DerivedMismatch.
-
-    The draw is seeded by the content: the same table is always checked at the same rows, but nobody can keep clear of
-    them when changing it.
-    """
+    """Compute a sample afresh: its size and the largest difference, or DerivedMismatch."""
     if not len(table) or sample < 1:
         return 0, 0.0
-    rng = np.random.default_rng(int(content_hash(table)[:16], 16))
-    chosen = np.sort(rng.choice(len(table), size=min(sample, len(table)), replace=False))
+    chosen = np.sort(draw_of(table).choice(len(table), size=min(sample, len(table)), replace=False))
     fresh = _computed(rows.iloc[chosen].reset_index(drop=True), compute, values)
     largest = 0.0
     for value in values:

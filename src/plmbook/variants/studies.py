@@ -1,5 +1,7 @@
 """Studies of variants and of rescues: the result tables of one model, derived tables among them."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -7,27 +9,14 @@ import pandas as pd
 
 from plmbook import tables
 from plmbook.core import paths
-from plmbook.core.artifacts import save
-from plmbook.core.errors import InputError
 from plmbook.tables import bundled
-from plmbook.tables.derived import SAMPLE, derive, dtype_of, ships, tolerance_of
+from plmbook.tables.derived import SAMPLE, Run, study
 from plmbook.variants import effects, landscapes, ngram, rescored
-
-# Raise one of these whenever the algorithm behind the table changes its answer: shipped tables are then not used.
-VERSIONS = {
-    "masked-marginals": 1,
-    "mutant-marginals": 1,
-    "pseudo-likelihood": 1,
-    "heldout-likelihood": 2,
-    "rescue-comasked": 1,
-    "rescue-pseudo-likelihood": 1,
-    "landscape-scores": 1,
-}
 
 PSEUDO_VARIANTS = 200  # pseudo-likelihood takes as many forward passes as the protein has residues, for each variant
 PSEUDO_LENGTH = 210  # residues: longest gene in that sample
 MASKED_SHARE = 0.15
-RESCORED_VARIANTS, RESCORED_TOP = 100, 20  # whose best second sites are scored again with both positions masked
+STEPS = 1000  # of a nat, in the table of second mutations
 
 # Well-known pathogenic variants whose best second sites are scored by pseudo-likelihood.  That takes hundreds of
 # forward passes a second site, so all but one are of genes of at most 213 residues.
@@ -41,71 +30,82 @@ NAMED_VARIANTS = {
     "SDHD": ("D92Y", "H102L", "P81L"),
     "TP53": ("R175H",),
 }
-NAMED_TOP = 5
-BACKGROUNDS, ENOUGH = 250, 20  # of a landscape, those with the most doubles; rescues that are enough to count
-STEPS = 1000  # of a nat, in the table of second mutations
+
+
+@dataclass(frozen=True)
+class RescoreSettings:
+    """Of `rescores`: whose best second sites are scored again, and how many."""
+
+    n_variants: int = 100  # P/LP variants, drawn over the genes, scored with both positions masked
+    top: int = 20  # second sites of each
+    named: Mapping[str, Sequence[str]] = field(default_factory=lambda: NAMED_VARIANTS)  # by gene, by pseudo-likelihood
+    named_top: int = 5  # second sites of each
+
+
+RESCORED = RescoreSettings()
 
 
 def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
     """Wild-type marginals of every bundled variant whose wild type matches its gene's sequence; always computed.
 
+    Parameters
+    ----------
+    model
+        From `plmbook.models.load`.
+    progress : bool
+        Show a bar.
+
     Returns
     -------
     DataFrame
-        The columns of the bundled variants plus model, strategy, score.
+        The columns of the bundled variants plus model, strategy (str), score (float64, natural log).
     """
     return effects.score_table(
         model, tables.load("genes"), bundled.matching_variants(), strategy="wildtype-marginals", progress=progress
     )
 
 
-def labelled_effects(
-    model, strategy: str, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
-) -> pd.DataFrame:
-    """Another strategy's scores: a derived table.
+LABELLED_STRATEGIES = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-likelihood": 1}
 
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    strategy : {"masked-marginals", "mutant-marginals", "pseudo-likelihood"}
-        The first two for every P/LP and B/LB variant, the last for `pseudo_sample`.
+
+@study("variant effects", saves="effects", tables=LABELLED_STRATEGIES)
+def variant_effects(run: Run) -> pd.DataFrame:
+    """Every score that the book shows of one model on the bundled variants.
 
     Returns
     -------
     DataFrame
-        The columns of the bundled variants plus model, strategy, score.
+        As `wildtype_effects`: wild-type marginals for all matching variants, masked and mutant marginals for P/LP and
+        B/LB, pseudo-likelihood for a sample of those.
     """
-    if strategy not in VERSIONS or strategy not in effects.STRATEGIES:
-        raise InputError(f"no derived table of {strategy}")
+    parts = [wildtype_effects(run.model, progress=run.progress)]
+    return pd.concat([*parts, *(_labelled_effects(run, each) for each in LABELLED_STRATEGIES)], ignore_index=True)
+
+
+def _labelled_effects(run: Run, strategy: str) -> pd.DataFrame:
+    """The scores of every P/LP and B/LB variant, by pseudo-likelihood those of `pseudo_sample`."""
     genes, variants = tables.load("genes"), bundled.matching_variants()
-    variants = variants[variants["significance"].isin(bundled.LABELLED)].reset_index(drop=True)
-    chosen, sample = variants, SAMPLE
-    parameters = {"strategy": strategy, "dtype": dtype_of(model)}
-    if strategy == "pseudo-likelihood":
-        chosen, sample = pseudo_sample(variants, genes), 1  # one variant takes hundreds of forward passes
+    chosen = variants[variants["significance"].isin(bundled.LABELLED)].reset_index(drop=True)
+    sample, times = SAMPLE, 1
+    parameters: dict[str, object] = {"strategy": strategy}
+    if strategy == "pseudo-likelihood":  # one variant takes hundreds of forward passes, and adds up to 400 numbers
+        chosen, sample, times = pseudo_sample(chosen, genes), 1, 5
         parameters |= {"n": PSEUDO_VARIANTS, "longest": PSEUDO_LENGTH, "seed": bundled.SEED}
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
-        scored = effects.score_table(model, genes, rows, strategy=strategy, progress=progress and len(rows) > SAMPLE)
+        scored = effects.score_table(run.model, genes, rows, strategy=strategy, progress=run.bars(rows))
         return rows.assign(score=scored["score"].to_numpy())
 
-    table, _ = derive(
+    table = run.derive(
         strategy,
         chosen[["gene", "mutation"]],
         compute,
-        model=model,
-        inputs=[paths.data() / "genes.tsv", paths.data() / "variants.parquet"],
+        files=("genes.tsv", "variants.parquet"),
         parameters=parameters,
-        version=VERSIONS[strategy],
         sample=sample,
-        # a pseudo-likelihood ratio adds up to 400 numbers
-        tolerance=tolerance_of(model) * (5 if strategy == "pseudo-likelihood" else 1),
-        profile=profile,
-        ship=ships(model),
-        recompute=recompute,
+        tolerance=times * run.tolerance,
     )
-    return chosen.reset_index(drop=True).assign(model=model.name, strategy=strategy, score=table["score"].to_numpy())
+    return chosen.assign(model=run.model.name, strategy=strategy, score=table["score"].to_numpy())
 
 
 def pseudo_sample(
@@ -116,25 +116,9 @@ def pseudo_sample(
     longest: int = PSEUDO_LENGTH,
     seed: int = bundled.SEED,
 ) -> pd.DataFrame:
-    """A seeded sample of labelled variants in short genes, half P/LP and half B/LB as far as there are enough.
+    """A seeded sample of n labelled variants in genes of at most `longest` residues, sorted by gene and mutation.
 
-    Parameters
-    ----------
-    variants : DataFrame
-        gene, mutation, significance and others.
-    genes : DataFrame
-        gene, length (residues).
-    n : int
-        Variants; where a class has fewer than n / 2, the other makes up for it.
-    longest : int
-        Residues of the longest gene considered.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `variants`, sorted by gene and mutation, fresh index.
+    Half are P/LP and half B/LB; where a class has fewer, the other makes up for it.
     """
     short = set(genes["gene"][genes["length"] <= longest])
     rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
@@ -145,88 +129,53 @@ def pseudo_sample(
     return pd.concat(drawn).sort_values(["gene", "mutation"]).reset_index(drop=True)
 
 
-def variant_effects(
-    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
-) -> pd.DataFrame:
-    """Every score that the book shows of one model on the bundled variants; saved as `effects.<model>`.
-
-    Returns
-    -------
-    DataFrame
-        The columns of the bundled variants plus model, strategy, score: wild-type marginals for all matching variants,
-        masked and mutant marginals for P/LP and B/LB, pseudo-likelihood for a sample of those.
-    """
-    options = {"profile": profile, "recompute": recompute, "progress": progress}
-    parts = [wildtype_effects(model, progress=progress)]
-    parts += [labelled_effects(model, s, **options) for s in effects.STRATEGIES if s in VERSIONS]
-    table = pd.concat(parts, ignore_index=True)
-    save(table, f"effects.{model.name}", profile)
-    return table
-
-
-def heldout_likelihood(
-    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
-) -> pd.DataFrame:
+@study("held-out likelihood", saves="heldout", tables={"heldout-likelihood": 2})
+def heldout_likelihood(run: Run) -> pd.DataFrame:
     """Masked residues of proteins without a relative in training: the model beside two that count.
 
     The residue frequencies are those of the bundled model's training corpus, from its card; the n-gram
     (`plmbook.variants.ngram`) counted the general proteins of that corpus. `metrics.perplexity_table` makes
-    perplexities of it, over all, by length and by kingdom.
-
-    Returns
-    -------
-    DataFrame
-        id, source, kingdom, length, n_masked, log_likelihood, frequency_log_likelihood, ngram_log_likelihood; saved as
-        `heldout.<model>`.
+    perplexities of it: id, source, kingdom, length, n_masked, log_likelihood, frequency_log_likelihood,
+    ngram_log_likelihood.
     """
     proteins, frequencies = tables.load("heldout"), bundled.residue_frequencies()
     proteins = proteins[~proteins["id"].isin(bundled.read_in_training("heldout"))].reset_index(drop=True)
     counts = ngram.Ngram.from_table(tables.load("ngram"))
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
-        these = proteins.set_index("id").loc[rows["id"]].reset_index()
         return effects.masked_likelihood(
-            model,
-            these,
+            run.model,
+            proteins.set_index("id").loc[rows["id"]].reset_index(),
             frequencies=frequencies,
             ngram=counts,
             share=MASKED_SHARE,
             seed=bundled.SEED,
-            progress=progress and len(rows) > SAMPLE,
+            progress=run.bars(rows),
         )
 
-    table, _ = derive(
+    table = run.derive(
         "heldout-likelihood",
         proteins[["id"]],
         compute,
-        model=model,
-        inputs=[paths.data() / "heldout.tsv", paths.data() / "ngram.parquet"],
+        files=("heldout.tsv", "ngram.parquet"),
         parameters={
             "share": MASKED_SHARE,
             "seed": bundled.SEED,
             "frequencies": list(frequencies),
             "ngram": {"weights": dict(ngram.WEIGHTS), "prior": ngram.PRIOR, "shrinkage": ngram.SHRINKAGE},
-            "dtype": dtype_of(model),
         },
-        version=VERSIONS["heldout-likelihood"],
         values=("n_masked", "log_likelihood", "frequency_log_likelihood", "ngram_log_likelihood"),
-        tolerance=5 * tolerance_of(model),  # sums over up to 150 masked residues
-        profile=profile,
-        ship=ships(model),
-        recompute=recompute,
+        tolerance=5 * run.tolerance,  # sums over up to 150 masked residues
     )
-    table = proteins[["id", "source", "kingdom", "length"]].merge(table, on="id", how="left", validate="one_to_one")
-    save(table, f"heldout.{model.name}", profile)
-    return table
+    return proteins[["id", "source", "kingdom", "length"]].merge(table, on="id", how="left", validate="one_to_one")
 
 
-def rescores(
-    model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False
-) -> pd.DataFrame:
-    """The best second sites of some variants, and matched random ones, scored again; saved as `rescored.<model>`.
+@study("rescues", saves="rescored", tables={"rescue-comasked": 1, "rescue-pseudo-likelihood": 1})
+def rescores(run: Run, *, settings: RescoreSettings = RESCORED) -> pd.DataFrame:
+    """The best second sites of some variants, and matched random ones, scored again.
 
-    The scan runs live, the scores are derived tables: with both positions masked the `RESCORED_TOP` candidates of
-    `RESCORED_VARIANTS` P/LP variants drawn over the genes, by pseudo-likelihood the `NAMED_TOP` of `NAMED_VARIANTS`.
+    The scan runs live, the scores are derived tables: with both positions masked, and of the named variants by
+    pseudo-likelihood.
 
     Returns
     -------
@@ -236,45 +185,41 @@ def rescores(
     """
     sequences = tables.load("genes").set_index("gene")["sequence"]
     variants = bundled.matching_variants()
-    drawn = rescored.sample_variants(
-        variants[variants["significance"] == bundled.LABELLED[0]], n=RESCORED_VARIANTS, seed=bundled.SEED
-    )
-    named = pd.DataFrame(
-        [(gene, text) for gene, texts in NAMED_VARIANTS.items() for text in texts], columns=["gene", "mutation"]
-    )
+    pathogenic = variants[variants["significance"] == bundled.LABELLED[0]]
+    drawn = rescored.sample_variants(pathogenic, n=settings.n_variants, seed=bundled.SEED)
+    named = [(gene, text) for gene, texts in settings.named.items() for text in texts]
     parts = []
     for way, chosen, top, score, values, sample, times in (
-        ("comasked", drawn, RESCORED_TOP, rescored.comasked, rescored.COMASKED, SAMPLE, 1),
+        ("comasked", drawn, settings.top, rescored.comasked, rescored.COMASKED, SAMPLE, 1),
         # one double mutant takes four passes a residue; the sum of as many numbers differs by more than one of them
-        ("pseudo-likelihood", named, NAMED_TOP, rescored.pseudo_likelihood, rescored.PSEUDO, 1, 5),
+        (
+            "pseudo-likelihood",
+            pd.DataFrame(named, columns=["gene", "mutation"]),
+            settings.named_top,
+            rescored.pseudo_likelihood,
+            rescored.PSEUDO,
+            1,
+            5,
+        ),
     ):
-        place = paths.derived() / model.name / f"rescue-{way}.parquet"
-        pairs = rescored.pairs(
-            model, sequences, chosen, top=top, seed=bundled.SEED, earlier=None if recompute else _shipped_pairs(place)
-        )
+        earlier = None if run.recompute else _shipped_pairs(paths.derived() / run.model.name / f"rescue-{way}.parquet")
+        pairs = rescored.pairs(run.model, sequences, chosen, top=top, seed=bundled.SEED, earlier=earlier)
 
         def compute(rows: pd.DataFrame, score=score) -> pd.DataFrame:
-            return score(model, sequences, rows)
+            return score(run.model, sequences, rows)
 
-        table, _ = derive(
+        table = run.derive(
             f"rescue-{way}",
             pairs[list(rescored.PAIR)],
             compute,
-            model=model,
-            inputs=[paths.data() / "genes.tsv"],
-            parameters={"dtype": dtype_of(model)},
-            version=VERSIONS[f"rescue-{way}"],
+            files=("genes.tsv",),
+            parameters={},
             values=values,
-            tolerance=tolerance_of(model) * times,
+            tolerance=times * run.tolerance,
             sample=sample,
-            profile=profile,
-            ship=ships(model),
-            recompute=recompute,
         )
-        parts.append(pairs.assign(model=model.name, way=way, **{name: table[name].to_numpy() for name in values}))
-    result = pd.concat(parts, ignore_index=True)
-    save(result, f"rescored.{model.name}", profile)
-    return result
+        parts.append(pairs.assign(model=run.model.name, way=way, **{name: table[name].to_numpy() for name in values}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _shipped_pairs(place: Path) -> pd.DataFrame | None:
@@ -284,63 +229,45 @@ def _shipped_pairs(place: Path) -> pd.DataFrame | None:
         return None
 
 
-def landscape_scores(
-    model,
-    *,
-    n_backgrounds: int = BACKGROUNDS,
-    enough: int = ENOUGH,
-    profile: str = "embedded",
-    recompute: bool | None = None,
-    progress: bool = False,
-) -> pd.DataFrame:
+@study("landscapes", saves="landscape_scores", tables={"landscape-scores": 1})
+def landscape_scores(run: Run, *, n_backgrounds: int = 250, enough: int = 20) -> pd.DataFrame:
     """Second mutations of the measured landscapes on the backgrounds of first ones.
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
-    n_backgrounds, enough : int
-        As in `landscapes.backgrounds`.
+    n_backgrounds : int
+        Of a landscape, those with the most doubles; 0 for all.
+    enough : int
+        Measured rescues of a landscape that are enough to count it.
 
     Returns
     -------
     DataFrame
         landscape (str: every one of its protein has the rows), and the columns of `landscapes.pair_scores`, in which
-        the score on the background is to the nearest 0.001 nats; saved as `landscape_scores.<model>`.
+        the score on the background is to the nearest 0.001 nats.
     """
     measured, proteins = tables.load("landscapes"), tables.load("landscape_proteins")
     chosen = landscapes.backgrounds(measured, proteins, n=n_backgrounds, enough=enough)
-    names = list(dict.fromkeys(chosen["landscape"]))
     sequence_of = proteins.set_index("landscape")["sequence"]
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
         parts = []
         for name, part in rows.groupby("landscape", sort=False):
-            found = landscapes.pair_scores(model, sequence_of[name], part, progress=progress and len(rows) > SAMPLE)
+            found = landscapes.pair_scores(run.model, sequence_of[name], part, progress=run.bars(rows))
             parts.append(part.assign(score=np.rint(STEPS * found["score_background"]).astype(np.int32)))
         return pd.concat(parts).loc[rows.index]
 
-    table, _ = derive(
+    table = run.derive(
         "landscape-scores",
         chosen,
         compute,
-        model=model,
-        inputs=[paths.data() / file for file in ("landscapes.parquet", "landscape_proteins.tsv")],
-        parameters={"n_backgrounds": n_backgrounds, "enough": enough, "steps": STEPS, "dtype": dtype_of(model)},
-        version=VERSIONS["landscape-scores"],
-        tolerance=1 + STEPS * tolerance_of(model),
-        profile=profile,
-        ship=ships(model),
-        recompute=recompute,
+        files=("landscapes.parquet", "landscape_proteins.tsv"),
+        parameters={"n_backgrounds": n_backgrounds, "enough": enough, "steps": STEPS},
+        tolerance=1 + STEPS * run.tolerance,
     )
     parts = []
-    for name in names:
-        part = table[table["landscape"] == name]
-        scored = landscapes.pair_scores(
-            model, sequence_of[name], part[["mutation", "second"]], score_background=part["score"].to_numpy() / STEPS
-        )
-        same = proteins.loc[proteins["sequence"] == sequence_of[name], "landscape"]
-        parts += [scored.assign(landscape=each) for each in same]
-    result = pd.concat(parts, ignore_index=True)
-    save(result, f"landscape_scores.{model.name}", profile)
-    return result
+    for name, part in table.groupby("landscape", sort=False):
+        known = {"score_background": part["score"].to_numpy() / STEPS}
+        scored = landscapes.pair_scores(run.model, sequence_of[name], part[["mutation", "second"]], **known)
+        parts += [scored.assign(landscape=each) for each in sequence_of.index[sequence_of == sequence_of[name]]]
+    return pd.concat(parts, ignore_index=True)
