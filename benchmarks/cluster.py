@@ -28,11 +28,6 @@ KILL_AT = 0.3  # share of the shards
 STORE_BYTES = 80 * 2**20  # Ray's object store of a node: the least that Ray takes is 75 MiB
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder and its bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def written(folder: Path) -> int:
     """Shards in a folder."""
     return len(list(folder.glob("data/*.parquet")))
@@ -95,7 +90,7 @@ def main() -> None:
         n_shards = store.write(local, model, proteins, **options)
         seconds_local = time.perf_counter() - start
         seen = killed(ray, proteins, n_shards, options)
-        identical = content(local) == content(ray)
+        identical = common.content(local) == common.content(ray)
     record = {
         "model": model.name,
         "proteins": len(proteins),

@@ -3,15 +3,18 @@
 import json
 import os
 import statistics
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from plmbook import tables
-from plmbook.core import paths
+from plmbook.core import artifacts, paths
 from plmbook.core.text import read_csv
 from plmbook.models.cards import Card
 
@@ -22,21 +25,7 @@ LONGEST = 1022  # residues: what ESM-2 was trained on
 
 
 def proteins(n: int, *, seed: int = SEED, longest: int = LONGEST) -> list[str]:
-    """Real proteins whose lengths are spread as those of all: one drawn from each of n classes of equal size by length.
-
-    Parameters
-    ----------
-    n : int
-        How many, of the held-out proteins and the 53 genes.
-    seed : int
-    longest : int
-        Residues; longer ones are left out beforehand.
-
-    Returns
-    -------
-    list of str
-        In random order: sorting is the work of whoever embeds them.
-    """
+    """Real proteins, lengths spread as those of all: one drawn from each of n equal classes; in random order."""
     every = pd.concat([tables.load("heldout")["sequence"], tables.load("genes")["sequence"]])
     every = sorted((sequence for sequence in every if len(sequence) <= longest), key=lambda s: (len(s), s))
     rng = np.random.default_rng(seed)
@@ -54,13 +43,7 @@ def random_proteins(lengths: Sequence[int], *, seed: int = SEED) -> list[str]:
 
 
 def proteome_lengths(n_residues: int, *, seed: int = SEED) -> list[int]:
-    """Lengths of human and mouse proteins, drawn as `lengths.tsv` counts them, until they have so many residues.
-
-    Returns
-    -------
-    list of int
-        Of 30 to 5,000 residues each.
-    """
+    """Lengths of human and mouse proteins, drawn as `lengths.tsv` counts them, until they have so many residues."""
     counts = read_csv(LENGTHS)
     weight = (counts["human"] + counts["mouse"]).to_numpy(dtype=np.float64)
     mean = float((counts["length"] * weight).sum() / weight.sum())
@@ -76,8 +59,6 @@ def flop(card: Card, lengths: Sequence[int]) -> float:
     attention within a protein of L residues.  BOS, EOS, padding and the language-model head are not useful work and
     not counted.
 
-    Examples
-    --------
     >>> from plmbook import models
     >>> f"{flop(models.card('esm2_8M'), [350]) / 350:.3g}"
     '1.74e+07'
@@ -87,13 +68,10 @@ def flop(card: Card, lengths: Sequence[int]) -> float:
 
 
 def agreement(found: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """How far embeddings (n, d) agree with a reference.
+    """How far embeddings (n, d) agree with a reference: `largest_difference`, `smallest_cosine`,
+    `smallest_centred_cosine`.
 
-    Returns
-    -------
-    dict of str -> float
-        `largest_difference`; `smallest_cosine`; `smallest_centred_cosine`: after the mean of the reference over the
-        proteins is taken off both, without which every two proteins are alike.
+    Centred: the mean of the reference over the proteins is taken off both, without which every two proteins are alike.
     """
     found, reference = found.astype(np.float64), reference.astype(np.float64)
     mean = reference.mean(axis=0)
@@ -107,8 +85,6 @@ def agreement(found: np.ndarray, reference: np.ndarray) -> dict[str, float]:
 def ratios(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
     """How many times faster, turn by turn: the median of the ratios and their range.
 
-    Examples
-    --------
     >>> ratios([4.0, 6.0, 8.0], [2.0, 2.0, 2.0])
     {'median': 3.0, 'low': 2.0, 'high': 4.0}
     """
@@ -118,8 +94,6 @@ def ratios(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Median and range.
 
-    Examples
-    --------
     >>> spread([3.0, 1.0, 2.0])
     {'median': 2.0, 'low': 1.0, 'high': 3.0}
     """
@@ -130,7 +104,6 @@ def facts() -> dict[str, object]:
     """When, on what machine, with which versions and which commit."""
     import torch
 
-    from plmbook.book import runner
     from plmbook.core import machine
 
     return {
@@ -138,51 +111,54 @@ def facts() -> dict[str, object]:
         "commit": machine.checkout(paths.root()),
         "machine": machine.hardware(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "versions": runner.versions() | {"transformers": _version("transformers")},
+        "versions": artifacts.versions() | {"transformers": version("transformers")},
     }
 
 
 def write(name: str, record: dict, *, folder: Path = RESULTS) -> Path:
     """Write `NAME.json` whole or not at all, numbers to five digits."""
     path = folder / f"{name}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(_rounded(record), indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    artifacts.write_text(path, json.dumps(_rounded(record), indent=1) + "\n")
     return path
 
 
 def peak_memory() -> float:
     """The most memory that this process has held, in MiB; what it shares with others (mapped weights) counts."""
     import resource  # not on Windows
-    import sys
 
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux: `ru_maxrss` would begin with the peak of the process that started this one
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) / 2**10
+    _, peak = memory("self")  # Linux: `ru_maxrss` would begin with the peak of the process that started this one
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used / 2**20 if sys.platform == "darwin" else used / 2**10
+    return peak or used / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def memory(pid: int | str) -> tuple[float, float]:
+    """Resident memory of a process and the most that it was, MiB (mapped libraries count); 0 where nothing says it."""
+    try:
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return int(fields["VmRSS"].split()[0]) / 2**10, int(fields["VmHWM"].split()[0]) / 2**10
+    except (OSError, KeyError):  # a process that has ended has no memory
+        return 0.0, 0.0
+
+
+def start_embed(fasta: Path, folder: Path, *options, **environment) -> subprocess.Popen:
+    """`plmbook embed`, in a process group of its own."""
+    command = [sys.executable, "-m", "plmbook.cli", "embed", fasta, "-o", folder, *options, "--quiet"]
+    environment = os.environ | {"PYTHONPATH": str(paths.root() / "src")} | environment
+    return subprocess.Popen(list(map(str, command)), env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder and its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
 
-def _version(package: str) -> str:
-    from importlib import metadata
-
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
 def _rounded(value):
     """Nested numbers to five significant digits; what lies close to 1 keeps what it is short of 1 by.
 
-    Examples
-    --------
     >>> _rounded({"seconds": [0.123456789, 3], "cosine": 0.99999876543})
     {'seconds': [0.12346, 3], 'cosine': 0.9999987654}
     """

@@ -17,6 +17,7 @@ Writes benchmarks/results/PART.json.
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -81,13 +82,7 @@ def matrix_rates(shapes: Sequence[tuple[int, int, int]], dtypes: Sequence[str]) 
 
 
 def limits() -> tuple[dict[str, list], dict[str, float]]:
-    """The best shapes for matrix products, the large square first, and the best rate of each dtype.
-
-    Returns
-    -------
-    shapes : dict of dtype -> [square, best]
-    rates : dict of dtype -> GFLOP a second
-    """
+    """Of each dtype the shapes of matrix products to time, the large square and the best, and its rate, GFLOP/s."""
     shapes = ways.shapes_of([models.card(size.model) for size in SIZES])
     rates = once(matrix_rates, shapes, tuple(ways.DTYPES))
     best = {dtype: max(found, key=found.get) for dtype, found in rates.items()}
@@ -320,15 +315,16 @@ def check() -> dict:
     chosen = list(dict.fromkeys(["float32", own.dtype]))
     with tempfile.TemporaryDirectory() as folder:
         ways.write_weights(Path(folder), name)
-        makers = {("fair-esm", "float32"): None} | {("plmbook", dtype): None for dtype in chosen}
-        made = {(way, dtype): ways.make_way(way, name, dtype, folder) for way, dtype in makers}
+        keys = [("fair-esm", "float32"), *(("plmbook", dtype) for dtype in chosen)]
+        made = {(way, dtype): ways.make_way(way, name, dtype, folder) for way, dtype in keys}
     answers = {key: way(sequences) for key, way in made.items()}
-    seconds: dict[tuple, list[float]] = {key: [] for key in made}
-    for turn in range(3):
-        for key in list(made)[:: 1 if turn % 2 == 0 else -1]:
-            start = time.perf_counter()
-            made[key](sequences)
-            seconds[key].append(time.perf_counter() - start)
+
+    def seconds_of(key: tuple) -> float:
+        start = time.perf_counter()
+        made[key](sequences)
+        return time.perf_counter() - start
+
+    seconds = take_turns({key: partial(seconds_of, key) for key in made}, turns=3, seconds=math.inf)
     reference = ("fair-esm", "float32")
     return {
         "model": name,

@@ -173,13 +173,8 @@ COMPARED = ("independent", "fast")  # in quality: the exact path grows the indep
 
 
 def made_up(size: Size, *, seed: int = common.SEED) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features with common factors as embeddings have them, labels of 3 to 30 % that follow some, and other features.
-
-    Returns
-    -------
-    features : float32 array (rows, columns)
-    labels : bool array (rows, labels)
-    others : float32 array (rows / 10, columns)
+    """Features (rows, columns) with common factors as embeddings have them, labels of 3 to 30 % that follow some, and
+    features of a tenth as many other rows.
     """
     rng = np.random.default_rng(seed)
     n, factors = size.rows + size.rows // 10, min(64, size.columns)
@@ -204,16 +199,11 @@ def labelled_proteins(size: Size):
 
 
 def hidden_states(name: str, sequences: list[str], columns: int) -> tuple[np.ndarray, dict]:
-    """Means over residues of the hidden states of several layers side by side, the last layer first.
+    """Means over residues of the hidden states of several layers side by side, (n, columns), the last layer first; and
+    which.
 
     Four layers of 320 numbers make 1,280; the embedded model has fewer numbers a layer, so that it takes more layers,
     and of the last of these only as many columns as are missing.
-
-    Returns
-    -------
-    features : float32 array (n, columns)
-    described : dict
-        The model, its dim, and the layers.
     """
     model = models.load(name, device="cpu")
     layers = list(range(model.card.layers, -1, -1))[: -(-columns // model.card.dim)]

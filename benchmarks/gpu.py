@@ -121,8 +121,8 @@ class Run:
 
     def fresh(self) -> None:
         """Free what is no longer used, and count the peak of memory anew."""
-        gc.collect()
         if self.device.startswith("cuda"):
+            gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
 
@@ -140,7 +140,8 @@ class Run:
         """The best matrix product now, in GFLOP a second; kept."""
         config = self.config
         shapes = [(config.square,) * 3, *ways.shapes_of(list(config.cards.values()), config.tokens)[1:]]
-        rates = {shape: ways.matrix_rate(shape, config.dtype, device=self.device, seconds=0.2) for shape in shapes}
+        seconds = 0.01 if self.quick else 0.2
+        rates = {shape: ways.matrix_rate(shape, config.dtype, device=self.device, seconds=seconds) for shape in shapes}
         self.record["limit"].append(
             {
                 "at": time.perf_counter() - self.start,
@@ -155,8 +156,6 @@ class Run:
 def forwards(lengths: Sequence[int], longest: int) -> list[int]:
     """Residues of every forward that proteins of these lengths take: whole, or window by window.
 
-    Examples
-    --------
     >>> forwards([300, 1500], 1022)
     [300, 1022, 1022]
     """
@@ -336,8 +335,6 @@ def scan(run: Run, model: EsmModel, *, until: float) -> dict:
 def projections(record: dict) -> dict:
     """What the whole jobs would take at the measured rates: extrapolated, and from how many residues.
 
-    Examples
-    --------
     >>> made = projections({"sizes": {"15B": {"residues_per_second": 20000.0, "residues": 2000000}}})
     >>> made["proteomes"]["minutes"], made["proteomes"]["timed_residues"]
     (16.666666666666668, 2000000)
@@ -359,20 +356,7 @@ def projections(record: dict) -> dict:
 
 
 def run(out: Path, *, device: str = "cuda", minutes: float = 9, quick: bool = False, dtype: str = "bfloat16") -> dict:
-    """Every part; returns the record, which is also written to `out/gpu.json` after each.
-
-    Parameters
-    ----------
-    out : Path
-        A folder.
-    device : str
-    minutes : float
-        A part that would begin too late is left out and named under `cut`; the timed run of a model stops between two
-        chunks.
-    quick : bool
-        Models of a few thousand parameters: to see that it runs.
-    dtype : str
-    """
+    """Every part; returns the record, which is also written to `out/gpu.json` after each."""
     this = Run(out, device, minutes, settings(quick, dtype), quick)
     cards, record = this.config.cards, this.record
     this.keep()

@@ -16,7 +16,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +23,6 @@ from pathlib import Path
 import common
 
 from plmbook import tables
-from plmbook.core import paths
 from plmbook.engine import store
 
 SEED = 20221125
@@ -39,21 +37,12 @@ def write_fasta(path: Path, n: int) -> int:
 
 
 def start(fasta: Path, folder: Path) -> subprocess.Popen:
-    """`plmbook embed`, in a process group of its own."""
-    options = ["-o", folder, "--shard-residues", SHARD_RESIDUES, "--device", "cpu", "--quiet"]
-    command = [sys.executable, "-m", "plmbook.cli", "embed", fasta, *options]
-    environment = os.environ | {"PYTHONPATH": str(paths.root() / "src")}
-    return subprocess.Popen(list(map(str, command)), env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+    return common.start_embed(fasta, folder, "--shard-residues", SHARD_RESIDUES, "--device", "cpu")
 
 
 def finish(process: subprocess.Popen) -> None:
     if process.wait():
         raise SystemExit(f"the job ended with {process.returncode}")
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder and its bytes."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -84,7 +73,7 @@ def resumed(fasta: Path, folder: Path, whole: dict[str, bytes]) -> dict:
         "shards": len(before),
         "leftovers": len(leftovers),
         "kept": all(after.get(name) == stamp for name, stamp in before.items()),
-        "identical": content(folder) == whole,
+        "identical": common.content(folder) == whole,
     }
 
 
@@ -95,7 +84,7 @@ def measure(n_moments: int, n_proteins: int, work: Path) -> dict:
     began = time.monotonic()
     finish(start(fasta, work / "whole"))
     seconds = time.monotonic() - began
-    whole = content(work / "whole")
+    whole = common.content(work / "whole")
     facts = store.manifest(work / "whole")
     chance, runs = random.Random(SEED), []
     too_late = 0

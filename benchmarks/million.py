@@ -23,7 +23,6 @@ import resource
 import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -92,19 +91,15 @@ def write_model(folder: Path) -> None:
 
 
 def start(fasta: Path, folder: Path, data: Path, shard_residues: int) -> subprocess.Popen:
-    """`plmbook embed`, in a process group of its own."""
-    options = ["-o", folder, "-m", NAME, "--shard-residues", shard_residues]
-    options += ["--device", "cpu", "--dtype", "float32", "--quiet"]
-    command = [sys.executable, "-m", "plmbook.cli", "embed", fasta, *options]
-    environment = os.environ | {"PLMBOOK_DATA": str(data), "PYTHONPATH": str(paths.root() / "src")}
-    return subprocess.Popen(list(map(str, command)), env=environment, start_new_session=True)
+    options = ["-m", NAME, "--shard-residues", shard_residues, "--device", "cpu", "--dtype", "float32"]
+    return common.start_embed(fasta, folder, *options, PLMBOOK_DATA=str(data))
 
 
 def watch(process: subprocess.Popen, folder: Path, kill_at: float | None = None) -> list[dict]:
     """Look at a job once a second until it ends, or kill it when so large a share of the shards is there."""
     began, samples = time.monotonic(), []
     while process.poll() is None:
-        resident, peak = memory(process.pid)
+        resident, peak = common.memory(process.pid)
         done, planned = progress(folder)
         seconds = time.monotonic() - began
         samples.append({"seconds": seconds, "resident": resident, "peak": peak, "share": done / max(1, planned)})
@@ -113,15 +108,6 @@ def watch(process: subprocess.Popen, folder: Path, kill_at: float | None = None)
             process.wait()
         time.sleep(min(1.0, 0.02 + seconds / 20))
     return [sample for sample in samples if sample["resident"]]
-
-
-def memory(pid: int) -> tuple[float, float]:
-    """Resident memory of a process and the most that it was, MiB (mapped libraries count); 0 when it is gone."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        return int(fields["VmRSS"].split()[0]) / 2**10, int(fields["VmHWM"].split()[0]) / 2**10
-    except (OSError, KeyError):  # a process that has ended has no memory
-        return 0.0, 0.0
 
 
 def cpu_seconds() -> float:

@@ -22,14 +22,9 @@ MALLOC = {"default": {}, "tuned": TUNED_MALLOC}
 
 
 class Worker:
-    """A process of its own that makes one worker and calls it when it is its turn.
+    """A process of its own that makes one worker, `make(*arguments)`, and calls it when it is its turn.
 
-    Parameters
-    ----------
-    make : callable
-        In the process, `make(*arguments)` gives the worker; both must be importable (top level of a module).
-    environment : mapping of str -> str
-        Added to the process's environment before it starts.
+    Both must be importable; `environment` is added to the process's before it starts.
     """
 
     def __init__(self, make: Callable, *arguments, environment: dict[str, str] | None = None):
@@ -96,20 +91,9 @@ def once(function: Callable, *arguments) -> object:
 
 
 def take_turns(calls: dict, *, turns: int, seconds: float) -> dict[object, list]:
-    """Call everything once a turn, the order reversed from turn to turn.
+    """Call everything once a turn, the order reversed from turn to turn: by key the results, one a turn.
 
-    Parameters
-    ----------
-    calls : dict of key -> callable without arguments
-    turns : int
-        At most.
-    seconds : float
-        No turn begins that would end later; but two are taken, however long they last.
-
-    Returns
-    -------
-    dict of key -> list
-        The results, one a turn.
+    No turn begins that would end later than `seconds`; but two are taken, however long they last.
     """
     found: dict[object, list] = {key: [] for key in calls}
     start = last = time.perf_counter()

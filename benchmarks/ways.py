@@ -69,10 +69,7 @@ def weights_file(folder: Path, name: str, dtype: str) -> Path:
 def random_network(card: Card, *, seed: int = 0, device: str = "cpu", dtype: str = "float32"):
     """fair-esm's ESM-2 of a card's architecture with random weights, made where they are to lie.
 
-    Returns
-    -------
-    esm.ESM2
-        Linear maps uniform within 1 / sqrt(inputs), scales of the layer norms between 0.5 and 1.5, all biases normal.
+    Linear maps uniform within 1 / sqrt(inputs), scales of the layer norms between 0.5 and 1.5, all biases normal.
     """
     network = empty_network(card).to(DTYPES[dtype]).to_empty(device=device)
     generator = torch.Generator(device).manual_seed(seed)
@@ -168,20 +165,7 @@ def transformers_network(card: Card, state: dict[str, torch.Tensor], dtype: str)
 
 
 def make_way(way: str, name: str, dtype: str, folder: str, max_length: int | None = None) -> Way:
-    """A way, ready to embed: sequences -> (n, d) float32 means over the residues, in their order.
-
-    Parameters
-    ----------
-    way : str
-        One of `WAYS`.
-    name : str
-        Of a model whose weights `write_weights` has written into `folder`.
-    dtype : str
-        `float32` or `bfloat16`; of `fair-esm` float32 only.
-    folder : str
-    max_length : int, optional
-        Residues of the longest protein, where it is not the card's.
-    """
+    """A way, ready to embed: sequences -> (n, d) float32 means over the residues, in their order."""
     card, path = card_of(name, max_length=max_length), weights_file(Path(folder), name, dtype)
     if way == "plmbook":
         return plmbook_way(card, fair_esm_network(card, path), path=path, dtype=dtype)
@@ -247,8 +231,6 @@ def transformers_way(network, *, device: str = "cpu", tokens_per_batch: int = TO
 def padded_batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
     """Indices, longest first, in batches of at most `budget` tokens once padded to their longest.
 
-    Examples
-    --------
     >>> padded_batches([3, 9, 4, 2], 8)
     [[1], [2, 0], [3]]
     """
@@ -264,15 +246,7 @@ def padded_batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def matrix_rate(shape: Sequence[int], dtype: str, *, device: str = "cpu", seconds: float = 0.3) -> float:
-    """GFLOP a second of one matrix product (n, k) x (k, m), repeated for about so long; the mean of the repetitions.
-
-    Parameters
-    ----------
-    shape : (n, k, m)
-    dtype : str
-    seconds : float
-        At least two products run, however long they take.
-    """
+    """GFLOP a second of one matrix product (n, k) x (k, m), repeated for about so long; the mean of the repetitions."""
     import time
 
     n, k, m = shape
