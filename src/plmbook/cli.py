@@ -13,9 +13,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from plmbook import __version__
 from plmbook.core.errors import InputError
@@ -47,7 +48,20 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-Fasta = Annotated[Path, typer.Argument(metavar="SEQS.fasta", help="Protein sequences.", show_default=False)]
+
+def _option(*names: str, help: str, **more: Any) -> Any:
+    """An option whose default the help does not show: there is none, or the text says it."""
+    return typer.Option(*names, help=help, show_default=False, **more)
+
+
+def _argument(metavar: str, help: str) -> Any:
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
+
+Fasta = Annotated[Path, _argument("SEQS.fasta", "Protein sequences.")]
+Variants = Annotated[Path, _argument("VARIANTS.tsv", "Tab-separated: id (or gene), mutation, further columns.")]
+TableFile = Annotated[Path, _option("--output", "-o", help="A .tsv or .parquet file.")]
+Models = Annotated[list[str] | None, _option("--model", "-m", help="Once or more, an ensemble. Default: embedded.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Dtype = Annotated[
     str, typer.Option(help="auto (bfloat16 where the model gains by it, else float32), float32 or bfloat16.")
@@ -129,23 +143,12 @@ def list_models(
     a model also writes sequences. The card of a bundled model also says how it was trained, on what, and how it fared
     in every test of the book.
     """
-    from plmbook.models.cards import all_cards, facts
-    from plmbook.models.files import weights_path
+    from plmbook.models.cards import facts, listing
 
     if name is not None:
         typer.echo(json.dumps(facts(name), indent=1))
         return
-    rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "SCORES", "WEIGHTS")]
-    for card in all_cards().values():
-        if not card.runnable:
-            here = "no adapter"
-        else:
-            here = "bundled" if card.bundled else "here" if weights_path(card) else "to be fetched"
-        size = f"{card.parameters / 1e6:,.0f} M" if card.parameters >= 1e7 else f"{card.parameters / 1e6:.1f} M"
-        scores = "yes" if card.can("log-probabilities") else "by sentinel" if card.can("pseudo-likelihood") else "no"
-        sizes = (size, str(card.layers), str(card.dim), str(card.max_length or "any"))
-        rows.append((card.name, card.family, *sizes, card.licence, scores, here))
-    _print_columns(rows)
+    _print_columns(listing())
 
 
 @data_app.command("list")
@@ -187,18 +190,12 @@ def verify_data() -> None:
 @app.command()
 def effects(
     fasta: Fasta,
-    variants: Annotated[
-        Path,
-        typer.Argument(
-            metavar="VARIANTS.tsv", help="Tab-separated: id (or gene), mutation, further columns.", show_default=False
-        ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="A .tsv or .parquet file.", show_default=False)],
+    variants: Variants,
+    output: TableFile,
     model: Annotated[
         list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
+        _option(
+            *("--model", "-m"),
             help=f"Once or more; several make an ensemble. Default: embedded. Models of {SCORING}; "
             f"with --strategy pseudo-likelihood also {WRITING}.",
         ),
@@ -216,6 +213,7 @@ def effects(
     protein R175H:N239Y. Not for clinical use.
     """
     from plmbook import models, tables
+    from plmbook.core import artifacts
     from plmbook.variants import effects as scoring
 
     cards = _cards(model or ["embedded"])
@@ -239,7 +237,7 @@ def effects(
     found = pd.concat(parts, ignore_index=True)
     if len(cards) > 1:
         found = scoring.add_mean(found)
-    _write_table(found, output)
+    artifacts.write_table(found, output)
     named = ", ".join(card.name for card in cards)
     print(f"{output}: {len(rows)} variants of {len(used)} proteins, {strategy}, {named} in {computed_in}")
 
@@ -247,23 +245,12 @@ def effects(
 @app.command()
 def rescue(
     fasta: Fasta,
-    variants: Annotated[
-        Path,
-        typer.Argument(
-            metavar="VARIANTS.tsv", help="Tab-separated: id (or gene), mutation, further columns.", show_default=False
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUT.parquet", help="A .parquet file.", show_default=False)
-    ],
-    model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="Once or more; several make an ensemble. Default: embedded."),
-    ] = None,
+    variants: Variants,
+    output: Annotated[Path, _option("--output", "-o", help="A .parquet file.", metavar="OUT.parquet")],
+    model: Models = None,
     top: Annotated[int, typer.Option(min=1, help="Candidates of a variant by each of the two scores.")] = TOP,
     structures: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Holds ID.pdb as AlphaFold DB writes it, for distances.", show_default=False),
+        Path | None, _option(help="Holds ID.pdb as AlphaFold DB writes it, for distances.", metavar="DIR")
     ] = None,
     long: Long = "window",
     device: Device = "auto",
@@ -288,10 +275,10 @@ def rescue(
     used = proteins[proteins["id"].isin(rows["id"])]
     for card in cards:
         _check_lengths(used, card, long, variants=rows)
-    folded, orthologs = _known(used, structures)
+    folded, orthologs = rescue_store.known(used, structures)
     chosen = rescue_store.precisions(output) if dtype == "auto" else {}
     loaded = [models.load(card.name, device=device, dtype=chosen.get(card.name, dtype)) for card in cards]
-    options = {"structures": folded, "orthologs": orthologs, "top": top, "long": long, "progress": _bars(quiet)}
+    options: Any = {"structures": folded, "orthologs": orthologs, "top": top, "long": long, "progress": _bars(quiet)}
     computed = rescue_store.write(output, loaded, used, rows, **options)
     done = {0: "was complete, nothing to do", rows["id"].nunique(): ""}.get(computed, f"{computed} of them now")
     print(
@@ -303,7 +290,7 @@ def rescue(
 @app.command()
 def embed(
     fasta: Fasta,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A folder.", show_default=False)],
+    output: Annotated[Path, _option("--output", "-o", help="A folder.", metavar="DIR")],
     model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = "embedded",
     pool: Annotated[str, typer.Option(help=f"{', '.join(POOLS)}.")] = "mean",
     layer: Annotated[int, typer.Option(help="0 (before the first layer) to the last; -1 is the last.")] = -1,
@@ -314,8 +301,7 @@ def embed(
         str, typer.Option(help="local (this process) or ray (Ray Data: all devices of a machine or a cluster).")
     ] = "local",
     address: Annotated[
-        str | None,
-        typer.Option(help="With --engine ray: a running cluster, such as auto or HOST:6379.", show_default=False),
+        str | None, _option(help="With --engine ray: a running cluster, such as auto or HOST:6379.")
     ] = None,
     shard_residues: Annotated[
         int,
@@ -347,61 +333,51 @@ def embed(
     from plmbook.engine import encode, shards, store
 
     before = store.existing(output)
-    plan = {"long": long, "pool": pool, "shard_residues": shard_residues}
+    plan: Any = {"long": long, "pool": pool, "shard_residues": shard_residues}
     proteins = shards.plan(tables.FastaFile(fasta), max_length=encode.longest(card, long), **plan)
     if proteins.n_long:
         _say_long(f"{proteins.long_ones()}, the most that {card.name} reads", long)
     if before is not None and dtype == "auto":
         dtype = before["computed_in"]
-    options = plan | {"source": fasta, "layer": layer, "progress": _bars(quiet)}
+    options: Any = plan | {"source": fasta, "layer": layer, "progress": _bars(quiet)}
     if engine == "ray":
         from plmbook.engine import cluster
 
-        placed = {"device": device, "dtype": dtype, "address": address}
+        placed: Any = {"device": device, "dtype": dtype, "address": address}
         computed = cluster.write(output, card.name, proteins, **placed, **options)
     else:
         from plmbook import models
 
         loaded = models.load(card.name, device=device, dtype=dtype)
         computed = store.write(output, loaded, proteins, **options)
-    print(f"{output}: {_summary(store.manifest(output), computed, before)}")
+    print(f"{output}: {store.summary(store.manifest(output), computed, before)}")
 
 
 @app.command("generate")
 def generate_proteins(
     fasta: Fasta,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="A .fasta, .tsv or .parquet file.", show_default=False)
-    ],
-    model: Annotated[str, typer.Option("--model", "-m", help=f"One of {WRITING}.", show_default=False)],
+    output: Annotated[Path, _option("--output", "-o", help="A .fasta, .tsv or .parquet file.")],
+    model: Annotated[str, _option("--model", "-m", help=f"One of {WRITING}.")],
     span: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="START-END",
+        _option(
             help="Residues to write anew in every protein, from 1, the end included; once or more. "
             "Default: each protein's own runs of X.",
-            show_default=False,
+            metavar="START-END",
         ),
     ] = None,
     extend: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Go on after the end of each protein by so many residues (Ankh3).", show_default=False
-        ),
+        int | None, _option(help="Go on after the end of each protein by so many residues (Ankh3).", min=1)
     ] = None,
     sentinel: Annotated[
         str, typer.Option(help="One for each residue (a span keeps its length), or for each span (the model ends it).")
     ] = SENTINELS[0],
     longest: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="With --sentinel span: residues of a span. Default: twice the longest.", show_default=False
-        ),
+        int | None, _option(help="With --sentinel span: residues of a span. Default: twice the longest.", min=1)
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Sequences of each protein; several need --seed.")] = 1,
     seed: Annotated[
-        int | None,
-        typer.Option(help="Draw residues, reproducibly. Default: the likeliest at each step.", show_default=False),
+        int | None, _option(help="Draw residues, reproducibly. Default: the likeliest at each step.")
     ] = None,
     temperature: Annotated[float, typer.Option(help="With --seed: below 1, likely residues become likelier.")] = 1.0,
     perplexity: Annotated[
@@ -432,71 +408,43 @@ def generate_proteins(
         raise InputError(f"--temperature {temperature}: expected more than 0")
     _check_output(output, (".fasta", ".tsv", ".parquet"), inputs=[fasta])
     from plmbook import models, tables
+    from plmbook.core import artifacts
     from plmbook.engine import generate
 
     proteins = tables.read_fasta(fasta)
     spans = None if extend is not None else generate.plan(proteins, [generate.read_span(text) for text in span or []])
     prefix = generate.EXTENDS if extend is not None else None
     loaded = models.load(card.name, device=device, dtype=dtype, decoder=True, prefix=prefix)
-    found = generate.write(
-        loaded,
-        proteins,
-        spans,
-        extend=extend,
-        sentinel=sentinel,
-        longest=longest,
-        n=n,
-        seed=seed,
-        temperature=temperature,
-        perplexity=perplexity,
-        progress=_bars(quiet),
-    )
+    options: Any = {"extend": extend, "sentinel": sentinel, "longest": longest, "n": n, "seed": seed}
+    options |= {"temperature": temperature, "perplexity": perplexity, "progress": _bars(quiet)}
+    found = generate.write(loaded, proteins, spans, **options)
     if output.suffix == ".fasta":
-        from plmbook.core.artifacts import write_text
-
-        write_text(output, generate.fasta(found))
+        artifacts.write_text(output, generate.fasta(found))
     else:
-        _write_table(found, output)
+        artifacts.write_table(found, output)
     print(f"{output}: {len(found)} sequences of {len(proteins)} proteins, {loaded.name} in {loaded.dtype}")
 
 
 @app.command()
 def go(
     context: typer.Context,
-    embeddings: Annotated[
-        Path,
-        typer.Argument(
-            metavar="EMBEDDINGS", help="A folder of `plmbook embed`, or a table with embeddings.", show_default=False
-        ),
-    ],
+    embeddings: Annotated[Path, _argument("EMBEDDINGS", "A folder of `plmbook embed`, or a table with embeddings.")],
+    output: Annotated[Path, _option("--output", "-o", help="A new folder; with --predict a file.", metavar="DIR")],
     annotations: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="ANNOTATIONS", help="Tab-separated: id, go_id (several with ;); or GAF 2.x.", show_default=False
-        ),
+        Path | None, _argument("ANNOTATIONS", "Tab-separated: id, go_id (several with ;); or GAF 2.x.")
     ] = None,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="A new folder; with --predict a file.", show_default=False),
-    ] = ...,
     predict: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Apply the classifier that lies in this folder.", show_default=False),
+        Path | None, _option(help="Apply the classifier that lies in this folder.", metavar="DIR")
     ] = None,
     terms: Annotated[str, typer.Option(help="How many of the commonest terms, or a file with a GO id a line.")] = "20",
     split: Annotated[str, typer.Option(help=f"{', '.join(GO_SPLITS)}.")] = "both",
     clusters: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Tab-separated: id, cluster. Relatives share one.", show_default=False),
+        Path | None, _option(help="Tab-separated: id, cluster. Relatives share one.", metavar="FILE")
     ] = None,
     sequences: Annotated[
-        Path | None,
-        typer.Option(metavar="FASTA", help="For clusters without --clusters, and for baselines.", show_default=False),
+        Path | None, _option(help="For clusters without --clusters, and for baselines.", metavar="FASTA")
     ] = None,
-    obo: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The ontology, to propagate annotations.", show_default=False),
-    ] = None,
+    obo: Annotated[Path | None, _option(help="The ontology, to propagate annotations.", metavar="FILE")] = None,
     learner: Annotated[str, typer.Option(help=f"{', '.join(LEARNERS)}.")] = LEARNERS[0],
     fast: Annotated[bool, typer.Option("--fast", help="LightGBM with coarser bins and fewer columns a tree.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the training and the intervals.")] = 0,
@@ -520,15 +468,15 @@ def go(
     from plmbook.function import study
 
     chosen = int(terms) if terms.isdigit() else Path(terms)
-    inputs = {"clusters": clusters, "sequences": sequences, "obo": obo}
-    options = {"terms": chosen, "split": split, "learner": learner, "fast": fast, "seed": seed}
+    inputs: Any = {"clusters": clusters, "sequences": sequences, "obo": obo}
+    options: Any = {"terms": chosen, "split": split, "learner": learner, "fast": fast, "seed": seed}
     for line in study.run(embeddings, annotations, output, **inputs, **options):
         print(line)
 
 
 def _refuse_with_predict(context: typer.Context) -> None:
     """Refuse options of training, which an earlier run settled."""
-    given = [name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"]
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if other := [name for name in given if name not in ("embeddings", "annotations", "output", "predict")]:
         options = ", ".join(f"--{name}" for name in other)
         raise InputError(f"{options}: not used with --predict, which applies a classifier as it was trained")
@@ -539,14 +487,15 @@ def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output
     if annotations is not None:
         raise InputError(f"{annotations}: --predict takes embeddings alone, the terms are those of the classifier")
     _check_output(output, (".tsv", ".parquet"), inputs=[embeddings])
-    from plmbook.function import classifier as function
+    from plmbook.core import artifacts
+    from plmbook.function import classifier as saved
     from plmbook.function import study
 
-    classifier = function.load(study.find_classifier(folder))
+    classifier = saved.load(study.find_classifier(folder))
     given = study.read_embeddings(embeddings)
     study.check_same_making(classifier, given, embeddings)
     found = study.predictions(classifier, given)
-    _write_table(found, output)
+    artifacts.write_table(found, output)
     print(f"{output}: {len(given.table):,} proteins, {len(classifier.terms)} terms, {classifier.learner}")
 
 
@@ -554,18 +503,11 @@ def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output
 def run_task(
     name: Annotated[str | None, typer.Argument(help="A task of --list.", show_default=False)] = None,
     show: Annotated[bool, typer.Option("--list", help="Print every task and end.")] = False,
-    model: Annotated[
-        list[str] | None, typer.Option("--model", "-m", help="Once or more. Default: embedded.", show_default=False)
-    ] = None,
+    model: Annotated[list[str] | None, _option("--model", "-m", help="Once or more. Default: embedded.")] = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="A .tsv or .parquet file: measures by seed, the data's commit.", show_default=False
-        ),
+        Path | None, _option("--output", "-o", help="A .tsv or .parquet file: measures by seed, the data's commit.")
     ] = None,
-    learner: Annotated[
-        list[str] | None, typer.Option(help="Once or more. Default: all of the task.", show_default=False)
-    ] = None,
+    learner: Annotated[list[str] | None, _option(help="Once or more. Default: all of the task.")] = None,
     data: Annotated[str, typer.Option(help="bundled, hub, or a folder with the hub's files.")] = "bundled",
     residues: Annotated[
         int, typer.Option(min=0, help="Draw training proteins with so many residues; 0: all, in memory at once.")
@@ -599,6 +541,7 @@ def run_task(
     if output is not None:
         _check_output(output, (".tsv", ".parquet"), inputs=[])
     from plmbook import models
+    from plmbook.core import artifacts
 
     examples = tasks.examples(name, source=data, residues=residues or None)
     for note in examples.notes:
@@ -620,12 +563,12 @@ def run_task(
         rows.append((row.model, row.test, row.learner, *numbers))
     _print_columns(rows)
     if output is not None:
-        _write_table(measured, output)
+        artifacts.write_table(measured, output)
 
 
 @app.command()
 def pretrain(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yml", help="What to train on what.", show_default=False)],
+    config: Annotated[Path, _argument("CONFIG.yml", "What to train on what.")],
     quiet: Quiet = False,
 ) -> None:
     """Train a masked language model of ESM-2's architecture, or go on with a training that was interrupted."""
@@ -640,8 +583,7 @@ def pretrain(
 def compute_results(
     profile: Profile = "embedded",
     model: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="Once or more. Default: those of the profile."),
+        list[str] | None, _option("--model", "-m", help="Once or more. Default: those of the profile.")
     ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -656,10 +598,7 @@ def compute_results(
 @app.command("book")
 def build_book(
     profile: Profile = "embedded",
-    notebook: Annotated[
-        Path | None,
-        typer.Option(help="Run this notebook of analysis/ and nothing else.", show_default=False),
-    ] = None,
+    notebook: Annotated[Path | None, _option(help="Run this notebook of analysis/ and nothing else.")] = None,
     render: Annotated[bool, typer.Option("--render", help="Only build the site from the pages already run.")] = False,
 ) -> None:
     """Run the notebooks with a profile and build the site; `make book` does the same in parallel."""
@@ -703,29 +642,6 @@ def _check_scores(cards: Sequence) -> None:
             )
 
 
-def _known(proteins, folder: Path | None) -> tuple[dict, dict]:
-    """Structures and alignments by id: the bundled ones where a sequence is a gene's, and those of a folder."""
-    from plmbook import tables
-    from plmbook.core import paths
-    from plmbook.core.structures import structures_of
-    from plmbook.sources import alphafold
-    from plmbook.variants import rescue_store
-
-    structures, orthologs = {}, {}
-    if (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
-        bundled = (tables.load(name) for name in ("genes", "structures", "orthologs"))
-        structures, orthologs = rescue_store.structures_and_orthologs(proteins, *bundled)
-    if folder is None:
-        return structures, orthologs
-    if not folder.is_dir():
-        raise InputError(f"--structures {folder}: no such folder")
-    for name in proteins["id"]:
-        path = folder / f"{name}.pdb"
-        if path.is_file():
-            structures |= structures_of(alphafold.read_structure(path).assign(id=name))
-    return structures, orthologs
-
-
 def _one_of(what: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         from plmbook.core.errors import did_you_mean
@@ -754,20 +670,6 @@ def _check_engine(engine: str, address: str | None) -> None:
         raise InputError("--engine ray: Ray is not installed; pip install 'plmbook[cluster]' brings it")
     if address is not None and engine != "ray":
         raise InputError(f"--address {address}: is for --engine ray; the engine is {engine}")
-
-
-def _summary(facts: dict, computed: int, before: dict | None) -> str:
-    """What lies in a store that a command completed; `before` is the manifest that it found."""
-    n_shards = len(facts["shards"])
-    residues = f" with {facts['proteins']['residues']:,} residues" if facts["pool"] == "residue" else ""
-    what = f"{facts['proteins']['count']:,} proteins{residues}, {facts['dimension']:,} numbers each"
-    made = f"{facts['model']} in {facts['computed_in']}"
-    files = f"{n_shards:,} file{'' if n_shards == 1 else 's'}"
-    if before is not None and before.get("complete") and not computed:
-        return f"{what}, {made}; was complete, nothing to do"
-    if before is not None:
-        files += f", {n_shards - computed:,} of them were there"
-    return f"{what}, {made}; {files}"
 
 
 def _say_long(what: str, long: str) -> None:
@@ -809,18 +711,6 @@ def _check_not_cut(variants, card) -> None:
                     f"{row.id} {row.mutation}: --long truncate leaves the first {card.max_length} residues; "
                     "use --long window"
                 )
-
-
-def _write_table(table, path: Path) -> None:
-    from plmbook.core.artifacts import write_atomically
-
-    def write(temporary: Path) -> None:
-        if path.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, sep="\t", index=False, float_format="%.6f", lineterminator="\n")
-
-    write_atomically(path, write)
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:

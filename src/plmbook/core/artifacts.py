@@ -16,6 +16,18 @@ from plmbook.core import paths
 from plmbook.core.errors import InputError
 
 
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table that a person asked for, whole or not at all: .parquet, else tab-separated with six decimals."""
+
+    def write(temporary: Path) -> None:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, sep="\t", index=False, float_format="%.6f", lineterminator="\n")
+
+    write_atomically(path, write)
+
+
 def content_hash(table: pd.DataFrame) -> str:
     """sha256 of what a table holds: names, kinds and values of its columns, in order; the index does not count.
 

@@ -346,3 +346,17 @@ def lock(folder: str | Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def summary(facts: dict, computed: int, before: dict | None) -> str:
+    """What lies in a store that a command completed; `before` is the manifest that it found."""
+    n_shards = len(facts["shards"])
+    residues = f" with {facts['proteins']['residues']:,} residues" if facts["pool"] == "residue" else ""
+    what = f"{facts['proteins']['count']:,} proteins{residues}, {facts['dimension']:,} numbers each"
+    made = f"{facts['model']} in {facts['computed_in']}"
+    files = f"{n_shards:,} file{'' if n_shards == 1 else 's'}"
+    if before is not None and before.get("complete") and not computed:
+        return f"{what}, {made}; was complete, nothing to do"
+    if before is not None:
+        files += f", {n_shards - computed:,} of them were there"
+    return f"{what}, {made}; {files}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.models.base import Capability, Family
+from plmbook.models.files import weights_path
 
 _WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
 ENSEMBLES = {"esm1v": tuple(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6))}
@@ -360,3 +361,18 @@ def _typed(value):
 
 def _hint(name: str, known: dict[str, Card]) -> str:
     return did_you_mean(name, [*known, *ENSEMBLES, *(alias for each in known.values() for alias in each.aliases)])
+
+
+def listing() -> list[tuple[str, ...]]:
+    """Every model as a row of text, the head first: what it is, its licence, and whether its weights are here."""
+    rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "SCORES", "WEIGHTS")]
+    for card in all_cards().values():
+        if not card.runnable:
+            here = "no adapter"
+        else:
+            here = "bundled" if card.bundled else "here" if weights_path(card) else "to be fetched"
+        size = f"{card.parameters / 1e6:,.0f} M" if card.parameters >= 1e7 else f"{card.parameters / 1e6:.1f} M"
+        scores = "yes" if card.can("log-probabilities") else "by sentinel" if card.can("pseudo-likelihood") else "no"
+        sizes = (size, str(card.layers), str(card.dim), str(card.max_length or "any"))
+        rows.append((card.name, card.family, *sizes, card.licence, scores, here))
+    return rows

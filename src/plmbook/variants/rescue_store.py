@@ -18,11 +18,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from plmbook import tables
+from plmbook.core import paths
 from plmbook.core.artifacts import sha256, write_atomically
 from plmbook.core.errors import InputError
 from plmbook.core.residues import join_mutations, parse_mutations
 from plmbook.core.structures import Structure, structures_of
 from plmbook.engine import store
+from plmbook.sources import alphafold
 from plmbook.variants import rescue
 from plmbook.variants.alignment import ortholog_residues
 from plmbook.variants.rescue_tables import RESCUE
@@ -140,6 +143,24 @@ def structures_and_orthologs(
         {name: models[gene] for name, (gene, _) in named.items() if gene in models},
         {name: residues for name, residues in rows.items() if len(residues)},
     )
+
+
+def known(proteins: pd.DataFrame, folder: Path | None) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
+    """Structures and alignments by id: the bundled ones where a sequence is a gene's, and `folder/ID.pdb`."""
+    structures: dict[str, Structure] = {}
+    orthologs: dict[str, np.ndarray] = {}
+    if (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
+        bundled = (tables.load(name) for name in ("genes", "structures", "orthologs"))
+        structures, orthologs = structures_and_orthologs(proteins, *bundled)
+    if folder is None:
+        return structures, orthologs
+    if not folder.is_dir():
+        raise InputError(f"--structures {folder}: no such folder")
+    for name in proteins["id"]:
+        path = folder / f"{name}.pdb"
+        if path.is_file():
+            structures |= structures_of(alphafold.read_structure(path).assign(id=name))
+    return structures, orthologs
 
 
 def _folder(path: Path) -> Path:
