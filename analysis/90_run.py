@@ -17,7 +17,6 @@ profile = "embedded"  # names the folder of the results
 
 # %%
 import ast
-import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -58,17 +57,12 @@ show.table(
 
 
 # %% tags=["hide-input"]
-def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def state_of(card: cards.Card) -> str:
     """Whether the weights are those that the card describes."""
     path = weights_path(card)
     if path is None:
         return "missing"
-    return "as in the card" if sha256(path) == card.sha256 else "changed"
+    return "as in the card" if artifacts.file_sha256(path) == card.sha256 else "changed"
 
 
 bundled = cards.bundled_cards()
@@ -97,7 +91,7 @@ show.table(pd.DataFrame(hardware.items(), columns=["machine", ""]))
 # All of them are pinned in `requirements.lock`; these are the ones that a number may depend on.
 
 # %%
-show.table(pd.DataFrame(runner.versions().items(), columns=["package", "version"]))
+show.table(pd.DataFrame(artifacts.versions(runner.STAMPED).items(), columns=["package", "version"]))
 
 # %% [markdown]
 # ## Times
@@ -144,7 +138,7 @@ registry = sources.bundled()
 rows = {tables.BUNDLED[name][0]: len(tables.load(name)) for name in tables.BUNDLED}
 rows |= {f"published/{name}.csv": len(published(name)) for name in TABLES}
 files = pd.DataFrame({"file": list(rows), "rows": list(rows.values())})
-files["sha256"] = [sha256(paths.data() / file) for file in files["file"]]
+files["sha256"] = [artifacts.file_sha256(paths.data() / file) for file in files["file"]]
 files["recorded"] = [registry.get(file) == found for file, found in zip(files["file"], files["sha256"], strict=True)]
 show.table(files)
 

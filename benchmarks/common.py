@@ -1,13 +1,11 @@
 """What the benchmarks share: proteins, the arithmetic of a forward pass, agreement, ratios, how a result is kept."""
 
-import json
 import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -111,14 +109,14 @@ def facts() -> dict[str, object]:
         "commit": machine.checkout(paths.root()),
         "machine": machine.hardware(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "versions": artifacts.versions() | {"transformers": version("transformers")},
+        "versions": artifacts.versions(),
     }
 
 
 def write(name: str, record: dict, *, folder: Path = RESULTS) -> Path:
     """Write `NAME.json` whole or not at all, numbers to five digits."""
     path = folder / f"{name}.json"
-    artifacts.write_text(path, json.dumps(_rounded(record), indent=1) + "\n")
+    artifacts.write_json(path, _rounded(record))
     return path
 
 

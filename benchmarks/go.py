@@ -19,6 +19,7 @@ import numpy as np
 from turns import once
 
 from plmbook import models, tables
+from plmbook.core import artifacts
 from plmbook.engine import encode
 from plmbook.function import classifier, learners, measures
 from plmbook.stats import bootstrap, metrics
@@ -45,9 +46,8 @@ QUICK = Size(400, 40, 4, 5, 60)
 def run(out: Path, *, quick: bool = False) -> dict:
     """Both parts; `go.json` after each."""
     size = QUICK if quick else FULL
-    from importlib.metadata import version
 
-    record = common.facts() | {"lightgbm": version("lightgbm"), "seed": common.SEED, "quick": quick}
+    record = common.facts() | artifacts.versions(["lightgbm"]) | {"seed": common.SEED, "quick": quick}
     record |= {"rounds": size.rounds, "parameters": learners.parameters(fast=True)}
     for name, part in (("time", timing), ("quality", quality)):
         record[name] = part(size)

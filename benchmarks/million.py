@@ -32,7 +32,7 @@ import common
 import numpy as np
 
 from plmbook import models, tables
-from plmbook.core import paths
+from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode, shards, store
 
@@ -85,7 +85,7 @@ def write_model(folder: Path) -> None:
         "max_length": common.LONGEST,
         "training_data": "none: random weights",
         "licence": "CC0",
-        "sha256": paths.file_sha256(path),
+        "sha256": artifacts.file_sha256(path),
     }
     path.with_suffix(".json").write_text(json.dumps(card))
 

@@ -99,7 +99,7 @@ def write_bundled(folder, name="plmbook_t3_tiny", **facts):
     """Write a bundled model (float16 safetensors and its card) into `folder/models`; returns its network, float32."""
     from safetensors.torch import save_file
 
-    from plmbook.core.paths import file_sha256
+    from plmbook.core.artifacts import file_sha256
 
     made = network("esm2", seed=1)
     state = {

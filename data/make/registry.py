@@ -3,9 +3,8 @@
 Usage: python data/make/registry.py
 """
 
-import pooch
-
 from plmbook.core import paths
+from plmbook.core.artifacts import file_sha256, write_text
 from plmbook.sources import REGISTRY
 
 
@@ -13,8 +12,8 @@ def main() -> None:
     data = paths.data()
     patterns = ("*.tsv", "*.parquet", "published/*.csv", "models/*", "derived/*/*")
     files = sorted(path for pattern in patterns for path in data.glob(pattern))
-    lines = [f"{path.relative_to(data).as_posix()} {pooch.file_hash(path, alg='sha256')}" for path in files]
-    (data / REGISTRY).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [f"{path.relative_to(data).as_posix()} {file_sha256(path)}" for path in files]
+    write_text(data / REGISTRY, "\n".join(lines) + "\n")
     print(f"{REGISTRY}: {len(lines)} files")
 
 

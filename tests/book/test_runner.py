@@ -5,6 +5,7 @@ import pytest
 
 from miniature import make_project
 from plmbook.book import profiles, render, runner
+from plmbook.core import artifacts
 from plmbook.core.errors import InputError
 
 
@@ -96,7 +97,7 @@ class TestRun:
         stamp = page.metadata["plmbook"]
         assert stamp["profile"] == "embedded"
         assert stamp["parameters"] == {"n_posts": 4, "label": "s = a=b", "names": ["PTEN"], "threshold": 1}
-        assert stamp["source_sha256"] == runner.source_hash(built / "analysis/01_count.py")
+        assert stamp["source_sha256"] == artifacts.file_sha256(built / "analysis/01_count.py")
         assert stamp["seconds"] > 0
         assert stamp["versions"]["python"].startswith("3.")
         assert page.metadata["kernelspec"]["name"] == "python3"

@@ -17,7 +17,7 @@ import pytest
 
 import tiny
 from fakes import TOKENS, FakeModel
-from plmbook.core import paths
+from plmbook.core import artifacts, paths
 from plmbook.core.errors import InputError
 from plmbook.engine import encode, shards, store
 from plmbook.models.base import POOLS
@@ -105,10 +105,10 @@ def test_the_manifest_says_what_made_it(tmp_path, proteins):
     store.write(tmp_path / "s", model(), proteins, source=fasta, layer=-1, **OPTIONS)
     facts = store.manifest(tmp_path / "s")
     assert (facts["model"], facts["layer"], facts["pool"], facts["dimension"]) == ("fake", 3, "mean", DIM)
-    assert facts["source"] == {"file": "in.fasta", "sha256": paths.file_sha256(fasta)}
+    assert facts["source"] == {"file": "in.fasta", "sha256": artifacts.file_sha256(fasta)}
     assert facts["proteins"]["count"] == 12 and facts["proteins"]["residues"] == sum(LENGTHS) and facts["complete"]
     for planned, path in zip(facts["shards"], shard_files(tmp_path / "s"), strict=True):
-        assert (planned["file"], planned["sha256"]) == (path.name, paths.file_sha256(path))
+        assert (planned["file"], planned["sha256"]) == (path.name, artifacts.file_sha256(path))
     assert [shard["first"] for shard in facts["shards"]][:2] == proteins["id"].iloc[[0, 2]].tolist()
     assert set(facts["versions"]) == {"plmbook", "torch", "fair-esm", "numpy", "pyarrow"}
 
@@ -515,7 +515,7 @@ def test_other_proteins_in_the_same_folder_are_refused(tmp_path, proteins, colum
 
 def test_newer_packages_find_a_complete_store_and_refuse_a_half_made_one(tmp_path, proteins, monkeypatch):
     store.write(tmp_path / "s", model(), proteins, **OPTIONS)
-    monkeypatch.setattr(shards, "__version__", "99")
+    monkeypatch.setattr(artifacts, "__version__", "99")
     assert store.write(tmp_path / "s", model(), proteins, **OPTIONS) == 0
     shard_files(tmp_path / "s")[2].unlink()
     with pytest.raises(InputError, match="versions.plmbook was .*, now '99'"):
@@ -644,7 +644,7 @@ def test_a_second_shard_of_one_number_is_named(tmp_path, proteins):
     path = shard_files(tmp_path / "s")[1]
     table = pq.read_table(path)
     pq.write_table(table, tmp_path / "x.parquet", compression="none")  # the same rows and key, other bytes
-    digest = paths.file_sha256(tmp_path / "x.parquet")
+    digest = artifacts.file_sha256(tmp_path / "x.parquet")
     (tmp_path / "x.parquet").rename(path.with_name(f"embeddings-00001-of-00007-{digest[:16]}.parquet"))
     bad = store.verify(tmp_path / "s").query("state != 'ok'")
     assert bad["state"].tolist() == ["foreign"] and digest[:16] in bad["file"].iloc[0]

@@ -181,8 +181,7 @@ def write_card(name: str, table: pd.DataFrame) -> None:
     path = paths.data() / "models" / f"{cards.card(name).name}.json"
     card = json.loads(path.read_text(encoding="utf-8"))
     card["evaluation"] = table.round({"value": 4, "low": 4, "high": 4}).to_dict("records")
-    text = json.dumps(card, indent=1) + "\n"
-    artifacts.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    artifacts.write_json(path, card)
 
 
 def _rows(test: str, data: str, rows: list[tuple]) -> pd.DataFrame:

@@ -4,7 +4,6 @@
 """
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plmbook.core import paths
@@ -93,7 +92,7 @@ def replaced(text: str, numbers: str) -> str:
 
 def main() -> int:
     """Rewrite the block of the repository's README."""
-    from plmbook.core.artifacts import write_atomically
+    from plmbook.core.artifacts import write_text
 
     path = paths.root() / "README.md"
     try:
@@ -102,7 +101,7 @@ def main() -> int:
     except InputError as error:
         print(f"plmbook.book.readme: {error}", file=sys.stderr)
         return 2
-    write_atomically(path, lambda temporary: Path(temporary).write_text(after, encoding="utf-8"))
+    write_text(path, after)
     print(f"{path}: {'as it was' if after == before else 'rewritten'}")
     return 0
 

@@ -7,17 +7,15 @@ is built beside the published one and takes its place only when Sphinx and the c
 The functions take the root of the project, so that the tests run them on a miniature project.
 """
 
-import hashlib
 import json
 import logging
 import os
 import re
-import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plmbook.core import artifacts
 from plmbook.core.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -25,22 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 from plmbook.book.profiles import declared_by, notebooks, parameters_of, root_of
 
-VERSIONS = (
-    "plmbook",
-    "torch",
-    "fair-esm",
-    "transformers",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "lightgbm",
-    "umap-learn",
-    "jupyter-book",
-    "papermill",
-)
-"""The packages whose versions are stamped on each executed notebook."""
+STAMPED = (*artifacts.PACKAGES, "jupyter-book", "papermill")  # whose versions are on each executed notebook
 
 
 class RunError(Exception):
@@ -50,11 +33,6 @@ class RunError(Exception):
 def page_of(path: Path, *, root: Path | None = None) -> Path:
     """Where the executed notebook of a source lies."""
     return root_of(root) / "book" / "notebooks" / f"{path.stem}.ipynb"
-
-
-def source_hash(path: Path) -> str:
-    """The sha256 of a source, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def run_notebook(path: Path | str, profile: str, *, root: Path | None = None) -> Path:
@@ -92,7 +70,7 @@ def run_notebook(path: Path | str, profile: str, *, root: Path | None = None) ->
             f"no notebook {path}: expected one of {', '.join(names)} in analysis{did_you_mean(source.name, names)}"
         )
     parameters = parameters_of(source, profile, root=root)
-    digest = source_hash(source)
+    digest = artifacts.file_sha256(source)
     print(f"{source.stem}: running ({profile})", flush=True)
     start = time.perf_counter()
     notebook = _execute(source, parameters, root=root)
@@ -102,7 +80,7 @@ def run_notebook(path: Path | str, profile: str, *, root: Path | None = None) ->
         "source_sha256": digest,
         "seconds": round(time.perf_counter() - start, 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "versions": versions(),
+        "versions": artifacts.versions(STAMPED),
     }
     faults = gate(notebook, source, profile, root=root)
     if faults:
@@ -166,20 +144,6 @@ def _execute(source: Path, parameters: dict[str, Any], *, root: Path) -> "nbform
     return result
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages in `VERSIONS` that are installed.
-
-    Returns dict of str to str.
-    """
-    found = {"python": ".".join(str(part) for part in sys.version_info[:3])}
-    for name in VERSIONS:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def stamps(*, root: Path | None = None) -> "pd.DataFrame":
     """What the runner wrote on each page: for the appendix of the run.
 
@@ -210,7 +174,7 @@ def gate(notebook: "nbformat.NotebookNode", source: Path, profile: str, *, root:
     found = notebook.metadata.get("papermill", {}).get("parameters", {})
     if found != expected:
         faults.append(f"ran with the parameters {dict(found)}, expected {expected}")
-    if stamp.get("source_sha256") != source_hash(source):
+    if stamp.get("source_sha256") != artifacts.file_sha256(source):
         faults.append(f"is stale: {source.name} has changed since it ran")
     return faults
 
@@ -256,10 +220,7 @@ def _write(notebook: "nbformat.NotebookNode", path: Path) -> None:
     """Write a notebook so that a reader sees either the old file or the whole new one."""
     import nbformat
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, path)
+    artifacts.write_atomically(path, lambda temporary: nbformat.write(notebook, temporary))
 
 
 def _fail(notebook: "nbformat.NotebookNode", source: Path, faults: list[str], *, root: Path) -> None:

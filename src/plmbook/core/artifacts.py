@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,13 @@ import pandas as pd
 from plmbook import __version__
 from plmbook.core import paths
 from plmbook.core.errors import InputError
+from plmbook.core.text import open_bytes
+
+PACKAGES = (
+    *("plmbook", "python", "numpy", "scipy", "pandas", "pyarrow", "torch", "fair-esm", "transformers"),
+    *("scikit-learn", "lightgbm", "umap-learn"),
+)
+"""What numbers depend on: its versions are recorded with a derived table and with a page."""
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
@@ -89,43 +96,57 @@ def read(name: str, profile: str = "embedded") -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
-def versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"plmbook": __version__, "python": platform.python_version()}
-    numbers = ("numpy", "scipy", "pandas", "pyarrow", "torch", "fair-esm", "scikit-learn", "lightgbm", "umap-learn")
-    for package in numbers:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """The versions of packages, of `plmbook` and of `python`; "absent" where one is not installed."""
+    return {name: _version(name) for name in packages}
 
 
-def write_parquet(path: Path, table: pd.DataFrame, **encoding) -> None:
+def _version(package: str) -> str:
+    from importlib import metadata
+
+    if package in (ours := {"plmbook": __version__, "python": platform.python_version()}):
+        return ours[package]
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def write_parquet(path: str | Path, table: pd.DataFrame, **encoding) -> None:
+    """Write a table without its index, whole or not at all."""
+
     def write(temporary: Path) -> None:
         table.to_parquet(temporary, index=False, compression="zstd", **encoding)
 
     write_atomically(path, write)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_json(path: str | Path, facts: object) -> None:
+    """Write JSON that a person can read, whole or not at all."""
+    write_text(path, json.dumps(facts, indent=1) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file in the same folder, then move it into place; nothing is left on failure.
+def write_atomically(
+    path: str | Path,
+    write: Callable[[Path], object],
+    *,
+    folder: Path | None = None,
+    prefix: str = ".",
+    lasting: bool = False,
+) -> Path:
+    """Let `write` fill a temporary file with the same suffix, then move it into place; nothing is left on failure.
 
-    Parameters
-    ----------
-    path : path
-        The file to be; its folder is made.
-    write : callable
-        Takes the temporary path, which has the same suffix.
+    The file's folder is made. `folder` (on the same disk) and `prefix` say where the temporary file lies and how its
+    name begins, for who must know it after a kill; each name is used once. `lasting`: it reaches the disk first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=folder or path.parent, prefix=f"{prefix}{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -133,11 +154,22 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide the file from others
+        if lasting:
+            with temporary.open("r+b") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    return path
 
 
 def sha256(content: bytes | str) -> str:
+    """sha256 (hex) of bytes, of a text in UTF-8."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def file_sha256(path: str | Path, *, unpacked: bool = False) -> str:
+    """sha256 (hex) of a file's bytes, as `sha256sum` prints it; `unpacked`: of what a gzip file holds."""
+    with open_bytes(path) if unpacked else open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,16 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def some(names: Iterable[object], n: int = 5) -> str:
+    """The first of many names, and how many more there are.
+
+    >>> some("abcdefg")
+    'a, b, c, d, e and 2 more'
+    """
+    names = list(map(str, names))
+    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+
+
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:
     """The value, where it is one of the choices.
 

@@ -3,7 +3,6 @@
 Nothing here makes a folder; who writes does.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -106,9 +105,3 @@ def cache() -> Path:
     import pooch
 
     return Path(pooch.os_cache("plmbook"))
-
-
-def file_sha256(path: str | Path) -> str:
-    """sha256 (hex) of a file's bytes, as `sha256sum` prints it."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,6 @@ import platform
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -26,7 +25,8 @@ from typing import NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from plmbook import __version__, models
+from plmbook import models
+from plmbook.core.artifacts import versions
 from plmbook.core.errors import InputError
 from plmbook.engine import encode, shards, store
 from plmbook.tables import FastaFile
@@ -374,15 +374,11 @@ class _Embedder:
                 f"{folder}: is not the folder that the driver sees; it must be storage that all nodes share"
             )
         model = models.load(facts["model"], device=device, dtype=facts["computed_in"], path=path)
-        found = {"weights": model.weights_hash, "versions": {name: _version(name) for name in facts["versions"]}}
+        found = {"weights": model.weights_hash, "versions": versions(facts["versions"])}
         differing = shards.differences({name: facts[name] for name in found}, found, set())
         if named := [f"{name} is {here!r}, elsewhere {there!r}" for name, there, here in differing]:
             raise InputError(f"this node would give other numbers: {'; '.join(named)}; install the same on all nodes")
         return model
-
-
-def _version(package: str) -> str:
-    return __version__ if package == "plmbook" else version(package)
 
 
 def _caught(what: str, work: Callable, *arguments):

@@ -26,9 +26,8 @@ import torch.nn.functional as F
 import yaml
 from tqdm import tqdm
 
-from plmbook.core.artifacts import write_atomically, write_text
+from plmbook.core.artifacts import file_sha256, write_atomically, write_json
 from plmbook.core.errors import InputError
-from plmbook.core.paths import file_sha256
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models import packed
 from plmbook.tables import read_fasta
@@ -411,7 +410,7 @@ def _export(model, config: Config, state: dict) -> Path:
         "training_seconds": round(state["seconds"]),
         "config": asdict(config),
     }
-    write_text(path.with_suffix(".json"), json.dumps(record, indent=1) + "\n")
+    write_json(path.with_suffix(".json"), record)
     return path
 
 

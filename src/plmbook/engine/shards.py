@@ -9,16 +9,14 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from plmbook import __version__
+from plmbook.core.artifacts import file_sha256, sha256, versions
 from plmbook.core.errors import InputError, one_of
-from plmbook.core.paths import file_sha256
 from plmbook.engine import encode
 from plmbook.models import FAMILIES
 from plmbook.models.base import POOLS
@@ -149,7 +147,7 @@ def new_manifest(
         "columns": planned.columns,
         "source": {"file": Path(source).name, "sha256": file_sha256(source)} if source else None,
         "proteins": {"count": planned.count, "residues": planned.residues, "sha256": planned.sha256},
-        "versions": {"plmbook": __version__} | {name: version(name) for name in ("torch", library, "numpy", "pyarrow")},
+        "versions": versions(("plmbook", "torch", library, "numpy", "pyarrow")),
         "shards": [dict(shard) for shard in planned.shards],
     }
     return facts | {"store": key(facts)}
@@ -214,7 +212,7 @@ def key(facts: dict) -> str:
     bare = {name: value for name, value in facts.items() if name not in ("store", "complete")}
     bare["shards"] = [{k: v for k, v in shard.items() if k not in _FOUND_LATER} for shard in facts["shards"]]
     bare["source"] = facts["source"] and facts["source"]["sha256"]
-    return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(bare, sort_keys=True))
 
 
 def differences(old: dict, new: dict, ignored: set[str], prefix: str = "") -> Iterator[tuple]:

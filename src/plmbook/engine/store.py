@@ -13,11 +13,9 @@ key of its store (sha256 of what made it), so that a shard of another store is t
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,8 +26,8 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from plmbook.core.artifacts import file_sha256, sha256, write_atomically
 from plmbook.core.errors import InputError
-from plmbook.core.paths import file_sha256
 from plmbook.engine import encode, shards
 from plmbook.tables import FastaFile
 
@@ -157,7 +155,7 @@ def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, 
         row_group_size=max(1, _ROW_GROUP_BYTES // (2 * facts["dimension"])),
     )
     content = sink.getvalue()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content)
     name = f"embeddings-{number:05d}-of-{len(facts['shards']):05d}-{digest[:16]}.parquet"
     return _place(folder, folder / "data" / name, content)
 
@@ -312,18 +310,7 @@ def _place(folder: Path, path: Path, content) -> Path:
     The temporary file has a name that `begin` knows: after a kill it is removed, whatever was being written.  The name
     is used once, so that two workers of a cluster that were given one shard do not write into one file.
     """
-    path.parent.mkdir(exist_ok=True)
-    temporary = folder / f".writing-{secrets.token_hex(8)}-{path.name}"
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
+    return write_atomically(path, lambda to: to.write_bytes(content), folder=folder, prefix=".writing-", lasting=True)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ has to beat. Every learner is given the same three parts of a split: it learns f
 thresholds on "validation", and never sees "test". `plmbook.function.measures` measures.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook import __version__
+from plmbook.core.artifacts import sha256, versions, write_json
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.function import learners
 from plmbook.function.learners import Fitted
@@ -159,9 +158,9 @@ class Classifier:
             "facts": self.facts,
             "chosen": self.fitted.chosen,
             "excluded": self.excluded.to_dict("records"),
-            "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            "files": {name: sha256(content) for name, content in files.items()},
         }
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "manifest.json", manifest)
         return folder
 
 
@@ -507,13 +506,11 @@ def _content(path: Path, digest: str) -> bytes:
     if not path.is_file():
         raise InputError(f"{path}: a file of the classifier is missing")
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != digest:
+    if sha256(content) != digest:
         raise InputError(f"{path}: is not what was saved (its sha256 differs from the manifest's)")
     return content
 
 
 def _versions(method: str) -> dict[str, str]:
-    from importlib.metadata import version
-
     used = {"lightgbm": ["lightgbm"], "logistic": ["scikit-learn"], "mlp": ["torch"]}.get(method, [])
-    return {"plmbook": __version__, "numpy": np.__version__} | {name: version(name) for name in used}
+    return versions(("plmbook", "numpy", *used))

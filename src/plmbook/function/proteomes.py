@@ -3,7 +3,6 @@
 `load` gives either, for the chapters that can read both.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 
 from plmbook import sources, tables
 from plmbook.core import paths
+from plmbook.core.artifacts import file_sha256, sha256, write_json, write_parquet
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.function import ontology, splits
 from plmbook.sources import goa, uniprot
@@ -134,24 +134,22 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
 
 def _kept(method: str, threads: int) -> tuple[Path, Path, Path]:
     """The files in the cache of proteins, annotations and what was left out, compiled where they are not there."""
-    from plmbook.core.artifacts import write_atomically
-
     species = tables.load("go_species")
     fetched = [sources.fetch("go")]
     for row in species.itertuples():
         fetched += [sources.fetch("uniprot-go", row.proteome), sources.fetch("goa", row.annotations)]
-    of = {"files": [paths.file_sha256(path) for path in fetched], "species": species["species"].tolist()}
+    of = {"files": [file_sha256(path) for path in fetched], "species": species["species"].tolist()}
     of |= {"evidence": goa.CAFA, "method": method, "version": VERSION}
-    key = hashlib.sha256(json.dumps(of).encode()).hexdigest()
+    key = sha256(json.dumps(of))
     folder = paths.cache() / "proteomes" / key[:16]
     places = folder / "proteins.parquet", folder / "annotations.parquet"
     about = folder / "about.json"  # written last: without it a compilation was cut short
     if not about.exists():
         made = compile_proteomes(method=method, threads=threads)
         for place, table in zip(places, (made.proteins, made.annotations), strict=True):
-            write_atomically(place, lambda path, table=table: table.to_parquet(path, index=False))
+            write_parquet(place, table)
         said = of | {"releases": made.releases, "exclusions": made.exclusions.to_dict("records")}
-        write_atomically(about, lambda path: path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8"))
+        write_json(about, said)
     return *places, about
 
 

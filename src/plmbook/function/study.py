@@ -14,8 +14,6 @@
 SPLIT is `random` or `homology`. Nothing depends on the time or the place: the same job gives the same bytes.
 """
 
-import hashlib
-import json
 import os
 import re
 import secrets
@@ -29,8 +27,8 @@ import numpy as np
 import pandas as pd
 
 from plmbook import __version__
+from plmbook.core.artifacts import file_sha256, sha256, write_json
 from plmbook.core.errors import InputError, did_you_mean
-from plmbook.core.paths import file_sha256
 from plmbook.core.text import open_text
 from plmbook.engine import store
 from plmbook.function import classifier as function
@@ -424,7 +422,7 @@ def write(folder: str | Path, found: Mapping[str, tuple[Classifier, dict]], excl
         files = sorted(path for path in building.rglob("*") if path.is_file())
         written = {path.relative_to(building).as_posix(): file_sha256(path) for path in files}
         manifest = {"format": FORMAT} | facts | {"files": written}
-        (building / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        write_json(building / "manifest.json", manifest)
         os.replace(building, folder)  # over an empty folder, too
     finally:
         shutil.rmtree(building, ignore_errors=True)
@@ -673,9 +671,7 @@ def _notes(checks: dict, method: str | None, evidence: Mapping[str, int], sequen
 
 
 def _sha256(embeddings: Embeddings) -> str:
-    digest = hashlib.sha256("\n".join(embeddings.table["id"]).encode())
-    digest.update(embeddings.vectors.tobytes())
-    return digest.hexdigest()
+    return sha256("\n".join(embeddings.table["id"]).encode() + embeddings.vectors.tobytes())
 
 
 def _inputs(embeddings: Embeddings, ids: Sequence[str], sequences: Mapping[str, str] | None) -> dict:

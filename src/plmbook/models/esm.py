@@ -15,8 +15,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from plmbook.core.artifacts import file_sha256
 from plmbook.core.errors import InputError
-from plmbook.core.paths import file_sha256
 from plmbook.core.residues import AMINO_ACIDS, MASK, UNKNOWN
 from plmbook.models import files, packed
 from plmbook.models.base import Model, Output

@@ -3,7 +3,6 @@
 torch is imported where a file is read, not before: `plmbook models` asks where weights lie, and answers without it.
 """
 
-import hashlib
 import json
 import os
 import pickle
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from plmbook.core import paths
-from plmbook.core.errors import InputError
-from plmbook.core.paths import file_sha256
+from plmbook.core.artifacts import file_sha256, sha256
+from plmbook.core.errors import InputError, some
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +80,7 @@ def hash_weights(path: Path) -> str:
     if len(files) == 1:
         return file_sha256(files[0])
     lines = "".join(f"{file_sha256(file)}  {file.name}\n" for file in files)
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return sha256(lines)
 
 
 def _hub_folders(card: "Card") -> list[Path]:
@@ -256,12 +255,3 @@ def check_names(path: Path, missing: Sequence[str], unexpected: Sequence[str]) -
     both = (("missing:", missing), ("unexpected:", unexpected))
     if faults := [f"{word} {some(keys)}" for word, keys in both if keys]:
         raise InputError(f"{path}: the weights do not fit the architecture; {'; '.join(faults)}")
-
-
-def some(keys: Sequence[str]) -> str:
-    """The first five of many names.
-
-    >>> some(list("abcdefg"))
-    'a, b, c, d, e and 2 more'
-    """
-    return ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, some
 from plmbook.core.residues import AMINO_ACIDS, UNKNOWN
 from plmbook.models import files, packed
 from plmbook.models.base import Model, Output
@@ -272,7 +272,7 @@ def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
     needed = [mark + letter for letter in AMINO_ACIDS + "X"] + ["</s>"] + ([card.prefix] if card.prefix else [])
     missing = [token for token in needed if token not in vocabulary]
     if missing:
-        raise InputError(f"{path}: the vocabulary lacks {files.some(missing)}; expected the tokenizer of {card.name}")
+        raise InputError(f"{path}: the vocabulary lacks {some(missing)}; expected the tokenizer of {card.name}")
     highest = max(vocabulary[token] for token in needed)
     if highest >= vocab_size:
         raise InputError(f"{path}: token {highest}, but the embedding has {vocab_size} rows; of another model?")

@@ -4,14 +4,13 @@ One module a source holds its `SOURCE` record and a parser from the source's own
 Downloads go through pooch into the cache folder; `PLMBOOK_MIRROR` names a folder that is used instead of the network.
 """
 
-import gzip
-import hashlib
 import os
 from pathlib import Path
 
 import pandas as pd
 
 from plmbook.core import paths
+from plmbook.core.artifacts import file_sha256
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.sources import (
     alphafold,
@@ -71,12 +70,10 @@ def verify() -> pd.DataFrame:
     DataFrame
         `file`, `expected`, `found` ("" where the file is missing), `state` ("bundled", "changed" or "missing").
     """
-    import pooch
-
     rows = []
     for file, expected in bundled().items():
         path = paths.data() / file
-        found = pooch.file_hash(path, alg="sha256") if path.exists() else ""
+        found = file_sha256(path) if path.exists() else ""
         rows.append((file, expected, found, "bundled" if found == expected else "changed" if found else "missing"))
     return pd.DataFrame(rows, columns=["file", "expected", "found", "state"])
 
@@ -166,10 +163,7 @@ def _check_hash(path: Path, source: Source) -> None:
     """Compare a file of the mirror, or what it unpacks to, with the known hash of the source, if there is one."""
     if source.sha256 is None:
         return
-    content = path.read_bytes()
-    if path.suffix == ".gz" and not source.url.endswith(".gz"):
-        content = gzip.decompress(content)
-    found = hashlib.sha256(content).hexdigest()
+    found = file_sha256(path, unpacked=not source.url.endswith(".gz"))
     if found != source.sha256:
         raise InputError(
             f"{path}: expected sha256 {source.sha256} ({source.name}), found {found}; another version, or cut short?"
@@ -192,7 +186,7 @@ def _download(source: Source, accession: str | None) -> Path:
     except OSError as error:
         raise InputError(f"{source.name}: cannot download {source.url.format(accession=accession)}: {error}") from None
     if known is None:
-        record.write_text(pooch.file_hash(path, alg="sha256") + "\n", encoding="utf-8")
+        record.write_text(file_sha256(path) + "\n", encoding="utf-8")
     return Path(path)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, did_you_mean, some
 from plmbook.core.text import read_csv
 from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_table, sequence_of
 from plmbook.sources.record import Source
@@ -305,8 +305,9 @@ remote_homology, localisation, solubility, fluorescence, cath
             left_out += [(file.split, relative, row, reason) for row, reason in unusable]
             n_before += n_rows
     if not found:
-        expected = _some(file.name for file in dataset.files if split in (None, file.split))
-        raise InputError(f"{place.where}: no file of {name}; expected {expected}, found {_some(place.names)}")
+        there = some(place.names, 8) or "no file"
+        expected = some((file.name for file in dataset.files if split in (None, file.split)), 8)
+        raise InputError(f"{place.where}: no file of {name}; expected {expected}, found {there}")
     examples = pd.concat(found, ignore_index=True)
     examples.attrs = {"hub_id": dataset.hub_id, "revision": place.revision}
     kinds = {column: "int64" if column == "row" else "str" for column in LEFT_OUT}
@@ -452,7 +453,7 @@ def _choose(place: _Place, file: HubFile) -> list[str]:
         return []
     raise InputError(
         f"{place.where}: expected {file.name}, the same gzipped or as .parquet, or data/{file.test_set or file.split}-"
-        f"00000-of-00001.parquet, found {_some(place.names)}"
+        f"00000-of-00001.parquet, found {some(place.names, 8) or 'no file'}"
     )
 
 
@@ -461,17 +462,12 @@ def _parts(place: _Place, file: HubFile, found: list[tuple[str, re.Match]]) -> l
     names = sorted(name for name, _ in found)
     in_parts = all(match["part"] or match["stem"].isdigit() for _, match in found)
     if len({PurePosixPath(name).parent for name in names}) > 1 or (len(names) > 1 and not in_parts):
-        raise InputError(f"{place.where}: {_some(names)} could each be {file.name}; expected one")
+        raise InputError(f"{place.where}: {some(names, 8)} could each be {file.name}; expected one")
     numbers = sorted(int(match["part"]) for _, match in found if match["part"])
     n_parts = {int(match["parts"]) for _, match in found if match["parts"]}
     if n_parts and numbers != list(range(max(n_parts))):
-        raise InputError(f"{place.where}: expected the {max(n_parts)} parts of {file.name}, found {_some(names)}")
+        raise InputError(f"{place.where}: expected the {max(n_parts)} parts of {file.name}, found {some(names, 8)}")
     return names
-
-
-def _some(names) -> str:
-    names = list(names)
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "no file"
 
 
 # --- from a file to examples ---
@@ -527,7 +523,7 @@ def _fields(
             fields[field] = folded[name.lower()]
         elif field in file.needs or field in renamed or field not in dataset.optional:
             raise InputError(
-                f"{path}: expected a column {name!r} ({field}), found the columns {_some(map(str, found))}; "
+                f"{path}: expected a column {name!r} ({field}), found the columns {some(found, 8)}; "
                 "columns= says where a file has another name"
             )
     return fields

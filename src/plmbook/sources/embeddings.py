@@ -4,7 +4,7 @@ Any data set in that layout is read: on the hub at a pinned commit, or a local f
 `plmbook.sources.foreign.read_hub` reads a small one at once; both find the columns by the same rules.
 """
 
-import os
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from plmbook.core.artifacts import write_atomically, write_parquet
 from plmbook.core.errors import InputError
+from plmbook.core.text import open_text
 from plmbook.sources import foreign, uniprot
 from plmbook.sources.record import Source
 
@@ -29,6 +31,7 @@ SOURCE = Source(
 )
 
 BATCH = 256  # proteins: 5 MB of float32 at 5,120 columns
+HUB = "hf://"
 VECTORS, PROTEINS = "embeddings.npy", "proteins.parquet"
 
 
@@ -110,28 +113,28 @@ def fill(
         raise InputError(f"{folder}: expected a new or an empty folder")
     _files(place, revision)  # at the door: a wrong place leaves no folder
     folder.mkdir(parents=True, exist_ok=True)
-    rows, n = [], 0
-    partial = folder / f"{VECTORS}.part"
-    try:
+    rows: list[pd.DataFrame] = []
+
+    def write(partial: Path) -> None:
         with open(partial, "w+b") as handle:
             for proteins, vectors in batches(place, revision=revision, batch_size=batch_size):
                 if not rows:
                     body = _write_header(handle, (0, vectors.shape[1]))
                 rows.append(proteins)
-                n += len(vectors)
                 handle.write(np.ascontiguousarray(vectors, dtype="<f4").data)
             if not rows:
                 raise InputError(f"{place}: no rows")
             handle.seek(0)
-            if _write_header(handle, (n, vectors.shape[1])) != body:  # NumPy leaves room for the count to grow
+            if _write_header(handle, (sum(map(len, rows)), vectors.shape[1])) != body:  # it may grow
                 raise RuntimeError(f"{folder / VECTORS}: the header outgrew its room")
-        pd.concat(rows, ignore_index=True).to_parquet(folder / PROTEINS, index=False)
-        os.replace(partial, folder / VECTORS)
+        write_parquet(folder / PROTEINS, pd.concat(rows, ignore_index=True))
+
+    try:
+        write_atomically(folder / VECTORS, write)
     except BaseException:
-        partial.unlink(missing_ok=True)
         (folder / PROTEINS).unlink(missing_ok=True)
         raise
-    return n
+    return sum(map(len, rows))
 
 
 def read(folder: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
@@ -184,14 +187,20 @@ def _on_hub(repository: str, revision: str | None) -> list[str]:
         names = HfApi().list_repo_files(repository, revision=revision, repo_type="dataset")
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"{repository} at {revision}: cannot be listed ({str(error).splitlines()[0]})") from None
-    return [f"hf://datasets/{repository}@{revision}/{name}" for name in sorted(names)]
+    return [f"{HUB}datasets/{repository}@{revision}/{name}" for name in sorted(names)]
 
 
 def _stream(files: list[str], kind: str, batch_size: int) -> Iterator[pd.DataFrame]:
-    """Rows of the files through `datasets`, which reads as many at a time as it is told."""
+    """Rows of the files, as many at a time as told: those of the hub, and Parquet, through `datasets`."""
     import datasets
     import pyarrow.dataset
 
+    text = {"sep": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {"sep": ","}
+    if kind != ".parquet" and not files[0].startswith(HUB):
+        for file in files:
+            with open_text(file) as handle:
+                yield from pd.read_csv(handle, chunksize=batch_size, **text)
+        return
     if kind == ".parquet":
         # without reading ahead: a row group of 5,120 columns is large
         plain = pyarrow.dataset.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
@@ -204,9 +213,8 @@ def _stream(files: list[str], kind: str, batch_size: int) -> Iterator[pd.DataFra
             fragment_scan_options=plain,
         )
     else:
-        separator = "\t" if kind == ".tsv" else ","
         rows = datasets.load_dataset(
-            "csv", data_files=files, split="train", streaming=True, chunksize=batch_size, sep=separator
+            "csv", data_files=files, split="train", streaming=True, chunksize=batch_size, **text
         )
     for table in rows.with_format("arrow").iter(batch_size=batch_size):
         yield table.to_pandas()

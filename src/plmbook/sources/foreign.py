@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, some
+from plmbook.core.text import read_csv
 from plmbook.models.base import POOLS, pooled
 from plmbook.sources import uniprot
+from plmbook.tables.readers import read_parquet
 
 IDS = ("id", *(name for name in uniprot.TSV["id"] if name != "id"), "proteinid", "proteinac", "identifier",
        "entryname", "protein", "name", "label")  # fmt: skip
@@ -159,12 +161,12 @@ def _tables(place: Path) -> pd.DataFrame:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            found = pd.read_parquet(path)
-        else:
-            found = pd.read_csv(path, sep="\t" if ".tsv" in path.name else ",")
-    except (ValueError, OSError) as error:  # pyarrow's and pandas' errors of content are ValueErrors
+    try:  # in CSV the commas of a list are quoted
+        text = {"separator": "\t"} if ".tsv" in path.name else {"separator": ",", "quoted": True}
+        found = read_parquet(path) if path.suffix == ".parquet" else read_csv(path, **text)
+    except InputError:
+        raise
+    except ValueError as error:  # what pandas says of a content
         raise InputError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
     if not len(found):
         raise InputError(f"{path}: has no rows")
@@ -177,7 +179,7 @@ def id_column(table: pd.DataFrame, place: Path) -> str:
     found = [by_name[name] for name in IDS if name in by_name]
     if not found:
         raise InputError(
-            f"{place}: no column names the protein; expected id, Entry, accession or the like, found {_some(table)}"
+            f"{place}: no column names the protein; expected id, Entry, accession or the like, found {some(table, 8)}"
         )
     return found[0]
 
@@ -199,7 +201,7 @@ def _embeddings(table: pd.DataFrame, place: Path) -> tuple[Sequence, list[str]]:
     if not runs:
         raise InputError(
             f"{place}: no embedding; expected a column of lists (embedding, ...) or a column per number "
-            f"(0, 1, ... or dim_0, dim_1, ...), found {_some(table)}"
+            f"(0, 1, ... or dim_0, dim_1, ...), found {some(table, 8)}"
         )
     runs.sort(key=len)
     if len(runs) > 1 and len(runs[-1]) == len(runs[-2]):
@@ -283,8 +285,3 @@ def _layer(content: dict, path: Path, layer: int | None, pool: str) -> tuple[np.
     if layer not in layers:
         raise InputError(f"{path}: no layer {layer}; found {', '.join(map(str, layers))}")
     return content[key][layer].float().numpy(), layer
-
-
-def _some(table: pd.DataFrame) -> str:
-    names = list(table)
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -25,7 +25,15 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core import paths
-from plmbook.core.artifacts import content_hash, save, sha256, versions, write_parquet, write_text
+from plmbook.core.artifacts import (
+    content_hash,
+    file_sha256,
+    save,
+    sha256,
+    versions,
+    write_json,
+    write_parquet,
+)
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
 TOLERANCE = 2e-3  # natural-log units; the same float32 weights on another processor differ by about 1e-5
@@ -258,9 +266,7 @@ def derive(
         tolerance=tolerance,
         seconds=round(time.perf_counter() - start, 2),
     )
-    write_text(
-        paths.results(profile) / "derived" / f"{model.name}.{name}.json", json.dumps(asdict(record), indent=1) + "\n"
-    )
+    write_json(paths.results(profile) / "derived" / f"{model.name}.{name}.json", asdict(record))
     return table, record
 
 
@@ -292,7 +298,7 @@ def _ingredients(name, rows, *, model, inputs, parameters, version) -> dict:
         "table": name,
         "model": model.name,
         "weights": model.weights_hash,
-        "inputs": {Path(path).name: sha256(Path(path).read_bytes()) for path in inputs},
+        "inputs": {Path(path).name: file_sha256(path) for path in inputs},
         "parameters": json.loads(json.dumps(parameters)),  # as a manifest has them: no tuples
         "rows": content_hash(rows),
         "version": version,
@@ -408,4 +414,4 @@ def _write_derived(place: Path, table: pd.DataFrame, key: str, ingredients: dict
         use_dictionary=[name for name in table if name not in numbers],
         column_encoding=dict.fromkeys(numbers, "BYTE_STREAM_SPLIT"),  # the high bytes, which hardly differ, go together
     )
-    write_text(place.with_suffix(".json"), json.dumps(manifest, indent=1) + "\n")
+    write_json(place.with_suffix(".json"), manifest)

@@ -10,12 +10,12 @@ the model's whole vocabulary. Four strategies are sums over D and differ only in
 in one line. `plmbook.engine.scan` collects what all variants ask, and runs every distinct input once.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from plmbook.core.artifacts import sha256
 from plmbook.core.errors import InputError, did_you_mean, need, one_of
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
 from plmbook.engine import encode, scan
@@ -349,7 +349,7 @@ def _choose_masks(name: str, sequence: str, *, share: float, seed: int) -> np.nd
     eligible = np.flatnonzero([letter in _COLUMN for letter in sequence])
     if not len(eligible):
         raise InputError(f"{name}: none of the 20 amino acids in its sequence")
-    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    digest = bytes.fromhex(sha256(f"{seed} {name}"))
     rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
     return np.sort(rng.choice(eligible, size=max(1, round(share * len(eligible))), replace=False))
 
