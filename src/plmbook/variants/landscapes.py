@@ -366,16 +366,11 @@ def correlations(
 
     values = rho(np.ones(len(table)))
     drawn = np.array([rho(weight) for weight in _weights(table, units, n=n, seed=seed)])
-    ends = [bootstrap.percentiles(column) for column in drawn.T]
-    return pd.DataFrame(
-        {
-            "predictor": list(predictors),
-            "value": values,
-            "low": [interval.low for interval in ends],
-            "high": [interval.high for interval in ends],
-            "n": len(table),
-        }
-    )
+    rows = [
+        (name, value, *bootstrap.percentiles(resampled), len(table))
+        for name, value, resampled in zip(predictors, values, drawn.T, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["predictor", "value", "low", "high", "n"])
 
 
 def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequence[str]) -> pd.DataFrame:

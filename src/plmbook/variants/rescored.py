@@ -72,20 +72,10 @@ def pairs(
                 if table is None or not _still_best(table, epistasis, top, sequences[gene], parsed[which]):
                     table = _choose(gene, sequences[gene], parsed[which], epistasis, top, seed)
                 place = _places(table)
-                found.append(
-                    pd.DataFrame(
-                        {
-                            "gene": gene,
-                            "mutation": mutation,
-                            "position": table["position"].to_numpy(dtype=np.int64),
-                            "alt": table["alt"].to_numpy(),
-                            "kind": np.repeat(KINDS, len(table) // 2),
-                            "score_background": block.score_background[row][place].astype(np.float64),
-                            "epistasis": epistasis[place].astype(np.float64),
-                        }
-                    )
-                )
-    return pd.concat(found, ignore_index=True)
+                table = table.assign(gene=gene, mutation=mutation, kind=np.repeat(KINDS, len(table) // 2))
+                background = block.score_background[row][place].astype(np.float64)
+                found.append(table.assign(score_background=background, epistasis=epistasis[place].astype(np.float64)))
+    return pd.concat(found, ignore_index=True)[[*PAIR, "kind", "score_background", "epistasis"]]
 
 
 def matched_random(
