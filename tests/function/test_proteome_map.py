@@ -12,6 +12,7 @@ from plmbook import tables
 from plmbook.book.figures import maps
 from plmbook.book.style import SPECIES_COLOURS, group_styles
 from plmbook.core.errors import InputError
+from plmbook.core.kmers import kmer_counts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.engine import encode
 from plmbook.function import ontology, proteome_map, proteomes, splits
@@ -47,7 +48,7 @@ def test_neighbours_are_those_of_the_exact_search(monkeypatch, chunk):
 
 def test_sparse_and_dense_vectors_give_the_same_neighbours():
     rng = np.random.default_rng(1)
-    counts = proteome_map.kmer_counts(["".join(rng.choice(list("ACD"), 60)) for _ in range(30)])
+    counts = kmer_counts(["".join(rng.choice(list("ACD"), 60)) for _ in range(30)], 3)
     sparse, dense = (proteome_map.nearest(Space(each), k=4) for each in (counts, counts.toarray()))
     assert np.array_equal(sparse, dense)
 

@@ -19,16 +19,25 @@ def hardware() -> dict[str, str]:
     """
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "processor": processor(),
-        "cores": str(cores or "unknown"),
+        "cores": str(_allowed() or "unknown"),
         "memory": memory(),
         "system": platform.platform(terse=True),
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": str(torch.get_num_threads()),
     }
+
+
+def cores() -> int:
+    """Cores that this process may use; OMP_NUM_THREADS counts, as for every library here."""
+    allowed, capped = _allowed() or 1, os.environ.get("OMP_NUM_THREADS", "")
+    return min(allowed, int(capped)) if capped.isdigit() and int(capped) else allowed
+
+
+def _allowed() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ probabilities.
 label has both classes. What a method learnt is arrays and LightGBM's own model texts: no pickle.
 """
 
-import os
 import re
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plmbook.core.machine import one_torch_thread
+from plmbook.core.machine import cores, one_torch_thread
 from plmbook.probing import neighbours
 
 Part = tuple[np.ndarray, np.ndarray]
@@ -178,13 +177,6 @@ def _column(labels: np.ndarray, k: int) -> np.ndarray:
 
 def _held_column(validation: Part | None, k: int) -> np.ndarray | None:
     return None if validation is None else _column(validation[1], k)
-
-
-def cores() -> int:
-    """Cores that this process may use; OMP_NUM_THREADS counts, as for every library here."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return min(allowed, int(asked)) if asked.isdigit() and int(asked) else allowed
 
 
 # --- logistic regression ---------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.kmers import kmer_counts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.probing import neighbours
 from plmbook.stats import bootstrap, metrics
@@ -112,31 +113,10 @@ def baseline_spaces(sequences: Sequence[str]) -> dict[str, Space]:
     """
     lengths = np.log([[len(sequence)] for sequence in sequences])
     return {
-        f"{K}-mers": Space(kmer_counts(sequences)),
+        f"{K}-mers": Space(kmer_counts(sequences, K)),
         "composition": embedding_space(neighbours.composition(sequences)),
         "length": Space(lengths, "distance"),
     }
-
-
-def kmer_counts(sequences: Sequence[str], k: int = K) -> sparse.csr_array:
-    """How often each k-mer occurs in each protein.
-
-    Returns
-    -------
-    float64 sparse array (n, k-mers that occur)
-        Columns in the order of first occurrence; a protein shorter than k has none.
-
-    Examples
-    --------
-    >>> kmer_counts(["AAAA", "CAAA"]).toarray().tolist()
-    [[2.0, 0.0], [1.0, 1.0]]
-    """
-    rows, columns, words = [], [], {}
-    for row, sequence in enumerate(sequences):
-        found = [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
-        columns += [words.setdefault(word, len(words)) for word in found]
-        rows += [row] * len(found)
-    return sparse.csr_array((np.ones(len(rows)), (rows, columns)), shape=(len(sequences), len(words)))
 
 
 def nearest(space: Space, *, k: int = 10, apart: Sequence | None = None) -> np.ndarray:

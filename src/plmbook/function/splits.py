@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from plmbook.core.errors import InputError
+from plmbook.core.kmers import kmer_counts
 from plmbook.core.text import read_csv
 
 PARTS = ("train", "validation", "test")
@@ -276,12 +277,7 @@ def kmer_clusters(ids: Sequence[str], sequences: Sequence[str], *, k: int = K, s
     if k < 1 or not 0 < shared <= 1:
         raise InputError(f"k-mers: expected k from 1 and shared above 0 up to 1, found k={k}, shared={shared}")
     index = _distinct(ids)
-    rows, columns, words = [], [], {}
-    for row, sequence in enumerate(sequences):
-        found = {sequence[i : i + k] for i in range(max(1, len(sequence) - k + 1))}  # a short one is its own word
-        columns += [words.setdefault(word, len(words)) for word in sorted(found)]
-        rows += [row] * len(found)
-    has = sparse.csr_array((np.ones(len(rows), np.int32), (rows, columns)), shape=(len(index), len(words)))
+    has = (kmer_counts(sequences, k) > 0).astype(np.int32)
     distinct = has.sum(1)
     has = has[:, has.sum(0) <= COMMON]
     common = (has @ has.T).tocoo()

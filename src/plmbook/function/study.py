@@ -29,10 +29,11 @@ import pandas as pd
 from plmbook import __version__
 from plmbook.core.artifacts import file_sha256, sha256, write_json
 from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.machine import cores
 from plmbook.core.text import open_text
 from plmbook.engine import store
 from plmbook.function import classifier as function
-from plmbook.function import learners, measures, ontology, splits
+from plmbook.function import measures, ontology, splits
 from plmbook.function.classifier import BASELINES, LEARNERS, Classifier
 from plmbook.sources import embeddings as streamed
 from plmbook.sources import foreign, uniprot
@@ -610,7 +611,7 @@ def _clusters_of(
         ordered = [sequences[name] for name in ids]
         if shutil.which("mmseqs") is None:
             return splits.kmer_clusters(ids, ordered), KMERS
-        return splits.mmseqs_clusters(ids, ordered, threads=learners.cores()), MMSEQS
+        return splits.mmseqs_clusters(ids, ordered, threads=cores()), MMSEQS
     path = Path(path)
     if not path.is_file():
         raise InputError(f"--clusters {path}: no such file; expected a table with the columns id and cluster")

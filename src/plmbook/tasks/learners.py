@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from plmbook.core.errors import InputError
+from plmbook.core.kmers import kmer_counts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.core.structures import Structure, contact_map
 from plmbook.probing import contacts, neighbours, probes
@@ -252,9 +253,7 @@ def most_similar(data: TaskData, seed: int) -> list:
 
 def kmer_cosines(examples) -> np.ndarray:
     """Cosines of the counts of 3-mers, test by training proteins, float64 (n, m)."""
-    from plmbook.function.proteome_map import kmer_counts
-
-    counts = kmer_counts(examples.table["sequence"].tolist())
+    counts = kmer_counts(examples.table["sequence"].tolist(), 3)
     norms = np.sqrt(counts.multiply(counts).sum(axis=1)).ravel()
     scaled = counts.multiply(1 / np.maximum(norms, 1e-12)[:, None]).tocsr()
     return (scaled[examples.of("test")] @ scaled[examples.of("train")].T).toarray()
