@@ -275,7 +275,7 @@ def rescue(
     used = proteins[proteins["id"].isin(rows["id"])]
     for card in cards:
         _check_lengths(used, card, long, variants=rows)
-    folded, orthologs = rescue_store.known(used, structures)
+    folded, orthologs = rescue_store.structures_and_orthologs(used, structures)
     chosen = rescue_store.precisions(output) if dtype == "auto" else {}
     loaded = [models.load(card.name, device=device, dtype=chosen.get(card.name, dtype)) for card in cards]
     options: Any = {"structures": folded, "orthologs": orthologs, "top": top, "long": long, "progress": _bars(quiet)}

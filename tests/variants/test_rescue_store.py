@@ -165,6 +165,6 @@ def test_a_gene_is_known_by_its_sequence():
     structures = pd.DataFrame({"gene": "G", "position": [1, 2], "residue": ["M", "K"], "plddt": 90.0} | places)
     orthologs = pd.DataFrame({"gene": ["G"], "assembly": ["mm10"], "aligned": [".R"]})
     proteins = pd.DataFrame({"id": ["mine", "other", "h"], "sequence": ["MK", "MKL", "MKR"]})
-    found, aligned = rescue_store.structures_and_orthologs(proteins, genes, structures, orthologs)
+    found, aligned = rescue_store.of_bundled_genes(proteins, genes, structures, orthologs)
     assert list(found) == list(aligned) == ["mine"]
     assert found["mine"].sequence == "MK" and aligned["mine"].shape == (1, 2)

@@ -123,7 +123,7 @@ def precisions(path: str | Path) -> dict[str, str]:
     return {}
 
 
-def structures_and_orthologs(
+def of_bundled_genes(
     proteins: pd.DataFrame, genes: pd.DataFrame, structures: pd.DataFrame, orthologs: pd.DataFrame
 ) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
     """Structures and alignments by id, as `write` takes them, of proteins (id, sequence) that are bundled genes.
@@ -145,13 +145,15 @@ def structures_and_orthologs(
     )
 
 
-def known(proteins: pd.DataFrame, folder: Path | None) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
+def structures_and_orthologs(
+    proteins: pd.DataFrame, folder: Path | None
+) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
     """Structures and alignments by id: the bundled ones where a sequence is a gene's, and `folder/ID.pdb`."""
     structures: dict[str, Structure] = {}
     orthologs: dict[str, np.ndarray] = {}
     if (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
         bundled = (tables.load(name) for name in ("genes", "structures", "orthologs"))
-        structures, orthologs = structures_and_orthologs(proteins, *bundled)
+        structures, orthologs = of_bundled_genes(proteins, *bundled)
     if folder is None:
         return structures, orthologs
     if not folder.is_dir():
