@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
@@ -118,8 +118,8 @@ def write(
     if cpus < 1 or (actors is not None and actors < 1):
         raise InputError(f"{actors} actors of {cpus} cores: expected at least one of each")
     if not isinstance(proteins, shards.Plan):
-        limits = {"max_length": encode.longest(card, long), "long": long, "pool": pool}
-        proteins = shards.plan(proteins, shard_residues=shard_residues, **limits)
+        limit = encode.longest(card, long)
+        proteins = shards.plan(proteins, max_length=limit, long=long, pool=pool, shard_residues=shard_residues)
     before = store.existing(folder)  # refuses before anything is started
     if before and dtype == "auto":
         dtype = before["computed_in"]  # what the first call chose
@@ -127,7 +127,12 @@ def write(
         device, room = _room(ray, device, cpus)
         resources = {"num_cpus": cpus, "num_gpus": int(device == "cuda")}
         model = _reported(ray, resources, folder, card.name, device, dtype, path)
-        options = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget or model.token_budget}
+        options: dict[str, Any] = {
+            "layer": layer,
+            "pool": pool,
+            "long": long,
+            "token_budget": token_budget or model.token_budget,
+        }
         mine = shards.new_manifest(model, proteins, source=source, shard_residues=shard_residues, **options)
         folder.mkdir(parents=True, exist_ok=True)
         with store.lock(folder):

@@ -85,7 +85,7 @@ def log_probabilities(
         If a single sequence does not fit into memory.
     """
     limit = longest(model, long)
-    lengths = _kept_lengths(sequences, limit, long)
+    lengths = kept_lengths(sequences, limit, long)
     wanted = _checked_rows(rows, lengths)
     results = [np.empty((len(each), 20), dtype=np.float32) for each in wanted]
     pieces = []
@@ -143,7 +143,7 @@ def embed(
     if not sequences:
         raise InputError("no sequence to embed")
     limit = longest(model, long)
-    lengths = _kept_lengths(sequences, limit, long)
+    lengths = kept_lengths(sequences, limit, long)
     pieces = [piece for n, length in enumerate(lengths) for piece in _pieces(n, length, limit, None)]
     if pool == "bos" and any(piece.taken is not None for piece in pieces):
         raise InputError(
@@ -254,7 +254,7 @@ def batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-def _kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) -> list[int]:
+def kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) -> list[int]:
     """Residues of each sequence that get an answer, after the policy for those that are longer than the model reads."""
     lengths = [len(sequence) for sequence in sequences]
     if 0 in lengths:
@@ -270,7 +270,7 @@ def _kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) -
     level, done = (logging.WARNING, "cut after them") if long == "truncate" else (logging.INFO, "read in windows")
     message = "%d of %d sequences are longer than %d residues, %s: %s"
     _log.log(level, message, len(over), len(lengths), max_length, done, listed)
-    return [min(length, max_length) for length in lengths] if long == "truncate" else lengths
+    return lengths if max_length is None or long != "truncate" else [min(length, max_length) for length in lengths]
 
 
 def _checked_rows(rows: Sequence[np.ndarray] | None, lengths: Sequence[int]) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import get_origin
+from typing import Any, get_origin
 
 import numpy as np
 import torch
@@ -81,9 +81,7 @@ class Config:
 
 
 def read_config(path: str | Path) -> Config:
-    """The configuration in a YAML file; an entry that is unknown, missing, of a wrong type or at odds is
-    an InputError.
-    """
+    """The configuration in a YAML file; what is unknown, missing, of a wrong type or at odds is an InputError."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a training configuration in YAML")
@@ -101,8 +99,8 @@ def read_config(path: str | Path) -> Config:
     if missing := [name for name in known if name not in optional | set(entries)]:
         raise InputError(f"{path}: missing setting {', '.join(missing)}")
     for name, value in entries.items():
-        kind = get_origin(known[name].type) or known[name].type
-        fitting = {float: (int, float), tuple: (list,)}.get(kind, (kind,))
+        kind: Any = get_origin(known[name].type) or known[name].type
+        fitting: Any = {float: (int, float), tuple: list}.get(kind, kind)
         if not isinstance(value, fitting) or (isinstance(value, bool) and kind is not bool):
             raise InputError(f"{path}: {name}: expected {kind.__name__}, found {value!r}")
     config = Config(**entries)
@@ -181,7 +179,8 @@ def count_read(sources: dict[str, Proteins], config: Config, steps: int) -> dict
 
     By source: `pieces`, `proteins` (distinct ones, of which at least a piece was read), `residues` (with repeats).
     """
-    proteins, found = {name: set() for name in sources}, {name: {"pieces": 0, "residues": 0} for name in sources}
+    proteins: dict[str, set[int]] = {name: set() for name in sources}
+    found = {name: {"pieces": 0, "residues": 0} for name in sources}
     for step in range(steps):
         for name, protein, start, end in draw_batch(sources, config, step):
             proteins[name].add(protein)
@@ -326,7 +325,7 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     trained = [p for n, p in model.named_parameters() if not n.startswith("contact_head")]
     optimizers = _optimizers(model, config)
-    state = {"step": 0, "tokens": 0, "seconds": 0.0}
+    state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)

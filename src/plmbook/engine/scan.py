@@ -256,8 +256,8 @@ def pseudo_log_likelihood(
             queries = (Query(0, _masked_at(each, i), i) for i in chunk for each in edits)
             terms = np.empty((len(chunk), len(edits)))  # ln p of each variant's own residue
             for which, table in _answers(model, [sequence], [read], queries):
-                row, variant = np.divmod(which, len(edits))
-                terms[row, variant] = table[np.arange(len(which)), own[variant, np.take(chunk, row)]]
+                row, owner = np.divmod(which, len(edits))
+                terms[row, owner] = table[np.arange(len(which)), own[owner, np.take(chunk, row)]]
             for each in terms:  # in the order of the positions, so that company does not change the last digit
                 totals += each
             bar.update(len(chunk))
@@ -362,15 +362,10 @@ class _Reading(NamedTuple):
 
 def _readings(model, sequences: Sequence[str], long: str) -> list[_Reading]:
     """The windows of each protein, after the policy for long ones."""
-    # No row of any sequence: the encoder checks the policy and says what becomes of long sequences, and runs nothing.
-    encode.log_probabilities(model, sequences, rows=[()] * len(sequences), long=long)
     limit = encode.longest(model, long)
     readings = []
-    for length in map(len, sequences):
-        spans = [(0, length)]
-        if limit is not None and length > limit:
-            spans = [(0, limit)] if long == "truncate" else encode.windows(length, limit)
-        kept = spans[-1][1]
+    for kept in encode.kept_lengths(sequences, limit, long):
+        spans = encode.windows(kept, limit or kept)
         readings.append(_Reading(spans, encode.window_of(kept, spans).tolist(), max(b - a for a, b in spans)))
     return readings
 
@@ -473,7 +468,8 @@ def _run(model, texts: list[str], *, rows) -> list[np.ndarray]:
 
 def _blocks(inputs: Iterable, readings: Sequence[_Reading]) -> Iterator[tuple[int, list]]:
     """Inputs in blocks of at most `BLOCK` residues (at least one input each), with the number of the first."""
-    begin, block, residues = 0, [], 0
+    block: list[tuple] = []
+    begin = residues = 0
     for number, key in enumerate(inputs):
         start, stop = readings[key[0]].spans[key[1]]
         if block and residues + stop - start > BLOCK:

@@ -8,8 +8,9 @@ does not grow with their number.  `plmbook.engine.store` puts this into files.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,13 +76,15 @@ def plan(
     one_of("pool", pool, POOLS)
     one_of("long", long, encode.LONG)
     limit = np.inf if max_length is None else max_length
-    digest, columns, shards, longer = None, {}, [], []
+    digest, columns = hashlib.sha256(), {}
+    shards: list[dict] = []
+    longer: list[tuple[str, int]] = []
     count = residues = n_long = filled = 0
     for block in _blocks(proteins):
-        if digest is None:
+        if not count:
             _check_proteins(block)
             columns = _columns(block, pool)
-            digest = hashlib.sha256(repr(list(block)).encode())
+            digest.update(repr(list(block)).encode())
         digest.update("".join(map(repr, block.itertuples(index=False, name=None))).encode())
         for name, length in zip(block["id"].tolist(), block["sequence"].str.len().tolist(), strict=True):
             if length > limit:
@@ -122,7 +125,8 @@ def new_manifest(
 
     Arguments are as in `plmbook.engine.store.write`; a ValueError where the proteins were planned for another job.
     """
-    options = {"max_length": encode.longest(model, long), "long": long, "pool": pool, "shard_residues": shard_residues}
+    limit = encode.longest(model, long)
+    options: dict[str, Any] = {"max_length": limit, "long": long, "pool": pool, "shard_residues": shard_residues}
     if not -1 <= layer <= model.card.layers:
         raise InputError(f"layer {layer}: {model.name} has the layers 0 to {model.card.layers} (-1 is the last)")
     if pool == "bos" and not model.card.can("bos"):
@@ -180,7 +184,7 @@ def _blocks(proteins: pd.DataFrame | FastaFile | Plan) -> Iterator[pd.DataFrame]
     return iter([proteins]) if isinstance(proteins, pd.DataFrame) else proteins.blocks()
 
 
-def arrow_table(facts: dict, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> pa.Table:
+def arrow_table(facts: dict, proteins: pd.DataFrame, vectors: np.ndarray | list[np.ndarray]) -> pa.Table:
     """The rows of a shard in the columns that the manifest names; `vectors` as `encode.embed` gives them.
 
     An embedding of another width, not finite, or too large for float16 is a RuntimeError.

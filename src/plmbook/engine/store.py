@@ -16,8 +16,9 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,7 +84,7 @@ def write(
     folder = Path(folder)
     if token_budget is None:
         token_budget = choose_token_budget(folder, model)
-    options = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
+    options: dict[str, Any] = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
     mine = shards.new_manifest(model, proteins, source=source, shard_residues=shard_residues, **options)
     existing(folder)  # refuses before anything is made
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,7 +137,9 @@ def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
     return facts, found.loc[found["state"] == "missing", "shard"].tolist()
 
 
-def write_shard(folder: Path, facts: dict, number: int, proteins: pd.DataFrame, vectors: Sequence[np.ndarray]) -> Path:
+def write_shard(
+    folder: Path, facts: dict, number: int, proteins: pd.DataFrame, vectors: np.ndarray | list[np.ndarray]
+) -> Path:
     """Write one shard, whole or not at all; shards may be written in any order and by several processes.
 
     `proteins` are those of the shard, `vectors` as `encode.embed` gives them.

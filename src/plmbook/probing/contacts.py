@@ -16,6 +16,7 @@ beside it: the *background*, the share of contacts among all pairs of the range 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -389,16 +390,16 @@ def ratio_of_means(
         raise InputError(f"{value} / {reference} needs both numbers of each protein, and a reference above zero")
     sums = bootstrap.counts(len(numbers), n=n, seed=seed) @ numbers  # (n, 2)
     sums = sums[sums[:, 1] > 0]
-    value = float(numbers[:, 0].sum() / numbers[:, 1].sum())
-    return Estimate(value, *bootstrap.percentiles(sums[:, 0] / sums[:, 1]), len(numbers))
+    found = float(numbers[:, 0].sum() / numbers[:, 1].sum())
+    return Estimate(found, *bootstrap.percentiles(sums[:, 0] / sums[:, 1]), len(numbers))
 
 
-def _tested(model, structure: Structure, regression: Regression) -> tuple:
+def _tested(model, structure: Structure, regression: Regression) -> dict[str, Any]:
     """The row of one test protein: id, length and `MEASURES`."""
     touching = contact_map(structure.cb)
     scores = predict(regression, model.attentions(structure.sequence))
     n_residues = int(structure.counted.sum())
-    found = {"length": len(structure.sequence), "n_residues": n_residues}
+    found: dict[str, Any] = {"id": structure.id, "length": len(structure.sequence), "n_residues": n_residues}
     for name, (nearest, farther) in RANGES.items():
         i, j = pairs(structure.counted, nearest, farther)
         truth, score = touching[i, j], scores[i, j]
@@ -413,4 +414,4 @@ def _tested(model, structure: Structure, regression: Regression) -> tuple:
             found[f"p_at_l{part}"] = precision_at(score, truth, max(n_residues // part, 1))
         found["separation_only_p_at_l"] = precision_at(baseline, truth, max(n_residues, 1))
         found["separation_only_p_at_l5"] = precision_at(baseline, truth, max(n_residues // 5, 1))
-    return (structure.id, *(found[column] for column in ("length", *MEASURES)))
+    return found

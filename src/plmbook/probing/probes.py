@@ -65,7 +65,7 @@ def _features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -
     if kind == "states":
         if model is None:
             raise InputError("features 'states': expected a model")
-        return encode.embed(model, list(sequences), layer=layer, pool="residue")
+        return list(encode.embed(model, list(sequences), layer=layer, pool="residue"))
     make = {"majority": _nothing, "residue": one_hot, "window": window_one_hot}[kind]
     return [make(sequence) for sequence in sequences]
 
