@@ -230,7 +230,7 @@ show.table(
 # Counted in our table of its variants:
 
 # %% tags=["hide-input"]
-there = every["matches"] & (every["aligned_position"] == every["position"])
+there = bundled.lies_here(every)
 past = every["position"] > every["gene"].map(sequences.str.len())
 every["fit"] = np.select(
     [there, every["matches"], past], ["fits", "fits by chance", "past the end"], default="another residue"

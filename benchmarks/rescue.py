@@ -20,6 +20,7 @@ from turns import Workers, once, take_turns
 
 from plmbook import models, tables
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
+from plmbook.tables import bundled
 
 GENE = "PTEN"  # 403 residues
 CHUNK = 5  # backgrounds of one forward of the published script
@@ -29,8 +30,8 @@ STEPS = ("forward", "table", "file")
 def backgrounds(n: int, *, gene: str = GENE, seed: int = common.SEED) -> tuple[str, pd.DataFrame]:
     """The sequence of a gene and n of its P/LP variants, rows of the variants table."""
     sequence = tables.load("genes").set_index("gene")["sequence"][gene]
-    rows = tables.load("variants")
-    rows = rows[(rows["gene"] == gene) & rows["matches"] & (rows["significance"] == "P/LP")]
+    rows = bundled.matching_variants()
+    rows = rows[(rows["gene"] == gene) & (rows["significance"] == "P/LP")]
     return sequence, rows.sample(n, random_state=seed).reset_index(drop=True)
 
 

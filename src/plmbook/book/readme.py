@@ -29,12 +29,13 @@ def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
 
     from plmbook import tables
     from plmbook.stats import metrics
+    from plmbook.tables import bundled
     from plmbook.variants import alignment
 
-    variants = tables.load("variants")[["gene", "mutation", "significance", "matches"]]
+    variants = tables.load("variants")[["gene", "mutation", "significance"]]
     published = tables.load("published_effects")
     parts = [published[published["model"] == model] for model in PUBLISHED]
-    parts.append(alignment.effects(tables.load("alignment"), variants[variants["matches"]]))
+    parts.append(alignment.effects(tables.load("alignment"), bundled.matching_variants()))
     parts += _embedded()
     columns = ["gene", "mutation", "model", "strategy", "score"]
     effects = pd.concat([part[columns] for part in parts], ignore_index=True)

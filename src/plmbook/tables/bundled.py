@@ -143,12 +143,16 @@ def read_in_training(table: str) -> set[str]:
     return set(found["id"][found["table"] == table])
 
 
-def matching_variants() -> pd.DataFrame:
-    """The bundled variants whose residue and place are those of the bundled sequence, with a fresh index.
+def lies_here(variants: pd.DataFrame) -> pd.Series:
+    """Which variants count, everywhere: those whose residue and place are those of the bundled sequence; bool.
 
-    Left out are the mismatches, and the few variants of another isoform whose letter happens to be the one at the same
-    number of our sequence: `matches` is true for them, but `aligned_position` says that they lie elsewhere.
+    The others are mismatches, and the few of another isoform whose letter happens to be the one at the same number of
+    our sequence: `matches` is true for them, but `aligned_position` says that they lie elsewhere.
     """
+    return variants["matches"] & (variants["aligned_position"] == variants["position"])
+
+
+def matching_variants() -> pd.DataFrame:
+    """The bundled variants that count (`lies_here`), with a fresh index."""
     variants = load("variants")
-    there = variants["matches"] & (variants["aligned_position"] == variants["position"])
-    return variants[there].reset_index(drop=True)
+    return variants[lies_here(variants)].reset_index(drop=True)
