@@ -14,7 +14,11 @@ from plmbook.book.profiles import APPENDIX, notebooks, root_of
 from plmbook.core.errors import InputError, did_you_mean
 
 # What a module reads beside itself.
-FILES_OF = {"plmbook.book.style": ("palette.json",), "plmbook.tables.bundled": ("bundled.yml",)}
+FILES_OF = {
+    "plmbook.book.style": ("palette.json",),
+    "plmbook.models.cards": ("cards.yml",),
+    "plmbook.tables.bundled": ("bundled.yml",),
+}
 BY_NAME = "plmbook.models"  # imports its modules by their names, when a model is loaded: no graph shows it
 
 

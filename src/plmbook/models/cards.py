@@ -1,66 +1,33 @@
 """One card per model: what it is, how large, under which licence, and where its weights come from.
 
-Nothing here imports torch.  The families and the cards of the published models are written below; the card of a bundled
-model is data, the JSON beside its weights in `data/models/`.
+Nothing here imports torch.  The families and the cards of the published models are those of `cards.yml`; the card of a
+bundled model is the JSON beside its weights in `data/models/`.
 """
 
 import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
 from plmbook.models.base import Capability, Family
 from plmbook.models.files import weights_path
 
-_WEIGHTS_URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{name}.pt"
-ENSEMBLES = {"esm1v": tuple(f"esm1v_t33_650M_UR90S_{n}" for n in range(1, 6))}
 _PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
+_FACTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("cards.yml").read_text(encoding="utf-8"))
+_SHARED: dict[str, dict[str, Any]] = {name: facts.pop("cards") for name, facts in _FACTS["families"].items()}
 
-_ESM: frozenset[Capability] = frozenset(("log-probabilities", "attentions", "bos"))
-_fair_esm = partial(
-    Family, loader="plmbook.models.esm:load_esm", library="fair-esm", before=1, after=1, licence="MIT"
-)  # BOS and EOS around the residues
-
-_FAMILIES = (
-    _fair_esm(
-        name="esm1b",
-        title="ESM-1b",
-        capabilities=_ESM | {"contacts"},
-        training_data="UniRef50 (UR50/S, 2018_03)",
-        citation="rives2021biological",
-    ),
-    _fair_esm(
-        name="esm1v",
-        title="ESM-1v",
-        capabilities=_ESM,  # released without contact regression
-        training_data="UniRef90 (UR90/S, 2020_03)",
-        citation="meier2021language",
-    ),
-    _fair_esm(
-        name="esm2",
-        title="ESM-2",
-        capabilities=_ESM | {"contacts", "any-length"},
-        training_data="UniRef50 clusters, their members drawn from UniRef90 (UR50/D, 2021_04)",
-        citation="lin2023evolutionary",
-    ),
-    Family(
-        name="t5",
-        title="T5 (Ankh, ProtT5)",
-        loader="plmbook.models.t5:load_t5",
-        decoder="plmbook.models.t5_decoder:load_seq2seq",
-        library="transformers",
-        capabilities=frozenset(("attentions", "any-length", "pseudo-likelihood", "generation", "prefix")),
-        before=0,
-        after=1,
-        standard_layers=False,
-    ),
-)
-FAMILIES: dict[str, Family] = {family.name: family for family in _FAMILIES}
-"""What can be run.  A new family: a record here, its cards below, and its adapter in `plmbook.models.NAME`."""
+ENSEMBLES: dict[str, tuple[str, ...]] = {name: tuple(members) for name, members in _FACTS["ensembles"].items()}
+FAMILIES: dict[str, Family] = {
+    name: Family(name, **facts | {"capabilities": frozenset(facts["capabilities"])})
+    for name, facts in _FACTS["families"].items()
+}
+"""What can be run: the families of `cards.yml`."""
 
 
 @dataclass(frozen=True)
@@ -134,77 +101,17 @@ class Card:
         return dataclasses.replace(self, name=f"{self.name}_{prefix.strip('[]')}", prefix=prefix)
 
 
-def _esm(name, family, layers, dim, heads, parameters, *aliases):
-    # 1,022 residues: 1,024 learned positions less BOS and EOS (ESM-1); the crop that ESM-2 was trained on.
-    shared, source = FAMILIES[family], _WEIGHTS_URL.format(name=name)
-    facts = (1022, shared.training_data, shared.licence, source, shared.citation, aliases)
-    return Card(name, family, layers, dim, heads, parameters, *facts)
+def _published(name: str, facts: dict[str, Any]) -> Card:
+    """A card of `cards.yml`; what it does not say its family says."""
+    family = FAMILIES[facts["family"]]
+    of_family = {"training_data": family.training_data, "licence": family.licence, "citation": family.citation}
+    facts = of_family | _SHARED[family.name] | facts
+    lists = {key: tuple(facts.get(key, ())) for key in ("aliases", "lacks")}
+    return Card(name, **facts | lists | {"source": facts["source"].format(name=name)})
 
 
-def _ankh(name, hub_name, dim, heads, parameters, citation, aliases=()):
-    return Card(
-        name=name,
-        family="t5",
-        layers=48,
-        dim=dim,
-        heads=heads,
-        parameters=parameters,
-        max_length=None,
-        training_data="UniRef50",
-        licence="CC BY-NC-SA 4.0",
-        source=f"ElnaggarLab/{hub_name}",
-        citation=citation,
-        aliases=aliases,
-        revision=_REVISIONS.get(hub_name, ""),
-        # Ankh3 learnt two tasks and is told by a first token which; for embeddings its authors write [NLU].
-        prefix="[NLU]" if name.startswith("ankh3") else "",
-    )
-
-
-_REVISIONS = {  # of the repositories on the Hugging Face hub
-    "ankh-base": "d99cb6b966530dfc2ae96bc69d9255c2a07308b0",
-    "ankh-large": "74b371dbfa3ee0a05d32ae74df0c2e0b82d6b9a6",
-    "ankh2-ext2": "aa9b9fa72288c47d9f618ce80c011e24b54e17a8",
-    "ankh3-large": "2be091622e8a393f0ef21735070084123c874b6e",
-    "ankh3-xl": "e00113df5c95ef71df7ea3f5a73d56bd00e473a4",
-    "prot_t5_xl_half_uniref50-enc": "94a6abc029ae13029317b140b7424e012bf8dfbf",
-}
-
-_PUBLISHED = (
-    _esm("esm1b_t33_650M_UR50S", "esm1b", 33, 1280, 20, 652_358_433, "esm1b"),
-    *(_esm(name, "esm1v", 33, 1280, 20, 652_355_873) for name in ENSEMBLES["esm1v"]),
-    _esm("esm2_t6_8M_UR50D", "esm2", 6, 320, 20, 7_512_353, "esm2_8M"),
-    _esm("esm2_t12_35M_UR50D", "esm2", 12, 480, 20, 33_501_153, "esm2_35M"),
-    _esm("esm2_t30_150M_UR50D", "esm2", 30, 640, 20, 148_139_553, "esm2_150M"),
-    _esm("esm2_t33_650M_UR50D", "esm2", 33, 1280, 20, 651_042_593, "esm2_650M"),
-    _esm("esm2_t36_3B_UR50D", "esm2", 36, 2560, 40, 2_839_004_193, "esm2_3B"),
-    _esm("esm2_t48_15B_UR50D", "esm2", 48, 5120, 40, 15_129_098_273, "esm2_15B"),
-    _ankh("ankh_base", "ankh-base", 768, 12, 453_170_688, "elnaggar2023ankh"),
-    _ankh("ankh_large", "ankh-large", 1536, 16, 1_151_707_648, "elnaggar2023ankh"),
-    # The hub's `ankh2-large` holds no weights; the two extended trainings of Ankh2 do.
-    _ankh("ankh2_ext1", "ankh2-ext1", 1536, 16, 1_151_707_648, "elnaggar2023ankh"),
-    _ankh("ankh2_ext2", "ankh2-ext2", 1536, 16, 1_151_707_648, "elnaggar2023ankh", ("ankh2", "ankh2_large")),
-    _ankh("ankh3_large", "ankh3-large", 1536, 16, 1_151_879_680, "alsamkary2025ankh3"),
-    _ankh("ankh3_xl", "ankh3-xl", 2560, 32, 3_490_000_000, "alsamkary2025ankh3"),
-    Card(
-        name="prott5_xl_u50",
-        family="t5",
-        layers=24,
-        dim=1024,
-        heads=32,
-        parameters=1_208_141_824,
-        max_length=None,
-        training_data="BFD, then UniRef50",
-        licence="MIT",
-        source="Rostlab/prot_t5_xl_half_uniref50-enc",
-        citation="elnaggar2022prottrans",
-        aliases=("prot_t5_xl_uniref50", "prot_t5_xl_half_uniref50-enc"),
-        revision=_REVISIONS["prot_t5_xl_half_uniref50-enc"],
-        read_as_x="UZOB",
-        lacks=("pseudo-likelihood", "generation"),  # the repository holds the encoder alone
-    ),
-)
-CARDS: dict[str, Card] = {card.name: card for card in _PUBLISHED}
+CARDS: dict[str, Card] = {name: _published(name, facts) for name, facts in _FACTS["cards"].items()}
+"""The published models by name."""
 
 
 def all_cards() -> dict[str, Card]:
