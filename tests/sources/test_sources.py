@@ -428,7 +428,7 @@ def test_first_download_records_the_hash_and_later_ones_are_checked(tmp_path, mo
     real = pooch.retrieve
 
     def retrieve(url, known_hash, fname, path):
-        assert url == clinvar.SOURCE.url
+        assert url == sources.SOURCES["clinvar"].url
         return real(url, known_hash, fname=fname, path=path, downloader=lambda _url, out, _pooch: _copy(remote, out))
 
     monkeypatch.delenv("PLMBOOK_MIRROR", raising=False)

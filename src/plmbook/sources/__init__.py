@@ -1,6 +1,6 @@
 """The outside sources of data and the tables bundled from them: what they are, where they are, whether they are intact.
 
-One module a source holds its `SOURCE` record and a parser from the source's own format to our table.
+`sources.yml` has what is known about each; one module a source holds the parser from its own format to our table.
 Downloads go through pooch into the cache folder; `PLMBOOK_MIRROR` names a folder that is used instead of the network.
 """
 
@@ -8,44 +8,20 @@ import os
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from plmbook.core import paths
 from plmbook.core.artifacts import file_sha256
 from plmbook.core.errors import InputError, did_you_mean
-from plmbook.sources import (
-    alphafold,
-    ankh_tasks,
-    clinvar,
-    embeddings,
-    geneontology,
-    gnomad,
-    goa,
-    multiz,
-    proteinnet,
-    rescue,
-    uniprot,
-)
+from plmbook.sources import ankh_tasks
 from plmbook.sources.record import Source
 
 __all__ = ["SOURCES", "Source", "bundled", "fetch", "listing", "verify"]
 
+_FACTS = yaml.safe_load(Path(__file__).with_name("sources.yml").read_text(encoding="utf-8"))
 SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        uniprot.SOURCE,
-        clinvar.SOURCE,
-        gnomad.SOURCE,
-        multiz.SOURCE,
-        alphafold.SOURCE,
-        rescue.SOURCE,
-        uniprot.PROTEOMES,
-        goa.SOURCE,
-        geneontology.SOURCE,
-        embeddings.SOURCE,
-        *ankh_tasks.SOURCES,
-        proteinnet.SOURCE,
-    )
-}
+    name: Source(name, **facts | {"extracts": tuple(facts.get("extracts", ()))}) for name, facts in _FACTS.items()
+} | {source.name: source for source in ankh_tasks.SOURCES}
 REGISTRY = "registry.txt"  # in data/: `file sha256` a line, the format of pooch
 
 

@@ -9,20 +9,6 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import THREE_LETTER
 from plmbook.core.text import open_text
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="alphafold",
-    title="AlphaFold Protein Structure Database",
-    url="https://alphafold.ebi.ac.uk/files/AF-{accession}-F1-model_v4.pdb",
-    release="v3 (models dated 2022-06-01)",
-    licence="CC BY 4.0",
-    citation="Jumper et al., Nature 2021, doi:10.1038/s41586-021-03819-2; "
-    "Varadi et al., Nucleic Acids Research 2022, doi:10.1093/nar/gkab1061",
-    extracts=("alphafold-structures.tar.gz",),
-    note="The bundled coordinates are of version 3, which the rescue-mutation study used; the address names version 4. "
-    "The database keeps the files of recent versions only, so an address may need a newer number.",
-)
 
 
 def read_accession(source: str | Path | TextIO) -> str:

@@ -9,20 +9,6 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import Mutation, MutationError
 from plmbook.core.text import open_text
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="clinvar",
-    title="ClinVar variant_summary (tab-delimited)",
-    url="https://ftp.ncbi.nlm.nih.gov/pub/clinvar/tab_delimited/archive/2022/variant_summary_2022-09.txt.gz",
-    release="2022-09-17 (VCF, classes) and 2022-09-19 (variant_summary, transcripts)",
-    licence="public domain (NCBI)",
-    citation="Landrum et al., Nucleic Acids Research 2018, doi:10.1093/nar/gkx1153",
-    extracts=("variant_summary.hgvs.tsv.gz",),
-    note="ClinVar archives one variant_summary a month; the weekly file of 2022-09-19, which the rescue-mutation study "
-    "used, is not archived. The address is the monthly file of 2022-09, so a few classes "
-    "differ from the bundled extract.",
-)
 
 NAME = re.compile(r"(?P<transcript>[^(:]+)(?:\((?P<gene>[^)]+)\))?:(?P<change>\S+) \((?P<protein>p\.[^)]+)\)")
 PATHOGENIC = {"Pathogenic", "Likely pathogenic", "Pathogenic/Likely pathogenic"}

@@ -16,19 +16,8 @@ from plmbook.core.artifacts import write_atomically, write_parquet
 from plmbook.core.errors import InputError
 from plmbook.core.text import open_text
 from plmbook.sources import foreign, uniprot
-from plmbook.sources.record import Source
 
 REPOSITORY = "Darkadin/ESM2_embeddings_Human_Mouse"
-SOURCE = Source(
-    name="esm2-15b-embeddings",
-    title="ESM2-15B embeddings of the human and mouse proteomes (5,120 numbers a protein)",
-    url=f"https://huggingface.co/datasets/{REPOSITORY}",
-    release="no revision is pinned: the data set was never fetched when this was written",
-    licence="see its page",
-    citation="the ESM2-15B embeddings study",
-    note="Name the commit to read: the page's history of commits lists them.",
-    reader="plmbook.sources.embeddings.batches reads it, at a revision that you name, or a local folder",
-)
 
 BATCH = 256  # proteins: 5 MB of float32 at 5,120 columns
 HUB = "hf://"

@@ -9,20 +9,6 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import Mutation, MutationError
 from plmbook.core.text import open_text
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="gnomad",
-    title="gnomAD exomes 2.1.1 on GRCh38 (lift-over)",
-    url="https://storage.googleapis.com/gcp-public-data--gnomad/release/2.1.1/liftover_grch38/vcf/exomes/"
-    "gnomad.exomes.r2.1.1.sites.liftover_grch38.vcf.bgz",
-    release="2.1.1 (exomes, lift-over to GRCh38)",
-    licence="CC0",
-    citation="Karczewski et al., Nature 2020, doi:10.1038/s41586-020-2308-7",
-    extracts=("final_mutant_list_gnomad_allele_freq.txt.gz",),
-    note="Tens of gigabytes. What is read here is an export of some sites by `bcftools query`: "
-    "CHROM POS ID REF ALT FILTER AC AN AF AF_popmax popmax allele_type variant_type n_alt_alleles vep.",
-)
 
 # Places in a consequence of VEP as gnomAD 2.1.1 writes it.
 CONSEQUENCE, SYMBOL, FEATURE, PROTEIN_CHANGE, CANONICAL = 1, 3, 6, 11, 26

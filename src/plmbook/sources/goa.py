@@ -9,18 +9,6 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.text import open_text
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="goa",
-    title="GO annotations of the proteins of a species (UniProt-GOA)",
-    url="https://ftp.ebi.ac.uk/pub/databases/GO/goa/{accession}.gaf.gz",
-    release="the current one at the time of the download; its header has the date",
-    licence="CC BY 4.0",
-    citation="Huntley et al., Nucleic Acids Research 2015, doi:10.1093/nar/gku1113",
-    item="file of GOA, such as HUMAN/goa_human (column annotations of go_species)",
-    note="No release is pinned: older ones lie in the folder old, numbered by species.",
-)
 
 ASPECTS = {"F": "molecular_function", "P": "biological_process", "C": "cellular_component"}
 CAFA = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "TAS", "IC")  # evidence that CAFA counts as experimental

@@ -11,18 +11,6 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.core.text import read_records
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="multiz",
-    title="UCSC multiz100way, protein alignments of the coding exons (hg38)",
-    url="https://hgdownload.soe.ucsc.edu/goldenPath/hg38/multiz100way/alignments/knownGene.multiz100way.exonAA.fa.gz",
-    release="hg38 multiz100way, transcripts as UCSC had them in 2022",
-    licence="free for all uses (UCSC Genome Browser alignments)",
-    citation="Blanchette et al., Genome Research 2004, doi:10.1101/gr.1933104",
-    extracts=("multiz100way-msa.tar.gz",),
-    note="The transcripts of this file follow UCSC's current gene set, so versions may differ from 2022.",
-)
 
 HUMAN = "hg38"
 STOP = "Z"  # UCSC writes a stop codon as Z

@@ -12,18 +12,6 @@ from plmbook.core.errors import InputError
 from plmbook.core.structures import c_beta
 from plmbook.core.text import open_text
 from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_table, sequence_of
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="proteinnet",
-    title="ProteinNet 12, text records: backbones for contacts",
-    url="https://github.com/aqlaboratory/proteinnet",
-    release="no release is pinned: its text files are read from where a person put them",
-    licence="MIT",
-    citation="AlQuraishi 2019, doi:10.1186/s12859-019-2932-0",
-    note="The hub's proteinea/contact_prediction holds it as pickles, which run code when opened: not read.",
-    reader="plmbook.sources.proteinnet.read_proteinnet(path) streams its text records",
-)
 
 
 def read_proteinnet(

@@ -10,20 +10,6 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import Mutation
 from plmbook.core.text import read_csv
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="rescue-scores",
-    title="The rescue-mutation study: ClinVar variants of 53 genes with ESM-2 and ESM-1v scores",
-    url="https://raw.githubusercontent.com/cx0/llm-for-clinical-variants/"
-    "5e27cb2af44c87c0ffe0c6ab736ed1bf64acd827/data/clinvar_dm_esm_scores.txt",
-    release="ClinVar 2022-09-17, gnomAD 2.1.1; scores of 2022",
-    licence="not stated by the repository; the variants are ClinVar's (public domain) and gnomAD's (CC0)",
-    citation="Protein language model rescue mutations highlight variant effects and structure in clinically relevant "
-    "genes, NeurIPS 2022 LMRL workshop",
-    sha256="64ec31a9f0bd7bb91fedc4b26fb2cbaf6a71e77dc5e6624f6055788b830d2cd1",
-    extracts=("clinvar_dm_esm_scores.tsv.gz",),
-)
 
 MODELS = {  # column of the file -> name of the model's card; the mean of the five is "esm1v"
     "esm2_t33_650M_UR50D": "esm2_t33_650M_UR50D",

@@ -9,32 +9,6 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.text import read_csv, read_records
-from plmbook.sources.record import Source
-
-SOURCE = Source(
-    name="uniprot",
-    title="UniProtKB/Swiss-Prot, canonical sequences",
-    url="https://rest.uniprot.org/uniprotkb/{accession}.fasta",
-    release="not stated by the file used (2022; the header gives each sequence's version)",
-    licence="CC BY 4.0",
-    citation="The UniProt Consortium, Nucleic Acids Research 2023, doi:10.1093/nar/gkac1052",
-    extracts=("acmg.filtered.genes.fa",),
-    note="The address serves the current release; a sequence is the same while its version (SV) is the same.",
-)
-
-PROTEOMES = Source(
-    name="uniprot-go",
-    title="UniProtKB/Swiss-Prot, the reviewed entries of a reference proteome with their GO terms",
-    url="https://rest.uniprot.org/uniprotkb/stream?compressed=true&format=tsv"
-    "&fields=accession,id,gene_names,organism_id,length,sequence,go_id"
-    "&query=%28proteome%3A{accession}%29%20AND%20%28reviewed%3Atrue%29",
-    release="the current one at the time of the download",
-    licence="CC BY 4.0",
-    citation=SOURCE.citation,
-    file="uniprot-go-{accession}.tsv.gz",
-    item="UniProt proteome, such as UP000005640 (column proteome of go_species)",
-    note="No release is pinned: UniProt serves the current one under this address.",
-)
 
 HEADER = re.compile(
     r"(?P<database>sp|tr)\|(?P<accession>[A-Z0-9]+(?:-\d+)?)\|(?P<entry_name>\w+) (?P<description>.*?) "
