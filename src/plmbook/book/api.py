@@ -1,7 +1,15 @@
 """The names that a person calls: each has full numpydoc, and a place on the API pages of the book."""
 
 API: dict[str, tuple[str, ...]] = {
-    "core": (),
+    "core": (
+        "errors.InputError",
+        "residues.Mutation",
+        "residues.parse_mutations",
+        "residues.apply_mutations",
+        "structures.structures_of",
+        "artifacts.save",
+        "artifacts.read",
+    ),
     "stats": (
         "metrics.labelled",
         "metrics.auroc",
@@ -25,11 +33,26 @@ API: dict[str, tuple[str, ...]] = {
         "base.Output",
     ),
     "tables": (
+        "load",
+        "read_fasta",
+        "FastaFile",
+        "read_variants",
+        "read_table",
+        "check",
+        "published.published",
         "derived.study",
         "derived.Run",
         "derived.records",
     ),
-    "sources": (),
+    "sources": (
+        "listing",
+        "fetch",
+        "foreign.read_hub",
+        "foreign.read_fair_esm",
+        "embeddings.batches",
+        "embeddings.fill",
+        "ankh_tasks.read",
+    ),
     "engine": (
         "encode.embed",
         "encode.log_probabilities",

@@ -40,8 +40,6 @@ def content_hash(table: pd.DataFrame) -> str:
 
     Equal for equal tables whatever the file format, its compression and the library that wrote it.
 
-    Examples
-    --------
     >>> t = pd.DataFrame({"gene": ["TOY"], "score": [-1.0]})
     >>> content_hash(t) == content_hash(t.set_index(pd.Index([7]))), content_hash(t) == content_hash(t + t)
     (True, False)

@@ -9,13 +9,9 @@ from pathlib import Path
 
 
 def hardware() -> dict[str, str]:
-    """Processor, cores and memory of this machine, and torch's build and device.
+    """`processor`, `cores` that this process may use, `memory` (GiB), `system`, `torch`, `device`, `threads`.
 
-    Returns
-    -------
-    dict of str to str
-        `processor`, `cores` (those that this process may use), `memory` (GiB), `system`, `torch`, `device`, `threads`.
-        What the system does not tell is "unknown".
+    What the system does not tell is "unknown".
     """
     import torch
 
@@ -54,18 +50,7 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def processor(cpuinfo: str | Path = "/proc/cpuinfo") -> str:
-    """The name of the processor.
-
-    Parameters
-    ----------
-    cpuinfo : path
-        Where Linux describes it; elsewhere Python's own answer stands in.
-
-    Returns
-    -------
-    str
-        "unknown" where nothing says it.
-    """
+    """The name of the processor, as Linux's `cpuinfo` says it, or Python; "unknown" where nothing does."""
     path = Path(cpuinfo)
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -84,18 +69,10 @@ def memory() -> str:
 
 
 def checkout(folder: str | Path) -> str:
-    """The commit of a folder, with its tag where it has one, and whether tracked files were changed.
+    """The commit of a folder by `git describe --always --dirty --tags`, or why it has none.
 
-    Parameters
-    ----------
-    folder : path
-        The root of a checkout.
-
-    Returns
-    -------
-    str
-        What `git describe --always --dirty --tags` says, or why there is no such name: an archive has no git folder,
-        and a machine may have no git. A repository that merely surrounds the folder does not count.
+    An archive has no git folder, a machine may have no git, and a repository that merely surrounds the folder does not
+    count.
     """
     if not (Path(folder) / ".git").exists():
         return "no git checkout"

@@ -11,17 +11,7 @@ from plmbook.core.errors import InputError
 
 
 def root() -> Path:
-    """The folder of the repository, found from where this module lies (the package is installed editable).
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If the package was installed without its repository.
-    """
+    """The folder of the repository, found from where this module lies (the package is installed editable)."""
     package = Path(__file__).resolve().parents[1]
     folder = package.parents[1]
     if folder / "src" / "plmbook" != package:
@@ -34,17 +24,7 @@ def root() -> Path:
 
 
 def data() -> Path:
-    """The folder of the bundled tables: `PLMBOOK_DATA` where it is set, else `data` of the repository.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If `PLMBOOK_DATA` is not a folder.
-    """
+    """The folder of the bundled tables: `PLMBOOK_DATA` where it is set, else `data` of the repository."""
     named = os.environ.get("PLMBOOK_DATA")
     if not named:
         return root() / "data"
@@ -64,22 +44,6 @@ def derived() -> Path:
 def results(profile: str) -> Path:
     """The folder of the result tables of a profile.
 
-    Parameters
-    ----------
-    profile : str
-        The name of a profile, such as `embedded`.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    InputError
-        If the name is not a plain word, so that no result lands outside `results`.
-
-    Examples
-    --------
     >>> results("embedded").parts[-2:]
     ('results', 'embedded')
     >>> results("../elsewhere")

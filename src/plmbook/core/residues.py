@@ -44,15 +44,6 @@ class MutationError(InputError):
 class Mutation:
     """One amino-acid substitution; sorts by position.
 
-    Attributes
-    ----------
-    position : int
-        1-based position in the protein.
-    ref : str
-        The wild-type residue, one letter of `AMINO_ACIDS`.
-    alt : str
-        The residue that replaces it, another letter of `AMINO_ACIDS`.
-
     Raises
     ------
     MutationError
@@ -77,9 +68,9 @@ class Mutation:
 the numbering is perhaps off by one, or belongs to another isoform
     """
 
-    position: int
-    ref: str
-    alt: str
+    position: int  # 1-based
+    ref: str  # wild-type residue, one letter of `AMINO_ACIDS`
+    alt: str  # residue that replaces it, another such letter
 
     def __post_init__(self) -> None:
         # Tables hand over numpy integers: keep a plain int, so that equality, hashing and JSON behave.
@@ -146,26 +137,7 @@ scored, written like R175H, Arg175His or p.Arg175His
         return f"p.{THREE_LETTER[self.ref]}{self.position}{THREE_LETTER[self.alt]}"
 
     def check(self, sequence: str) -> None:
-        """Make sure that the mutation starts from the residue that the sequence has.
-
-        Parameters
-        ----------
-        sequence : str
-            The wild-type sequence.
-
-        Raises
-        ------
-        MutationError
-            If the position is past the end, or another residue is there.
-
-        Examples
-        --------
-        >>> Mutation(9, "R", "H").check("MKRL")
-        Traceback (most recent call last):
-            ...
-        plmbook.core.residues.MutationError: R9H: position 9 is past the end of the sequence, which has 4 residues; \
-the numbering perhaps belongs to a longer isoform or precursor
-        """
+        """Refuse a sequence that is too short or has another residue there; the message names the likely cause."""
         if self.position > len(sequence):
             raise MutationError(
                 f"{self}: position {self.position} is past the end of the sequence, "
@@ -179,23 +151,7 @@ the numbering perhaps belongs to a longer isoform or precursor
             )
 
     def apply(self, sequence: str) -> str:
-        """Return the mutant sequence.
-
-        Parameters
-        ----------
-        sequence : str
-            The wild-type sequence.
-
-        Returns
-        -------
-        str
-            As long as `sequence` and different from it at `position` only.
-
-        Raises
-        ------
-        MutationError
-            As `check`.
-        """
+        """The mutant sequence: as `sequence`, which `check` must accept, but for one residue."""
         self.check(sequence)
         return sequence[: self.position - 1] + self.alt + sequence[self.position :]
 
@@ -255,8 +211,6 @@ def parse_mutations(text: str) -> tuple[Mutation, ...]:
 def join_mutations(mutations: Iterable[Mutation]) -> str:
     """Write substitutions in the form that `parse_mutations` reads, sorted by position.
 
-    Examples
-    --------
     >>> join_mutations([Mutation(239, "N", "Y"), Mutation(175, "R", "H")])
     'R175H:N239Y'
     """
@@ -296,55 +250,12 @@ def apply_mutations(sequence: str, mutations: Iterable[Mutation]) -> str:
     return sequence
 
 
-def check_sequence(sequence: str, name: str) -> None:
-    """Make sure that a sequence is one that a protein language model can read.
-
-    Parameters
-    ----------
-    sequence : str
-        Upper-case one-letter codes: `AMINO_ACIDS` and, for unknown, ambiguous or rare residues, `UNKNOWN`.
-    name : str
-        What the message calls the sequence.
-
-    Raises
-    ------
-    InputError
-        If it is empty or holds anything else; the message says which character and where.
-
-    Examples
-    --------
-    >>> check_sequence("MKRL", "toy")
-    >>> check_sequence("MKrl", "toy")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: toy: lower-case 'r' at position 3; residues are upper case (soft-masked? make the \
-sequence upper case)
-    """
-    if not sequence:
-        raise InputError(f"{name}: the sequence is empty")
-    fault = first_fault(sequence)
-    if fault is not None:
-        offset, why = fault
-        raise InputError(f"{name}: {why.format(place=f'position {offset + 1}')}")
-
-
 _NOT_A_RESIDUE = re.compile(f"[^{AMINO_ACIDS}{UNKNOWN}]")
 
 
 def first_fault(sequence: str) -> tuple[int, str] | None:
-    """Find the first character that is not a residue.
+    """The first character that is no residue: its 0-based offset, and the reason with a `{place}` to fill in.
 
-    Parameters
-    ----------
-    sequence : str
-
-    Returns
-    -------
-    tuple of (int, str) or None
-        Its 0-based offset and the reason with a `{place}` to fill in; None where all is well.
-
-    Examples
-    --------
     >>> first_fault("MKRL*")
     (4, "'*' at {place} is a stop, not a residue; cut the sequence before it")
     """

@@ -92,8 +92,6 @@ def distances(cb: np.ndarray) -> np.ndarray:
 def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
     """Which residues touch, bool (L, L), symmetric, True on the diagonal; a pair at the very cutoff is no contact.
 
-    Examples
-    --------
     >>> contact_map(np.array([[0.0, 0, 0], [7.9, 0, 0], [15.9, 0, 0]])).astype(int).tolist()
     [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
@@ -101,23 +99,11 @@ def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
 
 
 def c_beta(n: np.ndarray, ca: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Where C-beta is, by the ideal geometry of an L-amino acid.
+    """Where C-beta is, float64 (L, 3), by the ideal geometry of an L-amino acid; from the backbone (L, 3), angstrom.
 
-    Parameters
-    ----------
-    n, ca, c : float arrays (L, 3)
-        The backbone, angstrom.
-
-    Returns
-    -------
-    float64 array (L, 3)
-        1.53 angstrom from C-alpha, at 110.5 degrees from N and 110.1 degrees from C (Engh and Huber 1991), on the side
-        of N x C seen from C-alpha, which is that of L-amino acids.  NaN where the three atoms are on a line.
-
-    Notes
-    -----
-    The direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to N and C: p and q follow from the
-    two angles, r from the length 1.
+    1.53 angstrom from C-alpha, 110.5 degrees from N and 110.1 from C, on the side of N x C seen from C-alpha; NaN where
+    the three are on a line. Its direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to N and C:
+    p and q follow from the two angles, r from the length 1.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         u = (n - ca) / np.linalg.norm(n - ca, axis=1, keepdims=True)

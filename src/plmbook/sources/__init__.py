@@ -41,10 +41,7 @@ def bundled() -> dict[str, str]:
 def verify() -> pd.DataFrame:
     """Compare each bundled file with its recorded hash.
 
-    Returns
-    -------
-    DataFrame
-        `file`, `expected`, `found` ("" where the file is missing), `state` ("bundled", "changed" or "missing").
+    `file`, `expected`, `found` ("" where the file is missing), `state` ("bundled", "changed" or "missing").
     """
     rows = []
     for file, expected in bundled().items():

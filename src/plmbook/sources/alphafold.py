@@ -12,13 +12,7 @@ from plmbook.core.text import open_text
 
 
 def read_accession(source: str | Path | TextIO) -> str:
-    """The UniProt accession that a model names in its DBREF record.
-
-    Raises
-    ------
-    InputError
-        Where there is no such record.
-    """
+    """The UniProt accession that a model names in its DBREF record; without one it is refused."""
     with open_text(source) as handle:
         for line in handle:
             if line.startswith("DBREF") and line[26:32].strip() == "UNP":
@@ -27,23 +21,10 @@ def read_accession(source: str | Path | TextIO) -> str:
 
 
 def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read one model: a row a residue.
+    """One model, a row a residue; positions must run 1, 2, 3, ... and no atom may be missing.
 
-    Parameters
-    ----------
-    source : path or text handle
-        PDB format; pLDDT stands in the B-factor column.
-
-    Returns
-    -------
-    DataFrame
-        `position` (int64, 1-based), `residue` (one letter), `ca_x`, `ca_y`, `ca_z`, `cb_x`, `cb_y`, `cb_z` (float32,
-        angstrom; C-beta is C-alpha for glycine), `plddt` (float32, 0 to 100, of the C-alpha).
-
-    Raises
-    ------
-    InputError
-        Where positions do not run 1, 2, 3, ..., a residue is not one of the 20, or an atom is missing.
+    `position` (int64), `residue` (one letter), `ca_x`, `ca_y`, `ca_z`, `cb_x`, `cb_y`, `cb_z` (float32, angstrom;
+    C-beta is C-alpha for glycine), `plddt` (float32, 0 to 100, of the C-alpha: it stands in the B-factor column).
     """
     atoms = _atoms(source)
     alpha = _each_residue(atoms, "CA")
@@ -72,23 +53,9 @@ def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
 
 
 def read_backbone(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read what a cartoon needs beside the C-alpha: a row a residue.
+    """What a cartoon needs beside the C-alpha, a row a residue: `position` (int64), then `n_x` to `o_z`.
 
-    Parameters
-    ----------
-    source : path or text handle
-        As for `read_structure`.
-
-    Returns
-    -------
-    DataFrame
-        `position` (int64, 1-based), `n_x`, `n_y`, `n_z`, `c_x`, `c_y`, `c_z`, `o_x`, `o_y`, `o_z` (float32, angstrom,
-        to the nearest 0.01).
-
-    Raises
-    ------
-    InputError
-        Where positions do not run 1, 2, 3, ... for each of the atoms N, C and O.
+    float32, angstrom, to the nearest 0.01, of the atoms N, C and O.
     """
     atoms = _atoms(source)
     table = pd.DataFrame({"position": _each_residue(atoms, "N").res_id.astype(np.int64)})

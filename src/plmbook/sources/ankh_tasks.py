@@ -315,26 +315,10 @@ remote_homology, localisation, solubility, fluorescence, cath
 
 
 def duplicates_across(examples: pd.DataFrame) -> pd.DataFrame:
-    """The sequences that two splits of a data set share.
+    """The sequences that two splits of a data set share, in the order of their first protein.
 
-    Parameters
-    ----------
-    examples : DataFrame
-        What `read` gives of a data set with a row a protein: `id`, `split`, `sequence`.
+    `sequence`, `splits` and `ids` (str, comma-separated), `n` (int64, proteins).
 
-    Returns
-    -------
-    DataFrame
-        A row a sequence, in the order of its first protein: `sequence`, `splits` and `ids` (str, comma-separated),
-        `n` (int64, proteins).
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
-
-    Examples
-    --------
     >>> duplicates_across(pd.DataFrame({"id": ["a", "b", "c"], "split": ["train", "test", "test"],
     ...                                 "sequence": ["MK", "MK", "MR"]})).values.tolist()
     [['MK', 'train, test', 'a, b', 2]]

@@ -20,8 +20,6 @@ def classify(significance: str) -> str:
 
     What follows the first `;` or `,` (drug response, risk factor) does not change the class.
 
-    Examples
-    --------
     >>> [classify(s) for s in ("Likely pathogenic; drug response", "Benign", "Uncertain significance")]
     ['P/LP', 'B/LB', 'VUS']
     >>> classify("Conflicting interpretations of pathogenicity")
@@ -36,30 +34,13 @@ def classify(significance: str) -> str:
 
 
 def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") -> pd.DataFrame:
-    """Read the missense variants of a variant_summary file, whole or cut to some columns.
+    """The missense variants of a variant_summary file, whole or cut to some columns, one row an allele.
 
-    Parameters
-    ----------
-    source : path or text handle
-        Tab-separated; needs the columns `Name` and `ClinicalSignificance`. Columns are found by name.
-    assembly : str
-        The whole file holds each variant once an assembly; rows of another assembly are passed over.
+    `gene` (of the name, so one symbol even where a variant overlaps two genes), `mutation` ("R175H"), `transcript`
+    (RefSeq, with version), `change` ("c.524G>A"), `significance` (see `classify`), `stated` (ClinVar's own words). The
+    whole file holds each variant once an assembly; those of another one, and what is no missense substitution, are
+    passed over.
 
-    Returns
-    -------
-    DataFrame
-        `gene` (of the name, so one symbol even where a variant overlaps two genes), `mutation` ("R175H"),
-        `transcript` (RefSeq, with version), `change` ("c.524G>A"), `significance` (the class, see `classify`),
-        `stated` (ClinVar's own words). One row an allele: different alleles may give the same mutation.
-        Rows that are no missense substitution (stops, frameshifts, `=`, no `p.`) are passed over.
-
-    Raises
-    ------
-    InputError
-        Where a needed column is missing.
-
-    Examples
-    --------
     >>> import io
     >>> text = "Name\\tClinicalSignificance\\nNM_000371.4(TTR):c.148G>A (p.Val50Met)\\tPathogenic\\n"
     >>> read_variant_summary(io.StringIO(text)).values.tolist()
@@ -93,16 +74,7 @@ def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") 
 def transcripts(summary: pd.DataFrame) -> pd.DataFrame:
     """One transcript a (gene, mutation): the one that names most missense variants of the gene, then the first by name.
 
-    Parameters
-    ----------
-    summary : DataFrame
-        Of `read_variant_summary`.
-
-    Returns
-    -------
-    DataFrame
-        `gene`, `mutation`, `transcript`, `n_transcripts` (int64: how many transcripts named this mutation); the key is
-        (gene, mutation).
+    `gene`, `mutation`, `transcript`, `n_transcripts` (int64: how many transcripts named this mutation).
     """
     pairs = summary[["gene", "mutation", "transcript"]].drop_duplicates()
     uses = pairs.groupby(["gene", "transcript"]).size().rename("uses").reset_index()

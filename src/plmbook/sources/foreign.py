@@ -62,26 +62,7 @@ def read_hub(folder: str | Path, *, metadata: str | Path | None = None) -> pd.Da
 
 
 def separated(table: pd.DataFrame, place: str | Path) -> tuple[pd.DataFrame, np.ndarray]:
-    """Tell the embedding of a table in the hub's layout from the other columns.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Some or all rows of such a data set; see `read_hub`.
-    place : path
-        What messages call it.
-
-    Returns
-    -------
-    DataFrame
-        `id`, then the other columns under their own names.
-    float32 array (n, d)
-
-    Raises
-    ------
-    InputError
-        As `read_hub`.
-    """
+    """The embedding, float32 (n, d), apart from the other columns (`id` first) of rows in the hub's layout."""
     place = Path(place)
     name = id_column(table, place)
     if (unnamed := table[name].isna() | (table[name].astype("str").str.strip() == "")).any():

@@ -15,27 +15,13 @@ CONSEQUENCE, SYMBOL, FEATURE, PROTEIN_CHANGE, CANONICAL = 1, 3, 6, 11, 26
 
 
 def read_export(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read the missense consequences of a site export of gnomAD 2.1.1.
+    """The missense consequences of a site export of gnomAD 2.1.1, one row an allele and transcript.
 
-    The frequency is computed as AC / AN. The published export wrote AF and AF_popmax without a tab between them
-    ("7.95697e-065.78168e-05"), so its column AF cannot be read; rows with and without that fault are accepted.
-
-    Parameters
-    ----------
-    source : path or text handle
-        A header line, then one row an allele; empty lines are passed over.
-
-    Returns
-    -------
-    DataFrame
-        `gene`, `mutation` ("R175H", in the numbering of `ensembl_transcript`), `ensembl_transcript`, `canonical`
-        (bool), `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`, `allele_number` (int64),
-        `allele_frequency` (float64; NaN where AN is 0). One row an allele and transcript.
-
-    Raises
-    ------
-    InputError
-        Where a row has neither 14 nor 15 fields.
+    `gene`, `mutation` ("R175H", in the numbering of `ensembl_transcript`), `ensembl_transcript`, `canonical` (bool),
+    `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`, `allele_number` (int64), `allele_frequency` (AC /
+    AN; NaN where AN is 0). The published export wrote AF and AF_popmax without a tab between them
+    ("7.95697e-065.78168e-05"), so its own AF cannot be read; rows with and without that fault (15 and 14 fields) are
+    accepted.
     """
     rows = []
     with open_text(source) as handle:

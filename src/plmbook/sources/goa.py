@@ -16,49 +16,22 @@ FIELDS = 17  # of GAF 2.x; the last two may be cut off
 
 
 class Gaf(NamedTuple):
-    """What `read_gaf` gives.
+    """What `read_gaf` gives."""
 
-    Attributes
-    ----------
-    annotations : DataFrame
-        A row an annotation that counts: `id` (accession), `gene` (symbol), `qualifier` ("" where none), `go_id`,
-        `evidence` (code, such as IDA), `namespace`, `taxon` (int64, NCBI), `date` (str, YYYYMMDD).
-    exclusions : DataFrame
-        A row a reason: `reason` (str), `n_annotations` (int64).
-    header : dict of str
-        What the lines with `!name: value` say, the first of each name.
-    """
-
+    # a row an annotation that counts: `id` (accession), `gene` (symbol), `qualifier` ("" where none), `go_id`,
+    # `evidence` (code, such as IDA), `namespace`, `taxon` (int64, NCBI), `date` (str, YYYYMMDD)
     annotations: pd.DataFrame
-    exclusions: pd.DataFrame
-    header: dict[str, str]
+    exclusions: pd.DataFrame  # a row a reason: `reason` (str), `n_annotations` (int64)
+    header: dict[str, str]  # what the lines with `!name: value` say, the first of each name
 
 
 def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", evidence: tuple[str, ...] = ()) -> Gaf:
-    """Read a GAF file.
+    """Read a GAF file; what does not count is left out and counted.
 
-    Parameters
-    ----------
-    source : path or text handle
-        Plain or gzip.
-    database : str
-        Whose ids count (column 1); others, such as ComplexPortal, are left out and counted.
-    evidence : tuple of str
-        Codes that count, such as `CAFA`; others are left out and counted.  Empty: all.
+    Those are ids of another database, annotations with the qualifier NOT, which say that a protein does not have the
+    term, and evidence that is not among the codes asked for (none asked: all count), such as `CAFA`. The same protein
+    and term may occur with several evidences. A line with too few fields, no GO id or an unknown aspect is an error.
 
-    Returns
-    -------
-    Gaf
-        (annotations, exclusions, header).  Annotations with the qualifier NOT say that a protein does not have the
-        term: they are left out and counted.  The same protein and term may occur with several evidences.
-
-    Raises
-    ------
-    InputError
-        If the version is not 2.x, or a line has too few fields, no GO id or an unknown aspect.
-
-    Examples
-    --------
     >>> import io
     >>> line = "UniProtKB P04637 TP53 {} GO:0005829 PMID:1 IDA  C   protein taxon:9606 20200101 UniProt  "
     >>> lines = ["!gaf-version: 2.2", *(line.replace(" ", "\\t").format(q) for q in ("located_in", "NOT|located_in"))]

@@ -23,28 +23,12 @@ Rows = dict[str, str]  # assembly -> aligned row
 
 
 def read_alignments(source: str | Path | TextIO, keep: set[str] | None = None) -> dict[str, Rows]:
-    """Read aligned rows: transcript -> assembly -> row, exons joined in their order.
+    """Read aligned rows: transcript -> assembly -> row, exons joined in their order; `keep`: only these transcripts.
 
-    Parameters
-    ----------
-    source : path or text handle
-        FASTA whose headers are `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or
-        `TRANSCRIPT_ASSEMBLY` (exons already joined). Rows hold the 20 letters, `X`, `-`, and `Z` for a stop.
-    keep : set of str, optional
-        Transcripts to keep (without version); the whole file has many.
+    FASTA whose headers are `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or `TRANSCRIPT_ASSEMBLY`
+    (exons already joined). A record that appears again must be equal and counts once; rows of one transcript have one
+    length.
 
-    Returns
-    -------
-    dict of dict
-        Rows of one transcript have one length. A record that appears again must be equal and counts once.
-
-    Raises
-    ------
-    InputError
-        Where a header cannot be read, a repeated record differs, an exon is missing, or lengths differ.
-
-    Examples
-    --------
     >>> import io
     >>> text = ">T1.2_hg38_1_2 2 0 0\\nMK\\n>T1.2_mm10_1_2 2 0 0\\nM-\\n"
     >>> text += ">T1.2_hg38_2_2 2 0 0\\nAZ\\n>T1.2_mm10_2_2 2 0 0\\nAZ\\n"
@@ -86,18 +70,10 @@ def matching_transcript(alignments: Mapping[str, Rows], sequence: str) -> str:
 
 
 def residue_counts(rows: Mapping[str, str]) -> pd.DataFrame:
-    """Count what stands in each column at a human residue.
+    """What stands in each column at a human residue; each row sums to the number of assemblies.
 
-    Parameters
-    ----------
-    rows : mapping
-        Assembly -> aligned row, the human one included and counted.
-
-    Returns
-    -------
-    DataFrame
-        `position` (int64, 1-based in the human protein), `ref` (the human residue), one int64 column an amino acid,
-        `gap` (`-`), `unknown` (`X`, or a stop inside a row). Each row sums to the number of assemblies.
+    `position` (int64, in the human protein), `ref`, one int64 column an amino acid, `gap` (`-`), `unknown` (`X`, or a
+    stop inside a row).
     """
     human = rows[HUMAN]
     n_residues = len(human_sequence(rows))
@@ -112,27 +88,12 @@ def residue_counts(rows: Mapping[str, str]) -> pd.DataFrame:
 
 
 def flank(human: str, other: str, position: int) -> int:
-    """How many residues are identical on each side of a position, in both at once, up to 5.
+    """How many residues are identical on each side of a 1-based position, in both at once, up to 5.
 
-    Parameters
-    ----------
-    human, other : str
-        Two rows of an alignment in which the human one has no gaps, without the final stop of the human one.
-    position : int
-        1-based.
+    The human row has no gaps and no final stop; the end of the protein ends the flank.
 
-    Returns
-    -------
-    int
-        The largest k such that the k residues before and the k residues after are the same; the end of the
-        protein ends it.
-
-    Examples
-    --------
-    >>> flank("MKTAYIA", "MKSAYIG", 4)
-    0
-    >>> flank("MKTAYIA", "MKTVYIG", 4)
-    2
+    >>> flank("MKTAYIA", "MKSAYIG", 4), flank("MKTAYIA", "MKTVYIG", 4)
+    (0, 2)
     """
     i = position - 1
     k = 0
@@ -144,13 +105,7 @@ def flank(human: str, other: str, position: int) -> int:
 
 
 def carriers(rows: Mapping[str, str], position: int, alt: str) -> dict[str, int]:
-    """The assemblies that carry `alt` at a human position, with their flank (see `flank`).
-
-    Raises
-    ------
-    InputError
-        Where the human row has gaps (none of the bundled genes has).
-    """
+    """The assemblies that carry `alt` at a human position, with their `flank`; the human row must have no gaps."""
     human = human_sequence(rows)
     if "-" in rows[HUMAN]:
         raise InputError("multiz100way: expected a human row without gaps")

@@ -17,32 +17,12 @@ from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_tabl
 def read_proteinnet(
     source: str | Path | TextIO, *, left_out: list[tuple[int, str, str]] | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Stream the structures of a ProteinNet text file, one at a time.
+    """Stream the structures of a ProteinNet text file; memory holds one record.
 
-    Parameters
-    ----------
-    source : path or text handle
-        Text records of [ID], [PRIMARY], [EVOLUTIONARY] (passed over), [TERTIARY] (N, C-alpha and C of each residue, in
-        picometres) and [MASK]; perhaps gzipped.
-    left_out : list, optional
-        (number of the record from 1, id, reason) is appended to it for each record that cannot be used: one without
-        [TERTIARY], or whose parts do not fit together.  Without it such a record is an error.
-
-    Yields
-    ------
-    DataFrame
-        A row a residue, as in the table kept_structures: `id` (str, as in the file), `position` (int64, 1-based),
-        `residue` (str), `cb_x`, `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal geometry, C-alpha of glycine, NaN
-        where the mask is -.
-
-    Raises
-    ------
-    InputError
-        If the text is not of ProteinNet, or a record cannot be used and `left_out` is not given.
-
-    Notes
-    -----
-    Invariant: memory holds one record, whatever the size of the file.
+    A row a residue, as in the table kept_structures: `id` (as in the file), `position` (int64), `residue`, `cb_x`,
+    `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal geometry, C-alpha of glycine, NaN where the mask is -.
+    `left_out` receives (number of the record from 1, id, reason) of each record that has no [TERTIARY] or whose parts
+    do not fit together; without it such a record is an error.
     """
     where = str(getattr(source, "name", "ProteinNet") if hasattr(source, "read") else source)
     with open_text(source) as handle:

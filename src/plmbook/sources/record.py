@@ -11,48 +11,21 @@ from plmbook.core.text import decoded
 
 @dataclass(frozen=True)
 class Source:
-    """An outside source of data, as a person would cite it.
+    """An outside source of data, as a person would cite it."""
 
-    Attributes
-    ----------
-    name : str
-        The name that `fetch` takes.
-    title : str
-        What it is, in a few words.
-    url : str
-        Where it is downloaded. `{accession}` in it is a UniProt accession: one file a protein.
-    release : str
-        The release that the bundled tables come from.
-    licence : str
-    citation : str
-        The paper, with its DOI where it has one.
-    sha256 : str or None
-        Of the remote file. None where no copy of the whole remote file was ever hashed here; the hash is then
-        recorded beside the file at the first download, and later downloads are checked against that record.
-    extracts : tuple of str
-        Names of files in the source's own format that hold a part of it; accepted in a mirror instead of the whole.
-    note : str
-        What a person should know before using it.
-    file : str
-        Name of the downloaded file, with `{accession}`, where the last part of the URL is none.
-    item : str
-        What `{accession}` is, with an example.
-    reader : str
-        For a source that is no file: what reads it.
-    """
-
-    name: str
+    name: str  # what `fetch` takes
     title: str
-    url: str
-    release: str
+    url: str  # `{accession}` in it is a UniProt accession: one file a protein
+    release: str  # the one that the bundled tables come from
     licence: str
-    citation: str
+    citation: str  # the paper, with its DOI where it has one
+    # of the remote file; None where no whole copy was ever hashed here: then it is recorded at the first download
     sha256: str | None = None
-    extracts: tuple[str, ...] = ()
-    note: str = ""
-    file: str = ""
-    item: str = "UniProt accession, such as P04637"
-    reader: str = ""
+    extracts: tuple[str, ...] = ()  # files that hold a part of it; a mirror may have them instead of the whole
+    note: str = ""  # what a person should know before using it
+    file: str = ""  # name of the downloaded file, with `{accession}`, where the last part of the URL is none
+    item: str = "UniProt accession, such as P04637"  # what `{accession}` is
+    reader: str = ""  # for a source that is no file: what reads it
 
     @property
     def per_protein(self) -> bool:

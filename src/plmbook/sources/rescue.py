@@ -20,25 +20,11 @@ FLANKS = tuple(f"CPD_{k}" for k in range(6))
 
 
 def read_scores(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read the published table.
+    """The published table, one row a (gene, mutation); the two forms of each change must agree.
 
-    Parameters
-    ----------
-    source : path or text handle
-        Tab-separated, one row a (gene, mutation); the last line has no line end; a score is empty where the model was
-        not run; a frequency of 0 means that the variant was not found in gnomAD.
-
-    Returns
-    -------
-    DataFrame
-        `gene`, `mutation`, `position` (int64), `ref`, `alt`, `significance`, `allele_frequency` (float64,
-        NaN = absent), one float64 column a model (named as `MODELS` names it, NaN = not run; negative =
-        damaging), and `CPD_0` to `CPD_5`: tuples of assemblies that carry `alt` with k identical residues on each side.
-
-    Raises
-    ------
-    InputError
-        Where a column is missing, a (gene, mutation) comes twice, or the two forms of a change disagree.
+    `gene`, `mutation`, `position` (int64), `ref`, `alt`, `significance`, `allele_frequency` (NaN = absent, which the
+    file writes as 0), one float64 column a model (named as `MODELS` names it, NaN = not run; negative = damaging), and
+    `CPD_0` to `CPD_5`: tuples of assemblies that carry `alt` with k identical residues on each side.
     """
     raw = read_csv(source, dtype=str, keep_default_na=False)
     needed = ["GENE", "MUTATION", "AA_CHANGE", "GROUP", "gnomAD_AF", *MODELS, *FLANKS]

@@ -31,26 +31,10 @@ GO_ID = re.compile(r"GO:\d{7}")
 def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
     """Read a table of proteins that UniProt's website or its REST service exported (tab-separated).
 
-    Parameters
-    ----------
-    source : path or text handle
-        With columns such as Entry, Entry Name, Gene Names, Organism (ID), Length, Sequence, Gene Ontology IDs: as the
-        website or the service call them, case and punctuation aside.
+    Columns are found as either calls them, case and punctuation aside: `id` (accession), `entry_name`, `gene` (the
+    first of the names, or ""), `taxon` (int64, NCBI; 0 where absent), `length` (int64), `sequence`, `go_ids` (tuple of
+    str, sorted). Accessions, sequences and GO ids must be there, and lengths be those of the sequences.
 
-    Returns
-    -------
-    DataFrame
-        `id` (accession), `entry_name`, `gene` (the first of the names, or ""), `taxon` (int64, NCBI; 0 where absent),
-        `length` (int64, residues), `sequence`, `go_ids` (tuple of str, sorted, each once; () where none).
-
-    Raises
-    ------
-    InputError
-        If there is no column of accessions, sequences or GO ids, an accession repeats or is empty, or a length is not
-        that of its sequence.
-
-    Examples
-    --------
     >>> import io
     >>> text = "Entry\\tGene Names\\tOrganism (ID)\\tSequence\\tGene Ontology IDs\\n"
     >>> text += "P04637\\tTP53 P53\\t9606\\tMEEP\\tGO:0005829; GO:0000785\\n"
@@ -89,8 +73,6 @@ def _taxa(cells: pd.Series, where: object) -> pd.Series:
 def named(columns: Iterable[str]) -> dict[str, str]:
     """Our names of the columns that are there -> theirs; the first spelling of `TSV` that fits.
 
-    Examples
-    --------
     >>> named(["Entry", "Gene Ontology (GO)", "Organism (ID)"])
     {'id': 'Entry', 'taxon': 'Organism (ID)', 'go_ids': 'Gene Ontology (GO)'}
     """
@@ -102,8 +84,6 @@ def named(columns: Iterable[str]) -> dict[str, str]:
 def folded(name: str) -> str:
     """A column's name without case and punctuation.
 
-    Examples
-    --------
     >>> folded("UniProt ID"), folded("esm2_embedding")
     ('uniprotid', 'esm2embedding')
     """
@@ -113,8 +93,6 @@ def folded(name: str) -> str:
 def go_ids(cell: object) -> tuple[str, ...]:
     """The GO ids in a cell, sorted, each once: `GO:1; GO:2`, `name [GO:0005829]`, a list or a missing value.
 
-    Examples
-    --------
     >>> go_ids("nucleus [GO:0005634]; cytosol [GO:0005829]"), go_ids(["GO:0005634"]), go_ids(None)
     (('GO:0005634', 'GO:0005829'), ('GO:0005634',), ())
     """
@@ -126,35 +104,15 @@ def _texts(cell: object) -> list[str]:
 
 
 def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read a UniProt FASTA file.
+    """Read a UniProt FASTA file; every accession once.
 
-    Parameters
-    ----------
-    source : path or text handle
+    `uniprot` (accession), `entry_name`, `description`, `organism`, `taxon` (int64, NCBI), `gene` ("" where the header
+    has none), `version` (int64, of the sequence; 0 where absent), `length` (int64), `sequence`.
 
-    Returns
-    -------
-    DataFrame
-        `uniprot` (accession), `entry_name`, `description`, `organism`, `taxon` (int64, NCBI), `gene` ("" where the
-        header has none), `version` (int64, of the sequence; 0 where absent), `length` (int64, residues), `sequence`.
-
-    Raises
-    ------
-    InputError
-        Where a header is not UniProt's, or an accession appears twice.
-
-    Examples
-    --------
     >>> import io
     >>> text = ">sp|P02766|TTHY_HUMAN Transthyretin OS=Homo sapiens OX=9606 GN=TTR PE=1 SV=1\\nMASHR\\nLLL\\n"
     >>> read_fasta(io.StringIO(text))[["uniprot", "gene", "length"]].values.tolist()
     [['P02766', 'TTR', 8]]
-    >>> read_fasta(io.StringIO(">TTR\\nMASHR\\n"))
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: UniProt FASTA, record 1: expected a header \
-like 'sp|P02766|TTHY_HUMAN ... OS=... OX=...', \
-found 'TTR'
     """
     rows = []
     for number, (header, sequence) in enumerate(read_records(source), start=1):

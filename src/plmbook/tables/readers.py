@@ -113,28 +113,10 @@ class FastaFile:
         return f"FastaFile({str(self.path)!r})"
 
     def blocks(self, characters: int = BLOCK_CHARACTERS) -> Iterator[pd.DataFrame]:
-        """Read the file from its beginning.
+        """Read the file from its beginning: tables as of `read_fasta`, one or more records each, index from 0.
 
-        Parameters
-        ----------
-        characters : int
-            A block is closed when its headers and sequences have so many; a longer protein is alone in its block.
-
-        Yields
-        ------
-        DataFrame
-            As `read_fasta` gives them, one or more records each, index from 0.
-
-        Raises
-        ------
-        InputError
-            As `read_fasta`, at the end of the first reading: no block counts before it.  Also if the file changed
-            since then.
-
-        Notes
-        -----
-        Ids are remembered as eight bytes each, in the first reading alone; the file is read again to name those that
-        repeat.
+        A block is closed when its headers and sequences have so many characters; a longer protein is alone in its own.
+        Faults are raised at the end of the first reading (no block counts before it), and where the file has changed.
 
         Examples
         --------
@@ -163,7 +145,7 @@ class FastaFile:
             filled += size
             if name and self._checked is None:
                 hashes.append(hash(name))
-        self._note_repeated_ids(np.asarray(hashes), faults)
+        self._note_repeated_ids(np.asarray(hashes), faults)  # ids were remembered as eight bytes each: read again
         self._refuse_if_changed(stamp)
         faults.refuse(InputError, "in the FASTA file")
         self._checked = stamp

@@ -22,30 +22,15 @@ class TableError(InputError):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a schema.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-        The dtype that `check` gives it: `str`, `int64`, `float64`, `float32`, `bool` or `bytes` (an object column).
-    nullable : bool
-        Whether a value may be missing: NaN for a float, `""` for a text.
-    allowed : tuple of str
-        The only values of a text column; empty where any text is right.
-    minimum, maximum : float or None
-        The range of a number, ends included.
-    meaning : str
-        What it holds, with its unit.
-    """
+    """One column of a schema."""
 
     name: str
-    kind: str
-    nullable: bool = False
-    allowed: tuple[str, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
-    meaning: str = ""
+    kind: str  # the dtype that `check` gives it: str, int64, float64, float32, bool or bytes (an object column)
+    nullable: bool = False  # whether a value may be missing: NaN for a float, "" for a text
+    allowed: tuple[str, ...] = ()  # the only values of a text column; empty where any text is right
+    minimum: float | None = None  # of a number, included
+    maximum: float | None = None  # the same
+    meaning: str = ""  # what it holds, with its unit
 
     def __post_init__(self) -> None:
         if self.kind not in _EXPECTED:
@@ -56,22 +41,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """What a table must look like.
-
-    Attributes
-    ----------
-    name : str
-    columns : tuple of Column
-        The columns that must be there; a table may have more, which are carried.
-    key : tuple of str
-        The columns that together name a row, each combination once; empty where rows may repeat.
-    rules : tuple of (str, callable)
-        A statement that holds for each row, and the function from the table to a boolean Series of where it holds.
-    """
+    """What a table must look like."""
 
     name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...] = ()
+    columns: tuple[Column, ...]  # that must be there; a table may have more, which are carried
+    key: tuple[str, ...] = ()  # columns that together name a row, each combination once; empty: rows may repeat
+    # a statement that holds for each row, and the function from the table to a boolean Series of where it holds
     rules: tuple[tuple[str, Callable[[pd.DataFrame], pd.Series]], ...] = ()
 
     @property
