@@ -131,9 +131,9 @@ def keys(monkeypatch, tmp_path):
     """Of a model, the key of every derived table: nothing is computed, and shipped numbers are taken as they are."""
     monkeypatch.setattr(paths, "results", lambda profile: tmp_path / profile)
     monkeypatch.setattr(derived, "_check_sample", lambda *args, **options: (0, 0.0))
-    make = derived.derive
+    make = derived.Run.derive
     unchecked = lambda *args, check=None, **options: make(*args, **options)  # noqa: E731
-    monkeypatch.setattr(derived, "derive", unchecked)
+    monkeypatch.setattr(derived.Run, "derive", unchecked)
     monkeypatch.setattr(derived, "_computed", lambda rows, compute, values: rows.assign(**dict.fromkeys(values, 0.0)))
     no_score = lambda model, genes, rows, **options: rows.assign(score=0.0)  # noqa: E731
     monkeypatch.setattr(variant_studies.effects, "score_table", no_score)

@@ -16,7 +16,7 @@ from plmbook.function import proteomes
 from plmbook.function import studies as function_studies
 from plmbook.stats import metrics
 from plmbook.tables import derived
-from project import OPTIONS, fake_model, toy_task
+from project import OPTIONS, compute_nothing, fake_model, toy_task
 from tiny import write_bundled
 
 DERIVED = {name for name in derived.VERSIONS if not name.startswith("downstream-")} | {"downstream-localisation"}
@@ -117,6 +117,7 @@ def test_recompute_of_a_model_that_is_not_bundled_leaves_data_alone(project, nam
     settings = options["layers"]["settings"]
     assert settings == replace(function_studies.LAYERS, n_residues=500_000) != function_studies.LAYERS
     options = {title: dict(options.get(title, {})) | dict(OPTIONS.get(title, {})) for title in recompute.STUDIES}
+    compute_nothing(monkeypatch)
     found = recompute.recompute("paper", ["fake"], options=options, say=lambda line: None)
     assert set(found["table"]) == DERIVED and set(found["reason"]) == {"not shipped for this model"}
     assert {path: path.read_bytes() for path in (project / "data").rglob("*") if path.is_file()} == before

@@ -263,7 +263,7 @@ def test_perplexity_of_a_uniform_guess_is_twenty():
 
 
 def likelihoods(n, seed=0):
-    """A table as `results.heldout_likelihood` makes it, of made-up numbers."""
+    """A table as `heldout_likelihood` of the studies makes it, of made-up numbers."""
     rng = np.random.default_rng(seed)
     masked = rng.integers(5, 150, n)
     columns = {name: -masked * rng.uniform(1.5, 3.1, n) for name in metrics.LIKELIHOODS.values()}

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fakes import FakeModel
 from plmbook.core import artifacts
 from plmbook.tables import derived
+from project import fake_model
 
 
 @pytest.fixture
@@ -30,12 +30,24 @@ class Square:
         return rows.assign(score=rows["gene"].str[1:].astype(float) ** self.power)
 
 
-def derive(rows, compute, model, folders, **changes):
+@pytest.fixture(autouse=True)
+def versions(monkeypatch):
+    """Of the derived tables, in a registry of its own."""
+    monkeypatch.setattr(derived, "STUDIES", {})
+    monkeypatch.setattr(derived, "VERSIONS", {"squares": 1})
+    return derived.VERSIONS
+
+
+def derive(rows, compute, model, folders, *, profile="embedded", recompute=False, ship=True, **changes):
+    """The table of squares, and the record of how it came about."""
     source = folders / "data" / "input.tsv"
     if not source.exists():
         source.write_text("x\n")
-    options = dict(model=model, inputs=[source], parameters={"seed": 1}, version=1, sample=10)
-    return derived.derive("squares", rows, compute, **(options | changes))
+    run = derived.Run(model, profile=profile, recompute=recompute, ship=ship)
+    options = dict(files=["input.tsv"], parameters={"seed": 1}, sample=10) | changes
+    table = run.derive("squares", rows, compute, **options)
+    (record,) = derived.records(profile).itertuples()
+    return table, record
 
 
 def table_path(folders):
@@ -72,16 +84,6 @@ def test_a_shipped_table_is_used_after_a_sampled_check(folders, rows, model):
     manifest = json.loads(table_path(folders).with_suffix(".json").read_text())
     assert manifest["key"] == record.key and manifest["content"] == record.content and manifest["rows"] == 40
     assert {"torch", "numpy", "plmbook"} <= set(manifest["versions"])
-
-
-def test_the_environment_asks_for_recomputation(folders, rows, model, monkeypatch):
-    monkeypatch.setenv(derived.RECOMPUTE, "1")
-    for _ in range(2):
-        compute = Square()
-        _, record = derive(rows, compute, model, folders)
-        assert (compute.asked, record.status) == ([40], "computed")
-    assert table_path(folders).exists()
-    assert [p.name for p in table_path(folders).parent.iterdir() if p.name.startswith(".")] == []
 
 
 def test_a_number_changed_by_hand_is_an_error(folders, rows, model):
@@ -137,9 +139,9 @@ def test_small_differences_pass_and_are_recorded(folders, rows, model):
 @pytest.mark.parametrize(
     "part, change",
     [
-        ("weights", lambda f, m: dict(model=FakeModel(weights_hash="1" * 64))),
+        ("weights", lambda f, m: dict(model=fake_model(weights_hash="1" * 64))),
         ("parameters", lambda f, m: dict(parameters={"seed": 2})),
-        ("version", lambda f, m: dict(version=2)),
+        ("version", lambda f, m: derived.VERSIONS.update(squares=2) or {}),
         ("inputs", lambda f, m: {} if (f / "data" / "input.tsv").write_text("y\n") else None),
         ("rows", lambda f, m: dict(rows="fewer")),
     ],
@@ -213,10 +215,9 @@ def test_a_broken_manifest_or_table_is_named(folders, rows, model):
 
 
 @pytest.fixture
-def squares(folders, rows, monkeypatch):
-    """A study of one derived table, and the parameters that it is given; in a registry of its own."""
-    monkeypatch.setattr(derived, "STUDIES", {})
-    monkeypatch.setattr(derived, "VERSIONS", {})
+def squares(folders, rows, versions):
+    """A study of one derived table."""
+    versions.clear()
     (folders / "data" / "input.tsv").write_text("x\n")
 
     @derived.study("squares of numbers", saves="numbers", tables={"squares": 3, "of nobody": 1})
@@ -242,6 +243,15 @@ def test_a_study_ships_its_tables_and_saves_its_result(folders, squares, model):
     assert (record.status, record.sampled, record.tolerance) == ("shipped", derived.SAMPLE, derived.TOLERANCE)
     squares(model, power=3.0)
     assert derived.records()["reason"].tolist() == ["the shipped table is of another parameters"]
+
+
+def test_the_environment_asks_for_recomputation(folders, squares, model, monkeypatch):
+    monkeypatch.setenv(derived.RECOMPUTE, "1")
+    for _ in range(2):
+        squares(model)
+        assert derived.records()["status"].tolist() == ["computed"]
+    assert table_path(folders).exists()
+    assert [p.name for p in table_path(folders).parent.iterdir() if p.name.startswith(".")] == []
 
 
 def test_a_study_is_registered_and_says_what_it_takes(squares):

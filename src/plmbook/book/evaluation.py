@@ -50,7 +50,7 @@ def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.
     Parameters
     ----------
     model
-        From `plmbook.models.load`; for a bundled one the shipped tables are used and checked (`derived.derive`).
+        From `plmbook.models.load`; for a bundled one the shipped tables are used and checked (`derived.Run.derive`).
     profile : str
         Names the folder of the results.
     progress : bool

@@ -1,6 +1,6 @@
 """What the pages of the downstream tasks have in common: from the answers of the learners to lines, tables, sentences.
 
-The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>` (`plmbook.tables.derived.downstream`); the
+The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>` (`plmbook.tasks.studies.downstream`); the
 page of a task reads them and shows its part, beside the published table.
 """
 

@@ -1,11 +1,11 @@
 """Result tables: computed here or shipped and checked, and never one passed off as the other.
 
 `make book` has ten minutes on two cores; some tables take longer. Those are *derived tables*: `make results` computes
-them and writes `data/derived/<model>/NAME.parquet` with a manifest `NAME.json` beside it. `derive` uses such a table
-only where its key (sha256 over the model's weights, the input files, the rows asked for, the parameters and the version
-of the algorithm) is the one expected now. Then the content must have the sha256 of the manifest, and a seeded sample of
-rows is computed afresh and must agree; if not, that is an error and not a warning. Where the key differs, everything is
-computed. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
+them and writes `data/derived/<model>/NAME.parquet` with a manifest `NAME.json` beside it. `Run.derive` uses such a
+table only where its key (sha256 over the model's weights, the input files, the rows asked for, the parameters and the
+version of the algorithm) is the one expected now. Then the content must have the sha256 of the manifest, and a seeded
+sample of rows is computed afresh and must agree; if not, that is an error and not a warning. Where the key differs,
+everything is computed. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
 
 Each analysis owns its tables: a room's `studies.py` has a function with the decorator `study`, which names the tables
 and their versions, and makes them with `Run.derive`. `plmbook results` walks `STUDIES`.
@@ -25,15 +25,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core import paths
-from plmbook.core.artifacts import (
-    content_hash,
-    file_sha256,
-    save,
-    sha256,
-    versions,
-    write_json,
-    write_parquet,
-)
+from plmbook.core.artifacts import content_hash, file_sha256, save, sha256, versions, write_json, write_parquet
 
 RECOMPUTE = "PLMBOOK_RECOMPUTE"  # =1: compute every derived table and write it (what `make results` does)
 TOLERANCE = 2e-3  # natural-log units; the same float32 weights on another processor differ by about 1e-5
@@ -61,13 +53,12 @@ class Record:
     seconds: float
 
 
-STUDIES: dict[str, Callable[..., pd.DataFrame]] = {}  # by title; those of a room in the order in which they are made
+Study = Callable[..., pd.DataFrame]
+STUDIES: dict[str, Study] = {}  # by title; those of a room in the order in which they are made
 VERSIONS: dict[str, int] = {}  # of the algorithm behind each derived table
 
 
-def study(
-    title: str, *, saves: str, tables: Mapping[str, int]
-) -> Callable[[Callable[..., pd.DataFrame]], Callable[..., pd.DataFrame]]:
+def study(title: str, *, saves: str, tables: Mapping[str, int]) -> Callable[[Study], Study]:
     """Make a function the study of a model: `plmbook results` runs it, and its result is saved.
 
     Parameters
@@ -93,25 +84,22 @@ def study(
         Where another study has a derived table of that name.
     """
 
-    def decorate(function: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
-        @functools.wraps(function)
-        def of_model(
-            model, *, profile: str = "embedded", recompute: bool | None = None, progress: bool = False, **options
-        ):
+    def decorate(function: Study) -> Study:
+        def of_model(model, *, profile="embedded", recompute=None, progress=False, **options) -> pd.DataFrame:
+            anew = os.environ.get(RECOMPUTE) == "1" if recompute is None else recompute
             whole = getattr(options.get("collection"), "whole", False)
-            table = function(Run(model, profile, recompute, progress, ships(model) and not whole), **options)
+            table = function(Run(model, profile, anew, progress, ships(model) and not whole), **options)
             save(table, f"{saves}.{model.name}", profile)
             return table
 
         if title not in STUDIES and (twice := VERSIONS.keys() & tables.keys()):
             raise ValueError(f"{title}: {min(twice)} is a table of another study")
-        own, shared = (
-            list(inspect.signature(each, follow_wrapped=False).parameters.values()) for each in (function, of_model)
-        )
-        of_model.__signature__ = inspect.Signature([shared[0], *own[1:], *shared[1:-1]])  # type: ignore[attr-defined]
+        own, shared = (list(inspect.signature(each).parameters.values()) for each in (function, of_model))
+        made = functools.update_wrapper(of_model, function)
+        made.__signature__ = inspect.Signature([shared[0], *own[1:], *shared[1:-1]])  # type: ignore[attr-defined]
         VERSIONS.update(tables)
-        STUDIES[title] = of_model
-        return of_model
+        STUDIES[title] = made
+        return made
 
     return decorate
 
@@ -126,19 +114,19 @@ class Run:
         From `plmbook.models.load`.
     profile : str
         Names the folder of the results.
-    recompute : bool, optional
-        Compute every derived table and write it to `data/derived`; default: whether PLMBOOK_RECOMPUTE=1.
+    recompute : bool
+        Compute every derived table, whatever is shipped, and write it to `data/derived`.
     progress : bool
         Show bars.
     ship : bool
-        Whether the tables of this model, and of the proteins at hand, are shipped.
+        Whether tables of this model, and of the proteins at hand, are shipped; if not, they are computed.
     """
 
     model: Any
     profile: str = "embedded"
-    recompute: bool | None = None
+    recompute: bool = False
     progress: bool = False
-    ship: bool = False
+    ship: bool = True
 
     @property
     def dtype(self) -> str:
@@ -161,113 +149,94 @@ class Run:
         *,
         files: Sequence[str | Path],
         parameters: Mapping[str, object],
+        values: Sequence[str] = ("score",),
         of=None,
         tolerance: float | None = None,
-        **options,
+        sample: int = SAMPLE,
+        check: Callable[[pd.DataFrame], tuple[int, float]] | None = None,
     ) -> pd.DataFrame:
-        """A derived table of the study: shipped and checked where possible, else computed.
+        """The table `data/derived/<model>/NAME.parquet` where key and content fit and a check agrees, else computed.
+
+        How it came about is recorded in `results/<profile>/derived/`.
 
         Parameters
         ----------
-        name, rows, compute
-            As in `derive`; the version is that of the decorator.
+        name : str
+            Of the table, one of those that the decorator names, with the version of the algorithm.
+        rows : DataFrame
+            What to compute, one row each; the columns that identify a row.
+        compute : callable
+            From rows (any part of `rows`, at least one) to those rows with the columns `values` added, in the same
+            order. A row's values must not depend on the other rows.
         files : sequence of paths
             That the values depend on; in the folder of data.
         parameters : mapping
-            JSON values that they depend on, besides the model's dtype.
+            JSON values that they depend on, besides the model's dtype: seeds, settings, ...
+        values : sequence of str
+            The numeric columns that `compute` adds.
         of : optional
             With `name` and `weights_hash`: whose the table is, where no model is read for it: no dtype in its key.
         tolerance : float, optional
             Largest difference between a shipped and a fresh value; default: that of one log-probability.
-        **options
-            values, sample, check: as in `derive`.
+        sample : int
+            Rows of a shipped table to compute afresh.
+        check : callable, optional
+            Instead of the sample, where a row cannot be computed alone: from the shipped table to the number of rows
+            that were computed afresh and the largest difference; it raises DerivedMismatch.
 
         Returns
         -------
         DataFrame
-            `rows` with the values.
+            `rows` with `values`.
 
         Raises
         ------
         DerivedMismatch
-            As `derive`.
+            Where the key fits but the content is not the manifest's, or the check disagrees.
         """
-        table, _ = derive(
-            name,
-            rows,
-            compute,
-            model=self.model if of is None else of,
-            inputs=[paths.data() / file for file in files],
-            parameters=dict(parameters) | ({"dtype": self.dtype} if of is None else {}),
-            version=VERSIONS[name],
-            tolerance=self.tolerance if tolerance is None else tolerance,
-            profile=self.profile,
-            ship=self.ship,
-            recompute=self.recompute,
-            **options,
-        )
-        return table
-
-
-def derive(
-    name: str,
-    rows: pd.DataFrame,
-    compute: Callable[[pd.DataFrame], pd.DataFrame],
-    *,
-    model,  # with `name` and `weights_hash`
-    inputs: Sequence[str | Path],  # files that the values depend on
-    parameters: Mapping[str, object],  # JSON values that they depend on: seeds, dtype, ...
-    version: int,  # of the algorithm
-    values: Sequence[str] = ("score",),  # the numeric columns that `compute` adds
-    tolerance: float = TOLERANCE,  # largest difference between a shipped and a fresh value
-    sample: int = SAMPLE,  # rows of a shipped table to compute afresh
-    profile: str = "embedded",  # where the record goes
-    ship: bool = True,  # False: compute, whatever is shipped, and write nothing to `data/derived`
-    recompute: bool | None = None,  # compute, and write to `data/derived`; default: whether PLMBOOK_RECOMPUTE=1
-    check: Callable[[pd.DataFrame], tuple[int, float]] | None = None,
-) -> tuple[pd.DataFrame, Record]:
-    """The table `data/derived/<model>/NAME.parquet` where key and content fit and a check agrees, else computed.
-
-    `compute` takes any part of `rows`, at least one, and returns it in its order with the columns `values`; a row's
-    values must not depend on the other rows. Where they do, `check` takes the place of the sample: from the shipped
-    table to the number of rows that were computed afresh and the largest difference. DerivedMismatch where the key fits
-    but the content is not the manifest's, or the check disagrees. The record is also in `results/<profile>/derived/`.
-    """
-    start = time.perf_counter()
-    rows = rows.reset_index(drop=True)
-    if recompute is None:
-        recompute = os.environ.get(RECOMPUTE) == "1"
-    ingredients = _ingredients(name, rows, model=model, inputs=inputs, parameters=parameters, version=version)
-    key = sha256(json.dumps(ingredients, sort_keys=True))
-    place = paths.derived() / model.name / f"{name}.parquet"
-    reason = _why_compute(place, ingredients, key, ship=ship, recompute=recompute)
-    if reason:
-        table = _computed(rows, compute, values)
-        if recompute and ship:
-            _write_derived(place, table, key, ingredients, seconds=time.perf_counter() - start)
-        status, sampled, difference = "computed", 0, 0.0
-    else:
-        table = _shipped(place, rows, values)
-        if check is None:
-            sampled, difference = _check_sample(place, table, rows, compute, values, sample=sample, tolerance=tolerance)
+        start = time.perf_counter()
+        rows = rows.reset_index(drop=True)
+        source, dtype = (self.model, {"dtype": self.dtype}) if of is None else (of, {})
+        tolerance = self.tolerance if tolerance is None else tolerance
+        ingredients = {
+            "table": name,
+            "model": source.name,
+            "weights": source.weights_hash,
+            "inputs": {Path(file).name: file_sha256(paths.data() / file) for file in files},
+            "parameters": json.loads(json.dumps({**parameters, **dtype})),  # as a manifest has them: no tuples
+            "rows": content_hash(rows),
+            "version": VERSIONS[name],
+        }
+        key = sha256(json.dumps(ingredients, sort_keys=True))
+        place = paths.derived() / source.name / f"{name}.parquet"
+        reason = _why_compute(place, ingredients, key, ship=self.ship, recompute=self.recompute)
+        if reason:
+            table = _computed(rows, compute, values)
+            if self.recompute and self.ship:
+                _write_derived(place, table, key, ingredients, seconds=time.perf_counter() - start)
+            status, sampled, difference = "computed", 0, 0.0
         else:
-            sampled, difference = check(table)
-        status, reason = "shipped", f"key and content fit, {sampled} of {len(table)} rows computed afresh and equal"
-    record = Record(
-        table=name,
-        model=model.name,
-        status=status,
-        reason=reason,
-        key=key,
-        content=content_hash(table),
-        rows=len(table),
-        sampled=sampled,
-        largest_difference=difference,
-        tolerance=tolerance,
-        seconds=round(time.perf_counter() - start, 2),
-    )
-    write_json(paths.results(profile) / "derived" / f"{model.name}.{name}.json", asdict(record))
-    return table, record
+            table = _shipped(place, rows, values)
+            if check is None:
+                sampled, difference = _check_sample(place, table, rows, compute, values, sample, tolerance)
+            else:
+                sampled, difference = check(table)
+            status, reason = "shipped", f"key and content fit, {sampled} of {len(table)} rows computed afresh and equal"
+        record = Record(
+            table=name,
+            model=source.name,
+            status=status,
+            reason=reason,
+            key=key,
+            content=content_hash(table),
+            rows=len(table),
+            sampled=sampled,
+            largest_difference=difference,
+            tolerance=tolerance,
+            seconds=round(time.perf_counter() - start, 2),
+        )
+        write_json(paths.results(self.profile) / "derived" / f"{source.name}.{name}.json", asdict(record))
+        return table
 
 
 def records(profile: str = "embedded") -> pd.DataFrame:
@@ -290,19 +259,6 @@ def ships(model) -> bool:
 def draw_of(table: pd.DataFrame) -> np.random.Generator:
     """Seeded by the content: the same table is checked at the same rows, but nobody who changes it can avoid them."""
     return np.random.default_rng(int(content_hash(table)[:16], 16))
-
-
-def _ingredients(name, rows, *, model, inputs, parameters, version) -> dict:
-    """What the key is made of; kept in the manifest, so that a difference can be named."""
-    return {
-        "table": name,
-        "model": model.name,
-        "weights": model.weights_hash,
-        "inputs": {Path(path).name: file_sha256(path) for path in inputs},
-        "parameters": json.loads(json.dumps(parameters)),  # as a manifest has them: no tuples
-        "rows": content_hash(rows),
-        "version": version,
-    }
 
 
 def _why_compute(place: Path, ingredients: dict, key: str, *, ship: bool, recompute: bool) -> str:
@@ -365,16 +321,7 @@ def _shipped(place: Path, rows: pd.DataFrame, values: Sequence[str]) -> pd.DataF
     return table
 
 
-def _check_sample(
-    place: Path,
-    table: pd.DataFrame,
-    rows: pd.DataFrame,
-    compute: Callable,
-    values: Sequence[str],
-    *,
-    sample: int,
-    tolerance: float,
-) -> tuple[int, float]:
+def _check_sample(place: Path, table, rows, compute, values, sample: int, tolerance: float) -> tuple[int, float]:
     """Compute a sample afresh: its size and the largest difference, or DerivedMismatch."""
     if not len(table) or sample < 1:
         return 0, 0.0
