@@ -37,6 +37,7 @@ from plmbook import models, tables
 from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.function import proteome_map, proteomes, splits, studies
+from plmbook.stats import bootstrap
 
 source = proteomes.load(column, whole=whole_proteomes)
 proteins, terms, annotations = source.proteins, source.terms.set_index("go_id"), source.annotations
@@ -241,13 +242,13 @@ questions = {  # label, who is asked, whether relatives count
 found, agreeing = [], {}
 for question, (label, asked, with_kin) in questions.items():
     rows = proteins[asked]
-    options = {"clusters": rows["cluster"], "n": n, "seed": seed}
-    apart = None if with_kin else rows["cluster"]
-    by_chance = proteome_map.chance(rows[label], apart)
+    options = {"units": rows["cluster"], "n": n, "seed": seed}
+    groups = None if with_kin else rows["cluster"]
+    by_chance = proteome_map.chance(rows[label], groups)
     for name, form in drawn_forms:
-        near = proteome_map.nearest(part_of(forms[name, form], asked), k=k, apart=apart)
+        near = proteome_map.nearest(part_of(forms[name, form], asked), k=k, groups=groups)
         share = agreeing[question, name, form] = proteome_map.agreeing(near, rows[label])
-        estimate = proteome_map.resampled(share, **options)._asdict()
+        estimate = bootstrap.ratio(share, **options)._asdict()
         found.append({"question": question, "space": name, "form": form, **estimate, "chance": by_chance})
 neighbours = pd.DataFrame(found).rename(columns={"n": "proteins"})
 artifacts.save(
@@ -274,7 +275,7 @@ differences = []
 for name, form in drawn_forms[: 2 * len(vectors)]:
     for baseline in (("3-mers", ""), ("composition", "centred"), ("composition", "whitened")):
         values = agreeing[relatives_out, name, form] - agreeing[relatives_out, *baseline]
-        estimate = proteome_map.resampled(values, clusters=proteins["cluster"][placed], n=n, seed=seed)
+        estimate = bootstrap.ratio(values, units=proteins["cluster"][placed], n=n, seed=seed)
         differences.append((name, form, name_of(*baseline), *estimate[:3]))
 differences = pd.DataFrame(differences, columns=["model", "vectors", "less", "value", "low", "high"])
 artifacts.save(differences, "embedding_compartments", profile)
@@ -312,7 +313,7 @@ artifacts.save(hits, "embedding_retrieval", profile)
 measured = []
 for (direction, name, form), part in hits.groupby(["direction", "space", "form"], sort=False):
     for at in (1, 10):
-        value = proteome_map.resampled(part[f"at_{at}"], clusters=part["cluster"], n=n, seed=seed)
+        value = bootstrap.ratio(part[f"at_{at}"], units=part["cluster"], n=n, seed=seed)
         measured.append({"direction": direction, "space": name, "form": form, "k": at, **value._asdict()})
 measured = pd.DataFrame(measured).rename(columns={"n": "pairs"})
 artifacts.save(measured, "embedding_recall", profile)
@@ -367,7 +368,7 @@ rows = []
 for name, form in [*((name, "whitened") for name in vectors), ("3-mers", ""), ("composition", "whitened")]:
     for text in names:
         part = binned.loc[(name, form, text)]
-        value = proteome_map.resampled(part["at_1"], clusters=part["cluster"], n=n, seed=seed)
+        value = bootstrap.ratio(part["at_1"], units=part["cluster"], n=n, seed=seed)
         kind = marked.get(name) or style.kind(name)
         rows.append({"model": first, "name": name_of(name, form), "kind": kind, "bin": text, **value._asdict()})
 by_identity = pd.DataFrame(rows).rename(columns={"n": "pairs"})
@@ -391,7 +392,7 @@ for name, form in drawn_forms[: 2 * len(vectors)]:
     for direction, part in own.groupby("direction", sort=False):
         part = part.set_index(["direction", "query"])
         theirs = by_kmers[part.index]
-        difference = proteome_map.resampled(part["at_1"] - theirs, clusters=part["cluster"], n=n, seed=seed)
+        difference = bootstrap.ratio(part["at_1"] - theirs, units=part["cluster"], n=n, seed=seed)
         row = {"vectors of": name_of(name, form), "direction": direction, **difference._asdict()}
         row["lost"] = int(((part["at_1"] == 0) & (theirs == 1)).sum())
         row["added"] = int(((part["at_1"] == 1) & (theirs == 0)).sum())

@@ -102,7 +102,7 @@ def compared(given, name, reference):
     """How far each feature of a model is from one of them."""
     known = {feature: widths.get((name, feature), 20) for feature in given}  # 20: the shares of the amino acids
     drawing = {"reference": reference, "clusters": tested, "n": n_resamples, "seed": seed}
-    return layers.compare_answers(given, truth, known, **drawing).assign(model=name)
+    return layers.compare(given, truth, known, **drawing).assign(model=name)
 
 
 # %% [markdown]

@@ -76,10 +76,15 @@ def problem(strength, seed=0):
     return {"noise": noise, "other": other, "planted": planted}, labels, split, clusters
 
 
-def compared(strength, reference="noise", seed=0):
+def compared(strength, reference="noise", seed=0, names=("noise", "other", "planted")):
     features, labels, split, clusters = problem(strength, seed)
-    found = layers.compare(features, labels, split, reference=reference, clusters=clusters, n=200)
-    return found.set_index("name")
+    tested = (split == "test").to_numpy()
+    given = {}
+    for name in names:
+        made = classifier.fit("logistic", features[name], labels, split, strengths=layers.STRENGTHS)
+        given[name] = made.predict(features[name][tested]), made.thresholds
+    options = {"reference": reference, "clusters": clusters[tested], "n": 200}
+    return layers.compare(given, labels[tested], dict.fromkeys(given, 12), **options).set_index("name")
 
 
 def test_what_is_planted_is_found():
@@ -100,7 +105,7 @@ def test_noise_is_not_told_from_noise():
     """Of twenty pairs of noise one would lie outside a 95 % interval by chance; five would be too many."""
     outside = 0
     for seed in range(20):
-        found = compared(0.0, seed=seed)
+        found = compared(0.0, seed=seed, names=("noise", "other"))
         outside += not found.loc["other", "auprc_low"] <= 0 <= found.loc["other", "auprc_high"]
     assert outside < 5
 
@@ -110,20 +115,26 @@ def test_an_unknown_reference_is_refused():
         compared(0.0, reference="last")
 
 
+def principal(features, split, dims):
+    """What is left of features when only some principal components are kept."""
+    maps = layers._principal_maps(features, split, dims)
+    return {k: features @ matrix + offset for k, (matrix, offset) in maps.items()}
+
+
 def test_principal_components():
     rng = np.random.default_rng(3)
     features = np.outer(rng.normal(size=50), np.arange(1, 7)) + 0.01 * rng.normal(size=(50, 6)) + 5
     split = pd.Series(["train"] * 40 + ["test"] * 10)
-    kept = layers.principal(features, split, [1, 6])
+    kept = principal(features, split, [1, 6])
     standard = (features - features[:40].mean(axis=0)) / features[:40].std(axis=0)
     np.testing.assert_allclose(kept[6], standard, atol=1e-4)  # all of them: nothing is lost
     assert np.linalg.matrix_rank(kept[1], tol=1e-3) == 1 and np.abs(kept[1] - standard).max() < 0.2
     changed = features.copy()
     changed[40:] = 100 * rng.normal(size=(10, 6))
-    np.testing.assert_array_equal(layers.principal(changed, split, [1])[1][:40], kept[1][:40])  # test changes nothing
+    np.testing.assert_array_equal(principal(changed, split, [1])[1][:40], kept[1][:40])  # test changes nothing
     for wrong in (0, 7):
         with pytest.raises(InputError, match=f"{wrong} components: expected 1 to 6"):
-            layers.principal(features, split, [wrong])
+            principal(features, split, [wrong])
 
 
 @pytest.fixture
@@ -144,7 +155,7 @@ def test_a_regression_as_a_table_answers_as_the_classifier_does(pooled):
     found = layers.answers(table, vectors, asked.proteins["id"]).set_index("feature")
     features = {f"{pool} {layer}": vectors[pool][layer] for pool in layers.POOLS for layer in range(3)}
     features["mean, last 2"] = np.concatenate(vectors["mean"][-2:], axis=1)
-    kept = layers.principal(vectors["mean"][-1], asked.split, [1, 4])
+    kept = principal(vectors["mean"][-1], asked.split, [1, 4])
     features |= {f"components {k}": values for k, values in kept.items()}
     assert set(found.index) == set(features) == set(table["feature"])
     for name, values in features.items():
@@ -183,10 +194,10 @@ def test_models_of_different_depth_have_each_their_last_layer_for_reference(pool
             probabilities = [1 / (1 + np.exp(-each / layers.SCALE)) for each in (part[TERMS], limits)]
             given[feature] = probabilities[0].to_numpy()[asked.tested], probabilities[1].to_numpy()
         options = {"reference": f"mean {n_layers}", "clusters": clusters, "n": 50}
-        found = layers.compare_answers(given, truth, dict.fromkeys(given, 1), **options).set_index("name")
+        found = layers.compare(given, truth, dict.fromkeys(given, 1), **options).set_index("name")
         assert len(found) == len(layers.POOLS) * (n_layers + 1) + 1
         assert (found.loc[f"mean {n_layers}", ["auprc_difference", "f1_difference"]] == 0).all()
         difference = found["auprc"] - found.loc[f"mean {n_layers}", "auprc"]
         np.testing.assert_allclose(found["auprc_difference"], difference)
-    with pytest.raises(KeyError, match="mean 2"):  # the last layer of another model is none of this one's
-        layers.compare_answers({"mean 5": given["mean 5"]}, truth, {"mean 5": 1}, **(options | {"reference": "mean 2"}))
+    with pytest.raises(InputError, match="reference 'mean 2'"):  # the last layer of another model is none of this one's
+        layers.compare({"mean 5": given["mean 5"]}, truth, {"mean 5": 1}, **(options | {"reference": "mean 2"}))

@@ -21,6 +21,12 @@ def hidden(sequence):
     return np.stack([inside & (letters == "K"), letters == "K", letters == "L", np.ones(len(letters))], axis=1)
 
 
+def cross_fitted(features, labels, clusters, seed=0):
+    """The classifiers of all folds, and the fold of each protein."""
+    fold = occlusion.folds_of(labels, clusters, seed=seed)
+    return [occlusion.fit_fold(features, labels, fold, number, seed=seed) for number in range(5)], fold
+
+
 def mean(sequence):
     return hidden(sequence).mean(axis=0)
 
@@ -45,7 +51,7 @@ def planted():
     has = [occlusion.motif_residues(text, MOTIF).any() for text in sequences]
     labels = pd.DataFrame({"GO:1": has}, index=[f"p{n}" for n in range(len(sequences))])
     features = np.array([mean(text) for text in sequences], dtype=np.float32)
-    classifiers, fold = occlusion.cross_fitted(features, labels, clusters, seed=1)
+    classifiers, fold = cross_fitted(features, labels, clusters, seed=1)
     return sequences, clusters, labels, features, classifiers, fold
 
 
@@ -64,6 +70,26 @@ def test_motifs_by_hand(name, sequence, expected):
     assert "".join(letter if here else "." for letter, here in zip(sequence, found, strict=True)) == expected
 
 
+def test_a_pattern_is_read_or_refused():
+    assert occlusion._expression("[AG]-x(4)-G-K-[ST]") == "[AG].{4}GK[ST]"
+    assert occlusion._expression("N-{P}-[ST]-x(2,4)") == "N[^P][ST].{2,4}"
+    with pytest.raises(InputError, match="pattern 'A-\\?': '\\?' is no element that is read here"):
+        occlusion._expression("A-?")
+
+
+def test_windows_leave_no_residue_out():
+    with pytest.raises(InputError, match="windows of 3 residues, one every 4: expected a stride of 1 to 3"):
+        occlusion.windows(9, 3, 4)
+    with pytest.raises(InputError, match="windows of 0 residues, one every 1: expected at least one residue"):
+        occlusion.windows(9, 0, 1)
+    assert occlusion.spread(np.array([[1.0], [3.0]]), [(0, 2), (1, 3)], 3).ravel().tolist() == [1.0, 2.0, 3.0]
+
+
+def test_a_residue_type_is_that_of_other_proteins():
+    t = pd.DataFrame({"gene": list("aabb"), "ref": list("GKGG"), "motif": False, "x": [9.0, 1.0, 2.0, 4.0]})
+    assert occlusion.by_residue_type(t, "x").tolist() == [3.0, 0.0, 9.0, 9.0]
+
+
 def test_every_protein_is_asked_of_a_classifier_that_saw_no_relative(planted):
     _, clusters, labels, features, classifiers, fold = planted
     assert len(classifiers) == 5 and sorted(set(fold)) == [0, 1, 2, 3, 4]
@@ -79,10 +105,10 @@ def test_every_protein_is_asked_of_a_classifier_that_saw_no_relative(planted):
 def test_too_few_folds_and_a_term_that_cannot_be_learnt_are_refused(planted):
     _, clusters, labels, features, *_ = planted
     with pytest.raises(InputError, match="2 folds: expected at least 3"):
-        occlusion.cross_fitted(features, labels, clusters, folds=2)
+        occlusion.folds_of(labels, clusters, folds=2)
     rare = labels.assign(rare=np.arange(len(labels)) == 3)
     with pytest.raises(InputError, match="fold 1 of 5: rare: "):
-        occlusion.cross_fitted(features, rare, clusters)
+        cross_fitted(features, rare, clusters)
 
 
 def test_shares_add_up_to_the_log_odds(planted):
@@ -175,7 +201,7 @@ def test_where_nothing_is_planted_nothing_is_found(planted):
     rng = np.random.default_rng(5)
     deaf = np.array([rng.normal(size=(60, 6)) for _ in sequences])  # hidden states that know nothing of the sequence
     chance = labels.assign(**{"GO:1": rng.permuted(labels["GO:1"].to_numpy())})
-    classifiers, fold = occlusion.cross_fitted(deaf.mean(axis=1).astype(np.float32), chance, clusters)
+    classifiers, fold = cross_fitted(deaf.mean(axis=1).astype(np.float32), chance, clusters)
     parts = [
         pd.DataFrame(
             {

@@ -1,8 +1,7 @@
-"""The Gene Ontology: reading it, the true-path rule, information accretion; on graphs that one can check by eye."""
+"""The Gene Ontology: reading it, the true-path rule; on graphs that one can check by eye."""
 
 import gzip
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -129,27 +128,11 @@ def test_a_parent_has_every_protein_of_its_children(case):
             assert (matrix[parent] >= matrix[child]).all()
     assert ontology.violations(found, toy)["n_lacking"].sum() == 0
     assert ontology.propagate(found, toy).annotations.equals(found)
-    accretion = ontology.information_accretion(found, toy)
-    assert (accretion >= 0).all() and np.isfinite(accretion).all() and len(accretion) == len(toy.terms)
 
 
 def test_violations_are_counted_by_relation():
     found = ontology.violations(pairs("p:d", "q:d", "q:b", "q:a"), DIAMOND)
     assert found.values.tolist() == [["d", "c", 2, 2], ["d", "b", 2, 1], ["b", "a", 1, 0]]
-
-
-def test_information_accretion_counts_proteins_with_all_parents():
-    # with b: p q r, with c: p q s, so with both parents of d: p q; with d: p.  One protein that has all is added.
-    full = ontology.propagate(pairs("p:d", "q:b", "q:c", "r:b", "s:c"), graph(["d>b", "d>c", "b>a", "c>a"]))
-    found = ontology.information_accretion(full.annotations, graph(["d>b", "d>c", "b>a", "c>a"]))
-    assert found.to_dict() == pytest.approx(
-        {"a": 0, "b": np.log2((4 + 1) / (3 + 1)), "c": np.log2(5 / 4), "d": np.log2((2 + 1) / (1 + 1))}
-    )
-
-
-def test_accretion_needs_propagated_annotations():
-    with pytest.raises(InputError, match="1 proteins have d and not its parent b"):
-        ontology.information_accretion(pairs("p:d"), graph(["d>b"]))
 
 
 OBO = """format-version: 1.2

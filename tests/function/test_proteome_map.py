@@ -57,10 +57,10 @@ def test_relatives_are_no_neighbours_where_they_are_kept_apart():
     """On the line 0, 1, 2, 10: the second is nearest to the first and third; a cluster of the first two parts them."""
     line = Space(np.array([[0.0], [1.0], [2.0], [10.0]]), "distance")
     assert proteome_map.nearest(line, k=1).ravel().tolist() == [1, 0, 1, 2]
-    assert proteome_map.nearest(line, k=1, apart=list("aabc")).ravel().tolist() == [2, 2, 1, 2]
-    assert proteome_map.nearest(line, k=2, apart=list("aabc")).tolist() == [[2, 3], [2, 3], [1, 0], [2, 1]]
+    assert proteome_map.nearest(line, k=1, groups=list("aabc")).ravel().tolist() == [2, 2, 1, 2]
+    assert proteome_map.nearest(line, k=2, groups=list("aabc")).tolist() == [[2, 3], [2, 3], [1, 0], [2, 1]]
     with pytest.raises(InputError, match="k 3: expected 1 to 2"):
-        proteome_map.nearest(line, k=3, apart=list("aabc"))
+        proteome_map.nearest(line, k=3, groups=list("aabc"))
 
 
 def test_whitened_dimensions_count_alike_and_go_apart():
@@ -118,6 +118,22 @@ def test_bundled_compartments_agree_with_deeploc():
     place, _ = proteome_map.compartments(pairs, ids, ontology.read_relations().ancestors())
     known = place[place.isin(proteome_map.COMPARTMENTS)]
     assert len(known) > 50 and (known == labels[known.index]).mean() > 0.85
+
+
+def test_neighbours_by_name_and_labels_that_agree():
+    found = proteome_map.neighbour_table(Space(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])), list("abc"), k=1)
+    assert found.round(3).values.tolist() == [["a", 1, "b", 0.707], ["b", 1, "a", 0.707], ["c", 1, "b", 0.707]]
+    assert proteome_map.agreeing(np.array([[1], [0], [0]]), list("aab")).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_a_linear_fit_explains_what_is_linear():
+    targets = np.array([[1.0, 0.0], [3.0, 1.0], [5.0, 0.0]])
+    assert proteome_map.explained(np.array([[0.0], [1.0], [2.0]]), targets).round(6).tolist() == [1.0, 0.0]
+
+
+def test_the_longer_tail_of_a_component_is_positive():
+    found = proteome_map.components(np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]]), n=1)
+    assert found.scores.ravel().round(6).tolist() == [-1.0, -1.0, 2.0] and found.shares.tolist() == [1.0]
 
 
 def test_families_are_named_by_what_is_common_within_and_rare_outside():
@@ -189,24 +205,14 @@ def test_groups_have_styles_of_their_own_and_maps_show_them():
 def test_chance_is_what_random_neighbours_reach():
     rng = np.random.default_rng(7)
     labels, clusters = rng.choice(list("abc"), 60, p=[0.6, 0.3, 0.1]), rng.integers(20, size=60)
-    for apart in (None, clusters):
+    for groups in (None, clusters):
         draws = [
             proteome_map.agreeing(
-                proteome_map.nearest(Space(rng.random((60, 1)), "distance"), k=5, apart=apart), labels
+                proteome_map.nearest(Space(rng.random((60, 1)), "distance"), k=5, groups=groups), labels
             )
             for _ in range(400)
         ]
-        assert np.mean(draws) == pytest.approx(proteome_map.chance(labels, apart), abs=0.01)
-
-
-def test_whole_clusters_are_drawn():
-    """Ten copies in one cluster are one witness: with another cluster the mean is 0, 0.5 or 1 by weight."""
-    values = np.array([1.0] * 10 + [0.0] * 10)
-    together = proteome_map.resampled(values, clusters=["x"] * 10 + ["y"] * 10, n=200)
-    apart = proteome_map.resampled(values, clusters=range(20), n=200)
-    assert (together.low, together.value, together.high) == (0, 0.5, 1) and 0.2 < apart.low < apart.high < 0.8
-    with pytest.raises(InputError, match="no protein to judge"):
-        proteome_map.resampled([], clusters=[])
+        assert np.mean(draws) == pytest.approx(proteome_map.chance(labels, groups), abs=0.01)
 
 
 def test_orthologs_are_ranked_among_all_of_the_other_species():
@@ -221,6 +227,11 @@ def test_orthologs_are_ranked_among_all_of_the_other_species():
     assert back.values.tolist() == [["m1", "h1", 0, 1, "h1", True]]
 
 
+def test_recall_divides_ties():
+    found = pd.DataFrame({"nearer": [0, 0, 3], "tied": [1, 4, 1]})
+    assert proteome_map.recall(found, 1).tolist() == [1.0, 0.25, 0.0]
+
+
 def test_ties_are_shared_among_all_orders():
     """Both mouse proteins have the length of h1: its ortholog is first in half of the orders."""
     space = proteome_map.baseline_spaces(["MKV", "MKVL", "MAA", "MCC"])["length"]
@@ -233,7 +244,6 @@ def test_ties_are_shared_among_all_orders():
     [
         ({"second": "mosue"}, "did you mean 'mouse'"),
         ({"second": "human"}, "twice"),
-        ({"by": "name"}, "expected ortholog or gene"),
         ({"proteins": TABLE.assign(ortholog="")}, "names no orthologs"),
     ],
 )
@@ -320,7 +330,7 @@ def three_species(tmp_path, monkeypatch):
         (tmp_path / f"{row.annotations.rsplit('/')[-1]}.gaf.gz").write_bytes(gzip.compress(gaf.encode()))
     (tmp_path / "go-basic.obo").write_text(OBO)
     monkeypatch.setenv("PLMBOOK_MIRROR", str(tmp_path))
-    return proteomes.compile_proteomes(known=species, method="kmer")
+    return proteomes.compile_proteomes(species, method="kmer")
 
 
 def test_a_third_species_goes_through_the_whole_chapter(three_species):
@@ -340,8 +350,9 @@ def test_a_third_species_goes_through_the_whole_chapter(three_species):
     found = splits.species_pairs(proteins)
     assert found == [("human", "mouse"), ("human", "yeast"), ("mouse", "yeast")]
     for one, other in found:
-        pairs = proteome_map.ortholog_pairs(proteins, one, other, by="gene")
-        assert len(pairs) == 10 and (proteome_map.identities(pairs, proteins.set_index("id")["sequence"]) > 0.7).all()
+        pairs = pd.DataFrame({"first": [f"{one[0].upper()}{n}" for n in range(10)]})
+        pairs["second"] = other[0].upper() + pairs["first"].str[1:]
+        assert (proteome_map.identities(pairs, proteins.set_index("id")["sequence"]) > 0.7).all()
         for among in (one, other):
             recalls = {
                 name: proteome_map.recall(proteome_map.retrieve(space, proteins, pairs, among=among), 1).mean()

@@ -111,7 +111,7 @@ if tool == "easy-cluster":
     rows += [(n, m) for n, _ in rows for m, _ in rows if n < m and lines[2 * n + 1][:20] == lines[2 * m + 1][:20]]
     Path(arguments[1] + "_cluster.tsv").write_text("".join(f"{{n}}\\t{{m}}\\n" for n, m in rows))
 elif tool == "easy-rbh":
-    Path(arguments[2]).write_text("0\\t0\\t0.9\\t50\\n")
+    Path(arguments[2]).write_text("0\\t0\\t50\\n")
 else:
     sys.exit("no such tool")
 """
@@ -128,6 +128,11 @@ def mmseqs(tmp_path, monkeypatch):
     return log
 
 
+def test_chains_of_links_are_one_cluster():
+    links = [(np.array([0]), np.array([2])), (np.array([2]), np.array([3]))]
+    assert splits._linked(list("abcd"), links).tolist() == ["a", "b", "a", "a"]
+
+
 def test_mmseqs_is_given_the_rule_and_its_clusters_are_read(mmseqs):
     rng = np.random.default_rng(3)
     first, other = random_protein(rng), random_protein(rng)
@@ -140,7 +145,7 @@ def test_mmseqs_is_given_the_rule_and_its_clusters_are_read(mmseqs):
 
 def test_what_mmseqs_says_is_in_the_message(mmseqs):
     with pytest.raises(InputError, match="mmseqs easy-search failed: no such tool"):
-        splits.run_mmseqs("easy-search")
+        splits._run_mmseqs("easy-search")
 
 
 @pytest.mark.parametrize("method", ["mmseqs", "kmer"])
@@ -178,7 +183,7 @@ def test_without_mmseqs_the_message_says_what_to_do(monkeypatch):
         (lambda: splits.random_split(["a", "b"]), "no protein, expected"),
         (lambda: splits.random_split(["a"], fractions=(0.5, 0.6, 0.2)), "expected three .*with sum 1"),
         (lambda: splits.random_split(["a"], fractions=(0.5, 0.5)), "expected three"),
-        (lambda: splits.cluster_split(table_of("aab").drop(columns="cluster")), "'cluster': not in the table"),
+        (lambda: splits.cluster_split(table_of("aab").drop(columns="cluster")), "the table lacks cluster"),
         (lambda: splits.cluster_split(table_of(["a", "", "b"])), "'p1' has none"),
         (lambda: splits.cluster_split(table_of("aaaa")), "too few proteins or clusters"),
         (lambda: splits.cluster_split(table_of("abc"), labels=pd.DataFrame({"x": [1]}, index=["p0"])), "of 'p1'"),
@@ -187,8 +192,7 @@ def test_without_mmseqs_the_message_says_what_to_do(monkeypatch):
         (lambda: splits.species_split(table_of("aba", species=list("hhm")), "h", "m", validation=0.5, related=False),
          "none is left to test"),
         (lambda: splits.leakage(pd.Series(["test"], index=["q"]), table_of("a")), "no cluster of 'q'"),
-        (lambda: splits.kmer_clusters(["a"], ["MK"], shared=0), "shared above 0"),
-        (lambda: splits.with_homology(table_of("a"), method="blast"), "expected mmseqs or kmer"),
+        (lambda: splits.with_homology(table_of("a"), method="blast"), "expected one of mmseqs, kmer"),
     ],
 )  # fmt: skip
 def test_faults_are_refused(make, said):

@@ -172,21 +172,31 @@ def mirror(tmp_path, monkeypatch):
 
 
 def test_a_third_species_is_a_row_more(mirror):
-    found = proteomes.compile_proteomes(known=mirror, longest=500, method="kmer")
-    assert found.proteins["id"].tolist() == ["H1", "H2", "M1", "M2", "Y1", "Y2"]
-    assert found.proteins["species"].tolist() == ["human"] * 2 + ["mouse"] * 2 + ["yeast"] * 2
-    assert found.proteins["cluster"].tolist() == ["H1", "H2", "H1", "M2", "H1", "Y2"]
+    found = proteomes.compile_proteomes(mirror, method="kmer")
+    assert found.proteins["id"].tolist() == [f"{letter}{n}" for letter in "HMY" for n in (1, 2, 4)]
+    assert found.proteins["species"].tolist() == ["human"] * 3 + ["mouse"] * 3 + ["yeast"] * 3
+    assert found.proteins["cluster"].tolist() == [
+        "H1",
+        "H2",
+        "H2",
+        "H1",
+        "M2",
+        "M2",
+        "H1",
+        "Y2",
+        "Y2",
+    ]  # the fourth is the second, six times
+    counted = ((1, "GO:0005829"), (2, "GO:0005575"), (4, "GO:0005829"))
     assert found.annotations.values.tolist() == [
-        [f"{letter}{n}", term, "goa"] for letter in "HMY" for n, term in ((1, "GO:0005829"), (2, "GO:0005575"))
+        [f"{letter}{n}", term, "goa"] for letter in "HMY" for n, term in counted
     ]
     yeast = found.exclusions[found.exclusions["species"] == "yeast"].drop(columns="species")
     assert sorted(yeast.values.tolist()) == [
         ["annotation", "evidence IEA", 1],
         ["annotation", "no such term", 1],
         ["annotation", "obsolete", 1],
-        ["annotation", "protein not in the table", 2],
+        ["annotation", "protein not in the table", 1],
         ["protein", "no annotation that counts", 1],
-        ["protein", "over 500 residues", 1],
     ]
     assert found.releases == {"go": "releases/2023-01-01", **dict.fromkeys(("human", "mouse", "yeast"), "2023-01-05")}
 
@@ -211,10 +221,8 @@ def write_many(folder, species, n):
 def test_a_classifier_learns_of_a_third_species(mirror, tmp_path):
     """The splits across species are those of the species that are there, and a term is found in the one not learnt."""
     write_many(tmp_path, mirror, 60)
-    made = proteomes.compile_proteomes(known=mirror, method="kmer")
-    terms = pd.DataFrame({"go_id": ["GO:0005829"], "name": "cytosol", "namespace": "cellular_component", "top20": True})
-    known = proteomes.Known(made.proteins, made.annotations, terms, made.ontology, "goa", (), True)
-    asked = trainings.question("goa", seed=1, n_seeds=1, known=known)
+    made = proteomes.compile_proteomes(mirror, method="kmer")
+    asked = trainings.question("goa", seed=1, n_seeds=1, known=made)
     across = [name for name, _ in asked.parts if " to " in name]
     assert across == [
         "human to mouse", "mouse to human", "human to yeast", "yeast to human", "mouse to yeast", "yeast to mouse",
@@ -233,14 +241,11 @@ def test_a_classifier_learns_of_a_third_species(mirror, tmp_path):
     np.testing.assert_array_equal(answers.probabilities[:, 0], found)
 
 
-def test_the_species_of_the_bundled_table_are_the_default(mirror):
-    found = proteomes.compile_proteomes(evidence=(), method="kmer")
-    assert set(found.proteins["species"]) == {"human", "mouse"}
-    assert {"H3", "H4"} <= set(found.proteins["id"])
-    with pytest.raises(InputError, match="species 'yaest': expected one of human, mouse, yeast; did you mean 'yeast'"):
-        proteomes.compile_proteomes(["yaest"], known=mirror)
-    with pytest.raises(InputError, match="no protein has an annotation that counts"):
-        proteomes.compile_proteomes(evidence=("HDA",), method="kmer")
+def test_proteomes_without_an_annotation_that_counts_are_refused(mirror, tmp_path):
+    line = gaf_line("H1", "GO:0005829", evidence="IEA")
+    (tmp_path / "goa_human.gaf.gz").write_bytes(gzip.compress(gaf(line).getvalue().encode()))
+    with pytest.raises(InputError, match="human: no protein has an annotation that counts"):
+        proteomes.compile_proteomes(mirror[:1], method="kmer")
 
 
 def test_sources_with_a_file_a_species_say_what_they_take(monkeypatch):
@@ -262,7 +267,7 @@ def cache(tmp_path, monkeypatch):
 
 def test_whole_proteomes_are_compiled_once_a_release(mirror, cache, tmp_path, monkeypatch):
     found = proteomes.load("cafa5", whole=True, method="kmer")
-    made = proteomes.compile_proteomes(method="kmer")
+    made = proteomes.compile_proteomes(mirror[:2], method="kmer")
     pd.testing.assert_frame_equal(found.proteins, made.proteins)
     pd.testing.assert_frame_equal(found.annotations, made.annotations)
     assert (found.whole, found.column, found.ontology.release) == (True, "goa", "releases/2023-01-01")

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.artifacts import sha256, versions, write_json
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, one_of
 from plmbook.function import learners
 from plmbook.function.learners import Fitted
 from plmbook.probing import neighbours
@@ -60,32 +60,14 @@ BASELINES = tuple(name for name, learner in LEARNERS.items() if learner.baseline
 
 @dataclass(frozen=True)
 class Classifier:
-    """A learner that has learnt; `fit` or `load` makes it.
+    """A learner that has learnt; `fit` or `load` makes it."""
 
-    Attributes
-    ----------
-    learner : str
-        Of `LEARNERS`.
-    terms : tuple of str
-        The k labels, in the order of the columns of `predict`.
-    thresholds : float64 array (k,)
-        A protein is said to have a term from this probability on; F1 on validation was best there.
-    width : int
-        Columns of the features.
-    excluded : DataFrame
-        The labels that were not learnt: see `fit`.
-    facts : dict
-        JSON values: seed, options, versions, the numbers of proteins, and what the caller added about the features.
-    fitted : Fitted
-        What was learnt.
-    """
-
-    learner: str
-    terms: tuple[str, ...]
-    thresholds: np.ndarray
-    width: int
-    excluded: pd.DataFrame
-    facts: dict
+    learner: str  # of `LEARNERS`
+    terms: tuple[str, ...]  # the k labels, in the order of the columns of `predict`
+    thresholds: np.ndarray  # float64 (k,): has a term from this probability on; F1 on validation was best there
+    width: int  # columns of the features
+    excluded: pd.DataFrame  # the labels that were not learnt: see `fit`
+    facts: dict  # JSON values: seed, options, versions, numbers of proteins, and what the caller said of the features
     fitted: Fitted = field(repr=False)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
@@ -114,7 +96,7 @@ class Classifier:
             raise InputError(f"{features.shape[1]} features, expected {self.width} as in training; of another model?")
         if not len(features):
             return np.empty((0, len(self.terms)))
-        return learners.PREDICT[LEARNERS[self.learner].method](self.fitted, features)
+        return learners.METHODS[LEARNERS[self.learner].method].predict(self.fitted, features)
 
     def save(self, folder: str | Path) -> Path:
         """Write a folder: `manifest.json`, `arrays.safetensors`, and `trees/NUMBER.txt` in LightGBM's own format.
@@ -124,10 +106,6 @@ class Classifier:
         folder : path
             New or empty; its parent exists.
 
-        Returns
-        -------
-        Path
-
         Raises
         ------
         InputError
@@ -135,8 +113,7 @@ class Classifier:
 
         Notes
         -----
-        Nothing in it depends on the time: the same classifier gives the same bytes. The manifest, written last, has the
-        sha256 of each file.
+        The same classifier gives the same bytes. The manifest, written last, has the sha256 of each file.
         """
         from safetensors.numpy import save
 
@@ -253,10 +230,8 @@ def fit(
     -----
     Invariant: the test proteins change nothing, neither their features nor their labels.
     """
-    if learner not in LEARNERS:
-        raise InputError(f"learner {learner!r}: expected one of {', '.join(LEARNERS)}{did_you_mean(learner, LEARNERS)}")
-    if imbalance not in IMBALANCE:
-        raise InputError(f"imbalance {imbalance!r}: expected one of {', '.join(IMBALANCE)}")
+    one_of("learner", learner, LEARNERS)
+    one_of("imbalance", imbalance, IMBALANCE)
     _check_labels(labels)
     features = _checked_features(features, labels.index)
     parts = parts_of(split, labels.index)
@@ -265,20 +240,15 @@ def fit(
         if not rows.any():
             raise InputError(f"the split has no protein in {name!r} among the {len(labels)} labelled ones")
     excluded = exclusions(labels, parts, minimum=minimum)
-    kept = labels.loc[:, ~labels.columns.isin(excluded["term"])]
-    if not kept.shape[1]:
+    learnable = labels.loc[:, ~labels.columns.isin(excluded["term"])]
+    if not learnable.shape[1]:
         reasons = "; ".join(f"{row.term}: {row.reason}" for row in excluded.head(5).itertuples())
         raise InputError(f"no term can be learnt from {training.sum()} training proteins ({reasons})")
-    truth, method = kept.to_numpy(dtype=bool), LEARNERS[learner].method
-    learnt = learners.FIT[method](
-        (features[training], truth[training]),
-        (features[validation], truth[validation]),
-        seed=seed,
-        imbalance=imbalance,
-        **options,
-    )
-    on_validation = learners.PREDICT[method](learnt, features[validation])
-    thresholds = [best_threshold(y, p) for y, p in zip(truth[validation].T, on_validation.T, strict=True)]
+    truth, method = learnable.to_numpy(dtype=bool), LEARNERS[learner].method
+    train, held = ((features[rows], truth[rows]) for rows in (training, validation))
+    fitted = learners.METHODS[method].fit(train, held, seed=seed, imbalance=imbalance, **options)
+    on_validation = learners.METHODS[method].predict(fitted, held[0])
+    thresholds = [best_threshold(y, p) for y, p in zip(held[1].T, on_validation.T, strict=True)]
     known = {
         "seed": seed,
         "imbalance": imbalance,
@@ -287,8 +257,8 @@ def fit(
         "proteins": {name: int((parts == name).sum()) for name in PARTS},
         "versions": _versions(method),
     }
-    terms, width = tuple(map(str, kept.columns)), features.shape[1]
-    return Classifier(learner, terms, np.array(thresholds), width, excluded, known | (facts or {}), learnt)
+    terms, width = tuple(map(str, learnable.columns)), features.shape[1]
+    return Classifier(learner, terms, np.array(thresholds), width, excluded, known | (facts or {}), fitted)
 
 
 def features_for(
@@ -298,33 +268,8 @@ def features_for(
     sequences: Sequence[str] | None = None,
     lengths: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """The features that a learner takes.
-
-    Parameters
-    ----------
-    learner : str
-        Of `LEARNERS`.
-    embeddings : float array (n, d), optional
-    sequences : sequence of str (n,), optional
-        For "composition" and "length".
-    lengths : sequence of int (n,), optional
-        For "length" where there are no sequences.
-
-    Returns
-    -------
-    float32 array (n, d), (n, 20), (n, 1) or (n, 0)
-
-    Raises
-    ------
-    InputError
-        If what the learner reads was not given.
-
-    Examples
-    --------
-    >>> features_for("length", sequences=["MKV", "M"])
-    array([[3.],
-           [1.]], dtype=float32)
-    """
+    """What a learner of `LEARNERS` reads, float32: the embeddings (n, d), composition (n, 20), length (n, 1) or nothing
+    (n, 0); what it needs and is not given is an InputError."""
     reads = LEARNERS[learner].reads
     if reads == "embedding" and embeddings is not None:
         return np.asarray(embeddings, dtype=np.float32)
@@ -369,16 +314,7 @@ def label_table(annotations: pd.DataFrame, ids: Sequence[str], terms: Sequence[s
 
 
 def common_terms(annotations: pd.DataFrame, n: int = 20, *, among: Sequence[str] | None = None) -> list[str]:
-    """The n terms that most proteins have, commonest first, equal ones by name.
-
-    Parameters
-    ----------
-    annotations : DataFrame
-        id, go_id (str).
-    n : int
-    among : sequence of str, optional
-        Count these proteins alone.
-    """
+    """The n terms that most proteins have, commonest first, equal ones by name."""
     pairs = annotations[["id", "go_id"]].drop_duplicates()
     if among is not None:
         pairs = pairs[pairs["id"].isin(among)]
@@ -387,21 +323,9 @@ def common_terms(annotations: pd.DataFrame, n: int = 20, *, among: Sequence[str]
 
 
 def exclusions(labels: pd.DataFrame, parts: pd.Series, *, minimum: int = MINIMUM) -> pd.DataFrame:
-    """The labels that cannot be learnt or given a threshold, each with the reason and its counts.
+    """The labels that cannot be learnt or given a threshold, in the order of the columns of `labels`.
 
-    Parameters
-    ----------
-    labels : DataFrame of bool (n, k)
-    parts : Series of str (n,)
-        In the order of `labels`.
-    minimum : int
-        Training proteins with a term, and without it, that are needed; at least 1.
-
-    Returns
-    -------
-    DataFrame
-        term, reason (str), train_with, train_without, validation_with, validation_without (int64), in the order of the
-        columns of `labels`; no row where all can be learnt.
+    term, reason (str), train_with, train_without, validation_with, validation_without (int64, numbers of proteins).
     """
     counts = {}
     for part in ("train", "validation"):
@@ -410,27 +334,20 @@ def exclusions(labels: pd.DataFrame, parts: pd.Series, *, minimum: int = MINIMUM
         counts[f"{part}_without"] = (len(rows) - rows.sum()).astype("int64")
     table = pd.DataFrame({"term": labels.columns.astype("str"), "reason": ""} | {k: v.array for k, v in counts.items()})
     needed = max(1, minimum)
-    for column, reason in (
-        ("validation_without", "every validation protein has it"),
-        ("validation_with", "no validation protein has it"),
-        ("train_without", f"fewer than {needed} training proteins are without it"),
-        ("train_with", f"fewer than {needed} training proteins have it"),
+    for column, least, reason in (  # the last that applies is the reason
+        ("validation_without", 1, "every validation protein has it"),
+        ("validation_with", 1, "no validation protein has it"),
+        ("train_without", needed, f"fewer than {needed} training proteins are without it"),
+        ("train_with", needed, f"fewer than {needed} training proteins have it"),
+        ("train_without", 1, "every training protein has it"),
+        ("train_with", 1, "no training protein has it"),
     ):
-        least = needed if column.startswith("train") else 1
         table["reason"] = table["reason"].mask(table[column] < least, reason)
-    table["reason"] = table["reason"].mask(table["train_without"] == 0, "every training protein has it")
-    table["reason"] = table["reason"].mask(table["train_with"] == 0, "no training protein has it")
     return exclusion_table(table[table["reason"] != ""])
 
 
 def parts_of(split: pd.Series, ids: Sequence[str]) -> pd.Series:
-    """The part of each protein, in the order of `ids`.
-
-    Raises
-    ------
-    InputError
-        If the split names another part, repeats an id, or lacks one.
-    """
+    """The part of each protein, in the order of `ids`."""
     if unknown := set(split) - set(PARTS):
         raise InputError(f"the split has the part {min(map(str, unknown))!r}; expected {', '.join(PARTS)}")
     if split.index.has_duplicates:
@@ -443,24 +360,7 @@ def parts_of(split: pd.Series, ids: Sequence[str]) -> pd.Series:
 
 
 def best_threshold(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """The probability from which on F1 is best; of equally good ones the highest.
-
-    Parameters
-    ----------
-    truth : bool array (n,)
-        With at least one True.
-    probabilities : float array (n,)
-
-    Returns
-    -------
-    float
-        One of `probabilities`.
-
-    Examples
-    --------
-    >>> best_threshold(np.array([False, True, True]), np.array([0.2, 0.3, 0.4]))
-    0.3
-    """
+    """Of `probabilities` (n,) the one from which on F1 is best; of equally good ones the highest."""
     order = np.argsort(-probabilities, kind="stable")
     ranked = probabilities[order]
     last = np.flatnonzero(np.append(np.diff(ranked) < 0, True))  # equal probabilities are taken together
@@ -512,5 +412,5 @@ def _content(path: Path, digest: str) -> bytes:
 
 
 def _versions(method: str) -> dict[str, str]:
-    used = {"lightgbm": ["lightgbm"], "logistic": ["scikit-learn"], "mlp": ["torch"]}.get(method, [])
-    return versions(("plmbook", "numpy", *used))
+    library = {"lightgbm": ["lightgbm"], "logistic": ["scikit-learn"], "mlp": ["torch"]}.get(method, [])
+    return versions(("plmbook", "numpy", *library))

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, one_of
 from plmbook.engine import encode
 from plmbook.function import classifier, learners, measures, proteomes, splits
 
@@ -22,21 +23,11 @@ SCALE = 1000  # steps of a nat, of log-odds in tables
 
 
 class Question(NamedTuple):
-    """Proteins, what is to be learnt of them, and from which.
+    """Proteins, what is to be learnt of them, and from which."""
 
-    Attributes
-    ----------
-    proteins : DataFrame
-        Rows of the bundled table `go_proteins`, or of one like it.
-    labels : DataFrame of bool (n, k)
-        The twenty commonest terms.
-    split : Series of str (n,)
-        "train", "validation", "test"; no test protein has a relative in another part.
-    """
-
-    proteins: pd.DataFrame
-    labels: pd.DataFrame
-    split: pd.Series
+    proteins: pd.DataFrame  # as the bundled table `go_proteins`
+    labels: pd.DataFrame  # bool (n, k), the twenty commonest terms
+    split: pd.Series  # str (n,): "train", "validation", "test"; no test protein has a relative in another part
 
     @property
     def tested(self) -> np.ndarray:
@@ -53,21 +44,7 @@ def question(
     seed: int,
     known: proteomes.Known | None = None,
 ) -> Question:
-    """A sample of whole clusters of the bundled proteins, or of others, split by homology.
-
-    Parameters
-    ----------
-    column : str
-        Collection of annotations: a value of the column `column` of `go_annotations`.
-    longest : int
-        Residues of a protein at most.
-    n_residues, seed
-        As in `whole_clusters`.
-    fractions : three floats
-        Of training, validation and test.
-    known : Known, optional
-        Proteins, instead of the bundled ones; `column` does not count then.
-    """
+    """Whole clusters with `n_residues` at most, of proteins up to `longest`, split by homology into `fractions`."""
     known = proteomes.load(column) if known is None else known
     everything, pairs, terms = known.proteins, known.annotations, known.terms
     proteins = whole_clusters(everything[everything["length"] <= longest], n_residues, seed=seed)
@@ -76,22 +53,8 @@ def question(
 
 
 def features_of(pooled: Mapping[str, np.ndarray], *, last: int) -> dict[str, list[str]]:
-    """The features that are compared: each one vector of a protein, and the last means one after another.
+    """The features that are compared: name -> vectors, such as "max 3"; one is the last means one after another.
 
-    Parameters
-    ----------
-    pooled : mapping of str to array (n_layers + 1, ...)
-        As `pooled_layers` gives it.
-    last : int
-        Layers that are put one after another.
-
-    Returns
-    -------
-    dict of str to list of str
-        Name -> vectors, such as "max 3".
-
-    Examples
-    --------
     >>> features_of({"mean": np.zeros((2, 5, 3))}, last=2)
     {'mean 0': ['mean 0'], 'mean 1': ['mean 1'], 'mean, last 2': ['mean 0', 'mean 1']}
     """
@@ -100,7 +63,7 @@ def features_of(pooled: Mapping[str, np.ndarray], *, last: int) -> dict[str, lis
     return alone | {f"mean, last {last}": [f"mean {layer}" for layer in range(n_layers)][-last:]}
 
 
-def vector_of(pooled: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+def _vector(pooled: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """One vector of each protein, float32 (n, d), by its name, such as "max 3"."""
     pool, layer = name.split()
     return pooled[pool][int(layer)]
@@ -117,84 +80,52 @@ def regressions(
     terms: Sequence[str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Logistic regressions from every layer and pool, as what they do to the vectors.
+    """Logistic regressions from every layer and pool, as what they do to the vectors of `pooled_layers`.
 
-    Parameters
-    ----------
-    pooled : mapping of str to float32 array (n_layers + 1, n, d)
-        As `pooled_layers` gives it.
-    asked : Question
-    last : int
-        As in `features_of`.
-    dims : sequence of int
-        Numbers of principal components of the mean of the last layer, from which is learnt as well: "components 8".
-    strengths : sequence of float
-        Inverse L2 penalties; the validation part chooses.
-    features, terms : sequence of str, optional
-        Default: all.
-    seed : int
-
-    Returns
-    -------
-    DataFrame
-        A row a feature, vector of it and term: feature, vector, term (str), threshold (float64: log-odds in
-        thousandths), offset (float64), w0000, w0001, ... (float32, of `KEPT_BITS`). The log-odds of a protein are
-        the sum over the vectors of offset + weights . vector.
+    `dims`: numbers of principal components of the mean of the last layer, from which is learnt as well. A row a
+    feature, vector of it and term: feature, vector, term (str), threshold (float64: log-odds in thousandths), offset
+    (float64), w0000, w0001, ... (float32, of `KEPT_BITS`). The log-odds of a protein are the sum over the vectors of
+    offset + weights . vector.
     """
-    from scipy.special import logit
-
-    asked_terms = list(asked.labels) if terms is None else list(terms)
-    labels = asked.labels[asked_terms]
+    labels = asked.labels if terms is None else asked.labels[list(terms)]
     top = f"mean {len(pooled['mean']) - 1}"
-    maps = principal_maps(vector_of(pooled, top), asked.split, dims) if len(dims) else {}
+    maps = _principal_maps(_vector(pooled, top), asked.split, dims) if len(dims) else {}
     parts = features_of(pooled, last=last) | {f"components {k}": [top] for k in maps}
-    tables_of = []
+    found = []
     for name in parts if features is None else features:
-        values = np.concatenate([vector_of(pooled, vector) for vector in parts[name]], axis=1)
-        center, turn = values[(asked.split == "train").to_numpy()].mean(axis=0, dtype=np.float64), None
-        if name.startswith("components"):
-            turn, offset = maps[int(name.split()[1])]
-            values = values @ turn + offset
-        made = classifier.fit("logistic", values, labels, asked.split, seed=seed, strengths=tuple(strengths))
-        if len(made.excluded):
-            raise InputError(f"{name}: {made.excluded['term'].iloc[0]}: {made.excluded['reason'].iloc[0]}")
-        weights, offset_of_term = learners.linear(made.fitted)
-        if turn is not None:
-            weights, offset_of_term = weights @ turn.T, offset_of_term + weights @ offset
-        kept = _shortened(weights)
-        offset_of_term = offset_of_term + (weights - kept) @ center  # right in the middle of the proteins
-        width = values.shape[1] // len(parts[name])
-        for number, vector in enumerate(parts[name]):
-            own = kept[:, number * width : (number + 1) * width].astype(np.float32)
-            table = pd.DataFrame(own, columns=[f"w{column:04d}" for column in range(width)])
-            ids = {"feature": name, "vector": vector, "term": asked_terms}
-            ids |= {"threshold": np.rint(SCALE * logit(made.thresholds)), "offset": offset_of_term * (number == 0)}
-            tables_of.append(pd.concat([pd.DataFrame(ids), table], axis=1))
-    return pd.concat(tables_of, ignore_index=True)
+        values = np.concatenate([_vector(pooled, vector) for vector in parts[name]], axis=1)
+        turn = maps[int(name.split()[1])] if name.startswith("components") else None
+        thresholds, weights, offsets = _regression(name, values, turn, labels, asked.split, seed, strengths)
+        thresholds = np.rint(SCALE * logit(thresholds))
+        for number, (vector, own) in enumerate(zip(parts[name], np.split(weights, len(parts[name]), 1), strict=True)):
+            table = pd.DataFrame(own.astype(np.float32), columns=[f"w{n:04d}" for n in range(own.shape[1])])
+            ids = {"feature": name, "vector": vector, "term": list(labels), "threshold": thresholds}
+            found.append(pd.concat([pd.DataFrame(ids | {"offset": offsets * (number == 0)}), table], axis=1))
+    return pd.concat(found, ignore_index=True)
+
+
+def _regression(name, values, turn, labels, split, seed, strengths) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Thresholds (k,), weights (k, d) and offsets (k,) of what is learnt from vectors (n, d), as `turn` maps them."""
+    center = values[(split == "train").to_numpy()].mean(axis=0, dtype=np.float64)
+    mapped = values if turn is None else values @ turn[0] + turn[1]
+    made = classifier.fit("logistic", mapped, labels, split, seed=seed, strengths=tuple(strengths))
+    if len(made.excluded):
+        raise InputError(f"{name}: {made.excluded['term'].iloc[0]}: {made.excluded['reason'].iloc[0]}")
+    weights, offsets = learners.linear(made.fitted)
+    if turn is not None:
+        weights, offsets = weights @ turn[0].T, offsets + weights @ turn[1]
+    short = _shortened(weights)
+    return made.thresholds, short, offsets + (weights - short) @ center  # right in the middle of the proteins
 
 
 def answers(table: pd.DataFrame, pooled: Mapping[str, np.ndarray], ids: Sequence[str]) -> pd.DataFrame:
-    """What regressions say of proteins.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `regressions` gives it.
-    pooled : mapping of str to float32 array (n_layers + 1, n, d)
-        Of these proteins.
-    ids : sequence of n str
-
-    Returns
-    -------
-    DataFrame
-        feature, id (str), and one a term: the log-odds in thousandths (int32).
-    """
+    """What `regressions` say of proteins: feature, id (str), and one a term, the log-odds in thousandths (int32)."""
     parts = []
     for name, rows in table.groupby("feature", sort=False):
         log_odds = 0.0
         for vector, part in rows.groupby("vector", sort=False):
             weights = part.filter(regex=r"^w\d+$").to_numpy(dtype=np.float64)
-            values = vector_of(pooled, vector).astype(np.float64)
+            values = _vector(pooled, vector).astype(np.float64)
             log_odds = log_odds + values @ weights.T + part["offset"].to_numpy()
         found = pd.DataFrame(np.rint(SCALE * log_odds).astype("int32"), columns=part["term"].tolist())
         parts.append(pd.concat([pd.DataFrame({"feature": name, "id": list(ids)}), found], axis=1))
@@ -255,63 +186,39 @@ def pooled_layers(
 
 
 def whole_clusters(proteins: pd.DataFrame, n_residues: int, *, seed: int = 0) -> pd.DataFrame:
-    """A random part of the proteins that keeps relatives together.
-
-    Parameters
-    ----------
-    proteins : DataFrame
-        cluster (str), length (residues), and anything else.
-    n_residues : int
-        At most so many; clusters come in a seeded order, and one that no longer fits is passed over.
-    seed : int
-
-    Returns
-    -------
-    DataFrame
-        Rows of `proteins` in their order, fresh index. Invariant: a cluster is there whole or not at all.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"cluster": ["a", "a", "b"], "length": [40, 50, 20]})
-    >>> whole_clusters(t, 100)["cluster"].tolist() in (["b"], ["a", "a"])
-    True
-    """
+    """A random part of the proteins, with `n_residues` at most, in their order: each cluster whole or not at all."""
     sizes = proteins.groupby("cluster")["length"].sum().sort_index()
-    kept, room = [], n_residues
+    chosen, room = [], n_residues
     for cluster in np.random.default_rng(seed).permutation(sizes.index.to_numpy()):
         if sizes[cluster] <= room:
-            kept.append(cluster)
+            chosen.append(cluster)
             room -= sizes[cluster]
-    return proteins[proteins["cluster"].isin(kept)].reset_index(drop=True)
+    return proteins[proteins["cluster"].isin(chosen)].reset_index(drop=True)
 
 
 def compare(
-    features: Mapping[str, np.ndarray],
-    labels: pd.DataFrame,
-    split: pd.Series,
+    predicted: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    truth: pd.DataFrame,
+    widths: Mapping[str, int],
     *,
     reference: str,
     clusters: Sequence[str],
-    strengths: Sequence[float] = STRENGTHS,
     n: int = 300,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How well the terms can be learnt from each of several features, and how far each is from one of them.
+    """How well terms are predicted from each of several features, and how far each is from one of them.
 
     Parameters
     ----------
-    features : mapping of str to float array (n_proteins, any width)
-        Row by row those of `labels`.
-    labels : DataFrame of bool (n_proteins, k)
-        Index: ids. Columns: GO ids.
-    split : Series of str
-        Index: ids. "train", "validation" (for the threshold of F1), "test".
+    predicted : mapping of str to (probabilities, thresholds)
+        By feature: float arrays (n_tested, k) and (k,).
+    truth : DataFrame of bool (n_tested, k)
+    widths : mapping of str to int
+        Numbers of each feature.
     reference : str
-        A key of `features`.
-    clusters : sequence of str (n_proteins,)
+        A key of `predicted`.
+    clusters : sequence of str (n_tested,)
         Relatives, which are resampled together.
-    strengths : sequence of float
-        Inverse L2 penalties; the validation part chooses, for each feature and term.
     n, seed : int
         Of the resamples.
 
@@ -325,123 +232,35 @@ def compare(
     Raises
     ------
     InputError
-        If the reference is none of the features; as `function.fit`.
+        If the reference is none of the features.
 
     Notes
     -----
     The interval speaks of other test proteins, not of another training set.
     """
-    if reference not in features:
-        raise InputError(f"reference {reference!r}: expected one of {', '.join(features)}")
-    tested = (classifier.parts_of(split, labels.index) == "test").to_numpy()
-    predicted = {}
-    for name, values in features.items():
-        learnt = classifier.fit("logistic", values, labels, split, seed=seed, strengths=tuple(strengths))
-        predicted[name] = learnt.predict(np.asarray(values)[tested]), learnt.thresholds
-    truth = labels.loc[tested, list(learnt.terms)]  # of labels and split alone: the same for all features
-    widths = {name: np.shape(values)[1] for name, values in features.items()}
-    return compare_answers(
-        predicted, truth, widths, reference=reference, clusters=np.asarray(clusters)[tested], n=n, seed=seed
-    )
-
-
-def compare_answers(
-    predicted: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    truth: pd.DataFrame,
-    widths: Mapping[str, int],
-    *,
-    reference: str,
-    clusters: Sequence[str],
-    n: int = 300,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """As `compare`, of what was answered already.
-
-    Parameters
-    ----------
-    predicted : mapping of str to (probabilities, thresholds)
-        By feature: float arrays (n_tested, k) and (k,).
-    truth : DataFrame of bool (n_tested, k)
-    widths : mapping of str to int
-        Numbers of each feature.
-    reference : str
-        A key of `predicted`.
-    clusters : sequence of str (n_tested,)
-    n, seed : int
-        Of the resamples.
-
-    Returns
-    -------
-    DataFrame
-        As `compare`.
-    """
+    one_of("reference", reference, predicted)
     table = pd.DataFrame({"name": list(predicted), "width": [widths[name] for name in predicted]})
-    table["n_terms"] = int(truth.loc[:, (truth.any() & ~truth.all())].shape[1])
+    table["n_terms"] = int((truth.any() & ~truth.all()).sum())
     resampling = {"clusters": np.asarray(clusters), "n": n, "seed": seed}
-    for metric in ("auprc", "f1"):
-        found = _distances(truth, predicted, reference, metric, resampling)
-        for column in ("value", "difference", "low", "high"):
-            table[metric if column == "value" else f"{metric}_{column}"] = table["name"].map(found[column])
-    order = ["name", "width", "n_terms", "auprc", "f1"]
-    return table[[*order, *(column for column in table if column not in order)]].astype({"name": "str"})
-
-
-def _distances(truth, predicted, reference, metric, resampling) -> pd.DataFrame:
-    """value, difference, low, high by name: each less the reference."""
     if len(predicted) == 1:
         predicted = predicted | {"": predicted[reference]}  # so that the reference has something to be compared with
-    found = measures.mean_differences(truth, predicted, reference, metric=metric, **resampling)
-    rows = {row.baseline: (row.baseline_value, -row.difference, -row.high, -row.low) for row in found.itertuples()}
-    rows[reference] = (float(found["value"].iloc[0]), 0.0, 0.0, 0.0)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "difference", "low", "high"])
+    for metric in ("auprc", "f1"):
+        found = measures.mean_differences(truth, predicted, reference, metric=metric, **resampling)
+        rows = {row.baseline: (row.baseline_value, -row.difference, -row.high, -row.low) for row in found.itertuples()}
+        rows[reference] = (float(found["value"].iloc[0]), 0.0, 0.0, 0.0)
+        columns = [metric, *(f"{metric}_{end}" for end in ("difference", "low", "high"))]
+        table[columns] = [rows[name] for name in table["name"]]
+    order = ["name", "width", "n_terms", "auprc", "f1"]
+    return table[[*order, *table.columns.drop(order)]].astype({"name": "str"})
 
 
-def principal(features: np.ndarray, split: pd.Series, dims: Sequence[int]) -> dict[int, np.ndarray]:
-    """What is left of features when only their first principal components are kept.
-
-    Parameters
-    ----------
-    features : float array (n, d)
-        In the order of `split`.
-    split : Series of str (n,)
-        The components are those of the standardised training proteins.
-    dims : sequence of int
-        How many components to keep; at most d, and at most one fewer than training proteins.
-
-    Returns
-    -------
-    dict of int to float32 array (n, d)
-        By number of components: the standardised features, projected onto these and written in the old coordinates, so
-        that a penalty means the same for each. Invariant: all d components give the standardised features back.
-
-    Raises
-    ------
-    InputError
-        If a number is not within its bounds.
-    """
-    features = np.asarray(features, dtype=np.float64)
-    maps = principal_maps(features, split, dims)
-    return {k: (features @ matrix + offset).astype(np.float32) for k, (matrix, offset) in maps.items()}
-
-
-def principal_maps(
+def _principal_maps(
     features: np.ndarray, split: pd.Series, dims: Sequence[int]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """What `principal` does to features: x -> x @ matrix + offset.
+    """By number of components: matrix (d, d) and offset (d,), so that x -> x @ matrix + offset keeps only these of x.
 
-    Parameters
-    ----------
-    features, split, dims
-        As in `principal`.
-
-    Returns
-    -------
-    dict of int to (float64 array (d, d), float64 array (d,))
-
-    Raises
-    ------
-    InputError
-        As `principal`.
+    The components are those of the standardised training proteins; what is left is written in the old coordinates, so
+    that a penalty means the same for each number. Invariant: all d components give the standardised features back.
     """
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
@@ -455,7 +274,7 @@ def principal_maps(
     found = PCA(max(dims), svd_solver="full").fit(scaler.transform(features[training]))
     maps = {}
     for k in dims:
-        kept = found.components_[:k].T @ found.components_[:k]  # (d, d)
-        offset = found.mean_ - (scaler.mean_ / scaler.scale_ + found.mean_) @ kept
-        maps[k] = kept / scaler.scale_[:, None], offset
+        onto = found.components_[:k].T @ found.components_[:k]  # (d, d)
+        offset = found.mean_ - (scaler.mean_ / scaler.scale_ + found.mean_) @ onto
+        maps[k] = onto / scaler.scale_[:, None], offset
     return maps

@@ -1,18 +1,19 @@
-"""What learns the labels in `plmbook.function.classifier`: from two matrices to what can be saved, and from that to
-probabilities.
+"""The methods behind `plmbook.function.classifier`: from features and labels to what is saved, and to probabilities.
 
-`fit_METHOD(train, validation, ...)` gives a `Fitted`, `predict_METHOD(fitted, features)` the probabilities, float64
-(n, k). `train` and `validation` are pairs of features (float32, n x d) and labels (bool, n x k); in `train` every
-label has both classes. What a method learnt is arrays and LightGBM's own model texts: no pickle.
+`fit_METHOD(train, validation, ...)` gives a `Fitted`, `predict_METHOD(fitted, features)` probabilities, float64 (n, k).
+`train` and `validation` are pairs of features (float32, n x d) and labels (bool, n x k); in `train` every label has
+both classes. What a method learnt is arrays and LightGBM's own model texts: no pickle.
 """
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from plmbook.core.machine import cores, one_torch_thread
 from plmbook.probing import neighbours
@@ -37,20 +38,11 @@ FAST = EXACT | {"max_bin": 63, "feature_fraction": 0.5}
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a method learnt.
-
-    Attributes
-    ----------
-    arrays : dict of str to ndarray
-    trees : tuple of str
-        LightGBM's text of the model of each label.
-    chosen : dict of str to list
-        What validation chose for each label, such as the number of trees.
-    """
+    """What a method learnt."""
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    trees: tuple[str, ...] = ()
-    chosen: dict[str, list] = field(default_factory=dict)
+    trees: tuple[str, ...] = ()  # LightGBM's text of the model of each label
+    chosen: dict[str, list] = field(default_factory=dict)  # by validation, for each label, such as the number of trees
 
 
 # --- LightGBM --------------------------------------------------------------------------------------------
@@ -73,52 +65,31 @@ def fit_lightgbm(
     patience: int | None = PATIENCE,
     jobs: int | None = None,
 ) -> Fitted:
-    """Boosted trees for each label, on one binned data set.
+    """Boosted trees for each label, on data binned once: `trees`, and `chosen["n_trees"]`.
 
-    Parameters
-    ----------
-    train, validation : (features, labels)
-        Without validation every label gets all rounds.
-    seed : int
-    imbalance : {"none", "balanced"}
-        "balanced": LightGBM's `is_unbalance`, the rarer class weighs as much as the other.
-    fast : bool
-        `FAST` instead of `EXACT`.
-    rounds : int
-        Trees of a label at most.
-    patience : int or None
-        Trees without a better average precision on validation, after which a label stops; None: never.
-    jobs : int, optional
-        Labels that are trained at a time, in processes of one thread each on one saved binary; 1: one after the
-        other in this process, with all cores. Default: as many as cores, which wait for each other less.
+    After `patience` trees without a better average precision on validation a label stops; without validation each gets
+    all `rounds`. `jobs` labels are trained at a time, in processes of one thread each; 1: one after the other, with all
+    cores; default: as many as cores, which wait for each other less.
 
-    Returns
-    -------
-    Fitted
-        `trees`, and `chosen["n_trees"]`.
-
-    Notes
-    -----
-    Invariant: the trees of a label do not depend on the other labels, on `jobs` or on the number of cores. They are
-    those that `LGBMClassifier(n_estimators=rounds, **parameters(...)).fit` grows on this label alone; what is saved is
-    the binning, once for all labels.
+    Invariant: the trees of a label are those that `LGBMClassifier(n_estimators=rounds, **parameters(...)).fit` grows on
+    it alone, whatever the other labels, `jobs` and the number of cores.
     """
     import lightgbm
 
     (features, labels), n_cores = train, cores()
     jobs = min(n_cores if jobs is None else jobs, labels.shape[1])
     options = parameters(seed=seed, imbalance=imbalance, fast=fast, threads=n_cores if jobs == 1 else 1)
-    stopping = None if validation is None else patience
-    binned = lightgbm.Dataset(features, label=_column(labels, 0), params=options | {"num_threads": n_cores}).construct()
+    wanted = np.ascontiguousarray(labels.T, dtype=np.float32)  # (k, n)
+    held, held_wanted = None, [None] * len(wanted)
+    if validation is not None and patience is not None:
+        held, held_wanted = validation[0], np.ascontiguousarray(validation[1].T, dtype=np.float32)
+    of_labels = zip(wanted, held_wanted, strict=True)
+    binned = lightgbm.Dataset(features, label=wanted[0], params=options | {"num_threads": n_cores}).construct()
     if jobs == 1:
-        held = None if stopping is None else binned.create_valid(validation[0], label=_column(validation[1], 0))
-        # The parameters of the data set are as they were when it was made: LightGBM compares them.
-        grown = [
-            _grow(binned, held, _column(labels, k), _held_column(validation, k), options, rounds, stopping)
-            for k in range(labels.shape[1])
-        ]
+        held = None if held is None else binned.create_valid(held, label=held_wanted[0])
+        grown = [_grow(binned, held, *each, options, rounds, patience) for each in of_labels]
     else:
-        grown = _grow_in_processes(binned, labels, validation, options, rounds, stopping, jobs)
+        grown = _grow_in_processes(binned, held, of_labels, options, rounds, patience, jobs=jobs)
     return Fitted(trees=tuple(grown), chosen={"n_trees": [text.count("\nTree=") for text in grown]})
 
 
@@ -130,53 +101,36 @@ def predict_lightgbm(fitted: Fitted, features: np.ndarray) -> np.ndarray:
 
 
 def _grow(binned, held, labels, held_labels, options: dict, rounds: int, patience: int | None) -> str:
-    """The text of the model of one label."""
+    """The text of the model of one label, without the number of threads, which changes no tree."""
     import lightgbm
 
     binned.set_label(labels)
-    if patience is None:
-        return _without_threads(lightgbm.train(options, binned, rounds).model_to_string())
-    held.set_label(held_labels)
-    stop = lightgbm.early_stopping(patience, verbose=False)
-    measured = options | {"metric": "average_precision"}
-    grown = lightgbm.train(measured, binned, rounds, valid_sets=[held], callbacks=[stop])
-    return _without_threads(grown.model_to_string(num_iteration=grown.best_iteration))
-
-
-def _without_threads(text: str) -> str:
-    """The number of threads changes no tree: without it the same job has the same bytes on any number of cores."""
+    stopping = {}
+    if held is not None:
+        held.set_label(held_labels)
+        options = options | {"metric": "average_precision"}
+        stopping = {"valid_sets": [held], "callbacks": [lightgbm.early_stopping(patience, verbose=False)]}
+    text = lightgbm.train(options, binned, rounds, **stopping).model_to_string()  # up to the best iteration
     return re.sub(r"^\[num_threads: .*\]\n", "", text, flags=re.MULTILINE)
 
 
-def _grow_in_processes(binned, labels, validation, options, rounds, patience, jobs) -> list[str]:
+def _grow_in_processes(binned, held, of_labels, *options, jobs: int) -> list[str]:
     """As `_grow` for every label, several at a time."""
     from joblib import Parallel, delayed
 
     with tempfile.TemporaryDirectory(prefix="plmbook-go-") as folder:
         path = Path(folder) / "binned.bin"
         binned.save_binary(path)
-        held = None if patience is None else validation[0]
         grow = delayed(_grow_from_file)
-        return Parallel(n_jobs=jobs, backend="loky")(
-            grow(path, held, _column(labels, k), _held_column(validation, k), options, rounds, patience)
-            for k in range(labels.shape[1])
-        )
+        return Parallel(n_jobs=jobs, backend="loky")(grow(path, held, *each, *options) for each in of_labels)
 
 
-def _grow_from_file(path, features, labels, held_labels, options, rounds, patience) -> str:
+def _grow_from_file(path: Path, held, labels, held_labels, options: dict, *limits) -> str:
     import lightgbm
 
     binned = lightgbm.Dataset(path, params=options).construct()
-    held = None if patience is None else binned.create_valid(features, label=held_labels)
-    return _grow(binned, held, labels, held_labels, options, rounds, patience)
-
-
-def _column(labels: np.ndarray, k: int) -> np.ndarray:
-    return labels[:, k].astype(np.float32)
-
-
-def _held_column(validation: Part | None, k: int) -> np.ndarray | None:
-    return None if validation is None else _column(validation[1], k)
+    held = None if held is None else binned.create_valid(held, label=held_labels)
+    return _grow(binned, held, labels, held_labels, options, *limits)
 
 
 # --- logistic regression ---------------------------------------------------------------------------------
@@ -187,13 +141,7 @@ def fit_logistic(
 ) -> Fitted:
     """Logistic regression of each label on standardised features; validation chooses the L2 penalty.
 
-    Returns
-    -------
-    Fitted
-        mean, scale (float64, d), coefficients (float64, k x d), intercepts (float64, k); `chosen["strength"]`.
-
-    Notes
-    -----
+    `arrays`: mean, scale (float64, d), coefficients (float64, k x d), intercepts (float64, k); `chosen["strength"]`.
     In float64 and to convergence: the optimum is unique, so that no seed is needed.
     """
     from sklearn.linear_model import LogisticRegression
@@ -203,13 +151,14 @@ def fit_logistic(
     x, held = (train[0] - mean) / scale, (validation[0] - mean) / scale
     # Newton's method needs a few steps where a method of first order takes a thousand, but a matrix of d x d.
     solver = "newton-cholesky" if x.shape[1] <= 2000 else "lbfgs"
+    weight = None if imbalance == "none" else imbalance
     coefficients, intercepts, chosen = [], [], []
     for y, held_y in zip(train[1].T, validation[1].T, strict=True):
         found = []
         for strength in strengths:
-            model = LogisticRegression(
-                C=strength, solver=solver, tol=1e-5, max_iter=2000, class_weight=_class_weight(imbalance)
-            ).fit(x, y)
+            model = LogisticRegression(C=strength, class_weight=weight, solver=solver, tol=1e-5, max_iter=2000).fit(
+                x, y
+            )
             found.append((average_precision_score(held_y, model.decision_function(held)), -strength, model))
         _, negative, model = max(found, key=lambda each: each[:2])  # of equal ones the stronger penalty
         coefficients.append(model.coef_[0])
@@ -222,7 +171,7 @@ def fit_logistic(
 def predict_logistic(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Probabilities, float64 (n, k)."""
     a = fitted.arrays
-    return _logistic((features - a["mean"]) / a["scale"] @ a["coefficients"].T + a["intercepts"])
+    return expit((features - a["mean"]) / a["scale"] @ a["coefficients"].T + a["intercepts"])
 
 
 def linear(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
@@ -247,15 +196,8 @@ def fit_mlp(
 ) -> Fitted:
     """One hidden layer for all labels at once, AdamW; the epoch with the best mean average precision on validation.
 
-    Returns
-    -------
-    Fitted
-        mean, scale (float64, d), and the weights of both layers (float32); `chosen["epoch"]`.
-
-    Notes
-    -----
-    Imports torch, which on macOS may not live in one process with LightGBM; `predict_mlp` is NumPy. On one thread: the
-    products are small, and sums do not depend on the number of cores.
+    `arrays`: mean, scale (float64, d), and the weights of both layers (float32); `chosen["epoch"]`.
+    Imports torch, which on macOS may not live in one process with LightGBM; `predict_mlp` is NumPy.
     """
     import torch
     from sklearn.metrics import average_precision_score
@@ -302,7 +244,7 @@ def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Probabilities, float64 (n, k)."""
     a = fitted.arrays
     hidden = np.maximum((features - a["mean"]) / a["scale"] @ a["hidden"].T + a["hidden_bias"], 0)
-    return _logistic(hidden @ a["output"].T + a["output_bias"])
+    return expit(hidden @ a["output"].T + a["output_bias"])
 
 
 # --- without training ------------------------------------------------------------------------------------
@@ -344,21 +286,15 @@ def standards(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return wide.mean(axis=0), np.where(scale > 0, scale, 1.0)
 
 
-def _class_weight(imbalance: str) -> str | None:
-    return "balanced" if imbalance == "balanced" else None
+class Method(NamedTuple):
+    fit: Callable[..., Fitted]
+    predict: Callable[[Fitted, np.ndarray], np.ndarray]
 
 
-def _logistic(logits: np.ndarray) -> np.ndarray:
-    from scipy.special import expit
-
-    return expit(logits.astype(np.float64))
-
-
-FIT = {"lightgbm": fit_lightgbm, "logistic": fit_logistic, "mlp": fit_mlp, "knn": fit_knn, "frequency": fit_frequency}
-PREDICT = {
-    "lightgbm": predict_lightgbm,
-    "logistic": predict_logistic,
-    "mlp": predict_mlp,
-    "knn": predict_knn,
-    "frequency": predict_frequency,
+METHODS = {
+    "lightgbm": Method(fit_lightgbm, predict_lightgbm),
+    "logistic": Method(fit_logistic, predict_logistic),
+    "mlp": Method(fit_mlp, predict_mlp),
+    "knn": Method(fit_knn, predict_knn),
+    "frequency": Method(fit_frequency, predict_frequency),
 }

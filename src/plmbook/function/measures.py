@@ -248,7 +248,8 @@ def information(
     parent outside the list would stand for all that it says here. `labels`: bool (n_proteins, k), propagated, of
     training proteins alone; `aspects` and `annotated` as in `cafa`: a term without a listed ancestor is given what
     stands for the root, the proteins annotated in its aspect, or all proteins. 0 for the roots; as in
-    `plmbook.function.ontology.information_accretion` one protein with every term is added.
+    the program of CAFA5 (Clark and Radivojac 2013, doi:10.1093/bioinformatics/btt228) one protein with every term is
+    added to each count.
 
     >>> labels = pd.DataFrame({"GO:1": [True, True, True, False], "GO:2": [True, False, False, False]})
     >>> found = information(labels, {"GO:2": {"GO:0", "GO:1"}})

@@ -21,8 +21,8 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import MASK
 from plmbook.engine import encode
-from plmbook.function import classifier as function
 from plmbook.function import learners, proteomes, splits
+from plmbook.function.classifier import Classifier, exclusion_table, fit, label_table
 from plmbook.stats import matched, metrics
 from plmbook.stats.bootstrap import Estimate
 
@@ -60,39 +60,19 @@ QUESTIONS = (
 
 
 class Question(NamedTuple):
-    """Proteins, what is known of them, and where their motifs are.
+    """Proteins, what is known of them, and where their motifs are."""
 
-    Attributes
-    ----------
-    proteins : DataFrame
-        As the bundled table `go_proteins`.
-    labels : DataFrame of bool (n, k)
-        The terms of `QUESTIONS`.
-    inside : dict of str to list of bool arrays
-        By motif and protein: which residues lie in it.
-    members : dict of (str, str) to int64 array
-        Motif and term -> rows of the proteins that have both.
-    """
-
-    proteins: pd.DataFrame
-    labels: pd.DataFrame
-    inside: dict[str, list[np.ndarray]]
-    members: dict[tuple[str, str], np.ndarray]
+    proteins: pd.DataFrame  # as the bundled table `go_proteins`
+    labels: pd.DataFrame  # bool (n, k), the terms of `QUESTIONS`
+    inside: dict[str, list[np.ndarray]]  # motif -> for each protein which residues lie in it, bool (L,)
+    members: dict[tuple[str, str], np.ndarray]  # motif and term -> rows of the proteins that have both
 
 
 def question(column: str, *, known: proteomes.Known | None = None) -> Question:
-    """Motifs and terms of the bundled proteins, or of others.
-
-    Parameters
-    ----------
-    column : str
-        Collection of annotations: a value of the column `column` of `go_annotations`.
-    known : Known, optional
-        Proteins, instead of the bundled ones; `column` does not count then.
-    """
+    """Motifs and terms of the bundled proteins, or of others."""
     known = proteomes.load(column) if known is None else known
     proteins, pairs = known.proteins, known.annotations
-    labels = function.label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in QUESTIONS)))
+    labels = label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in QUESTIONS)))
     inside = {
         name: [motif_residues(sequence, motif.pattern) for sequence in proteins["sequence"]]
         for name, motif in MOTIFS.items()
@@ -103,20 +83,9 @@ def question(column: str, *, known: proteomes.Known | None = None) -> Question:
 
 
 def to_mask(asked: Question, *, longest: int, per_question: int) -> dict[tuple[str, str], list[int]]:
-    """Which proteins are read masked, since that takes time: of each question one a cluster, the shortest first.
+    """Motif and term -> rows of the proteins that are read masked, since that takes time.
 
-    Parameters
-    ----------
-    asked : Question
-    longest : int
-        Residues of a protein at most.
-    per_question : int
-        Clusters of a question at most.
-
-    Returns
-    -------
-    dict of (str, str) to list of int
-        Motif and term -> rows of the proteins.
+    Of each question one protein a cluster, the shortest first: clusters up to `per_question`, proteins up to `longest`.
     """
     found = {}
     for key, rows in asked.members.items():
@@ -128,24 +97,8 @@ def to_mask(asked: Question, *, longest: int, per_question: int) -> dict[tuple[s
 _ELEMENT = re.compile(r"(?P<what>x|[A-Z]|\[[A-Z]+\]|\{[A-Z]+\})(?:\((?P<times>\d+(?:,\d+)?)\))?")
 
 
-def expression(pattern: str) -> str:
-    """A regular expression from a pattern in PROSITE's syntax.
-
-    Raises
-    ------
-    InputError
-        If an element of it is none of `x`, `A`, `[AG]`, `{P}`, with `(n)` or `(n,m)` behind; anchors are not read.
-
-    Examples
-    --------
-    >>> expression("[AG]-x(4)-G-K-[ST]"), expression("N-{P}-[ST]-x(2,4)")
-    ('[AG].{4}GK[ST]', 'N[^P][ST].{2,4}')
-    >>> expression("A-?")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: pattern 'A-?': '?' is no element that is read here; expected such as x(2), A, [AG]
-    or {P}
-    """
+def _expression(pattern: str) -> str:
+    """A regular expression from a PROSITE pattern of `x`, `A`, `[AG]`, `{P}`, with `(n)` or `(n,m)` behind."""
     texts = []
     for element in pattern.rstrip(".").split("-"):
         match = _ELEMENT.fullmatch(element)
@@ -158,93 +111,39 @@ def expression(pattern: str) -> str:
 
 
 def motif_residues(sequence: str, pattern: str) -> np.ndarray:
-    """Which residues lie in a match of a PROSITE pattern; matches may overlap.
-
-    Returns
-    -------
-    bool array (L,)
-
-    Examples
-    --------
-    >>> motif_residues("MAAAAAGKTL", "[AG]-x(4)-G-K-[ST]").astype(int).tolist()
-    [0, 1, 1, 1, 1, 1, 1, 1, 1, 0]
-    """
+    """Which residues lie in a match of a PROSITE pattern, bool (L,); matches may overlap."""
     found = np.zeros(len(sequence), dtype=bool)
-    for match in re.finditer(f"(?=({expression(pattern)}))", sequence):
+    for match in re.finditer(f"(?=({_expression(pattern)}))", sequence):
         found[match.start(1) : match.end(1)] = True
     return found
 
 
-def cross_fitted(
-    features: np.ndarray, labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0, **options
-) -> tuple[list[function.Classifier], np.ndarray]:
-    """Logistic regressions of which each protein has one that saw none of its relatives.
-
-    Parameters
-    ----------
-    features : float array (n, d)
-    labels : DataFrame of bool (n, k)
-    clusters : sequence of str (n,)
-        Relatives; a cluster is in one fold.
-    folds : int
-        At least 3: one is tested, one sets the penalty, the others train.
-    seed : int
-    **options
-        Of `function.fit`.
-
-    Returns
-    -------
-    classifiers : list of Classifier (folds)
-        Of all k terms.
-    fold : int64 array (n,)
-        Which classifier is to be asked about a protein.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than three folds, or a term cannot be learnt in one of them.
-    """
-    fold = folds_of(labels, clusters, folds=folds, seed=seed)
-    return [fit_fold(features, labels, fold, number, seed=seed, **options) for number in range(folds)], fold
-
-
 def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
-    """The fold of each protein: see `cross_fitted`.
-
-    Returns
-    -------
-    int64 array (n,)
-    """
+    """The fold of each protein, int64 (n,): clusters stay whole, and each fold has its share of every label."""
     if folds < 3:
         raise InputError(f"{folds} folds: expected at least 3 (test, validation, training)")
-    return _folds(labels, np.asarray(clusters), folds, seed)
+    table = pd.DataFrame({"id": labels.index, "cluster": np.asarray(clusters)})
+    fold = pd.Series(folds - 1, index=labels.index, dtype=np.int64)
+    for number in range(folds - 1):  # one after another is split off
+        share = 1 / (folds - number)
+        left = labels.loc[table["id"]]
+        split = splits.cluster_split(table, labels=left, fractions=(1 - share, 0.0, share), seed=seed + number)
+        fold[split.index[split == "test"]] = number
+        table = table[(split != "test").to_numpy()]
+    return fold.to_numpy()
 
 
 def fit_fold(
     features: np.ndarray, labels: pd.DataFrame, fold: np.ndarray, number: int, *, seed: int = 0, **options
-) -> function.Classifier:
-    """The classifier of one fold, which saw neither its proteins nor those of the next, which set the penalty.
+) -> Classifier:
+    """The logistic regressions of one fold of `folds_of`: they saw neither its proteins nor their relatives.
 
-    Parameters
-    ----------
-    features : float array (n, d)
-    labels : DataFrame of bool (n, k)
-    fold : int64 array (n,)
-        Of `folds_of`.
-    number : int
-        Of the fold.
-    seed, **options
-        Of `function.fit`.
-
-    Raises
-    ------
-    InputError
-        If a term cannot be learnt.
+    The next fold sets the penalty; a term that cannot be learnt is an InputError. `options` are those of `fit`.
     """
-    folds = int(fold.max()) + 1
     split = pd.Series(_parts(fold, number), index=labels.index)
-    made = function.fit("logistic", features, labels, split, seed=seed, **options)
+    made = fit("logistic", features, labels, split, seed=seed, **options)
     if len(gone := made.excluded):
+        folds = int(fold.max()) + 1
         raise InputError(f"fold {number + 1} of {folds}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
     return made
 
@@ -254,14 +153,8 @@ def _parts(fold: np.ndarray, number: int) -> np.ndarray:
     return np.where(fold == number, "test", np.where(fold == held, "validation", "train"))
 
 
-def coefficients(classifier: function.Classifier) -> pd.DataFrame:
-    """What a logistic regression learnt, as a table.
-
-    Returns
-    -------
-    DataFrame
-        term (str), intercept, w0000, w0001, ... (float64: of the standardised features).
-    """
+def coefficients(classifier: Classifier) -> pd.DataFrame:
+    """Logistic regressions as a table: term (str), intercept, w0000, w0001, ... (float64: of standardised features)."""
     arrays = classifier.fitted.arrays
     names = [f"w{number:04d}" for number in range(arrays["coefficients"].shape[1])]
     found = pd.DataFrame(arrays["coefficients"], columns=names)
@@ -270,52 +163,24 @@ def coefficients(classifier: function.Classifier) -> pd.DataFrame:
     return found
 
 
-def from_coefficients(table: pd.DataFrame, features: np.ndarray, fold: np.ndarray, number: int) -> function.Classifier:
-    """The classifier of one fold from what it learnt.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As `coefficients` gives it; other columns are ignored.
-    features : float array (n, d)
-        Those it learnt from, which give mean and scale.
-    fold, number
-        As in `fit_fold`.
-
-    Returns
-    -------
-    Classifier
-        That answers in log-odds and shares; the thresholds are missing.
-    """
+def from_coefficients(table: pd.DataFrame, features: np.ndarray, fold: np.ndarray, number: int) -> Classifier:
+    """The classifier of one fold from its `coefficients` and the features that it learnt from; it has no thresholds."""
     training = np.asarray(features, dtype=np.float32)[_parts(fold, number) == "train"]
     mean, scale = learners.standards(training)
     weights = table.filter(regex=r"^w\d+$").to_numpy(dtype=np.float64)
     arrays = {"mean": mean, "scale": scale, "coefficients": weights}
     fitted = learners.Fitted(arrays | {"intercepts": table["intercept"].to_numpy(dtype=np.float64)})
-    terms, nothing = tuple(table["term"]), function.exclusion_table([])
-    return function.Classifier("logistic", terms, np.full(len(terms), np.nan), weights.shape[1], nothing, {}, fitted)
+    terms, nothing = tuple(table["term"]), exclusion_table([])
+    return Classifier("logistic", terms, np.full(len(terms), np.nan), weights.shape[1], nothing, {}, fitted)
 
 
-def _folds(labels: pd.DataFrame, clusters: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """The fold of each protein, int64 (n,): one after another is split off, each with its share of every label."""
-    table = pd.DataFrame({"id": labels.index, "cluster": clusters})
-    fold = pd.Series(folds - 1, index=labels.index, dtype=np.int64)
-    for number in range(folds - 1):
-        share = 1 / (folds - number)
-        left = labels.loc[table["id"]]
-        split = splits.cluster_split(table, labels=left, fractions=(1 - share, 0.0, share), seed=seed + number)
-        fold[split.index[split == "test"]] = number
-        table = table[(split != "test").to_numpy()]
-    return fold.to_numpy()
-
-
-def log_odds(classifier: function.Classifier, features: np.ndarray) -> np.ndarray:
+def log_odds(classifier: Classifier, features: np.ndarray) -> np.ndarray:
     """Log-odds of each term by a logistic regression, float64 (n, k); natural log."""
     weights, offset = _linear(classifier)
     return np.asarray(features, dtype=np.float64) @ weights.T + offset
 
 
-def shares(classifier: function.Classifier, states: np.ndarray) -> np.ndarray:
+def shares(classifier: Classifier, states: np.ndarray) -> np.ndarray:
     """What each residue adds to the log-odds of a logistic regression on the mean of the hidden states.
 
     Parameters
@@ -336,14 +201,7 @@ def shares(classifier: function.Classifier, states: np.ndarray) -> np.ndarray:
     return (np.asarray(states, dtype=np.float64) - arrays["mean"]) @ weights.T / len(states)
 
 
-def drops(
-    model,
-    sequence: str,
-    classifier: function.Classifier,
-    *,
-    width: int = WIDTH,
-    stride: int = STRIDE,
-) -> np.ndarray:
+def drops(model, sequence: str, classifier: Classifier, *, width: int = WIDTH, stride: int = STRIDE) -> np.ndarray:
     """How far the log-odds of each term fall when a residue is masked, together with its neighbours.
 
     Parameters
@@ -371,44 +229,15 @@ def drops(
     return spread(window_drops(model, sequence, classifier, spans), spans, len(sequence))
 
 
-def window_drops(model, sequence: str, classifier: function.Classifier, spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """How far the log-odds of each term fall when a window is masked.
-
-    Parameters
-    ----------
-    model, sequence, classifier
-        As in `drops`.
-    spans : sequence of m (int, int)
-        Start and stop of each window (0-based, stop excluded).
-
-    Returns
-    -------
-    float64 array (m, k)
-    """
+def window_drops(model, sequence: str, classifier: Classifier, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """How far the log-odds of each term fall when a window is masked, float64 (m, k); windows are (start, stop)."""
     texts = [sequence, *(sequence[:a] + MASK * (b - a) + sequence[b:] for a, b in spans)]
     values = log_odds(classifier, encode.embed(model, texts, long="error"))
     return values[0] - values[1:]
 
 
 def spread(values: np.ndarray, spans: Sequence[tuple[int, int]], length: int) -> np.ndarray:
-    """From windows to residues: the mean over the windows that hold a residue.
-
-    Parameters
-    ----------
-    values : float array (m, k)
-    spans : sequence of m (int, int)
-        That leave no residue out.
-    length : int
-
-    Returns
-    -------
-    float64 array (length, k)
-
-    Examples
-    --------
-    >>> spread(np.array([[1.0], [3.0]]), [(0, 2), (1, 3)], 3).ravel().tolist()
-    [1.0, 2.0, 3.0]
-    """
+    """From windows (m, k) to residues (length, k): the mean over the windows that hold a residue, which none lacks."""
     total, times = np.zeros((length, np.shape(values)[1])), np.zeros((length, 1))
     for (a, b), value in zip(spans, values, strict=True):
         total[a:b] += value
@@ -417,17 +246,10 @@ def spread(values: np.ndarray, spans: Sequence[tuple[int, int]], length: int) ->
 
 
 def windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
-    """Start and stop (0-based, stop excluded) of windows that cover a protein.
+    """Start and stop (0-based, stop excluded) of windows that cover a protein; the last one ends with it.
 
-    Examples
-    --------
     >>> windows(7, 3, 2), windows(8, 3, 3), windows(2, 5, 5)
     ([(0, 3), (2, 5), (4, 7)], [(0, 3), (3, 6), (5, 8)], [(0, 2)])
-    >>> windows(9, 3, 4)
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: windows of 3 residues, one every 4: expected a stride of 1 to 3, or residues are
-    left out
     """
     if not 1 <= stride <= width:
         expected = f"a stride of 1 to {width}, or residues are left out" if width > 0 else "at least one residue"
@@ -437,61 +259,33 @@ def windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
     return [(start, start + width) for start in starts]
 
 
-def by_residue_type(table: pd.DataFrame, value: str, *, by: str = "gene") -> pd.Series:
+def by_residue_type(table: pd.DataFrame, value: str) -> pd.Series:
     """What the kind of amino acid alone would give each residue: a baseline that knows no place.
 
-    Parameters
-    ----------
-    table : DataFrame
-        ref (str), motif (bool), the columns `value` (float) and `by`.
-    value, by : str
-        Names of columns.
-
-    Returns
-    -------
-    Series of float64
-        The mean of `value` over the residues of the same amino acid outside motifs, in the other groups of `by`; 0
-        where they have none. Index of `table`.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"gene": list("aabb"), "ref": list("GKGG"), "motif": False, "x": [9.0, 1.0, 2.0, 4.0]})
-    >>> by_residue_type(t, "x").tolist()
-    [3.0, 0.0, 9.0, 9.0]
+    The mean of the column `value` over the residues of the same amino acid (ref) outside motifs (motif, bool) in the
+    other clusters of relatives (gene); 0 where they have none. float64, index of `table`.
     """
     outside = table[~table["motif"]]
     of_all = outside.groupby("ref")[value].agg(["sum", "count"])
-    own = outside.groupby([by, "ref"])[value].agg(["sum", "count"])
+    own = outside.groupby(["gene", "ref"])[value].agg(["sum", "count"])
     everyone = of_all.reindex(table["ref"]).fillna(0).to_numpy()
-    here = own.reindex(pd.MultiIndex.from_frame(table[[by, "ref"]])).fillna(0).to_numpy()
+    here = own.reindex(pd.MultiIndex.from_frame(table[["gene", "ref"]])).fillna(0).to_numpy()
     total, count = (everyone - here).T
     return pd.Series(np.where(count > 0, total / np.maximum(count, 1), 0.0), index=table.index)
 
 
 def gain(table: pd.DataFrame, value: str, baseline: str, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """How much better one value tells motif residues from the others of their protein than another value does.
+    """How much better the column `value` tells motif residues from the others of their protein than `baseline` does.
 
-    Parameters
-    ----------
-    table : DataFrame
-        gene (str: the cluster of relatives), id, motif (bool), and the columns `value` and `baseline`.
-    value, baseline : str
-        Names of columns.
-    n, seed : int
-        Of the resamples.
-
-    Returns
-    -------
-    Estimate
-        Difference of the AUROCs (`plmbook.stats.matched`), a mean over clusters, with its paired 95 % interval and the
-        number of clusters.
+    The table has id, motif (bool), and gene (the cluster of relatives). The difference of the AUROCs
+    (`plmbook.stats.matched`), a mean over clusters, with its paired 95 % interval and the number of clusters.
     """
     options = {"case": "motif", "strata": ["id"], "minimum": 1}
     first, second = (matched.gene_aurocs(table, value=name, **options) for name in (value, baseline))
     return metrics.mean_over_genes(first["auroc"] - second["auroc"], n=n, seed=seed)
 
 
-def _linear(classifier: function.Classifier) -> tuple[np.ndarray, np.ndarray]:
+def _linear(classifier: Classifier) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (k, d) and offset (k,) on the raw features."""
     if classifier.learner != "logistic":
         raise InputError(f"learner {classifier.learner!r}: expected 'logistic', whose answer is a sum")

@@ -11,7 +11,6 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from plmbook import tables
@@ -27,28 +26,11 @@ OBSOLETE = "obsolete"
 
 @dataclass(frozen=True)
 class Ontology:
-    """Terms and the relations between them; checked when it is made.
+    """Terms and the relations between them; checked when it is made (an InputError names what does not fit)."""
 
-    Attributes
-    ----------
-    terms : DataFrame
-        A row a term: `go_id` (str, distinct), `name` (str), `namespace` (str, one of `bundled.NAMESPACES`), `obsolete`
-        (bool), `replaced_by` (str, the term to use instead, or ""), `alternatives` (tuple of str: other ids of it).
-    relations : DataFrame
-        A row a relation: `child`, `parent` (str, go_id), `relation` (str, such as is_a or part_of).
-    release : str
-        Of the ontology, as its file says.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, an id repeats, is the alternative of two terms or of one and a term itself, a relation
-        names a term that is not there, or is_a and part_of have a cycle.
-    """
-
-    terms: pd.DataFrame
-    relations: pd.DataFrame
-    release: str
+    terms: pd.DataFrame  # TERM_COLUMNS: replaced_by is an id or "", alternatives a tuple of other ids of the term
+    relations: pd.DataFrame  # child, parent (go_id), relation (such as is_a or part_of)
+    release: str  # of the ontology, as its file says
 
     def __post_init__(self) -> None:
         for table, names in ((self.terms, TERM_COLUMNS), (self.relations, tables.schema_of("go_relations").names)):
@@ -75,17 +57,7 @@ class Ontology:
         }
 
     def parents(self, relations: Sequence[str] = RELATIONS) -> dict[str, tuple[str, ...]]:
-        """Term -> its parents in the same namespace, sorted; every term that is not obsolete is a key.
-
-        Parameters
-        ----------
-        relations : sequence of str
-
-        Returns
-        -------
-        dict
-            Parents come before their children.
-        """
+        """Every term that is not obsolete, parents first -> its parents in the same namespace, sorted."""
         namespace = self.terms.set_index("go_id")["namespace"]
         rows = self.relations[self.relations["relation"].isin(relations)]
         same = namespace[rows["child"]].to_numpy() == namespace[rows["parent"]].to_numpy()
@@ -96,17 +68,7 @@ class Ontology:
         return {term: found.get(term, ()) for term in dict.fromkeys([*related, *live])}
 
     def ancestors(self, relations: Sequence[str] = RELATIONS) -> dict[str, frozenset[str]]:
-        """Term -> all its ancestors in the same namespace, itself not among them.
-
-        Parameters
-        ----------
-        relations : sequence of str
-
-        Returns
-        -------
-        dict
-            Invariant: the ancestors of a parent are among those of its child.
-        """
+        """Term -> all its ancestors in the same namespace, itself not among them."""
         found: dict[str, frozenset[str]] = {}
         for term, parents in self.parents(relations).items():
             found[term] = frozenset(parents).union(*(found[parent] for parent in parents))
@@ -114,22 +76,11 @@ class Ontology:
 
 
 class Propagated(NamedTuple):
-    """What `propagate` gives.
+    """What `propagate` gives."""
 
-    Attributes
-    ----------
-    annotations : DataFrame
-        `id`, `go_id` (str), each pair once, sorted: the given terms by their primary ids, and all their ancestors.
-    exclusions : DataFrame
-        A row a term that was left out: `go_id`, `reason` ("no such term", "obsolete", "obsolete; replaced by GO:..."),
-        `n_annotations` (int64, rows of it that were left out), `n_proteins` (int64, proteins that had it).
-    n_alternative : int
-        Annotations that were mapped from an alternative id to the primary one.
-    """
-
-    annotations: pd.DataFrame
-    exclusions: pd.DataFrame
-    n_alternative: int
+    annotations: pd.DataFrame  # id, go_id (str), each pair once, sorted: primary ids of given terms, and all ancestors
+    exclusions: pd.DataFrame  # a row a term: go_id, reason (str), n_annotations, n_proteins (int64) that were left out
+    n_alternative: int  # annotations that were mapped from an alternative id to the primary one
 
 
 def read_obo(path: str | Path) -> Ontology:
@@ -188,20 +139,9 @@ def read_obo(path: str | Path) -> Ontology:
 
 
 def read_relations(terms: pd.DataFrame | None = None, relations: pd.DataFrame | None = None) -> Ontology:
-    """The ontology of the bundled tables: the relations of 2013 among the terms that occur, and their ancestors.
+    """The ontology of the bundled tables, `go_terms` and `go_relations`: what is known of their terms in 2013.
 
-    Parameters
-    ----------
-    terms : DataFrame, optional
-        As `go_terms`; default: the bundled table.
-    relations : DataFrame, optional
-        As `go_relations`; default: the bundled table.
-
-    Returns
-    -------
-    Ontology
-        Only the terms that the relations of 2013 know: `lost_terms` names the others.  The tables say nothing of
-        obsolete terms or alternative ids.
+    `lost_terms` names the terms that it does not have. The tables say nothing of obsolete terms or alternative ids.
     """
     terms = tables.load("go_terms") if terms is None else terms
     relations = tables.load("go_relations") if relations is None else relations
@@ -213,15 +153,7 @@ def read_relations(terms: pd.DataFrame | None = None, relations: pd.DataFrame | 
 def lost_terms(terms: pd.DataFrame | None = None) -> pd.DataFrame:
     """The terms of the annotations that the relations of 2013 do not know: they have no ancestors here.
 
-    Parameters
-    ----------
-    terms : DataFrame, optional
-        As `go_terms`; default: the bundled table.
-
-    Returns
-    -------
-    DataFrame
-        `go_id`, `name`, `namespace`, `n_human`, `n_mouse` (int64, proteins of the whole set), the most common first.
+    go_id, name, namespace, n_human, n_mouse (int64, proteins of the whole set), the most common first.
     """
     terms = tables.load("go_terms") if terms is None else terms
     lost = terms[~terms["in_2013"]].assign(n=lambda table: table["n_human"] + table["n_mouse"])
@@ -243,8 +175,10 @@ def propagate(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence
     Returns
     -------
     Propagated
-        (annotations, exclusions, n_alternative).  Alternative ids are mapped to the primary one; obsolete terms and
-        those that the ontology does not have are left out and listed.
+        annotations : `id`, `go_id` (str), each pair once, sorted: the terms by their primary ids, and all ancestors.
+        exclusions : a row a term that was left out: `go_id`, `reason` ("no such term", "obsolete",
+        "obsolete; replaced by GO:..."), `n_annotations`, `n_proteins` (int64).
+        n_alternative : annotations that were mapped from an alternative id to the primary one.
 
     Raises
     ------
@@ -255,20 +189,6 @@ def propagate(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence
     -----
     Invariant: a protein that has a term has all parents of it, so that in a table of 0 and 1 parent >= child; to
     propagate twice changes nothing.
-
-    Examples
-    --------
-    >>> names = ["GO:1", "GO:2", "GO:3"]
-    >>> terms = pd.DataFrame({"go_id": names, "name": names, "namespace": "cellular_component"})
-    >>> terms = terms.assign(obsolete=[False, False, True], replaced_by="", alternatives=[(), ("GO:9",), ()])
-    >>> edges = pd.DataFrame({"child": ["GO:2"], "parent": ["GO:1"], "relation": ["is_a"]})
-    >>> found = propagate(
-    ...     pd.DataFrame({"id": ["a", "a", "b"], "go_id": ["GO:9", "GO:3", "GO:7"]}), Ontology(terms, edges, "toy")
-    ... )
-    >>> found.annotations.values.tolist(), found.n_alternative
-    ([['a', 'GO:1'], ['a', 'GO:2']], 1)
-    >>> found.exclusions.values.tolist()
-    [['GO:3', 'obsolete', 1, 1], ['GO:7', 'no such term', 1, 1]]
     """
     for name in ("id", "go_id"):
         if name not in annotations:
@@ -281,38 +201,21 @@ def propagate(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence
     dead = ontology.terms[ontology.terms["obsolete"]].set_index("go_id")["replaced_by"]
     reason = primary.map({term: f"{OBSOLETE}; replaced by {to}" if to else OBSOLETE for term, to in dead.items()})
     reason = reason.astype(object).where(primary.notna(), MISSING)
-    kept = reason.isna()
-    pairs = given[kept].assign(go_id=primary[kept]).drop_duplicates()
+    live = reason.isna()
+    pairs = given[live].assign(go_id=primary[live]).drop_duplicates()
     ancestors = ontology.ancestors(relations)
-    lists = pairs["go_id"].map(lambda term: [term, *ancestors[term]])
-    full = pd.DataFrame(
-        {
-            "id": pairs["id"].repeat(lists.str.len().astype(int)).to_numpy(),
-            "go_id": [term for each in lists for term in each],
-        },
-        dtype="str",
-    )
-    full = full.drop_duplicates().sort_values(["id", "go_id"], ignore_index=True)
-    left_out = given[~kept].assign(reason=reason[~kept].astype("str")).groupby(["go_id", "reason"])["id"]
+    pairs["go_id"] = pairs["go_id"].map({term: [term, *ancestors[term]] for term in pairs["go_id"].unique()})
+    full = pairs.explode("go_id").astype("str").drop_duplicates().sort_values(["id", "go_id"], ignore_index=True)
+    left_out = given[~live].assign(reason=reason[~live].astype("str")).groupby(["go_id", "reason"])["id"]
     exclusions = left_out.agg(n_annotations="size", n_proteins="nunique").reset_index()
-    return Propagated(full, exclusions, int((kept & (given["go_id"] != primary)).sum()))
+    return Propagated(full, exclusions, int((live & (given["go_id"] != primary)).sum()))
 
 
 def violations(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence[str] = RELATIONS) -> pd.DataFrame:
-    """Where annotations lack an ancestor: how far from propagated they are.
+    """Where annotations lack an ancestor: of propagated ones, nowhere.
 
-    Parameters
-    ----------
-    annotations : DataFrame
-        `id`, `go_id`.
-    ontology : Ontology
-    relations : sequence of str
-
-    Returns
-    -------
-    DataFrame
-        A row a child and a parent of it: `child`, `parent`, `n_proteins` (int64, have the child), `n_lacking` (int64,
-        of those, lack the parent), sorted by `n_lacking`, largest first.  Propagated annotations lack nothing.
+    A row a child and a parent of it: child, parent, n_proteins (int64, have the child), n_lacking (of those, lack the
+    parent), the largest first.
     """
     holders = annotations.groupby("go_id")["id"].agg(set).to_dict()
     rows = [
@@ -323,60 +226,6 @@ def violations(annotations: pd.DataFrame, ontology: Ontology, relations: Sequenc
     ]
     found = pd.DataFrame(rows, columns=["child", "parent", "n_proteins", "n_lacking"])
     return found.sort_values(["n_lacking", "child", "parent"], ascending=[False, True, True], ignore_index=True)
-
-
-def information_accretion(
-    annotations: pd.DataFrame, ontology: Ontology, relations: Sequence[str] = RELATIONS
-) -> pd.Series:
-    """How much a term says that its parents do not: -log2 P(term | all its parents), as CAFA counts it.
-
-    Parameters
-    ----------
-    annotations : DataFrame
-        `id`, `go_id`, propagated.
-    ontology : Ontology
-    relations : sequence of str
-
-    Returns
-    -------
-    Series of float64
-        Bits, from 0, indexed by go_id: every term of the ontology that is not obsolete; name `information_accretion`.
-        0 for a root.
-
-    Raises
-    ------
-    InputError
-        If the annotations are not propagated: a protein has a term and not its parent.
-
-    Notes
-    -----
-    Clark and Radivojac 2013, doi:10.1093/bioinformatics/btt228: P is the share, among the proteins that have all
-    parents, of those that have the term.  As in the program of CAFA5 (claradepaolis/InformationAccretion), one protein
-    that has every term is added to each count, so that a term without annotations has a finite value.
-
-    Examples
-    --------
-    >>> terms = pd.DataFrame({"go_id": ["GO:1", "GO:2"], "name": "", "namespace": "molecular_function"})
-    >>> terms = terms.assign(obsolete=False, replaced_by="", alternatives=[(), ()])
-    >>> toy = Ontology(terms, pd.DataFrame({"child": ["GO:2"], "parent": ["GO:1"], "relation": ["is_a"]}), "toy")
-    >>> pairs = pd.DataFrame({"id": list("abcc"), "go_id": ["GO:1", "GO:1", "GO:1", "GO:2"]})
-    >>> information_accretion(pairs, toy).to_dict()
-    {'GO:1': 0.0, 'GO:2': 1.0}
-    """
-    lacking = violations(annotations, ontology, relations)
-    if len(lacking) and (worst := lacking.iloc[0])["n_lacking"]:
-        raise InputError(
-            f"annotations: {worst['n_lacking']} proteins have {worst['child']} and not its parent {worst['parent']}; "
-            "expected propagated annotations (plmbook.function.ontology.propagate)"
-        )
-    holders = annotations.groupby("go_id")["id"].agg(set).to_dict()
-    nobody: set[str] = set()
-    values = {}
-    for term, parents in ontology.parents(relations).items():
-        with_parents = set.intersection(*(holders.get(parent, nobody) for parent in parents)) if parents else nobody
-        with_term = len(holders.get(term, nobody))
-        values[term] = float(np.log2((len(with_parents) + 1) / (with_term + 1))) if parents else 0.0
-    return pd.Series(values, name="information_accretion", dtype=float).rename_axis("go_id")
 
 
 def _in_order(relations: pd.DataFrame) -> list[str]:

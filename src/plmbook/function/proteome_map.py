@@ -7,19 +7,20 @@ nearest. Nothing is trained, and any number of species may be in the table.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from sklearn.preprocessing import normalize
 
-from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.errors import InputError, one_of
 from plmbook.core.kmers import kmer_counts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.probing import neighbours
-from plmbook.stats import bootstrap, metrics
-from plmbook.stats.bootstrap import Estimate
+from plmbook.stats import metrics
 
 FORMS = ("as it is", "centred", "standardised", "whitened")
 METRICS = ("cosine", "distance")
@@ -46,18 +47,10 @@ COMPARTMENTS = {
 
 
 class Space(NamedTuple):
-    """A way to compare proteins.
+    """A way to compare proteins."""
 
-    Attributes
-    ----------
-    vectors : float64 array or sparse array (n, d)
-        A row a protein.
-    metric : {"cosine", "distance"}
-        Alike are proteins with a large cosine, or with a small Euclidean distance (dense arrays only).
-    """
-
-    vectors: np.ndarray | sparse.csr_array
-    metric: str = "cosine"
+    vectors: np.ndarray | sparse.csr_array  # float64 (n, d), a row a protein
+    metric: str = "cosine"  # alike: a large "cosine", or a small Euclidean "distance" (dense arrays only)
 
 
 def embedding_space(vectors: np.ndarray, form: str = "centred") -> Space:
@@ -84,8 +77,7 @@ def embedding_space(vectors: np.ndarray, form: str = "centred") -> Space:
     >>> embedding_space(np.array([[1.0, 5.0], [3.0, 5.0]]), "standardised").vectors.tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
-    if form not in FORMS:
-        raise InputError(f"form {form!r}: expected one of {', '.join(FORMS)}{did_you_mean(form, FORMS)}")
+    one_of("form", form, FORMS)
     vectors = _finite(vectors)
     if form == "as it is":
         return Space(vectors)
@@ -98,18 +90,10 @@ def embedding_space(vectors: np.ndarray, form: str = "centred") -> Space:
 
 
 def baseline_spaces(sequences: Sequence[str]) -> dict[str, Space]:
-    """What can be compared without a model.
+    """What can be compared without a model, by name.
 
-    Returns
-    -------
-    dict of str -> Space
-        "3-mers": how often each occurs, by cosine; "composition": shares of the amino acids, centred, by cosine;
-        "length": the logarithm of the number of residues, by distance.
-
-    Examples
-    --------
-    >>> {name: space.vectors.shape for name, space in baseline_spaces(["MKVL", "MKVA"]).items()}
-    {'3-mers': (2, 3), 'composition': (2, 20), 'length': (2, 1)}
+    "3-mers": how often each occurs, by cosine; "composition": shares of the amino acids, centred, by cosine; "length":
+    the logarithm of the number of residues, by distance.
     """
     lengths = np.log([[len(sequence)] for sequence in sequences])
     return {
@@ -119,7 +103,7 @@ def baseline_spaces(sequences: Sequence[str]) -> dict[str, Space]:
     }
 
 
-def nearest(space: Space, *, k: int = 10, apart: Sequence | None = None) -> np.ndarray:
+def nearest(space: Space, *, k: int = 10, groups: Sequence | None = None) -> np.ndarray:
     """The k nearest neighbours of each protein among the others.
 
     Parameters
@@ -127,7 +111,7 @@ def nearest(space: Space, *, k: int = 10, apart: Sequence | None = None) -> np.n
     space : Space
         n proteins.
     k : int
-    apart : sequence, shape (n,), optional
+    groups : sequence, shape (n,), optional
         Labels, such as clusters: proteins of one label are not each other's neighbours. Default: only the protein
         itself does not count.
 
@@ -151,7 +135,7 @@ def nearest(space: Space, *, k: int = 10, apart: Sequence | None = None) -> np.n
     [1, 0, 1]
     """
     n = space.vectors.shape[0]
-    groups = np.arange(n) if apart is None else pd.factorize(np.asarray(apart))[0]
+    groups = np.arange(n) if groups is None else pd.factorize(np.asarray(groups))[0]
     most = n - int(np.bincount(groups).max(initial=0))
     if not 1 <= k <= most:
         raise InputError(f"k {k}: expected 1 to {most}, the proteins that each has to choose from")
@@ -165,20 +149,8 @@ def nearest(space: Space, *, k: int = 10, apart: Sequence | None = None) -> np.n
 
 
 def neighbour_table(space: Space, ids: Sequence[str], *, k: int = 10) -> pd.DataFrame:
-    """The nearest neighbours of each protein, by name.
-
-    Returns
-    -------
-    DataFrame
-        id, rank (int64, from 1), neighbour (str, id), cosine (float64): k rows a protein, in the order of `ids`.
-
-    Examples
-    --------
-    >>> space = Space(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]))
-    >>> neighbour_table(space, list("abc"), k=1).round(3).values.tolist()
-    [['a', 1, 'b', 0.707], ['b', 1, 'a', 0.707], ['c', 1, 'b', 0.707]]
-    """
-    places, units, names = nearest(space, k=k), _units(space.vectors), np.asarray(ids, dtype=object)
+    """The nearest neighbours of each protein: id, rank (from 1), neighbour (id), cosine; k rows a protein."""
+    places, units, names = nearest(space, k=k), normalize(space.vectors), np.asarray(ids, dtype=object)
     cosines = [units[near] @ units[row] for row, near in enumerate(places)]
     return pd.DataFrame(
         {
@@ -192,9 +164,8 @@ def neighbour_table(space: Space, ids: Sequence[str], *, k: int = 10) -> pd.Data
 
 def _similarities(space: Space, rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Some of `rows`, and how alike these are to `columns`: float64 (chunk, columns)."""
-    if space.metric not in METRICS:
-        raise InputError(f"metric {space.metric!r}: expected one of {', '.join(METRICS)}")
-    vectors = _units(space.vectors) if space.metric == "cosine" else space.vectors
+    one_of("metric", space.metric, METRICS)
+    vectors = normalize(space.vectors) if space.metric == "cosine" else space.vectors
     others = vectors[columns]
     squares = (others**2).sum(axis=1) if space.metric == "distance" else None
     for start in range(0, len(rows), CHUNK):
@@ -206,44 +177,16 @@ def _similarities(space: Space, rows: np.ndarray, columns: np.ndarray) -> Iterat
         yield part, products
 
 
-def _units(vectors: np.ndarray | sparse.csr_array) -> np.ndarray | sparse.csr_array:
-    """Rows of length 1; a row of zeros stays one."""
-    if sparse.issparse(vectors):
-        lengths = np.sqrt((vectors**2).sum(axis=1))
-        return sparse.csr_array(sparse.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ vectors)
-    return neighbours.units(vectors)
-
-
 # --- labels ----------------------------------------------------------------------------------------------
 
 
 def compartments(
     annotations: pd.DataFrame, ids: Sequence[str], ancestors: Mapping[str, frozenset[str]]
 ) -> tuple[pd.Series, pd.DataFrame]:
-    """Where proteins are, by their terms of cellular component.
+    """Where proteins are, by their terms of cellular component and the `Ontology.ancestors` of these.
 
-    Parameters
-    ----------
-    annotations : DataFrame
-        id, go_id.
-    ids : sequence of str, shape (n,)
-        Distinct.
-    ancestors : mapping
-        Term -> its ancestors, from `plmbook.function.ontology.Ontology.ancestors`.
-
-    Returns
-    -------
-    compartment : Series of str, shape (n,)
-        Indexed by id: a key of `COMPARTMENTS` for a protein with terms of that one alone, else "several" or
-        "not known".
-    every : DataFrame
-        id, compartment: each pair once.
-
-    Examples
-    --------
-    >>> annotations = pd.DataFrame({"id": ["a", "b", "b"], "go_id": ["GO:0005634", "GO:0005634", "GO:0005829"]})
-    >>> compartments(annotations, ["a", "b", "c"], {})[0].tolist()
-    ['Nucleus', 'several', 'not known']
+    Series of str by id: a key of `COMPARTMENTS` for a protein with terms of that one alone, else "several" or
+    "not known"; and id, compartment: each pair once.
     """
     names = {term: name for name, term in COMPARTMENTS.items()}
     means = {term: sorted(names[each] for each in {term, *ancestors.get(term, ())} & set(names))
@@ -261,29 +204,11 @@ def compartments(
 def families(
     proteins: pd.DataFrame, annotations: pd.DataFrame, names: Mapping[str, str], *, n: int = 10
 ) -> pd.DataFrame:
-    """The largest clusters, named by what their members have in common.
+    """The largest clusters (of id, gene, cluster), named by what their members have in common; the largest first.
 
-    Parameters
-    ----------
-    proteins : DataFrame
-        id, gene, cluster.
-    annotations : DataFrame
-        id, go_id.
-    names : mapping
-        Term -> its name.
-    n : int
-        Clusters.
-
-    Returns
-    -------
-    DataFrame
-        The largest first: cluster (str), size (int64), family (str: the stem that most gene symbols share, as
-        `symbol_stem`, or the cluster's name), term (str: the term that tells the cluster apart best), share (float64,
-        of the members that have it).
-
-    Notes
-    -----
-    The term is that with the highest F1 as a rule for being in the cluster: common in it and rare outside.
+    cluster, size, family (the stem that most gene symbols share, else the cluster's name), term, share (of the members
+    that have it). The term has the highest F1 as a rule for being in the cluster: common in it and rare outside.
+    `names`: term -> its name.
     """
     counts = proteins["cluster"].value_counts().rename_axis("cluster").reset_index(name="size")
     largest = counts.sort_values(["size", "cluster"], ascending=[False, True]).head(n)
@@ -302,24 +227,13 @@ def families(
 
 
 def symbol_stem(symbols: Sequence[str]) -> str:
-    """What most gene symbols of a family begin with: letters times symbols is largest.
+    """What most gene symbols of a family begin with, in capitals: letters times symbols is largest.
 
-    Returns
-    -------
-    str
-        In capitals, without digits at its end; the first symbol where none share a beginning, "" without any.
-
-
-    Examples
-    --------
     >>> symbol_stem(["SERPINA1", "Serpinb7", "", "SERPINC1"]), symbol_stem(["TAS2R38", "TAS2R4", "VN1R1"])
     ('SERPIN', 'TAS2R')
     """
     known = [str(symbol).upper() for symbol in symbols if symbol]
-    starts: dict[str, int] = {}
-    for symbol in known:
-        for size in range(2, len(symbol) + 1):
-            starts[symbol[:size]] = starts.get(symbol[:size], 0) + 1
+    starts = Counter(symbol[:size] for symbol in known for size in range(2, len(symbol) + 1))
     shared = {start: len(start) * times for start, times in sorted(starts.items()) if times > 1}
     if not shared:
         return min(known, default="")
@@ -331,29 +245,14 @@ def symbol_stem(symbols: Sequence[str]) -> str:
 
 
 class Components(NamedTuple):
-    """Principal components.
+    """Principal components."""
 
-    Attributes
-    ----------
-    scores : float64 array (n, c)
-        Of the centred vectors, with the sign that has the longer tail (third moment) on the positive side.
-    shares : float64 array (c,)
-        Of the variance, falling.
-    """
-
-    scores: np.ndarray
-    shares: np.ndarray
+    scores: np.ndarray  # float64 (n, c), the longer tail (third moment) on the positive side
+    shares: np.ndarray  # float64 (c,), of the variance, falling
 
 
 def components(vectors: np.ndarray, n: int = 10) -> Components:
-    """Principal component analysis by singular value decomposition.
-
-    Examples
-    --------
-    >>> found = components(np.array([[0.0, 0.0], [0.0, 0.0], [3.0, 0.0]]), n=1)
-    >>> found.scores.ravel().round(6).tolist(), found.shares.tolist()
-    ([-1.0, -1.0, 2.0], [1.0])
-    """
+    """The first n principal components of vectors (n, d); scikit-learn's differ in the last bits."""
     vectors = _finite(vectors)
     left, size, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     scores = left * size
@@ -386,7 +285,7 @@ def umap(space: Space, *, seed: int, k: int = 15, min_dist: float = 0.1) -> np.n
         raise InputError(f"metric {space.metric!r}: expected cosine")
     n = space.vectors.shape[0]
     others = nearest(space, k=k - 1)
-    units = _units(space.vectors)
+    units = normalize(space.vectors)
     places = np.column_stack([np.arange(n), others])
     distances = np.array([1 - units[row] @ units[near].T for row, near in enumerate(places)]).clip(0)
     distances[:, 0] = 0
@@ -401,19 +300,10 @@ def umap(space: Space, *, seed: int, k: int = 15, min_dist: float = 0.1) -> np.n
 
 
 def along(scores: np.ndarray, sequences: Sequence[str]) -> pd.DataFrame:
-    """What the principal components go with.
+    """What principal components (n, c) go with.
 
-    Parameters
-    ----------
-    scores : float array (n, c)
-    sequences : sequence of str, shape (n,)
-
-    Returns
-    -------
-    DataFrame
-        A row a component and property: component (int64, from 1), property ("length" or an amino acid), spearman
-        (float64, rank correlation), r_squared (float64: of that component on the length's logarithm and the shares of
-        all amino acids, a linear fit; the same in each row of a component).
+    component (from 1), property ("length" or an amino acid), spearman, r_squared (of that component on the length's
+    logarithm and the shares of all amino acids, a linear fit; the same in each row of a component).
     """
     shares, lengths = neighbours.composition(sequences), np.array([len(sequence) for sequence in sequences])
     known = {"length": lengths, **dict(zip(AMINO_ACIDS, shares.T, strict=True))}
@@ -429,23 +319,7 @@ def along(scores: np.ndarray, sequences: Sequence[str]) -> pd.DataFrame:
 
 
 def explained(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Share of each column's variance that a linear function of the features explains, in the same rows.
-
-    Parameters
-    ----------
-    features : float array (n, f)
-    targets : float array (n, c)
-
-    Returns
-    -------
-    float64 array (c,)
-        0 to 1; 0 for a constant column.
-
-    Examples
-    --------
-    >>> explained(np.array([[0.0], [1.0], [2.0]]), np.array([[1.0, 0.0], [3.0, 1.0], [5.0, 0.0]])).round(6).tolist()
-    [1.0, 0.0]
-    """
+    """Share of the variance of each target (n, c) that is linear in the features (n, f); 0 of a constant target."""
     design = features - features.mean(axis=0)
     centred = targets - targets.mean(axis=0)
     fitted = design @ np.linalg.lstsq(design, centred, rcond=None)[0]
@@ -454,46 +328,16 @@ def explained(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def kept(space: Space, layout: np.ndarray, *, k: int = 10) -> float:
-    """Share of the k nearest neighbours in a space that are among the k nearest on a map.
-
-    Parameters
-    ----------
-    space : Space
-        n proteins.
-    layout : float array (n, c)
-        The map, where near is a small Euclidean distance.
-    k : int
-
-    Returns
-    -------
-    float
-        1: the map keeps all; k / (n - 1) is chance.
-    """
+    """Share of the k nearest in a space that are among the k nearest on a map (n, c); chance is k / (n - 1)."""
     true, seen = nearest(space, k=k), nearest(Space(np.asarray(layout, dtype=np.float64), "distance"), k=k)
     return float(np.mean([len(np.intersect1d(a, b)) for a, b in zip(true, seen, strict=True)]) / k)
 
 
 def distances_kept(space: Space, layout: np.ndarray, *, n: int = 100_000, seed: int = 0) -> float:
-    """Rank correlation of the distances of random pairs in a space and on a map.
-
-    Parameters
-    ----------
-    space : Space
-        By cosine: the distance is 1 minus it.
-    layout : float array (m, c)
-    n : int
-        Pairs.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    float
-        1: far on the map is far in the space.
-    """
+    """Rank correlation of the distances of random pairs in a space and on a map."""
     one, other = np.random.default_rng(seed).integers(len(layout), size=(2, n))
     one, other = one[one != other], other[one != other]
-    units = _units(space.vectors)
+    units = normalize(space.vectors)
     return metrics.spearman(
         1 - (units[one] * units[other]).sum(axis=1), np.linalg.norm(layout[one] - layout[other], axis=1)
     )
@@ -503,161 +347,53 @@ def distances_kept(space: Space, layout: np.ndarray, *, n: int = 100_000, seed: 
 
 
 def agreeing(places: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """For each protein the share of its neighbours with its own label.
-
-    Parameters
-    ----------
-    places : int array (m, k)
-        From `nearest`.
-    labels : sequence of str, shape (m,)
-
-    Returns
-    -------
-    float64 array (m,)
-
-    Examples
-    --------
-    >>> agreeing(np.array([[1], [0], [0]]), list("aab")).tolist()
-    [1.0, 1.0, 0.0]
-    """
+    """For each protein the share of its neighbours, from `nearest`, with its own label, float64 (m,)."""
     codes = pd.factorize(np.asarray(labels))[0]
     return (codes[places] == codes[:, None]).mean(axis=1)
 
 
-def chance(labels: Sequence[str], apart: Sequence | None = None) -> float:
-    """What `agreeing` would be in the mean for neighbours drawn at random from the others.
+def chance(labels: Sequence[str], groups: Sequence | None = None) -> float:
+    """What `agreeing` would be in the mean for neighbours drawn at random from the others, `groups` as in `nearest`.
 
-    Parameters
-    ----------
-    labels : sequence of str, shape (m,)
-    apart : sequence, shape (m,), optional
-        As in `nearest`.
-
-    Examples
-    --------
-    >>> round(chance(list("aabb")), 3), chance(list("aabb"), apart=list("xxyy"))
+    >>> round(chance(list("aabb")), 3), chance(list("aabb"), groups=list("xxyy"))
     (0.333, 0.0)
     """
     codes = pd.factorize(np.asarray(labels))[0]
-    groups = np.arange(len(codes)) if apart is None else pd.factorize(np.asarray(apart))[0]
+    groups = np.arange(len(codes)) if groups is None else pd.factorize(np.asarray(groups))[0]
     together = pd.Series(1, index=pd.MultiIndex.from_arrays([codes, groups])).groupby(level=[0, 1]).transform("size")
     same = np.bincount(codes)[codes] - together.to_numpy()
     return float((same / (len(codes) - np.bincount(groups)[groups])).mean())
 
 
-def resampled(values: np.ndarray, *, clusters: Sequence[str], n: int = 1000, seed: int = 0) -> Estimate:
-    """The mean of some values with a 95 % interval from resampling whole clusters, as relatives resemble each other.
-
-    Parameters
-    ----------
-    values : float array (m,)
-        A value a protein, or a pair of them.
-    clusters : sequence of str, shape (m,)
-    n, seed : int
-        Resamples, and their seed.
-
-    Returns
-    -------
-    Estimate
-        n = the values.
-
-    Examples
-    --------
-    >>> resampled(np.array([0.0, 1.0]), clusters=["x", "x"], n=10)
-    Estimate(value=0.5, low=0.5, high=0.5, n=2)
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if not len(values):
-        raise InputError("no protein to judge")
-    return bootstrap.ratio(values, units=clusters, n=n, seed=seed)
-
-
 # --- orthologs -------------------------------------------------------------------------------------------
 
 
-def ortholog_pairs(proteins: pd.DataFrame, first: str, second: str, *, by: str = "ortholog") -> pd.DataFrame:
-    """Proteins of two species that are each other's ortholog.
+def ortholog_pairs(proteins: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """Proteins of two species that the column `ortholog` joins: first, second (ids), cluster (of the first).
 
-    Parameters
-    ----------
-    proteins : DataFrame
-        id, species, gene, cluster, ortholog.
-    first, second : str
-        Two species of the table.
-    by : {"ortholog", "gene"}
-        As the column of that name says, in either protein's row; or one gene symbol, whatever its case, that one
-        protein in each species has (clusters by k-mers come without orthologs).
-
-    Returns
-    -------
-    DataFrame
-        first, second (str, ids), cluster (str, of the first); each protein at most once.
-
-    Raises
-    ------
-    InputError
-        If a species is not in the table, both are one, or there is no pair.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"id": list("ab"), "species": ["human", "mouse"], "gene": ["TTR", "Ttr"]})
-    >>> ortholog_pairs(table.assign(cluster="a", ortholog=""), "human", "mouse", by="gene").values.tolist()
-    [['a', 'b', 'a']]
+    Each protein is there once at most.
     """
-    known = sorted(set(proteins["species"]))
     for name in (first, second):
-        if name not in known:
-            raise InputError(f"species {name!r}: expected one of {', '.join(known)}{did_you_mean(name, known)}")
+        one_of("species", name, sorted(set(proteins["species"])))
     if first == second:
         raise InputError(f"species {first!r} twice: expected two")
-    if by not in ("ortholog", "gene"):
-        raise InputError(f"by {by!r}: expected ortholog or gene")
     one, other = (proteins[proteins["species"] == name] for name in (first, second))
-    if by == "gene":
-        symbols = [part.assign(key=part["gene"].str.upper()).query("key != ''") for part in (one, other)]
-        symbols = [part.drop_duplicates("key", keep=False)[["id", "key"]] for part in symbols]
-        pairs = symbols[0].merge(symbols[1], on="key", suffixes=("_first", "_second"))
-        pairs = pairs.rename(columns={"id_first": "first", "id_second": "second"})
-    else:
-        pairs = pd.concat(
-            [
-                one[["id", "ortholog"]].set_axis(["first", "second"], axis=1),
-                other[["ortholog", "id"]].set_axis(["first", "second"], axis=1),
-            ]
-        )
-        pairs = pairs[pairs["first"].isin(set(one["id"])) & pairs["second"].isin(set(other["id"]))]
-        pairs = pairs.drop_duplicates().drop_duplicates("first").drop_duplicates("second")
+    there, back = one[["id", "ortholog"]], other[["ortholog", "id"]]
+    pairs = pd.concat([each.set_axis(["first", "second"], axis=1) for each in (there, back)])
+    pairs = pairs[pairs["first"].isin(set(one["id"])) & pairs["second"].isin(set(other["id"]))]
+    pairs = pairs.drop_duplicates().drop_duplicates("first").drop_duplicates("second")
     if not len(pairs):
-        raise InputError(f"{first} and {second}: the table names no orthologs; clusters by k-mers have none, see `by`")
-    pairs = pairs[["first", "second"]].sort_values("first", ignore_index=True)
+        raise InputError(f"{first} and {second}: the table names no orthologs; clusters by k-mers have none")
+    pairs = pairs.sort_values("first", ignore_index=True)
     return pairs.assign(cluster=pairs["first"].map(proteins.set_index("id")["cluster"]))
 
 
 def retrieve(space: Space, proteins: pd.DataFrame, pairs: pd.DataFrame, *, among: str) -> pd.DataFrame:
-    """Where the ortholog of each protein stands among all proteins of the other species.
+    """Where the ortholog of each protein stands among all proteins of the species `among`; the other one is the query.
 
-    Parameters
-    ----------
-    space : Space
-        Of the proteins, in their order.
-    proteins : DataFrame
-        id, species, cluster.
-    pairs : DataFrame
-        first, second (ids), as from `ortholog_pairs`; the species that is not `among` is the query.
-    among : str
-        The species that is searched.
-
-    Returns
-    -------
-    DataFrame
-        A row a pair, in their order: query, target (str, ids), nearer (int64: proteins that are more alike to the query
-        than its ortholog), tied (int64: as alike, itself among them), found (str, id of the most alike), kin (bool:
-        that is of the query's cluster).
-
-    Raises
-    ------
-    InputError
-        If a pair has no protein of that species, or one that the table lacks.
+    A row a pair of `ortholog_pairs`: query, target (ids), nearer (proteins that are more alike to the query than its
+    ortholog), tied (as alike, itself among them), found (id of the most alike), kin (bool: that is of the query's
+    cluster). `proteins` (id, species, cluster) are those of the space, in its order.
     """
     if space.vectors.shape[0] != len(proteins):
         raise InputError(f"{space.vectors.shape[0]} vectors for {len(proteins)} proteins")
@@ -694,46 +430,14 @@ def retrieve(space: Space, proteins: pd.DataFrame, pairs: pd.DataFrame, *, among
 
 
 def recall(retrieved: pd.DataFrame, k: int) -> np.ndarray:
-    """Chance of each query to have its ortholog among the first k, where ties are in random order.
-
-    Parameters
-    ----------
-    retrieved : DataFrame
-        nearer, tied, as from `retrieve`.
-    k : int
-
-    Returns
-    -------
-    float64 array (n,)
-
-    Examples
-    --------
-    >>> recall(pd.DataFrame({"nearer": [0, 0, 3], "tied": [1, 4, 1]}), 1).tolist()
-    [1.0, 0.25, 0.0]
-    """
+    """Chance of each query to have its ortholog among the first k, where ties are in random order, float64 (n,)."""
     return np.clip((k - retrieved["nearer"]) / retrieved["tied"], 0, 1).to_numpy(dtype=np.float64)
 
 
 def identities(pairs: pd.DataFrame, sequences: pd.Series) -> np.ndarray:
-    """How alike two sequences are, by global alignment.
+    """Identical residues of each pair as a share of the shorter sequence, float64 (n,), by global alignment.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        first, second (ids).
-    sequences : Series of str
-        Indexed by id; letters of the 20 amino acids, B, Z and X.
-
-    Returns
-    -------
-    float64 array (n,)
-        Identical residues as a share of the shorter sequence; BLOSUM62, 10 to open a gap and 1 to extend it.
-
-    Examples
-    --------
-    >>> pairs = pd.DataFrame({"first": ["a"], "second": ["b"]})
-    >>> identities(pairs, pd.Series({"a": "MKVLAAGW", "b": "MKVLSAGW"})).tolist()
-    [0.875]
+    BLOSUM62, 10 to open a gap and 1 to extend it; letters of the 20 amino acids, U, O, B, Z and X.
     """
     import biotite.sequence as seq
     import biotite.sequence.align as align

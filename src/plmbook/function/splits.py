@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, need, one_of
 from plmbook.core.kmers import kmer_counts
 from plmbook.core.text import read_csv
 
@@ -102,8 +102,8 @@ def cluster_split(
     >>> bool((split.groupby(list("xxyyzz")).nunique() == 1).all()), sorted(set(split))
     (True, ['test', 'train', 'validation'])
     """
-    index = _distinct(_column(table, "id"))
-    clusters = _column(table, "cluster").to_numpy()
+    need(table, ["id", "cluster"], "proteins")
+    index, clusters = _distinct(table["id"]), table["cluster"].to_numpy()
     if (unnamed := pd.isna(clusters) | (clusters == "")).any():
         raise InputError(f"clusters: {index[unnamed][0]!r} has none; expected a cluster for each protein")
     shares = _checked(fractions)
@@ -159,7 +159,8 @@ def species_split(
     >>> species_split(table, "human", "mouse", validation=0.5, related=False).index.tolist()
     ['a', 'b', 'd']
     """
-    species = _column(table, "species")
+    need(table, ["id", "species", "cluster"], "proteins")
+    species = table["species"]
     for name in (train, test):
         if name not in set(species):
             raise InputError(f"species {name!r}: not in the table; expected one of {', '.join(sorted(set(species)))}")
@@ -178,27 +179,11 @@ def species_split(
 
 
 def species_pairs(table: pd.DataFrame, *, both_ways: bool = False) -> list[tuple[str, str]]:
-    """Every two species of a table, in order of their numbers of proteins, the most first.
+    """Every two species of a table, those with the most proteins first; `both_ways`: each pair and its reverse.
 
-    Parameters
-    ----------
-    table : DataFrame
-        `species`.
-    both_ways : bool
-        Each pair is followed by its reverse: what is learnt of the first is tested on the second.
-
-    Returns
-    -------
-    list of (str, str)
-        None where there is one species.
-
-    Examples
-    --------
     >>> table = pd.DataFrame({"species": ["mouse", "human", "human"]})
     >>> species_pairs(table), species_pairs(table, both_ways=True)
     ([('human', 'mouse')], [('human', 'mouse'), ('mouse', 'human')])
-    >>> species_pairs(table[1:])
-    []
     """
     counts = table["species"].value_counts()
     pairs = itertools.combinations(sorted(counts.index, key=lambda name: (-counts[name], name)), 2)
@@ -206,33 +191,13 @@ def species_pairs(table: pd.DataFrame, *, both_ways: bool = False) -> list[tuple
 
 
 def leakage(split: pd.Series, table: pd.DataFrame) -> dict[str, float]:
-    """How much of the test has a relative in training.
+    """How much of the test has a relative in training, by the `cluster` of each `id` in a table.
 
-    Parameters
-    ----------
-    split : Series of str
-        Indexed by id; of `PARTS`.
-    table : DataFrame
-        `id`, `cluster` and, optionally, `ortholog` (an id, or "").
-
-    Returns
-    -------
-    dict
-        `n_test`; `n_related` (test proteins with a training protein in the same cluster) and `share`; with a
-        column `ortholog`, `n_ortholog` (test proteins whose ortholog is in training).
-
-    Raises
-    ------
-    InputError
-        If the table lacks a protein of the split.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"id": list("abc"), "cluster": list("xxy")})
-    >>> leakage(pd.Series(["train", "test", "test"], index=list("abc")), table)
-    {'n_test': 2, 'n_related': 1, 'share': 0.5}
+    n_test, n_related (test proteins with a training protein in the same cluster) and share; where the table has the
+    column ortholog (an id, or ""), n_ortholog (test proteins whose ortholog is in training).
     """
-    rows = table.set_index(_distinct(_column(table, "id")))
+    need(table, ["id", "cluster"], "proteins")
+    rows = table.set_index(_distinct(table["id"]))
     if len(unknown := split.index.difference(rows.index)):
         raise InputError(f"the table has no cluster of {unknown[0]!r} and {len(unknown) - 1} more of the split")
     rows = rows.loc[split.index]
@@ -244,203 +209,82 @@ def leakage(split: pd.Series, table: pd.DataFrame) -> dict[str, float]:
     return found
 
 
-def kmer_clusters(ids: Sequence[str], sequences: Sequence[str], *, k: int = K, shared: float = SHARED) -> pd.Series:
-    """Cluster proteins that share k-mers: for those without MMseqs2.
+def kmer_clusters(ids: Sequence[str], sequences: Sequence[str]) -> pd.Series:
+    """Cluster proteins that share k-mers, for those without MMseqs2: Series of str, each cluster its first protein.
 
-    Two proteins are linked if they have at least `shared` of the distinct k-mers of the one that has fewer in
-    common; clusters are the connected components.  k-mers of more than 200 proteins do not count.  Close relatives
-    (about half of the residues identical) are found, distant ones are not: MMseqs2 finds more.
-
-    Parameters
-    ----------
-    ids, sequences : sequence of str, shape (n,)
-    k : int
-        Residues.
-    shared : float
-        Above 0, at most 1.
-
-    Returns
-    -------
-    Series of str, shape (n,)
-        Index `id`, name `cluster`: each named after its first protein.
-
-    Raises
-    ------
-    InputError
-        If an id repeats, or k or shared is out of range.
-
-    Examples
-    --------
-    >>> kmer_clusters(["a", "b", "c"], ["MKVLAAGW", "MKVLAAGY", "WWWWHHHH"]).tolist()
-    ['a', 'a', 'c']
+    Two proteins are linked if they have at least `SHARED` of the distinct k-mers of the one that has fewer in common;
+    clusters are the connected components. Close relatives (about half of the residues identical) are found, distant
+    ones are not.
     """
-    if k < 1 or not 0 < shared <= 1:
-        raise InputError(f"k-mers: expected k from 1 and shared above 0 up to 1, found k={k}, shared={shared}")
     index = _distinct(ids)
-    has = (kmer_counts(sequences, k) > 0).astype(np.int32)
+    has = (kmer_counts(sequences, K) > 0).astype(np.int32)
     distinct = has.sum(1)
     has = has[:, has.sum(0) <= COMMON]
     common = (has @ has.T).tocoo()
-    near = common.data >= shared * np.minimum(distinct[common.row], distinct[common.col])
-    return linked(index, [(common.row[near], common.col[near])])
+    near = common.data >= SHARED * np.minimum(distinct[common.row], distinct[common.col])
+    return _linked(index, [(common.row[near], common.col[near])])
 
 
-def mmseqs_clusters(
-    ids: Sequence[str],
-    sequences: Sequence[str],
-    *,
-    identity: float = IDENTITY,
-    coverage: float = COVERAGE,
-    e_value: float = E_VALUE,
-    threads: int = 1,
-) -> pd.Series:
-    """Cluster proteins with MMseqs2: connected components of its alignments (`easy-cluster --cluster-mode 1`).
-
-    Parameters
-    ----------
-    ids, sequences : sequence of str, shape (n,)
-    identity : float
-        Least share of identical residues in an alignment.
-    coverage : float
-        Least share of both proteins that it covers.
-    e_value : float
-    threads : int
-
-    Returns
-    -------
-    Series of str, shape (n,)
-        Index `id`, name `cluster`: each named after its first protein.
-
-    Raises
-    ------
-    InputError
-        If an id repeats, or there is no program `mmseqs`.
-    """
+def mmseqs_clusters(ids: Sequence[str], sequences: Sequence[str], *, threads: int = 1) -> pd.Series:
+    """Connected components of MMseqs2's alignments (`easy-cluster --cluster-mode 1`), as `kmer_clusters` gives them."""
     index = _distinct(ids)
-    rule = ["--min-seq-id", identity, "-c", coverage, "--cov-mode", 0, "-e", e_value, "--cluster-mode", 1]
+    rule = ["--min-seq-id", IDENTITY, "-c", COVERAGE, "--cov-mode", 0, "-e", E_VALUE, "--cluster-mode", 1]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         _write_numbered(work / "all.fasta", sequences)
-        run_mmseqs("easy-cluster", work / "all.fasta", work / "found", work / "tmp", *rule, "--threads", threads)
+        _run_mmseqs("easy-cluster", work / "all.fasta", work / "found", work / "tmp", *rule, "--threads", threads)
         pairs = read_csv(work / "found_cluster.tsv", names=["representative", "member"])
-    return linked(index, [(pairs["representative"].to_numpy(), pairs["member"].to_numpy())])
+    return _linked(index, [(pairs["representative"].to_numpy(), pairs["member"].to_numpy())])
 
 
-def reciprocal_best_hits(
-    first: pd.Series, second: pd.Series, *, coverage: float = COVERAGE, e_value: float = E_VALUE, threads: int = 1
-) -> pd.DataFrame:
-    """Pairs of proteins of two species that find each other first (`mmseqs easy-rbh`): orthologs, most often.
+def _reciprocal_best_hits(first: pd.Series, second: pd.Series, threads: int) -> pd.DataFrame:
+    """Pairs of two species (sequences by id) that find each other first (`mmseqs easy-rbh`): orthologs, most often.
 
-    Parameters
-    ----------
-    first, second : Series of str
-        Sequences, indexed by id.
-    coverage : float
-        Least share of both proteins that the alignment covers.
-    e_value : float
-    threads : int
-
-    Returns
-    -------
-    DataFrame
-        first, second (str, ids; each at most once), identity (float64, share of identical residues).
-
-    Raises
-    ------
-    InputError
-        If an id repeats, or there is no program `mmseqs`.
+    first, second: ids, each at most once.
     """
-    indices = [_distinct(each.index) for each in (first, second)]
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         for name, sequences in (("first", first), ("second", second)):
             _write_numbered(work / f"{name}.fasta", sequences)
         files = [work / name for name in ("first.fasta", "second.fasta", "hits.tsv", "tmp")]
-        rule = ["-c", coverage, "--cov-mode", 0, "-e", e_value, "--threads", threads]
-        run_mmseqs("easy-rbh", *files, *rule, "--format-output", "query,target,fident,bits")
-        hits = read_csv(work / "hits.tsv", names=["query", "target", "identity", "bits"])
+        rule = ["-c", COVERAGE, "--cov-mode", 0, "-e", E_VALUE, "--threads", threads]
+        _run_mmseqs("easy-rbh", *files, *rule, "--format-output", "query,target,bits")
+        hits = read_csv(work / "hits.tsv", names=["query", "target", "bits"])
     # equal scores make several firsts: the first by place is taken
     hits = hits.sort_values(["bits", "query", "target"], ascending=[False, True, True])
     hits = hits.drop_duplicates("query").drop_duplicates("target").sort_values("query")
-    return pd.DataFrame(
-        {
-            "first": indices[0][hits["query"]].astype("str"),
-            "second": indices[1][hits["target"]].astype("str"),
-            "identity": hits["identity"].to_numpy(float),
-        }
-    )
+    return pd.DataFrame({"first": first.index[hits["query"]], "second": second.index[hits["target"]]}, dtype="str")
 
 
 def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> pd.DataFrame:
     """Add clusters that keep relatives together, orthologs above all.
 
     Proteins of one cluster (`mmseqs_clusters` or `kmer_clusters`), of one gene symbol (case does not count) and
-    reciprocal best hits of two species are joined.
-
-    Parameters
-    ----------
-    proteins : DataFrame
-        `id`, `species`, `gene` ("" where unknown), `sequence`.
-    method : {"mmseqs", "kmer"}
-        "kmer" needs no program, finds close relatives only, and leaves `ortholog` empty.
-    threads : int
-
-    Returns
-    -------
-    DataFrame
-        The same rows with `cluster` (named after its first protein) and `ortholog` (the reciprocal best hit in another
-        species, the first by name where several have one, or "").
-
-    Raises
-    ------
-    InputError
-        If a column is missing, an id repeats, the method is unknown, or there is no program `mmseqs`.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"id": ["a", "b"], "species": ["human", "mouse"], "gene": ["TP53", "Trp53"]})
-    >>> with_homology(table.assign(sequence=["MKVLAAGWY", "MKVLAAGWH"]), method="kmer")["cluster"].tolist()
-    ['a', 'a']
+    reciprocal best hits of two species are joined. `proteins` has id, species, gene ("" where unknown) and sequence;
+    added are cluster (its first protein) and ortholog (the reciprocal best hit in another species, the first by name
+    where several have one, or ""). The method "kmer" needs no program, and leaves ortholog empty.
     """
-    if method not in ("mmseqs", "kmer"):
-        raise InputError(f"method {method!r}: expected mmseqs or kmer")
-    ids, species = _distinct(_column(proteins, "id")), _column(proteins, "species").to_numpy()
+    one_of("method", method, ("mmseqs", "kmer"))
+    need(proteins, ["id", "species", "gene", "sequence"], "proteins")
+    ids, species = _distinct(proteins["id"]), proteins["species"].to_numpy()
     place = pd.Series(range(len(ids)), index=ids)
-    sequences = pd.Series(_column(proteins, "sequence").to_numpy(), index=ids)
+    sequences = pd.Series(proteins["sequence"].to_numpy(), index=ids)
     found = mmseqs_clusters(ids, sequences, threads=threads) if method == "mmseqs" else kmer_clusters(ids, sequences)
-    genes = _column(proteins, "gene").str.upper()
-    symbols = genes.where(genes != "", proteins["id"])
+    symbols = proteins["gene"].str.upper().where(proteins["gene"] != "", proteins["id"])
     links = [(found, ids), (proteins["id"].groupby(symbols).transform("first"), ids)]
     partner = pd.Series("", index=ids)
     for one, other in itertools.combinations(sorted(set(species)), 2) if method == "mmseqs" else ():
-        pairs = reciprocal_best_hits(sequences[species == one], sequences[species == other], threads=threads)
+        pairs = _reciprocal_best_hits(sequences[species == one], sequences[species == other], threads)
         links.append((pairs["first"], pairs["second"]))
         for ours, theirs in (("first", "second"), ("second", "first")):
             new = pairs[(partner[pairs[ours]] == "").to_numpy()]
             partner[new[ours]] = new[theirs].to_numpy()
-    clusters = linked(ids, [(place[a].to_numpy(), place[b].to_numpy()) for a, b in links])
+    clusters = _linked(ids, [(place[a].to_numpy(), place[b].to_numpy()) for a, b in links])
     return proteins.assign(cluster=clusters.to_numpy(), ortholog=partner.to_numpy())
 
 
-def linked(ids: Sequence[str], links: Sequence[tuple[np.ndarray, np.ndarray]]) -> pd.Series:
-    """Connected components of proteins.
-
-    Parameters
-    ----------
-    ids : sequence of str, shape (n,)
-    links : sequence of (int array, int array)
-        Places among `ids` of the two ends of each link.
-
-    Returns
-    -------
-    Series of str, shape (n,)
-        Index `id`, name `cluster`: each named after its first protein.
-
-    Examples
-    --------
-    >>> linked(["a", "b", "c", "d"], [(np.array([0]), np.array([2])), (np.array([2]), np.array([3]))]).tolist()
-    ['a', 'b', 'a', 'a']
-    """
+def _linked(ids: Sequence[str], links: Sequence[tuple[np.ndarray, np.ndarray]]) -> pd.Series:
+    """Connected components: Series of str by id, each component its first protein; links are pairs of places."""
     index = pd.Index(ids, name="id")
     ends = [np.concatenate([np.asarray(pair[side], dtype=int) for pair in links] or [[]]) for side in (0, 1)]
     rows, columns = (end.astype(int) for end in ends)
@@ -450,7 +294,7 @@ def linked(ids: Sequence[str], links: Sequence[tuple[np.ndarray, np.ndarray]]) -
     return pd.Series(first.loc[component].to_numpy(), index=index, name="cluster", dtype="str")
 
 
-def run_mmseqs(*arguments: object) -> None:
+def _run_mmseqs(*arguments: object) -> None:
     """Run MMseqs2 quietly; its own last lines are in the message if it fails."""
     try:
         done = subprocess.run(["mmseqs", *map(str, arguments), "-v", "1"], capture_output=True, text=True)
@@ -476,12 +320,6 @@ def _distinct(ids: Sequence[str]) -> pd.Index:
     if (repeated := index.duplicated()).any():
         raise InputError(f"id {index[repeated][0]!r} repeats; expected each protein once")
     return index
-
-
-def _column(table: pd.DataFrame, name: str) -> pd.Series:
-    if name not in table:
-        raise InputError(f"column {name!r}: not in the table of proteins; found {', '.join(map(str, table))}")
-    return table[name]
 
 
 def _checked(fractions: Sequence[float]) -> np.ndarray:

@@ -51,20 +51,11 @@ _GO_CELL = re.compile(rf"(?:.*\[)?({uniprot.GO_ID.pattern})\]?")  # GO:0005829, 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Embeddings and what is known of their making.
+    """Embeddings and what is known of their making."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        id (str, distinct), perhaps length and others.
-    vectors : float32 array (n, d)
-    facts : dict
-        `MADE_BY` and dimension of the manifest of a store; of a table of others only the dimension.
-    """
-
-    table: pd.DataFrame
-    vectors: np.ndarray
-    facts: dict
+    table: pd.DataFrame  # id (str, distinct), perhaps length and others
+    vectors: np.ndarray  # float32 array (n, d)
+    facts: dict  # `MADE_BY` and dimension of the manifest of a store; of a table of others only the dimension
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
@@ -72,11 +63,6 @@ def read_embeddings(path: str | Path) -> Embeddings:
     reads.
 
     Of the second one the vectors stay on disk (a memory map) until proteins are chosen.
-
-    Raises
-    ------
-    InputError
-        If it is neither, is not complete, holds residues instead of proteins, repeats an id, or a number is not finite.
     """
     path = Path(path)
     if not path.exists():
@@ -98,42 +84,16 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 
 class Annotations(NamedTuple):
-    """What `read_annotations` gives.
+    """What `read_annotations` gives."""
 
-    Attributes
-    ----------
-    pairs : DataFrame
-        id, go_id (str), each pair once, in the order of the file; a protein with an empty cell has no row.
-    left_out : list of tuple
-        Rows of `exclusion_table`: of a GAF file those that say NOT, or are of another data base.
-    evidence : dict of str to int
-        Annotations of each code of evidence, of a GAF file; else empty.
-    """
-
+    # id, go_id (str), each pair once, in the order of the file; a protein with an empty cell has no row
     pairs: pd.DataFrame
-    left_out: list[tuple]
-    evidence: dict[str, int]
+    left_out: list[tuple]  # Rows of `exclusion_table`: of a GAF file those that say NOT, or are of another data base
+    evidence: dict[str, int]  # Annotations of each code of evidence, of a GAF file; else empty
 
 
 def read_annotations(path: str | Path) -> Annotations:
-    """Read which protein has which GO term.
-
-    Parameters
-    ----------
-    path : path
-        Tab-separated with a header: a column that names the protein (id, Entry, accession, ...) and one with GO ids
-        (go_id, GO, "Gene Ontology IDs", "Gene Ontology (GO)", ...), one or several in a cell, separated by `;`, alone
-        or as `cytosol [GO:0005829]`. A file in the gene association format (GAF 2.x) is recognised by its first line.
-
-    Returns
-    -------
-    Annotations
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a cell holds what is no GO id (`GO:` and seven digits), or nothing of a GAF file counts.
-    """
+    """Read which protein has which GO term."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a table of annotations with the columns id and go_id")
@@ -178,13 +138,7 @@ def _go_column(table: pd.DataFrame, path: Path) -> str:
 
 
 def read_terms(path: str | Path) -> list[str]:
-    """GO ids of a text file, the first word of each line; a header and lines with `#` are passed over.
-
-    Raises
-    ------
-    InputError
-        If there is none, a line begins with something else, or one repeats.
-    """
+    """GO ids of a text file, the first word of each line; a header and lines with `#` are passed over."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"--terms {path}: expected a number, or a file with a GO id a line")
@@ -317,31 +271,8 @@ def study(
 ) -> tuple[Classifier, dict[str, pd.DataFrame]]:
     """Train a learner and every baseline that the inputs allow on one split, and measure them on its test proteins.
 
-    Parameters
-    ----------
-    embeddings : Embeddings
-        Row by row the proteins of `labels`.
-    labels : DataFrame of bool (n, k)
-    split : Series of str
-    learner, seed
-        As in `plmbook.function.classifier.fit`; `options` go to the learner, not to the baselines.
-    clusters : Series, optional
-        By protein id: what the bootstrap resamples together.
-    sequences : mapping of id to str, optional
-        For the baselines "composition" and "length".
-    aspects, annotated
-        As in `plmbook.function.measures.cafa`.
-    ancestors : mapping of term to set of terms, optional
-        For `cafa` the probability of a term is raised to that of its descendants, and the information of a term is
-        that which it adds to its ancestors among the terms, counted on the training proteins.
-    n : int
-        Resamples.
-
-    Returns
-    -------
-    classifier : Classifier
-    tables : dict of str to DataFrame
-        metrics, baselines, cafa, calibration, predictions, thresholds: see the top of this module.
+    Returns tables: dict of str to DataFrame, metrics, baselines, cafa, calibration, predictions, thresholds: see the
+    top of this module.
     """
     parts = function.parts_of(split, labels.index)
     test = (parts == "test").to_numpy()
@@ -388,23 +319,7 @@ def study(
 
 
 def write(folder: str | Path, found: Mapping[str, tuple[Classifier, dict]], exclusions: pd.DataFrame, facts: dict):
-    """Write the study of each split, whole or not at all.
-
-    Parameters
-    ----------
-    folder : path
-        New or empty; its parent exists.
-    found : mapping of split to what `study` gave
-    exclusions : DataFrame
-        what, name, split, reason, count.
-    facts : dict
-        JSON values: options and inputs.
-
-    Raises
-    ------
-    InputError
-        If the folder holds files.
-    """
+    """Write the study of each split, whole or not at all."""
     check_new(Path(folder))
     folder = Path(folder).resolve()  # of a link the folder that it stands for
     building = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
@@ -440,13 +355,7 @@ def check_new(folder: Path) -> None:
 
 
 def find_classifier(folder: str | Path) -> Path:
-    """The folder of the classifier in what `plmbook go` wrote, in one of its splits, or the classifier itself.
-
-    Raises
-    ------
-    InputError
-        If there is none, or one of each split.
-    """
+    """The folder of the classifier in what `plmbook go` wrote, in one of its splits, or the classifier itself."""
     folder = Path(folder)
     for place in (folder, folder / "classifier"):
         manifest = place / "manifest.json"
@@ -461,13 +370,7 @@ def find_classifier(folder: str | Path) -> Path:
 
 
 def check_same_making(classifier: Classifier, embeddings: Embeddings, where: str | Path) -> None:
-    """Refuse embeddings of another kind than the classifier was trained on.
-
-    Raises
-    ------
-    InputError
-        If model, weights, layer, pool, treatment of long proteins or width differ, or only one side says what made it.
-    """
+    """Refuse embeddings of another kind than the classifier was trained on."""
     if LEARNERS[classifier.learner].reads != "embedding":
         raise InputError(f"the classifier reads the {LEARNERS[classifier.learner].reads} of proteins, not embeddings")
     of_training = {name: classifier.facts.get(name) for name in MADE_BY}
@@ -485,10 +388,8 @@ def check_same_making(classifier: Classifier, embeddings: Embeddings, where: str
 def predictions(classifier: Classifier, embeddings: Embeddings) -> pd.DataFrame:
     """What a classifier says of each protein.
 
-    Returns
-    -------
-    DataFrame
-        A row per protein and term: id, term (str), probability (float64), predicted (bool: at or above the threshold).
+    Returns DataFrame, a row per protein and term: id, term (str), probability (float64), predicted (bool: at or above
+    the threshold).
     """
     values = classifier.predict(embeddings.vectors)
     n, k = values.shape
