@@ -43,8 +43,8 @@ from plmbook.tables import bundled
 from plmbook.tables.published import published
 
 source = proteomes.load(column, whole=whole_proteomes)
-asked = trainings.question(column, seed=seed, n_seeds=n_seeds, known=source)
-proteins, terms, pairs = asked.proteins, source.terms.set_index("go_id"), source.annotations
+benchmark = trainings.benchmark(source, seed=seed, n_seeds=n_seeds)
+proteins, terms, pairs = benchmark.proteins, source.terms.set_index("go_id"), source.annotations
 ancestors = source.ontology.ancestors()  # the sample's is of 2013: newer terms have no place in it
 study = published("go_terms").set_index("go")
 first = models.card(models.expand(model_names)[0]).name
@@ -61,8 +61,8 @@ BOTH = (trainings.RANDOM, trainings.HOMOLOGY)  # the splits that tables set side
 # evidence, and a term that one of them hardly knows would seem hard to learn.
 
 # %% tags=["hide-input"]
-chosen, propagated = asked.terms, asked.propagation
-labels, raised_labels = asked.labels["as given"], asked.labels["propagated"]
+chosen, propagated = benchmark.terms, benchmark.propagation
+labels, raised_labels = benchmark.labels["as given"], benchmark.labels["propagated"]
 names = terms["name"].str.replace("regulation of transcription by RNA polymerase II", "regulation, Pol II")
 names = names.str.replace("DNA-binding transcription factor activity, RNA polymerase II-specific", "factor, Pol II")
 names = names.str.replace("endoplasmic reticulum", "ER")
@@ -113,7 +113,7 @@ if source.whole:
 # relative among the learnt.
 
 # %% tags=["hide-input"]
-parts = {name: part for (name, each), part in asked.parts.items() if each == seed}
+parts = {name: part for (name, each), part in benchmark.splits.items() if each == seed}
 unrelated = {
     f"{one} to {other}": splits.species_split(proteins, one, other, seed=seed, related=False)
     for one, other in splits.species_pairs(proteins, both_ways=True)
@@ -141,7 +141,7 @@ for name in models.expand(model_names):
     embeddings[model.name] = (
         studies.go_embeddings(model, collection=source, profile=profile).drop(columns="id").to_numpy()
     )
-    options = {"seed": seed, "n_seeds": n_seeds, "collection": source, "question": asked, "profile": profile}
+    options = {"seed": seed, "n_seeds": n_seeds, "collection": source, "benchmark": benchmark, "profile": profile}
     answers[model.name] = studies.go_answers(model, embeddings=embeddings[model.name], **options)
     if model.name == first:
         again = studies.go_answers_again(model, embeddings=embeddings[first], **options)
@@ -150,7 +150,7 @@ for name in models.expand(model_names):
 
 def learn(learner, name, features, *, annotations="as given"):
     """What one learner, trained here, answers about the test proteins of a split."""
-    return trainings.learn(asked, features, annotations=annotations, split=name, seed=seed, learner=learner)
+    return trainings.learn(benchmark, features, annotations=annotations, split=name, seed=seed, learner=learner)
 
 
 def shipped(learner, name, table, *, annotations="as given", seed=seed):
@@ -527,7 +527,7 @@ for each in range(seed, seed + n_seeds):
     for name in BOTH:
         for learner in ("lightgbm", "composition"):
             found = shipped(learner, name, answers[first] if each == seed else again, seed=each)
-            truth = tested(asked.parts[name, each], labels, found.terms)
+            truth = tested(benchmark.splits[name, each], labels, found.terms)
             mean = measures.mean_metric(truth, found.probabilities, n=0)
             row[f"{name}, {learner}"], row[f"{name}, terms"] = mean["value"], mean["n_terms"]
     repeated.append(row)
@@ -571,7 +571,7 @@ for name in [each for each in bundled.GO_COLUMNS if each in kept]:
         found = {"logistic": linear["homology", first], "composition": predicted["homology", first]["composition"]}
     else:
         on = {"annotations": trainings.AS_GIVEN, "split": trainings.HOMOLOGY, "seed": seed}
-        of = asked._replace(labels={trainings.AS_GIVEN: given})
+        of = benchmark._replace(labels={trainings.AS_GIVEN: given})
         found = {
             learner: trainings.learn(of, features[annotated], learner=learner, **on)
             for learner, features in (("logistic", embeddings[first]), ("composition", shares))

@@ -99,7 +99,7 @@ artifacts.save(family, "embedding_families", profile)
 
 # %% tags=["hide-input"]
 pca = proteome_map.components(vectors[first], n=10)
-goes_with = proteome_map.along(pca.scores[:, :5], proteins["sequence"].tolist())
+goes_with = proteome_map.property_correlations(pca.scores[:, :5], proteins["sequence"].tolist())
 rows = []
 for number, part in goes_with.groupby("component"):
     strongest = part.reindex(part["spearman"].abs().sort_values(ascending=False).index).head(4)
@@ -152,7 +152,11 @@ drawn = pd.concat(
 )
 faith = pd.DataFrame(
     [
-        (name, proteome_map.kept(centred, layout, k=k), proteome_map.distances_kept(centred, layout, seed=seed))
+        (
+            name,
+            proteome_map.neighbours_kept(centred, layout, k=k),
+            proteome_map.distances_kept(centred, layout, seed=seed),
+        )
         for name, layout in {**layouts, "ten components": pca.scores}.items()
     ],
     columns=["map", "neighbours kept", "distances, rank correlation"],
@@ -244,10 +248,10 @@ for question, (label, asked, with_kin) in questions.items():
     rows = proteins[asked]
     options = {"units": rows["cluster"], "n": n, "seed": seed}
     groups = None if with_kin else rows["cluster"]
-    by_chance = proteome_map.chance(rows[label], groups)
+    by_chance = proteome_map.chance_agreement(rows[label], groups)
     for name, form in drawn_forms:
         near = proteome_map.nearest(part_of(forms[name, form], asked), k=k, groups=groups)
-        share = agreeing[question, name, form] = proteome_map.agreeing(near, rows[label])
+        share = agreeing[question, name, form] = proteome_map.label_agreement(near, rows[label])
         estimate = bootstrap.ratio(share, **options)._asdict()
         found.append({"question": question, "space": name, "form": form, **estimate, "chance": by_chance})
 neighbours = pd.DataFrame(found).rename(columns={"n": "proteins"})

@@ -55,8 +55,8 @@ short = {models.card(name).name: text for name, text in (("embedded", "default")
 
 # %% tags=["hide-input"]
 options = {"longest": longest, "n_residues": n_residues, "fractions": fractions}
-asked = layers.question(column, seed=seed, known=source, **options)
-proteins, labels, split = asked
+dataset = layers.dataset(source, seed=seed, **options)
+proteins, labels, split = dataset
 clusters = proteins["cluster"]
 assert splits.leakage(split, proteins)["share"] == 0
 parts = split.value_counts()
@@ -83,7 +83,7 @@ answers, widths, depth = {}, {}, {}
 for name in names:
     model = models.load(name, dtype="float32")
     depth[name] = model.card.layers
-    read = {"collection": source, "question": asked, "profile": profile}
+    read = {"collection": source, "dataset": dataset, "profile": profile}
     table = studies.layer_answers(model, seed=seed, settings=settings, **read)
     answers[name] = {}
     for feature, part in table.groupby("feature", sort=False):
@@ -92,10 +92,10 @@ for name in names:
         widths[name, feature] = model.card.dim * (last if feature.startswith("mean, last") else 1)
     del model
 reference = {name: f"mean {n_layers}" for name, n_layers in depth.items()}  # the last layer of each
-truth, tested = labels[asked.tested], clusters[asked.tested]
+truth, tested = labels[dataset.tested], clusters[dataset.tested]
 composition = neighbours.composition(proteins["sequence"].tolist())
 made = classifier.fit("logistic", composition, labels, split, seed=seed, strengths=tuple(strengths))
-composition = made.predict(composition[asked.tested]), made.thresholds
+composition = made.predict(composition[dataset.tested]), made.thresholds
 
 
 def compared(given, name, reference):

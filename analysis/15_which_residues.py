@@ -40,8 +40,8 @@ from plmbook import models
 from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.engine import encode
-from plmbook.function import classifier as function
 from plmbook.function import occlusion, proteomes, studies
+from plmbook.function.classifier import label_table
 from plmbook.function.measures import term_metrics
 from plmbook.stats import matched, metrics
 
@@ -58,13 +58,13 @@ short = {models.card(name).name: text for name, text in (("embedded", "default")
 # A protein counts if it has both the motif and the term.
 
 # %% tags=["hide-input"]
-asked = occlusion.question(column, known=source)
-proteins, labels, inside, members = asked
+dataset = occlusion.motif_dataset(source)
+proteins, labels, inside, members = dataset
 wanted = list(labels)
 brief = terms["name"].str.replace(r"^DNA-binding transcription factor activity.*", "transcription factor", regex=True)
 title = {
     (motif, term): f"{motif.removeprefix('C2H2 ').removesuffix(' active site')}: {brief[term]}"
-    for motif, term in occlusion.QUESTIONS
+    for motif, term in occlusion.MOTIF_TERMS
 }
 patterns = pd.DataFrame(
     [
@@ -77,7 +77,7 @@ show.table(patterns, caption=f"Motifs among the {len(proteins):,} proteins")
 
 # %% tags=["hide-input"]
 kinase = "GO:0004674"  # of serine/threonine kinases, as the motif
-with_it = function.label_table(source.annotations, proteins["id"], [kinase])[kinase].to_numpy()
+with_it = label_table(source.annotations, proteins["id"], [kinase])[kinase].to_numpy()
 together = proteins["cluster"][with_it].value_counts(normalize=True).max()
 Markdown(
     f"The term *{terms.loc[kinase, 'name']}* itself is not asked: of the {with_it.sum()} proteins with it {together:.0%} "
@@ -104,7 +104,7 @@ fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in names:
     model = models.load(name, dtype="float32")
     features = studies.go_embeddings(model, collection=source, profile=profile).drop(columns="id").to_numpy()
-    options = {"seed": seed, "collection": source, "question": asked, "profile": profile}
+    options = {"seed": seed, "collection": source, "dataset": dataset, "profile": profile}
     learnt = studies.go_regressions(model, embeddings=features, **options).groupby("fold")
     found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
     fitted[name] = found
@@ -178,9 +178,9 @@ shared["kind"] = pd.concat([occlusion.by_residue_type(part, "share") for _, part
 
 # %% tags=["hide-input"]
 masking = studies.MaskSettings(width=width, stride=stride, longest=longest, per_question=per_question)
-masked_of = occlusion.to_mask(asked, longest=longest, per_question=per_question)
+masked_of = occlusion.to_mask(dataset, longest=longest, per_question=per_question)
 model = models.load(first, dtype="float32")
-options = {"seed": seed, "collection": source, "question": asked, "profile": profile}
+options = {"seed": seed, "collection": source, "dataset": dataset, "profile": profile}
 windows = studies.residue_drops(model, settings=masking, classifiers=fitted[first], **options)
 fixed = {  # rows of the well-known proteins, and the first question each has motif and term of
     row: next(key for key, rows in members.items() if row in rows)

@@ -55,7 +55,7 @@ def set_folders(patch: pytest.MonkeyPatch, root: Path) -> None:
 
 def make_small(patch: pytest.MonkeyPatch) -> None:
     """What no setting of a study says: terms that the project has, no UMAP, few trees."""
-    patch.setattr(occlusion, "QUESTIONS", (("P-loop", TERMS[0]), ("P-loop", TERMS[1])))
+    patch.setattr(occlusion, "MOTIF_TERMS", (("P-loop", TERMS[0]), ("P-loop", TERMS[1])))
     patch.setattr(proteome_map, "umap", lambda space, seed: space.vectors[:, :2])
     patch.setattr(trainings, "FAST", trainings.FAST | {"rounds": 10})
 

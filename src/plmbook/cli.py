@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from plmbook import __version__
 from plmbook.core.errors import InputError
@@ -476,7 +475,10 @@ def go(
 
 def _refuse_with_predict(context: typer.Context) -> None:
     """Refuse options of training, which an earlier run settled."""
-    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [
+        name for name, source in sources.items() if source and source.name == "COMMANDLINE"
+    ]  # Typer has its own enum
     if other := [name for name in given if name not in ("embeddings", "annotations", "output", "predict")]:
         options = ", ".join(f"--{name}" for name in other)
         raise InputError(f"{options}: not used with --predict, which applies a classifier as it was trained")

@@ -139,27 +139,27 @@ def test_principal_components():
 
 @pytest.fixture
 def pooled():
-    """Three layers and pools of a model of four numbers, and a question about them."""
+    """Three layers and pools of a model of four numbers, and labels of their proteins."""
     rng = np.random.default_rng(8)
     ids = [f"p{number}" for number in range(150)]
     labels = pd.DataFrame(rng.random((150, 2)) < 0.4, index=ids, columns=TERMS)
     split = pd.Series(rng.permutation(np.repeat(["train", "validation", "test"], [90, 20, 40])), index=ids)
     vectors = {pool: rng.normal(5, 2, size=(3, 150, 4)).astype(np.float32) for pool in layers.POOLS}
     vectors["mean"] += labels["GO:1"].to_numpy()[:, None]
-    return vectors, layers.Question(pd.DataFrame({"id": ids}), labels, split)
+    return vectors, layers.Dataset(pd.DataFrame({"id": ids}), labels, split)
 
 
 def test_a_regression_as_a_table_answers_as_the_classifier_does(pooled):
-    vectors, asked = pooled
-    table = layers.regressions(vectors, asked, last=2, dims=[1, 4])
-    found = layers.answers(table, vectors, asked.proteins["id"]).set_index("feature")
+    vectors, dataset = pooled
+    table = layers.regressions(vectors, dataset, last=2, dims=[1, 4])
+    found = layers.answers(table, vectors, dataset.proteins["id"]).set_index("feature")
     features = {f"{pool} {layer}": vectors[pool][layer] for pool in layers.POOLS for layer in range(3)}
     features["mean, last 2"] = np.concatenate(vectors["mean"][-2:], axis=1)
-    kept = principal(vectors["mean"][-1], asked.split, [1, 4])
+    kept = principal(vectors["mean"][-1], dataset.split, [1, 4])
     features |= {f"components {k}": values for k, values in kept.items()}
     assert set(found.index) == set(features) == set(table["feature"])
     for name, values in features.items():
-        made = classifier.fit("logistic", values, asked.labels, asked.split, strengths=layers.STRENGTHS)
+        made = classifier.fit("logistic", values, dataset.labels, dataset.split, strengths=layers.STRENGTHS)
         said = 1 / (1 + np.exp(-found.loc[name, TERMS].to_numpy() / layers.SCALE))
         np.testing.assert_allclose(said, made.predict(np.asarray(values, dtype=np.float32)), atol=1e-3)
         limits = table[table["feature"] == name].drop_duplicates("term")["threshold"] / layers.SCALE
@@ -167,13 +167,13 @@ def test_a_regression_as_a_table_answers_as_the_classifier_does(pooled):
 
 
 def test_a_part_of_the_regressions_is_that_part(pooled):
-    vectors, asked = pooled
-    table = layers.regressions(vectors, asked, last=2)
-    part = layers.regressions(vectors, asked, last=2, features=["max 1"], terms=["GO:2"])
+    vectors, dataset = pooled
+    table = layers.regressions(vectors, dataset, last=2)
+    part = layers.regressions(vectors, dataset, last=2, features=["max 1"], terms=["GO:2"])
     whole = table[(table["feature"] == "max 1") & (table["term"] == "GO:2")].reset_index(drop=True)
     pd.testing.assert_frame_equal(part, whole)
     some = {pool: values[:, [7, 3]] for pool, values in vectors.items()}
-    answers = layers.answers(table, vectors, asked.proteins["id"])
+    answers = layers.answers(table, vectors, dataset.proteins["id"])
     chosen = answers.set_index(["feature", "id"]).loc[[("mean 2", "p7"), ("mean 2", "p3")]].reset_index()
     again = layers.answers(table[table["feature"] == "mean 2"], some, ["p7", "p3"])
     pd.testing.assert_frame_equal(again, chosen)
@@ -181,18 +181,18 @@ def test_a_part_of_the_regressions_is_that_part(pooled):
 
 def test_models_of_different_depth_have_each_their_last_layer_for_reference(pooled):
     """What a chapter asks of each model by itself: its own layers, and how far they are from the last of these."""
-    shallow, asked = pooled
+    shallow, dataset = pooled
     rng = np.random.default_rng(9)
     deep = {pool: rng.normal(5, 2, size=(6, 150, 3)).astype(np.float32) for pool in layers.POOLS}
-    truth, clusters = asked.labels[asked.tested], [f"c{number}" for number in range(asked.tested.sum())]
+    truth, clusters = dataset.labels[dataset.tested], [f"c{number}" for number in range(dataset.tested.sum())]
     for vectors, n_layers in ((shallow, 2), (deep, 5)):
-        table = layers.regressions(vectors, asked, last=2)
-        said = layers.answers(table, vectors, asked.proteins["id"])
+        table = layers.regressions(vectors, dataset, last=2)
+        said = layers.answers(table, vectors, dataset.proteins["id"])
         given = {}
         for feature, part in said.groupby("feature", sort=False):
             limits = table[table["feature"] == feature].drop_duplicates("term")["threshold"]
             probabilities = [1 / (1 + np.exp(-each / layers.SCALE)) for each in (part[TERMS], limits)]
-            given[feature] = probabilities[0].to_numpy()[asked.tested], probabilities[1].to_numpy()
+            given[feature] = probabilities[0].to_numpy()[dataset.tested], probabilities[1].to_numpy()
         options = {"reference": f"mean {n_layers}", "clusters": clusters, "n": 50}
         found = layers.compare(given, truth, dict.fromkeys(given, 1), **options).set_index("name")
         assert len(found) == len(layers.POOLS) * (n_layers + 1) + 1

@@ -229,6 +229,6 @@ def test_what_was_learnt_comes_back_from_a_table(planted):
 
 def test_the_shortest_of_each_cluster_are_masked():
     proteins = pd.DataFrame({"id": list("abcd"), "cluster": ["x", "x", "y", "z"], "length": [30, 20, 25, 90]})
-    asked = occlusion.Question(proteins, pd.DataFrame(), {}, {("P-loop", "GO:1"): np.arange(4)})
-    assert occlusion.to_mask(asked, longest=50, per_question=5) == {("P-loop", "GO:1"): [1, 2]}
-    assert occlusion.to_mask(asked, longest=90, per_question=1) == {("P-loop", "GO:1"): [1]}
+    dataset = occlusion.MotifDataset(proteins, pd.DataFrame(), {}, {("P-loop", "GO:1"): np.arange(4)})
+    assert occlusion.to_mask(dataset, longest=50, per_question=5) == {("P-loop", "GO:1"): [1, 2]}
+    assert occlusion.to_mask(dataset, longest=90, per_question=1) == {("P-loop", "GO:1"): [1]}

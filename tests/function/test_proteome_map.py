@@ -123,7 +123,7 @@ def test_bundled_compartments_agree_with_deeploc():
 def test_neighbours_by_name_and_labels_that_agree():
     found = proteome_map.neighbour_table(Space(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])), list("abc"), k=1)
     assert found.round(3).values.tolist() == [["a", 1, "b", 0.707], ["b", 1, "a", 0.707], ["c", 1, "b", 0.707]]
-    assert proteome_map.agreeing(np.array([[1], [0], [0]]), list("aab")).tolist() == [1.0, 1.0, 0.0]
+    assert proteome_map.label_agreement(np.array([[1], [0], [0]]), list("aab")).tolist() == [1.0, 1.0, 0.0]
 
 
 def test_a_linear_fit_explains_what_is_linear():
@@ -158,7 +158,7 @@ def test_components_are_those_of_scikit_learn_but_for_the_sign():
 
 def test_a_component_along_length_is_seen():
     sequences = ["A" * size for size in range(1, 11)]
-    found = proteome_map.along(np.arange(10.0)[:, None], sequences).set_index("property")
+    found = proteome_map.property_correlations(np.arange(10.0)[:, None], sequences).set_index("property")
     assert found.loc["length", "spearman"] == pytest.approx(1) and found.loc["A", "spearman"] == 0
 
 
@@ -167,10 +167,13 @@ def test_a_map_that_is_the_space_keeps_all_and_a_shuffled_one_nothing():
     angles = np.sort(rng.uniform(0, 2, 60))
     circle = np.column_stack([np.cos(angles), np.sin(angles)])
     space = Space(circle)
-    assert proteome_map.kept(space, circle, k=3) == pytest.approx(1, abs=0.02)
+    assert proteome_map.neighbours_kept(space, circle, k=3) == pytest.approx(1, abs=0.02)
     assert proteome_map.distances_kept(space, circle) == pytest.approx(1, abs=1e-6)
     shuffled = circle[rng.permutation(60)]
-    assert proteome_map.kept(space, shuffled, k=3) < 0.2 and abs(proteome_map.distances_kept(space, shuffled)) < 0.3
+    assert (
+        proteome_map.neighbours_kept(space, shuffled, k=3) < 0.2
+        and abs(proteome_map.distances_kept(space, shuffled)) < 0.3
+    )
 
 
 def test_umap_keeps_two_groups_apart_the_same_way_twice(capfd):
@@ -207,12 +210,12 @@ def test_chance_is_what_random_neighbours_reach():
     labels, clusters = rng.choice(list("abc"), 60, p=[0.6, 0.3, 0.1]), rng.integers(20, size=60)
     for groups in (None, clusters):
         draws = [
-            proteome_map.agreeing(
+            proteome_map.label_agreement(
                 proteome_map.nearest(Space(rng.random((60, 1)), "distance"), k=5, groups=groups), labels
             )
             for _ in range(400)
         ]
-        assert np.mean(draws) == pytest.approx(proteome_map.chance(labels, groups), abs=0.01)
+        assert np.mean(draws) == pytest.approx(proteome_map.chance_agreement(labels, groups), abs=0.01)
 
 
 def test_orthologs_are_ranked_among_all_of_the_other_species():
@@ -361,9 +364,11 @@ def test_a_third_species_goes_through_the_whole_chapter(three_species):
             assert recalls["3-mers"] == 1 and recalls["composition"] > 0.5 and recalls["model"] > 0.5
             assert recalls["random"] < 0.5
     near = proteome_map.nearest(spaces["3-mers"], k=2)
-    assert proteome_map.agreeing(near, proteins["cluster"]).mean() == 1
-    assert proteome_map.chance(proteins["cluster"]) == pytest.approx(2 / 29)
-    assert proteome_map.agreeing(near, proteins["species"]).mean() == 0  # the two relatives are of the other species
+    assert proteome_map.label_agreement(near, proteins["cluster"]).mean() == 1
+    assert proteome_map.chance_agreement(proteins["cluster"]) == pytest.approx(2 / 29)
+    assert (
+        proteome_map.label_agreement(near, proteins["species"]).mean() == 0
+    )  # the two relatives are of the other species
 
     layout = proteome_map.components(vectors, n=2).scores
     points = pd.DataFrame({"panel": "PCA", "x": layout[:, 0], "y": layout[:, 1], "x_axis": "1", "y_axis": "2"})

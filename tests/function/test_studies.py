@@ -108,7 +108,7 @@ def test_other_proteins_than_the_bundled_are_computed_and_nothing_is_shipped(pro
     pairs = sample.annotations.assign(id="w" + sample.annotations["id"], column="goa")
     other.to_parquet(project / "proteins.parquet", index=False)
     files = (project / "proteins.parquet",)
-    whole = proteomes.Known(other, pairs, sample.terms, sample.ontology, "goa", files, True)
+    whole = proteomes.Collection(other, pairs, sample.terms, sample.ontology, "goa", files, True)
     table = study(model, collection=whole, recompute=True)
     ids = table["id"][table["id"] != trainings.THRESHOLD] if "id" in table else pd.Series(["w"])
     assert len(ids) and ids.str.startswith("w").all()
@@ -135,13 +135,13 @@ def test_answers_of_every_split_and_again(ship):
 
 def test_windows_say_what_masking_takes_away(model, ship):
     (drops, _), (embeddings, _) = ship(studies.residue_drops), ship(studies.go_embeddings)
-    question = occlusion.question("cafa5")
-    fold = occlusion.folds_of(question.labels, question.proteins["cluster"], seed=bundled.SEED)
+    dataset = occlusion.motif_dataset(proteomes.load("cafa5"))
+    fold = occlusion.folds_of(dataset.labels, dataset.proteins["cluster"], seed=bundled.SEED)
     vectors = embeddings.drop(columns="id").to_numpy()
-    row = int(np.flatnonzero(question.proteins["id"] == drops["id"].iloc[0])[0])
-    sequence = question.proteins["sequence"][row]
+    row = int(np.flatnonzero(dataset.proteins["id"] == drops["id"].iloc[0])[0])
+    sequence = dataset.proteins["sequence"][row]
     part = drops[drops["id"] == drops["id"].iloc[0]]
-    classifier = occlusion.fit_fold(vectors, question.labels, fold, fold[row], seed=bundled.SEED)
+    classifier = occlusion.fit_fold(vectors, dataset.labels, fold, fold[row], seed=bundled.SEED)
     expected = occlusion.drops(model, sequence, classifier, width=8, stride=8)
     spans = list(part[["start", "stop"]].itertuples(index=False, name=None))
     found = occlusion.spread(part[list(TERMS[:2])].to_numpy(), spans, len(sequence))

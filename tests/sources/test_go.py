@@ -10,8 +10,7 @@ import pytest
 from plmbook import sources, tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.function import classifier as function
-from plmbook.function import occlusion, ontology, proteomes, trainings
+from plmbook.function import classifier, occlusion, ontology, proteomes, trainings
 from plmbook.probing import neighbours
 from plmbook.sources import goa, uniprot
 
@@ -222,21 +221,21 @@ def test_a_classifier_learns_of_a_third_species(mirror, tmp_path):
     """The splits across species are those of the species that are there, and a term is found in the one not learnt."""
     write_many(tmp_path, mirror, 60)
     made = proteomes.compile_proteomes(mirror, method="kmer")
-    asked = trainings.question("goa", seed=1, n_seeds=1, known=made)
-    across = [name for name, _ in asked.parts if " to " in name]
+    benchmark = trainings.benchmark(made, seed=1, n_seeds=1)
+    across = [name for name, _ in benchmark.splits if " to " in name]
     assert across == [
         "human to mouse", "mouse to human", "human to yeast", "yeast to human", "mouse to yeast", "yeast to mouse",
     ]  # fmt: skip
-    part, labels = asked.parts["yeast to human", 1], asked.labels[trainings.AS_GIVEN][["GO:0005829"]]
+    part, labels = benchmark.splits["yeast to human", 1], benchmark.labels[trainings.AS_GIVEN][["GO:0005829"]]
     assert set(part.index.str[0]) == {"H", "Y"} and set(part.index[part == "test"].str[0]) == {"H"}
     shares = neighbours.composition(made.proteins["sequence"]).astype(np.float32)
     inside = labels.index.isin(part.index)
-    classifier = function.fit("logistic", shares[inside], labels[inside], part, seed=1)
+    made_of = classifier.fit("logistic", shares[inside], labels[inside], part, seed=1)
     tested = labels.index.isin(part.index[part == "test"])
-    truth, found = labels[tested]["GO:0005829"].to_numpy(), classifier.predict(shares[tested])[:, 0]
+    truth, found = labels[tested]["GO:0005829"].to_numpy(), made_of.predict(shares[tested])[:, 0]
     assert truth.sum() == 30 and (found[truth][:, None] > found[~truth]).mean() > 0.95
     answers = trainings.learn(
-        asked, shares, annotations=trainings.AS_GIVEN, split="yeast to human", seed=1, learner="logistic"
+        benchmark, shares, annotations=trainings.AS_GIVEN, split="yeast to human", seed=1, learner="logistic"
     )
     np.testing.assert_array_equal(answers.probabilities[:, 0], found)
 
@@ -304,22 +303,24 @@ def test_terms_of_whole_proteomes(mirror, cache):
 
 def test_whole_proteomes_can_be_asked(mirror, cache):
     """As the chapters ask: direct annotations, and propagated ones by the ontology that was fetched."""
-    known = proteomes.load("cafa5", whole=True, method="kmer")
-    pairs = ontology.propagate(known.annotations, known.ontology).annotations
+    collection = proteomes.load("cafa5", whole=True, method="kmer")
+    pairs = ontology.propagate(collection.annotations, collection.ontology).annotations
     assert pairs[pairs["id"] == "H1"]["go_id"].tolist() == ["GO:0005575", "GO:0005829"]
-    given = function.label_table(known.annotations, known.proteins["id"], ["GO:0005829", "GO:0005575"])
+    given = classifier.label_table(collection.annotations, collection.proteins["id"], ["GO:0005829", "GO:0005575"])
     assert given.sum().tolist() == [4, 2] and pairs["go_id"].value_counts()["GO:0005575"] == 6
-    motifs = occlusion.question("cafa5", known=known)
-    assert motifs.proteins["id"].tolist() == known.proteins["id"].tolist() and not motifs.labels.any(axis=None)
+    motifs = occlusion.motif_dataset(collection)
+    assert motifs.proteins["id"].tolist() == collection.proteins["id"].tolist() and not motifs.labels.any(axis=None)
 
 
 def test_the_sample_is_the_bundled_tables():
-    known = proteomes.load("cafa5")
-    pd.testing.assert_frame_equal(known.proteins, tables.load("go_proteins"))
-    pd.testing.assert_frame_equal(known.annotations, tables.load("go_annotations").query("column == 'cafa5'"))
-    assert (known.whole, known.column, known.ontology.release) == (False, "cafa5", ontology.RELEASE_2013)
-    assert known.releases == {"go": ontology.RELEASE_2013, "names": "2025-09-26"}
-    assert not len(known.exclusions) and list(known.exclusions) == ["what", "species", "reason", "n"]
-    assert [path.name for path in known.files] == list(proteomes.SAMPLE) and all(p.is_file() for p in known.files)
+    collection = proteomes.load("cafa5")
+    pd.testing.assert_frame_equal(collection.proteins, tables.load("go_proteins"))
+    pd.testing.assert_frame_equal(collection.annotations, tables.load("go_annotations").query("column == 'cafa5'"))
+    assert (collection.whole, collection.column, collection.ontology.release) == (False, "cafa5", ontology.RELEASE_2013)
+    assert collection.releases == {"go": ontology.RELEASE_2013, "names": "2025-09-26"}
+    assert not len(collection.exclusions) and list(collection.exclusions) == ["what", "species", "reason", "n"]
+    assert [path.name for path in collection.files] == list(proteomes.SAMPLE) and all(
+        p.is_file() for p in collection.files
+    )
     with pytest.raises(InputError, match="column 'cafa': expected one of cafa5, .*; did you mean 'cafa5'"):
         proteomes.load("cafa")

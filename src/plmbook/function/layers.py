@@ -18,11 +18,11 @@ from plmbook.function import classifier, learners, measures, proteomes, splits
 
 POOLS = ("mean", "max", "bos")
 STRENGTHS = (0.01, 0.1)  # inverse L2 penalties (scikit-learn's C)
-KEPT_BITS = 12  # of the mantissa of a weight: the answers differ by less than they are rounded
+MANTISSA_BITS = 12  # of the mantissa of a weight: the answers differ by less than they are rounded
 SCALE = 1000  # steps of a nat, of log-odds in tables
 
 
-class Question(NamedTuple):
+class Dataset(NamedTuple):
     """Proteins, what is to be learnt of them, and from which."""
 
     proteins: pd.DataFrame  # as the bundled table `go_proteins`
@@ -35,21 +35,19 @@ class Question(NamedTuple):
         return (self.split == "test").to_numpy()
 
 
-def question(
-    column: str,
+def dataset(
+    collection: proteomes.Collection,
     *,
     longest: int,
     n_residues: int,
     fractions: Sequence[float],
     seed: int,
-    known: proteomes.Known | None = None,
-) -> Question:
+) -> Dataset:
     """Whole clusters with `n_residues` at most, of proteins up to `longest`, split by homology into `fractions`."""
-    known = proteomes.load(column) if known is None else known
-    everything, pairs, terms = known.proteins, known.annotations, known.terms
+    everything, pairs, terms = collection.proteins, collection.annotations, collection.terms
     proteins = whole_clusters(everything[everything["length"] <= longest], n_residues, seed=seed)
     labels = classifier.label_table(pairs, proteins["id"], terms.loc[terms["top20"], "go_id"])
-    return Question(proteins, labels, splits.cluster_split(proteins, labels=labels, fractions=fractions, seed=seed))
+    return Dataset(proteins, labels, splits.cluster_split(proteins, labels=labels, fractions=fractions, seed=seed))
 
 
 def features_of(pooled: Mapping[str, np.ndarray], *, last: int) -> dict[str, list[str]]:
@@ -71,7 +69,7 @@ def _vector(pooled: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 
 def regressions(
     pooled: Mapping[str, np.ndarray],
-    asked: Question,
+    dataset: Dataset,
     *,
     last: int,
     dims: Sequence[int] = (),
@@ -84,18 +82,18 @@ def regressions(
 
     `dims`: numbers of principal components of the mean of the last layer, from which is learnt as well. A row a
     feature, vector of it and term: feature, vector, term (str), threshold (float64: log-odds in thousandths), offset
-    (float64), w0000, w0001, ... (float32, of `KEPT_BITS`). The log-odds of a protein are the sum over the vectors of
-    offset + weights . vector.
+    (float64), w0000, w0001, ... (float32, of `MANTISSA_BITS`). The log-odds of a protein are the sum over the vectors
+    of offset + weights . vector.
     """
-    labels = asked.labels if terms is None else asked.labels[list(terms)]
+    labels = dataset.labels if terms is None else dataset.labels[list(terms)]
     top = f"mean {len(pooled['mean']) - 1}"
-    maps = _principal_maps(_vector(pooled, top), asked.split, dims) if len(dims) else {}
+    maps = _principal_maps(_vector(pooled, top), dataset.split, dims) if len(dims) else {}
     parts = features_of(pooled, last=last) | {f"components {k}": [top] for k in maps}
     found = []
     for name in parts if features is None else features:
         values = np.concatenate([_vector(pooled, vector) for vector in parts[name]], axis=1)
         turn = maps[int(name.split()[1])] if name.startswith("components") else None
-        thresholds, weights, offsets = _regression(name, values, turn, labels, asked.split, seed, strengths)
+        thresholds, weights, offsets = _regression(name, values, turn, labels, dataset.split, seed, strengths)
         thresholds = np.rint(SCALE * logit(thresholds))
         for number, (vector, own) in enumerate(zip(parts[name], np.split(weights, len(parts[name]), 1), strict=True)):
             table = pd.DataFrame(own.astype(np.float32), columns=[f"w{n:04d}" for n in range(own.shape[1])])
@@ -132,7 +130,7 @@ def answers(table: pd.DataFrame, pooled: Mapping[str, np.ndarray], ids: Sequence
     return pd.concat(parts, ignore_index=True)
 
 
-def _shortened(values: np.ndarray, bits: int = KEPT_BITS) -> np.ndarray:
+def _shortened(values: np.ndarray, bits: int = MANTISSA_BITS) -> np.ndarray:
     """Numbers with a short mantissa, which a file holds in fewer bytes."""
     mantissa, exponent = np.frexp(values)
     return np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)

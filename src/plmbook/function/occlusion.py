@@ -48,7 +48,7 @@ MOTIFS = {
 }
 """Motifs with the residues that hold a nucleotide or a metal ion (Sigrist et al. 2013)."""
 
-QUESTIONS = (
+MOTIF_TERMS = (
     ("P-loop", "GO:0005525"),
     ("P-loop", "GO:0005524"),
     ("C2H2 zinc finger", "GO:0000981"),
@@ -59,37 +59,36 @@ QUESTIONS = (
 """A motif, and a GO term that its residues bring about."""
 
 
-class Question(NamedTuple):
+class MotifDataset(NamedTuple):
     """Proteins, what is known of them, and where their motifs are."""
 
     proteins: pd.DataFrame  # as the bundled table `go_proteins`
-    labels: pd.DataFrame  # bool (n, k), the terms of `QUESTIONS`
+    labels: pd.DataFrame  # bool (n, k), the terms of `MOTIF_TERMS`
     inside: dict[str, list[np.ndarray]]  # motif -> for each protein which residues lie in it, bool (L,)
     members: dict[tuple[str, str], np.ndarray]  # motif and term -> rows of the proteins that have both
 
 
-def question(column: str, *, known: proteomes.Known | None = None) -> Question:
+def motif_dataset(collection: proteomes.Collection) -> MotifDataset:
     """Motifs and terms of the bundled proteins, or of others."""
-    known = proteomes.load(column) if known is None else known
-    proteins, pairs = known.proteins, known.annotations
-    labels = label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in QUESTIONS)))
+    proteins, pairs = collection.proteins, collection.annotations
+    labels = label_table(pairs, proteins["id"], list(dict.fromkeys(term for _, term in MOTIF_TERMS)))
     inside = {
         name: [motif_residues(sequence, motif.pattern) for sequence in proteins["sequence"]]
         for name, motif in MOTIFS.items()
     }
     has = {name: np.array([each.any() for each in found]) for name, found in inside.items()}
-    members = {(motif, term): np.flatnonzero(has[motif] & labels[term].to_numpy()) for motif, term in QUESTIONS}
-    return Question(proteins, labels, inside, members)
+    members = {(motif, term): np.flatnonzero(has[motif] & labels[term].to_numpy()) for motif, term in MOTIF_TERMS}
+    return MotifDataset(proteins, labels, inside, members)
 
 
-def to_mask(asked: Question, *, longest: int, per_question: int) -> dict[tuple[str, str], list[int]]:
+def to_mask(dataset: MotifDataset, *, longest: int, per_question: int) -> dict[tuple[str, str], list[int]]:
     """Motif and term -> rows of the proteins that are read masked, since that takes time.
 
     Of each question one protein a cluster, the shortest first: clusters up to `per_question`, proteins up to `longest`.
     """
     found = {}
-    for key, rows in asked.members.items():
-        part = asked.proteins.loc[rows].query("length <= @longest").sort_values(["length", "id"])
+    for key, rows in dataset.members.items():
+        part = dataset.proteins.loc[rows].query("length <= @longest").sort_values(["length", "id"])
         found[key] = part.drop_duplicates("cluster").index[:per_question].tolist()
     return found
 

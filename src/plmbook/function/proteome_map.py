@@ -299,7 +299,7 @@ def umap(space: Space, *, seed: int, k: int = 15, min_dist: float = 0.1) -> np.n
     return made.astype(np.float64)
 
 
-def along(scores: np.ndarray, sequences: Sequence[str]) -> pd.DataFrame:
+def property_correlations(scores: np.ndarray, sequences: Sequence[str]) -> pd.DataFrame:
     """What principal components (n, c) go with.
 
     component (from 1), property ("length" or an amino acid), spearman, r_squared (of that component on the length's
@@ -327,7 +327,7 @@ def explained(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.divide((fitted**2).sum(axis=0), total, out=np.zeros(len(total)), where=total > 0)
 
 
-def kept(space: Space, layout: np.ndarray, *, k: int = 10) -> float:
+def neighbours_kept(space: Space, layout: np.ndarray, *, k: int = 10) -> float:
     """Share of the k nearest in a space that are among the k nearest on a map (n, c); chance is k / (n - 1)."""
     true, seen = nearest(space, k=k), nearest(Space(np.asarray(layout, dtype=np.float64), "distance"), k=k)
     return float(np.mean([len(np.intersect1d(a, b)) for a, b in zip(true, seen, strict=True)]) / k)
@@ -346,16 +346,16 @@ def distances_kept(space: Space, layout: np.ndarray, *, n: int = 100_000, seed: 
 # --- neighbours ------------------------------------------------------------------------------------------
 
 
-def agreeing(places: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+def label_agreement(places: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """For each protein the share of its neighbours, from `nearest`, with its own label, float64 (m,)."""
     codes = pd.factorize(np.asarray(labels))[0]
     return (codes[places] == codes[:, None]).mean(axis=1)
 
 
-def chance(labels: Sequence[str], groups: Sequence | None = None) -> float:
-    """What `agreeing` would be in the mean for neighbours drawn at random from the others, `groups` as in `nearest`.
+def chance_agreement(labels: Sequence[str], groups: Sequence | None = None) -> float:
+    """The mean of `label_agreement` for neighbours drawn at random from the others, `groups` as in `nearest`.
 
-    >>> round(chance(list("aabb")), 3), chance(list("aabb"), groups=list("xxyy"))
+    >>> round(chance_agreement(list("aabb")), 3), chance_agreement(list("aabb"), groups=list("xxyy"))
     (0.333, 0.0)
     """
     codes = pd.factorize(np.asarray(labels))[0]

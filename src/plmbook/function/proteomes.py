@@ -26,7 +26,7 @@ _VERSION = 1  # of what is kept in the cache
 _EXCLUSIONS = {"what": "str", "species": "str", "reason": "str", "n": "int64"}  # column -> type
 
 
-class Known(NamedTuple):
+class Collection(NamedTuple):
     """Proteins and what is known of them.
 
     The sample has no exclusions: it was drawn when the data was made, and `data/README.md` says how.
@@ -43,7 +43,7 @@ class Known(NamedTuple):
     releases: Mapping[str, str] = MappingProxyType({})  # go: that of `ontology`; names (of terms), or a GAF a species
 
 
-def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: int = 1) -> Known:
+def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: int = 1) -> Collection:
     """The bundled sample of proteins, or whole proteomes, which are compiled once and kept in the cache folder.
 
     Parameters
@@ -59,7 +59,7 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
 
     Returns
     -------
-    Known
+    Collection
 
     Raises
     ------
@@ -74,10 +74,10 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
     graph = ontology.read_relations(terms)
     releases = {"go": graph.release, "names": ", ".join(sorted(set(terms["release"])))}
     pairs = pairs[pairs["column"] == column]
-    return Known(tables.load("go_proteins"), pairs, terms, graph, column, files, False, releases=releases)
+    return Collection(tables.load("go_proteins"), pairs, terms, graph, column, files, False, releases=releases)
 
 
-def _compiled_once(method: str, threads: int) -> Known:
+def _compiled_once(method: str, threads: int) -> Collection:
     """Whole proteomes from the cache, compiled where they are not there."""
     species, obo = tables.load("go_species"), sources.fetch("go")
     fetched = [obo]
@@ -103,7 +103,7 @@ def _compiled_once(method: str, threads: int) -> Known:
     return _whole(table, pairs, ontology.read_obo(obo), files, said["exclusions"], said["releases"])
 
 
-def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> Known:
+def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> Collection:
     """Fetch the proteins and annotations of the rows of `go_species`, and make of them what the bundled tables are.
 
     Invariant: every annotation is of a protein in the table, with a term of the ontology that is not obsolete and
@@ -145,10 +145,10 @@ def _direct(rows: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, list[tup
     return pairs, [(ontology.MISSING, unknown), (ontology.OBSOLETE, obsolete)]
 
 
-def _whole(proteins, annotations, graph: Ontology, files, exclusions, releases) -> Known:
+def _whole(proteins, annotations, graph: Ontology, files, exclusions, releases) -> Collection:
     exclusions = pd.DataFrame(exclusions, columns=list(_EXCLUSIONS)).astype(_EXCLUSIONS)
     terms = _terms(graph, annotations)
-    return Known(proteins, annotations, terms, graph, COLUMN, files, True, exclusions, releases)
+    return Collection(proteins, annotations, terms, graph, COLUMN, files, True, exclusions, releases)
 
 
 def _terms(graph: Ontology, annotations: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class MaskSettings:
 
 @dataclass(frozen=True)
 class LayerSettings:
-    """Of `layer_answers`: which proteins are read (`layers.question`), and what is learnt (`layers.regressions`)."""
+    """Of `layer_answers`: which proteins are read (`layers.dataset`), and what is learnt (`layers.regressions`)."""
 
     longest: int = 350  # residues of a protein at most
     n_residues: int = 230_000  # of all proteins that are read
@@ -56,7 +56,7 @@ MASKED, LAYERS = MaskSettings(), LayerSettings()
 
 
 @study("GO embeddings", saves="go_embeddings", tables={"go-embeddings": 1})
-def go_embeddings(run: Run, *, collection: proteomes.Known | None = None) -> pd.DataFrame:
+def go_embeddings(run: Run, *, collection: proteomes.Collection | None = None) -> pd.DataFrame:
     """Embeddings of the proteins with GO terms: the last layer, a mean over residues.
 
     Returns
@@ -71,7 +71,7 @@ def go_embeddings(run: Run, *, collection: proteomes.Known | None = None) -> pd.
     return pd.concat([table[["id"]], vectors], axis=1)
 
 
-def _embeddings(run: Run, collection: proteomes.Known, given: np.ndarray | None = None) -> np.ndarray:
+def _embeddings(run: Run, collection: proteomes.Collection, given: np.ndarray | None = None) -> np.ndarray:
     """Those of `go_embeddings`, float32 (n, d), where they are not at hand."""
     if given is not None:
         return given
@@ -79,7 +79,7 @@ def _embeddings(run: Run, collection: proteomes.Known, given: np.ndarray | None 
     return table.drop(columns="id").to_numpy()
 
 
-def _files(collection: proteomes.Known, *files: str) -> list[str | Path]:
+def _files(collection: proteomes.Collection, *files: str) -> list[str | Path]:
     """Tables of the folder of data; where whole proteomes are read, their files instead of the tables of the sample."""
     if not collection.whole:
         return list(files)
@@ -92,8 +92,8 @@ def go_answers(
     *,
     seed: int = bundled.SEED,
     n_seeds: int = GO_SEEDS,
-    collection: proteomes.Known | None = None,
-    question: trainings.Question | None = None,
+    collection: proteomes.Collection | None = None,
+    benchmark: trainings.Benchmark | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Boosted trees for the common GO terms, on embeddings and on composition: answers about test proteins.
@@ -104,10 +104,10 @@ def go_answers(
     Parameters
     ----------
     seed, n_seeds : int
-        As in `trainings.question`.
-    collection : Known, optional
-    question : Question, optional
-        What `trainings.question` gives for these, where it is at hand.
+        As in `trainings.benchmark`.
+    collection : Collection, optional
+    benchmark : Benchmark, optional
+        What `trainings.benchmark` gives for these, where it is at hand.
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
 
@@ -116,7 +116,7 @@ def go_answers(
     DataFrame
         The columns of `trainings.answer`, learners "lightgbm" and "composition".
     """
-    return _answers(run, False, collection, question, embeddings, seed, n_seeds)
+    return _answers(run, False, collection, benchmark, embeddings, seed, n_seeds)
 
 
 @study("GO answers again", saves="go_answers_again", tables={"go-answers-again": 1})
@@ -125,27 +125,27 @@ def go_answers_again(
     *,
     seed: int = bundled.SEED,
     n_seeds: int = GO_SEEDS,
-    collection: proteomes.Known | None = None,
-    question: trainings.Question | None = None,
+    collection: proteomes.Collection | None = None,
+    benchmark: trainings.Benchmark | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """`go_answers` of what else is asked of one model: the splits of the next seeds, and propagated annotations."""
-    return _answers(run, True, collection, question, embeddings, seed, n_seeds)
+    return _answers(run, True, collection, benchmark, embeddings, seed, n_seeds)
 
 
-def _answers(run: Run, again: bool, collection, question, embeddings, seed: int, n_seeds: int) -> pd.DataFrame:
+def _answers(run: Run, again: bool, collection, benchmark, embeddings, seed: int, n_seeds: int) -> pd.DataFrame:
     """What LightGBM and composition answer, each a derived table of that name."""
     name = "go-answers-again" if again else "go-answers"
     collection = collection or proteomes.load(GO_COLUMN)
-    question = question or trainings.question(collection.column, seed=seed, n_seeds=n_seeds, known=collection)
-    shares = neighbours.composition(question.proteins["sequence"]).astype(np.float32)
+    benchmark = benchmark or trainings.benchmark(collection, seed=seed, n_seeds=n_seeds)
+    shares = neighbours.composition(benchmark.proteins["sequence"]).astype(np.float32)
 
     def of(source, learner: str, features: np.ndarray) -> pd.DataFrame:
-        chosen = trainings.trainings(question, learner, seed=seed, again=again)
+        chosen = trainings.trainings(benchmark, learner, seed=seed, again=again)
         keys = [*trainings.KEYS, "id"]
 
         def compute(rows: pd.DataFrame, terms: Sequence[str] | None = None) -> pd.DataFrame:
-            found = trainings.answer(question, rows, {learner: features}, terms=terms)
+            found = trainings.answer(benchmark, rows, {learner: features}, terms=terms)
             return rows[keys].merge(found, on=keys, how="left", validate="one_to_one")
 
         def check(shipped: pd.DataFrame) -> tuple[int, float]:
@@ -153,10 +153,10 @@ def _answers(run: Run, again: bool, collection, question, embeddings, seed: int,
             for _ in range(ANSWER_DRAWS):
                 drawn, term = (
                     chosen.iloc[[rng.integers(len(chosen))]],
-                    question.terms[rng.integers(len(question.terms))],
+                    benchmark.terms[rng.integers(len(benchmark.terms))],
                 )
                 before = shipped.merge(drawn, on=list(trainings.KEYS))
-                difference = float(trainings.apart(before, compute(before, [term]), [term]).item())
+                difference = float(trainings.mean_difference(before, compute(before, [term]), [term]).item())
                 if not difference <= ANSWER_TOLERANCE:
                     what = ", ".join(map(str, drawn.iloc[0]))
                     raise DerivedMismatch(
@@ -169,7 +169,7 @@ def _answers(run: Run, again: bool, collection, question, embeddings, seed: int,
 
         return run.derive(
             name,
-            trainings.plan(question, chosen),
+            trainings.plan(benchmark, chosen),
             compute,
             of=source,
             files=_files(collection, *trainings.FILES),
@@ -181,7 +181,7 @@ def _answers(run: Run, again: bool, collection, question, embeddings, seed: int,
                 "fast": learners.FAST,
                 "scale": trainings.SCALE,
             },
-            values=question.terms,
+            values=benchmark.terms,
             tolerance=ANSWER_TOLERANCE,
             check=check,
         )
@@ -195,8 +195,8 @@ def go_regressions(
     run: Run,
     *,
     seed: int = bundled.SEED,
-    collection: proteomes.Known | None = None,
-    question: occlusion.Question | None = None,
+    collection: proteomes.Collection | None = None,
+    dataset: occlusion.MotifDataset | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the terms whose motifs are looked for, cross-fitted over the proteins.
@@ -205,9 +205,9 @@ def go_regressions(
     ----------
     seed : int
         Of the folds.
-    collection : Known, optional
-    question : Question, optional
-        What `occlusion.question` gives, where it is at hand.
+    collection : Collection, optional
+    dataset : MotifDataset, optional
+        What `occlusion.motif_dataset` gives, where it is at hand.
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
 
@@ -217,9 +217,9 @@ def go_regressions(
         fold (int64), and the columns of `occlusion.coefficients`.
     """
     collection = collection or proteomes.load(GO_COLUMN)
-    question = question or occlusion.question(collection.column, known=collection)
-    embeddings, labels = _embeddings(run, collection, embeddings), question.labels
-    fold = occlusion.folds_of(labels, question.proteins["cluster"], seed=seed)
+    dataset = dataset or occlusion.motif_dataset(collection)
+    embeddings, labels = _embeddings(run, collection, embeddings), dataset.labels
+    fold = occlusion.folds_of(labels, dataset.proteins["cluster"], seed=seed)
     every = [(number, term) for number in range(occlusion.FOLDS) for term in labels]
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
@@ -241,7 +241,7 @@ def go_regressions(
     )
 
 
-def _folding(collection: proteomes.Known, seed: int) -> dict[str, object]:
+def _folding(collection: proteomes.Collection, seed: int) -> dict[str, object]:
     """What the regressions depend on."""
     own = {"folds": occlusion.FOLDS, "strengths": learners.STRENGTHS}
     return {"column": collection.column, "seed": seed} | own
@@ -253,15 +253,15 @@ def residue_drops(
     *,
     seed: int = bundled.SEED,
     settings: MaskSettings = MASKED,
-    collection: proteomes.Known | None = None,
-    question: occlusion.Question | None = None,
+    collection: proteomes.Collection | None = None,
+    dataset: occlusion.MotifDataset | None = None,
     classifiers: Sequence | None = None,
 ) -> pd.DataFrame:
     """How far the log-odds of terms fall when a window of residues is masked.
 
     Parameters
     ----------
-    seed, collection, question
+    seed, collection, dataset
         As in `go_regressions`.
     settings : MaskSettings
     classifiers : sequence of Classifier, optional
@@ -274,15 +274,15 @@ def residue_drops(
         the protein less those with the window masked).
     """
     collection = collection or proteomes.load(GO_COLUMN)
-    question = question or occlusion.question(collection.column, known=collection)
-    proteins, terms = question.proteins, list(question.labels)
-    fold = occlusion.folds_of(question.labels, proteins["cluster"], seed=seed)
+    dataset = dataset or occlusion.motif_dataset(collection)
+    proteins, terms = dataset.proteins, list(dataset.labels)
+    fold = occlusion.folds_of(dataset.labels, proteins["cluster"], seed=seed)
     if classifiers is None:
         vectors = _embeddings(run, collection)
-        options = {"collection": collection, "question": question, "embeddings": vectors, "profile": run.profile}
+        options = {"collection": collection, "dataset": dataset, "embeddings": vectors, "profile": run.profile}
         learnt = go_regressions(run.model, seed=seed, **options).groupby("fold")
         classifiers = [occlusion.from_coefficients(part, vectors, fold, number) for number, part in learnt]
-    chosen = occlusion.to_mask(question, longest=settings.longest, per_question=settings.per_question)
+    chosen = occlusion.to_mask(dataset, longest=settings.longest, per_question=settings.per_question)
     windows = [
         (proteins["id"][row], *span)
         for row in sorted({row for rows in chosen.values() for row in rows})
@@ -317,8 +317,8 @@ def layer_answers(
     *,
     seed: int = bundled.SEED,
     settings: LayerSettings = LAYERS,
-    collection: proteomes.Known | None = None,
-    question: layers.Question | None = None,
+    collection: proteomes.Collection | None = None,
+    dataset: layers.Dataset | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the common GO terms from every layer and pool, and what it says of the test proteins.
 
@@ -329,11 +329,11 @@ def layer_answers(
     Parameters
     ----------
     seed : int
-        As in `layers.question`.
+        As in `layers.dataset`.
     settings : LayerSettings
-    collection : Known, optional
-    question : Question, optional
-        What `layers.question` gives for these, where it is at hand.
+    collection : Collection, optional
+    dataset : Dataset, optional
+        What `layers.dataset` gives for these, where it is at hand.
 
     Returns
     -------
@@ -342,21 +342,21 @@ def layer_answers(
         whose id is "threshold".
     """
     collection = collection or proteomes.load(GO_COLUMN)
-    if question is None:
+    if dataset is None:
         chosen = {name: getattr(settings, name) for name in ("longest", "n_residues", "fractions")}
-        question = layers.question(collection.column, seed=seed, known=collection, **chosen)
-    card, ids, terms = run.model.card, question.proteins["id"], list(question.labels)
-    sequences = question.proteins.set_index("id")["sequence"]
-    most = min(card.dim, int((question.split == "train").sum()) - 1)  # components that the training proteins have
+        dataset = layers.dataset(collection, seed=seed, **chosen)
+    card, ids, terms = run.model.card, dataset.proteins["id"], list(dataset.labels)
+    sequences = dataset.proteins.set_index("id")["sequence"]
+    most = min(card.dim, int((dataset.split == "train").sum()) - 1)  # components that the training proteins have
     dims = sorted({min(k, most) for k in (*settings.dims, most)})
-    learn = partial(layers.regressions, asked=question, last=settings.last, strengths=settings.strengths, seed=seed)
+    learn = partial(layers.regressions, dataset=dataset, last=settings.last, strengths=settings.strengths, seed=seed)
     features = layers.features_of(dict.fromkeys(layers.POOLS, np.arange(card.layers + 1)), last=settings.last)
     top = f"mean {card.layers}"
     features |= {f"components {k}": [top] for k in dims}
     derive = partial(
         run.derive,
         files=_files(collection, "go_proteins.parquet", "go_annotations.parquet", "go_terms.tsv"),
-        parameters=asdict(settings) | {"column": collection.column, "seed": seed, "bits": layers.KEPT_BITS},
+        parameters=asdict(settings) | {"column": collection.column, "seed": seed, "bits": layers.MANTISSA_BITS},
     )
     read: dict[str, dict[str, np.ndarray]] = {}  # all proteins, where they had to be read
 
@@ -371,7 +371,7 @@ def layer_answers(
         before = shipped[(shipped["feature"] == top) & shipped["term"].isin(drawn)].set_index("term").loc[drawn]
         fresh = learn(pooled, features=[top], terms=drawn)
         one, other = (layers.answers(table, pooled, ids) for table in (before.reset_index(), fresh))
-        apart = trainings.apart(one, other, drawn)
+        apart = trainings.mean_difference(one, other, drawn)
         if not apart.max() <= ANSWER_TOLERANCE:
             raise DerivedMismatch(
                 f"layer-regressions, {run.model.name}: {apart.idxmax()} from the mean of the last layer: learnt "
@@ -402,7 +402,7 @@ def layer_answers(
         found = layers.answers(learnt[learnt["feature"].isin(rows["feature"])], pooled, wanted)
         return rows.merge(found, on=["feature", "id"], how="left", validate="one_to_one")
 
-    tested = ids[question.tested]
+    tested = ids[dataset.tested]
     table = derive(
         "layer-answers",
         pd.DataFrame([(name, each) for name in features for each in tested], columns=["feature", "id"]),
@@ -422,7 +422,7 @@ def protein_map(
     run: Run,
     *,
     seed: int = bundled.SEED,
-    collection: proteomes.Known | None = None,
+    collection: proteomes.Collection | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Places of the proteins on a UMAP of their embeddings.
@@ -434,7 +434,7 @@ def protein_map(
     ----------
     seed : int
         Of UMAP.
-    collection : Known, optional
+    collection : Collection, optional
     embeddings : float32 array (n, d), optional
         Those of `go_embeddings`, where they are at hand.
 
@@ -451,7 +451,7 @@ def protein_map(
         return rows.assign(x=x, y=y)
 
     def check(shipped: pd.DataFrame) -> tuple[int, float]:
-        kept = proteome_map.kept(space, shipped[["x", "y"]].to_numpy(), k=MAP_NEIGHBOURS)
+        kept = proteome_map.neighbours_kept(space, shipped[["x", "y"]].to_numpy(), k=MAP_NEIGHBOURS)
         if not kept >= MAP_KEPT:
             raise DerivedMismatch(
                 f"protein-map, {run.model.name}: of the {MAP_NEIGHBOURS} nearest proteins the map keeps {kept:.1%}, "

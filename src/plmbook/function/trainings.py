@@ -27,14 +27,16 @@ FAST = {"fast": True, "jobs": 1}
 FILES = (*proteomes.SAMPLE, "published/go_terms.csv")  # that the questions depend on
 
 
-class Question(NamedTuple):
+class Benchmark(NamedTuple):
     """What is to be learnt."""
 
     proteins: pd.DataFrame  # as the bundled table `go_proteins`
     terms: list[str]  # GO ids: those of the published study, and those that are among the twenty most common here
     labels: dict[str, pd.DataFrame]  # by `AS_GIVEN` and `PROPAGATED`: bool (n, k)
     propagation: ontology.Propagated  # of all annotations of the collection
-    parts: dict[tuple[str, int], pd.Series]  # split and seed -> part by id; one across species has only proteins of two
+    splits: dict[
+        tuple[str, int], pd.Series
+    ]  # split and seed -> part by id; one across species has only proteins of two
 
 
 class Answers(NamedTuple):
@@ -45,14 +47,13 @@ class Answers(NamedTuple):
     probabilities: np.ndarray  # float64 (n, k); rows: the test proteins, in the order of the labels
 
 
-def question(column: str, *, seed: int, n_seeds: int, known: proteomes.Known | None = None) -> Question:
+def benchmark(collection: proteomes.Collection, *, seed: int, n_seeds: int) -> Benchmark:
     """The terms, labels and splits: random and by homology with `n_seeds` seeds, and across species with the first."""
-    known = proteomes.load(column) if known is None else known
-    proteins, pairs, terms = known.proteins, known.annotations, known.terms
+    proteins, pairs, terms = collection.proteins, collection.annotations, collection.terms
     common = terms.loc[terms["top20"], "go_id"]
     chosen = list(dict.fromkeys([*published("go_terms")["go"], *common]))
     given = classifier.label_table(pairs, proteins["id"], chosen)
-    raised = ontology.propagate(pairs, known.ontology)
+    raised = ontology.propagate(pairs, collection.ontology)
     labels = {AS_GIVEN: given, PROPAGATED: given | classifier.label_table(raised.annotations, proteins["id"], chosen)}
     parts = {}
     for each in range(seed, seed + n_seeds):
@@ -60,32 +61,32 @@ def question(column: str, *, seed: int, n_seeds: int, known: proteomes.Known | N
         parts[HOMOLOGY, each] = splits.cluster_split(proteins, labels=given, seed=each)
     for one, other in splits.species_pairs(proteins, both_ways=True):
         parts[f"{one} to {other}", seed] = splits.species_split(proteins, one, other, seed=seed)
-    return Question(proteins, chosen, labels, raised, parts)
+    return Benchmark(proteins, chosen, labels, raised, parts)
 
 
-def trainings(asked: Question, learner: str, *, seed: int, again: bool) -> pd.DataFrame:
+def trainings(benchmark: Benchmark, learner: str, *, seed: int, again: bool) -> pd.DataFrame:
     """The trainings of one learner: annotations, split, seed, learner.
 
     `again` False: every split of this seed, annotations as given. True: the splits of the other seeds, and the random
     split and that by homology with propagated annotations.
     """
-    rows = [(AS_GIVEN, name, each, learner) for name, each in asked.parts if (each == seed) != again]
+    rows = [(AS_GIVEN, name, each, learner) for name, each in benchmark.splits if (each == seed) != again]
     if again:
         rows += [(PROPAGATED, name, seed, learner) for name in (RANDOM, HOMOLOGY)]
     return pd.DataFrame(rows, columns=list(KEYS))
 
 
-def plan(asked: Question, trainings: pd.DataFrame) -> pd.DataFrame:
+def plan(benchmark: Benchmark, trainings: pd.DataFrame) -> pd.DataFrame:
     """The rows of the table, of each training the thresholds and its test proteins: `KEYS` and id (str)."""
     rows = []
     for training in trainings[list(KEYS)].itertuples(index=False):
-        ids = [THRESHOLD, *_tested_ids(asked, training)]
+        ids = [THRESHOLD, *_tested_ids(benchmark, training)]
         rows.append(pd.DataFrame({"id": ids}).assign(**training._asdict()))
     return pd.concat(rows, ignore_index=True)[[*KEYS, "id"]].astype({"seed": "int64"})
 
 
 def learn(
-    asked: Question,
+    benchmark: Benchmark,
     features: np.ndarray,
     *,
     annotations: str,
@@ -95,9 +96,9 @@ def learn(
     terms: Sequence[str] | None = None,
 ) -> Answers:
     """One training, and what it says of the test proteins; terms with too few proteins are left out."""
-    labels, part = asked.labels[annotations], asked.parts[split, seed]
+    labels, part = benchmark.labels[annotations], benchmark.splits[split, seed]
     inside, tested = labels.index.isin(part.index), _tested(labels, part)
-    known = labels.loc[inside, asked.terms if terms is None else list(terms)]
+    known = labels.loc[inside, benchmark.terms if terms is None else list(terms)]
     lost = classifier.exclusions(known, part.reindex(known.index))["term"]
     if len(lost) == known.shape[1]:
         return Answers((), np.empty(0), np.empty((int(tested.sum()), 0)))
@@ -121,7 +122,7 @@ def probability(numbers: np.ndarray) -> np.ndarray:
 
 
 def answer(
-    asked: Question,
+    benchmark: Benchmark,
     trainings: pd.DataFrame,
     features: Mapping[str, np.ndarray],
     *,
@@ -130,13 +131,13 @@ def answer(
     """Learn the trainings, and answer about their test proteins: the rows of `plan`, and an int32 column a term.
 
     As `steps`, `UNLEARNT` where the term has too few proteins. `features`: by learner, float32 (n, d) in the order of
-    the proteins. Invariant: the column of a term does not depend on which other terms are asked for.
+    the proteins. Invariant: the column of a term does not depend on which other terms are benchmark for.
     """
-    terms = asked.terms if terms is None else list(terms)
+    terms = benchmark.terms if terms is None else list(terms)
     parts = []
     for training in trainings[list(KEYS)].drop_duplicates().itertuples(index=False):
-        made = learn(asked, features[training.learner], **training._asdict(), terms=terms)
-        ids = [THRESHOLD, *_tested_ids(asked, training)]
+        made = learn(benchmark, features[training.learner], **training._asdict(), terms=terms)
+        ids = [THRESHOLD, *_tested_ids(benchmark, training)]
         found = pd.DataFrame(UNLEARNT, index=range(len(ids)), columns=terms, dtype="int32")
         found[list(made.terms)] = steps(np.vstack([made.thresholds, made.probabilities]))
         rows = pd.DataFrame({"id": ids}).assign(**training._asdict())
@@ -156,7 +157,7 @@ def read(table: pd.DataFrame, *, annotations: str, split: str, seed: int, learne
     return Answers(tuple(values.columns), numbers[thresholds][0], numbers[~thresholds])
 
 
-def apart(one: pd.DataFrame, other: pd.DataFrame, terms: Sequence[str]) -> pd.Series:
+def mean_difference(one: pd.DataFrame, other: pd.DataFrame, terms: Sequence[str]) -> pd.Series:
     """Mean absolute difference of the probabilities of each term in two sets of answers of the same rows, by term.
 
     A mean, since a tree that another processor splits elsewhere moves single answers.
@@ -170,6 +171,6 @@ def _tested(labels: pd.DataFrame, split: pd.Series) -> np.ndarray:
     return labels.index.isin(split.index[split == "test"])
 
 
-def _tested_ids(asked: Question, training) -> pd.Index:
-    labels = asked.labels[training.annotations]
-    return labels.index[_tested(labels, asked.parts[training.split, training.seed])]
+def _tested_ids(benchmark: Benchmark, training) -> pd.Index:
+    labels = benchmark.labels[training.annotations]
+    return labels.index[_tested(labels, benchmark.splits[training.split, training.seed])]
