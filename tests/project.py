@@ -274,7 +274,7 @@ def toy_task(monkeypatch):
     examples = tasks.Examples(known, tuple(n % 2 for n in range(30)), ("a", "b"))
     asked = []
 
-    def convbert(data, seed):
+    def convbert(task, data, seed):
         asked.append((seed, len(data.examples.of("test"))))
         return [(int(name[1:]) + seed) % 2 for name in known["id"][known["split"] == "test"]][: asked[-1][1]]
 
@@ -283,5 +283,5 @@ def toy_task(monkeypatch):
         monkeypatch.delitem(tasks.TASKS, name)
     monkeypatch.setitem(tasks.TASKS, task.name, task)
     monkeypatch.setattr(tasks, "examples", lambda name: examples)
-    monkeypatch.setitem(task.answers, "convbert", convbert)
+    monkeypatch.setattr(type(task), "convbert", convbert)
     return asked

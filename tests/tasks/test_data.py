@@ -7,7 +7,7 @@ import pytest
 from plmbook import tasks
 from plmbook.sources import ankh_tasks
 from plmbook.tables.published import published
-from plmbook.tasks import kinds
+from plmbook.tasks.residue import ResidueTask
 from toy_tasks import class_examples
 
 
@@ -22,7 +22,7 @@ def test_the_bundled_examples_are_whole(name):
     train = known.table[known.table["split"] == "train"]
     if "validation" in splits:
         assert train["sequence"].str.len().sum() <= tasks.SETTINGS.residues
-    if isinstance(of, kinds.ResidueTask):
+    if isinstance(of, ResidueTask):
         assert all(len(label) == len(s) for label, s in zip(known.labels, known.table["sequence"], strict=True))
         assert set(np.concatenate(known.labels)) <= {tasks.IGNORED, *range(len(known.classes))}
     assert not set(train["sequence"]) & set(known.table.loc[known.table["split"] == "test", "sequence"])

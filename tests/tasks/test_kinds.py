@@ -6,7 +6,7 @@ import pytest
 
 from plmbook import tasks
 from plmbook.core.errors import InputError
-from plmbook.tasks import heads, kinds
+from plmbook.tasks import heads, pair
 from toy_tasks import structures
 
 
@@ -32,15 +32,16 @@ def test_long_range_precision_by_hand():
 def test_heads_are_classes_and_learners_have_functions_and_a_name():
     for each in tasks.TASKS.values():
         assert not each.head or issubclass(getattr(heads, each.head), heads.Head)
-        assert set(each.learners) <= set(each.answers) <= set(tasks.LEARNERS) and each.cheapest in each.learners
+        assert set(each.learners) <= set(tasks.LEARNERS) and each.cheapest in each.learners
+        assert all(callable(getattr(each, name.replace("-", "_"))) for name in each.learners)
         assert sum(tasks.LEARNERS[name].baseline for name in each.learners) >= 2
 
 
 def test_contacts_of_a_folder_pass_over_what_is_no_structure(tmp_path):
     """Of `training_*` only ProteinNet's text files are read, and two of them, which are nested, are refused."""
     (tmp_path / "training_hhblits.csv").write_text("input,dssp3\n")
-    assert kinds._proteinnet(tmp_path) == ([], ())
+    assert pair._proteinnet(tmp_path) == ([], ())
     for name in ("training_30", "training_100"):
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match="training_100, training_30 hold the same proteins"):
-        kinds._proteinnet(tmp_path)
+        pair._proteinnet(tmp_path)

@@ -6,7 +6,7 @@ import pandas as pd
 from plmbook import tasks
 from plmbook.core.structures import Structure
 from plmbook.probing import contacts
-from plmbook.tasks import learners
+from plmbook.tasks import pair
 from toy_tasks import structures, table
 
 
@@ -14,9 +14,9 @@ def test_the_commonest_class_and_the_nearest_protein_by_hand():
     rows = [("a", "train", "", "ACDEF"), ("b", "train", "", "GHIKL"), ("c", "train", "", "MNMNM")]
     rows += [("v", "validation", "", "ACDEF"), ("t", "test", "T", "XGHIK")]
     known = pd.DataFrame(rows, columns=["id", "split", "test", "sequence"]).assign(n_mutations=0)
-    data = tasks.TaskData(tasks.task("localisation"), tasks.Examples(known, (0, 1, 0, 0, 1), ("x", "y")))
-    assert learners.commonest_class(data, 0) == [0]
-    assert learners.most_similar(data, 0) == [1]  # GHI is shared with b
+    data = tasks.TaskData(tasks.Examples(known, (0, 1, 0, 0, 1), ("x", "y")))
+    assert tasks.task("localisation").frequency(data, 0) == [0]
+    assert tasks.task("localisation").neighbour(data, 0) == [1]  # GHI is shared with b
 
 
 def test_the_nearest_windows_know_a_repeated_motif():
@@ -24,8 +24,8 @@ def test_the_nearest_windows_know_a_repeated_motif():
     motif = "WWYYWWYYWWYYWWY"
     known["sequence"] = [s[:8] + motif + s[23:] for s in known["sequence"]]
     labels = tuple(np.array([1 if 12 <= n < 18 else 0 for n in range(30)]) for _ in known["id"])
-    data = tasks.TaskData(tasks.task("secondary_structure_3"), tasks.Examples(known, labels, tuple("HEC")))
-    for answer in learners.nearest_windows(data, 0):
+    data = tasks.TaskData(tasks.Examples(known, labels, tuple("HEC")))
+    for answer in tasks.task("secondary_structure_3").neighbour(data, 0):
         assert (answer[14:16] == 1).all() and (answer[:5] == 0).all()
 
 
@@ -47,8 +47,8 @@ def test_additive_variants_are_learnt_from_one_hot_columns():
 
 def test_separation_ranks_near_pairs_first():
     known = structures()
-    data = tasks.TaskData(tasks.task("contacts"), known)
-    for answer, sequence in zip(learners.separation(data, 0), known.table["sequence"][-2:], strict=True):
+    data = tasks.TaskData(known)
+    for answer, sequence in zip(tasks.task("contacts").separation(data, 0), known.table["sequence"][-2:], strict=True):
         assert answer.shape == (len(sequence), len(sequence)) and (np.diff(answer[0, 1:]) <= 0).all()
 
 
@@ -56,7 +56,7 @@ def test_labels_of_pairs_leave_out_near_ones_and_what_has_no_coordinates():
     structure = structures().labels[0]
     cb = structure.cb.copy()
     cb[3] = np.nan
-    labels = learners.pair_labels(Structure("x", structure.sequence, cb, structure.plddt))
+    labels = pair.pair_labels(Structure("x", structure.sequence, cb, structure.plddt))
     apart = np.abs(np.subtract.outer(np.arange(len(cb)), np.arange(len(cb))))
     assert (labels[apart < contacts.NEAREST] == -1).all() and (labels[3] == -1).all() and (labels[:, 3] == -1).all()
     assert labels[0, -1] == 1 and labels[0, 10] == 0

@@ -4,7 +4,7 @@ The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>` (`plm
 page of a task reads them and shows its part, beside the published table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -157,10 +157,14 @@ def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> 
     return _named(table)[["model", "name", "kind", "bin", "value", "low", "high", "n"]]
 
 
-def show_listing() -> "Markdown":
-    """Every task of `tasks.listing` in a paragraph: tables with so much text do not fit a page."""
+def _markdown(lines: Iterable[str]) -> "Markdown":
     from IPython.display import Markdown
 
+    return Markdown("\n".join(lines))
+
+
+def show_listing() -> "Markdown":
+    """Every task of `tasks.listing` in a paragraph: tables with so much text do not fit a page."""
     found = []
     for row in tasks.listing().itertuples():
         commit = f" at `{row.revision[:10]}`" if row.revision else ", the newest"
@@ -169,22 +173,18 @@ def show_listing() -> "Markdown":
             f"Training: {row.training}; {row.seeds} seeds. Published data set: `{row.hub}`{commit}. "
             f"Our sample: {row.sample} ({row.sizes}). Differs: {row.differs}. Comparable: {row.comparable}."
         )
-    return Markdown("\n".join(found))
+    return _markdown(found)
 
 
 def show_examples(task_names: Sequence[str]) -> "Markdown":
     """Put the sizes of the parts on the page; what the head is and how the setting differs from the published one."""
-    from IPython.display import Markdown
-
     sizes = counts(tasks.examples(task_names[0]))
     both = ", in both tasks" if len(task_names) > 1 else ""
     show.table(sizes, caption=f"Proteins of each part that learners are given{both}")
     setting = tasks.listing().set_index("task").loc[list(task_names)]
-    return Markdown(
-        "\n".join(
-            f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
-            for row in setting.itertuples()
-        )
+    return _markdown(
+        f"- `{row.Index}`: head {row.head}. Differs: {row.differs}. Comparable: {row.comparable}."
+        for row in setting.itertuples()
     )
 
 
@@ -208,15 +208,13 @@ def show_published(task_names: Sequence[str], measured: pd.DataFrame, *, digits:
 
 def shows(task_names: Sequence[str], outcomes: pd.DataFrame, measured: pd.DataFrame) -> "Markdown":
     """What a page says of its tasks: `sentences` of each."""
-    from IPython.display import Markdown
-
     lines = []
     for name in task_names:
         part = measured[measured["task"] == name]
         gained = gains(outcomes[outcomes["task"] == name], part)
         lines += [f"\n**{tasks.task(name).title}**\n"] if len(task_names) > 1 else []
         lines += sentences(name, part, gained)
-    return Markdown("\n".join(lines))
+    return _markdown(lines)
 
 
 def sentences(name: str, measured: pd.DataFrame, gained: pd.DataFrame) -> list[str]:

@@ -21,6 +21,6 @@ from plmbook.tasks.base import IGNORED, SETTINGS, SPLITS, Examples, Settings, Ta
 from plmbook.tasks.catalogue import TASKS, task
 from plmbook.tasks.data import SCALE, examples, listing, with_tests
 from plmbook.tasks.experiment import parameters, plan, run
-from plmbook.tasks.kinds import long_range_precision
 from plmbook.tasks.learners import LEARNERS
 from plmbook.tasks.measures import estimate, gain, over_seeds, scores
+from plmbook.tasks.pair import long_range_precision

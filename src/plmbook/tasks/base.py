@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SPLITS = ("train", "validation", "test")
-IGNORED = -100  # label of a residue that does not count; as in `plmbook.tasks.heads`, which imports torch
+IGNORED = -100  # label of a residue that does not count
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ class Examples:
 class TaskData:
     """What learners learn from: the examples of a task and, when first asked for, a model's embeddings of them."""
 
-    def __init__(self, task: "Task", examples: Examples, model=None, settings: Settings = SETTINGS):
-        self.task, self.examples, self.model, self.settings = task, examples, model, settings
+    def __init__(self, examples: Examples, model=None, settings: Settings = SETTINGS):
+        self.examples, self.model, self.settings = examples, model, settings
 
     @property
     def sequences(self) -> pd.Series:
@@ -118,30 +118,31 @@ class TaskData:
 
 
 Noted = tuple[pd.DataFrame, tuple[str, ...]]  # a table, and sentences on it
-Answer = Callable[[TaskData, int], Sequence]  # a learner: data and seed to an answer for each test protein, in order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One downstream task; `plmbook.tasks.kinds` has a subclass for each kind of label."""
+    """One downstream task; a subclass for each kind of label, whose methods are its learners.
+
+    A learner takes the data and a seed, and gives an answer for each test protein, in their order.
+    """
 
     name: str
     title: str
-    dataset: str  # its name in `plmbook.sources.ankh_tasks`
+    dataset: str = ""  # its name in `plmbook.sources.ankh_tasks`, where it is not that of the task
     files: tuple[str, ...]  # of data/, that the bundled sample is read from
     read: Callable[[], pd.DataFrame] | None = None  # the sample as `bundled` gives it; None: it is the first file
     sample: str  # what it is
     differs: str  # from the published setting
     comparable: str  # "no: " and why, or "in part: " and how far
     metric: str
-    learners: tuple[str, ...]  # keys of `answers`, the baselines first
+    learners: tuple[str, ...]  # keys of `LEARNERS`, the baselines first
     column: str = ""  # of the sample: where the label is
     head: str = ""  # the class of `plmbook.tasks.heads` that Ankh's way uses; "" where no head is trained
     pooling: str = ""  # of that head; "" where it answers for residues
     dropout: float = 0.0
     training: str = ""  # in words, where no head is trained
 
-    answers: ClassVar[Mapping[str, Answer]]  # every learner that this kind of task has
     splits: ClassVar[tuple[str, ...]] = SPLITS
     cheapest: ClassVar[str]  # a baseline that takes no time
 
@@ -173,35 +174,64 @@ class Task:
         )
         return with_test(table, table["test_set"] if "test_set" in table else "test"), notes
 
-    # --- what a head is given, and says ---
+    # --- learners ---
 
     head_kind: ClassVar[str] = ""  # a key of `heads.KINDS`
+
+    def learn(self, learner: str, data: TaskData, seed: int) -> Sequence:
+        """The answers of a learner: the method of its name."""
+        return getattr(self, learner.replace("-", "_"))(data, seed)
+
+    def mlp(self, data: TaskData, seed: int) -> list:
+        given = self.head_options(data.examples)
+        options = {"outputs": given.get("num_tokens", 1), "bias": given.get("training_labels_mean", 0.0)}
+        options |= {"hidden_dim": data.settings.hidden, "by_residue": not self.pooling}
+        return self.trained(data, seed, lambda heads, d: heads.Probe(self.head_kind, d, **options), data.settings.probe)
+
+    def convbert(self, data: TaskData, seed: int) -> list:
+        options = data.settings.head | {"dropout": self.dropout} | self.head_options(data.examples)
+
+        def make(heads, d: int) -> "nn.Module":
+            return getattr(heads, self.head)(input_dim=d, hidden_dim=d // 2, **options)
+
+        return self.trained(data, seed, make, self.fit_options(data.settings))
+
+    def trained(self, data: TaskData, seed: int, make: Callable, options: Mapping[str, float]) -> list:
+        """Answers of a head, which `make` builds from the module of heads and the width of the embeddings."""
+        from plmbook.tasks import heads
+
+        examples, states = data.examples, data.states
+
+        def labelled(split: str) -> list:
+            return [(states[n], self.head_label(examples.labels[n])) for n in examples.of(split)]
+
+        def score(logits: list[np.ndarray], labels: list) -> float:
+            return self.score([self.answer(each) for each in logits], examples.labels_of("validation"), examples)
+
+        fitted = heads.fit(
+            lambda: make(heads, states[0].shape[1]),
+            labelled("train"),
+            labelled("validation"),
+            score,
+            seed=seed,
+            device=getattr(data.model, "device", "cpu"),
+            **options,
+        )
+        return [self.answer(each) for each in heads.predict(fitted.head, [states[n] for n in examples.of("test")])]
 
     def fit_options(self, settings: Settings) -> Mapping[str, float]:
         return settings.fit
 
-    def n_outputs(self, examples: Examples) -> int:
-        """Logits of a head."""
-        return len(examples.classes) or 1
-
-    def bias(self, examples: Examples) -> float:
-        """Of a head's linear map, at the start."""
-        return 0.0
-
-    def ankh_head(self, heads, d: int, data: TaskData) -> "nn.Module":
-        """The head with Ankh's parameters for embeddings d wide; `heads` is the module."""
-        options = data.settings.head | {"input_dim": d, "hidden_dim": d // 2, "dropout": self.dropout}
-        return getattr(heads, self.head)(**options, **self.head_options(data.examples))
-
     def head_options(self, examples: Examples) -> dict:
-        return {"pooling": self.pooling or None}
+        """Of Ankh's head, beside its shape."""
+        return {"pooling": self.pooling} if self.pooling else {}
 
     def head_label(self, label):
         """A label as the head's loss takes it."""
         return label
 
     def answer(self, logits: np.ndarray):
-        """What a head's logits of one protein say, in the form that all learners answer."""
+        """What a head's logits of one protein say, as all learners do."""
         raise NotImplementedError
 
     # --- measures ---

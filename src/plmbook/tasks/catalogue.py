@@ -1,7 +1,7 @@
 """The nine tasks of Ankh's page (Elnaggar et al. 2023), and where the bundled sample of each comes from.
 
-A tenth task is a row here: an instance of one of `plmbook.tasks.kinds`, whose `read` gives a table with the columns
-id, split (train, validation, test), test (name of the test set, "" elsewhere), sequence, and the labels.
+A tenth task is a row here: an instance of one kind of `Task`, whose `read` gives a table with the columns id, split
+(train, validation, test), test (name of the test set, "" elsewhere), sequence, and the labels.
 """
 
 import pandas as pd
@@ -11,16 +11,10 @@ from plmbook.core.errors import one_of
 from plmbook.core.residues import apply_mutations, parse_mutations
 from plmbook.tables.bundled import read_in_training
 from plmbook.tasks.base import SETTINGS, Task, with_test
-from plmbook.tasks.kinds import (
-    BinaryTask,
-    ClassTask,
-    LookupTask,
-    NumberTask,
-    PairTask,
-    ResidueTask,
-    kept_structures,
-    structure_table,
-)
+from plmbook.tasks.lookup import LookupTask
+from plmbook.tasks.pair import PairTask, kept_structures, structure_table
+from plmbook.tasks.protein import BinaryTask, ClassTask, NumberTask
+from plmbook.tasks.residue import ResidueTask
 
 
 def _secondary_structure() -> pd.DataFrame:
@@ -112,7 +106,6 @@ TASKS: dict[str, Task] = {
         ClassTask(
             name="localisation",
             title="Localisation, 10 classes",
-            dataset="localisation",
             files=("localisation.parquet",),
             read=_localisation,
             column="localisation",
@@ -123,7 +116,6 @@ TASKS: dict[str, Task] = {
         ClassTask(
             name="remote_homology",
             title="Remote homology",
-            dataset="remote_homology",
             files=("task_remote_homology.parquet",),
             column="fold",
             sample="the common folds among TAPE's, training, validation and test",
@@ -133,7 +125,6 @@ TASKS: dict[str, Task] = {
         BinaryTask(
             name="solubility",
             title="Solubility",
-            dataset="solubility",
             files=("task_solubility.parquet",),
             column="soluble",
             sample="draws from DeepSol's validation (to learn from) and test set",
@@ -143,7 +134,6 @@ TASKS: dict[str, Task] = {
         NumberTask(
             name="fluorescence",
             title="Fluorescence",
-            dataset="fluorescence",
             files=("task_fluorescence.parquet", "task_proteins.tsv"),
             read=_fluorescence,
             column="log_fluorescence",
@@ -154,7 +144,6 @@ TASKS: dict[str, Task] = {
         LookupTask(
             name="cath",
             title="CATH lookup",
-            dataset="cath",
             files=("task_cath.parquet",),
             read=_cath,
             column="cath",

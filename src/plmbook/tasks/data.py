@@ -88,7 +88,7 @@ def listing() -> pd.DataFrame:
     spans = {name: f"{of.min():.2f} to {of.max():.2f}" for name, of in figures}
     rows = []
     for each in TASKS.values():
-        source = ankh_tasks.DATASETS[each.dataset]
+        source = ankh_tasks.DATASETS[each.dataset or each.name]
         rows.append(
             {
                 **{"task": each.name, "title": each.title, "metric": each.metric},
@@ -127,7 +127,7 @@ def _sizes(name: str) -> str:
 
 def _published(of: Task, folder: Path | None) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
     """The published data set of a task, from the hub or a folder, as the bundled tables are; its source, and notes."""
-    table, left_out = ankh_tasks.read(of.dataset, folder=folder)
+    table, left_out = ankh_tasks.read(of.dataset or of.name, folder=folder)
     source = f"{table.attrs['hub_id']}@{table.attrs['revision']}" if folder is None else str(folder)
     table, notes = of.from_published(table, source, folder)
     return table, source, left_out_notes(left_out) + notes

@@ -7,7 +7,7 @@ import pandas as pd
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.tasks import data
-from plmbook.tasks.base import SETTINGS, Examples, Settings, TaskData
+from plmbook.tasks.base import SETTINGS, Examples, Settings, Task, TaskData
 from plmbook.tasks.catalogue import task
 from plmbook.tasks.learners import LEARNERS
 
@@ -57,7 +57,7 @@ def run(
         If there is no such task or learner, the model cannot do what a learner needs, or its embeddings do not fit.
     """
     of = task(name)
-    material = TaskData(of, examples if examples is not None else data.examples(name), model, settings)
+    known = TaskData(examples if examples is not None else data.examples(name), model, settings)
     for learner in learners or ():
         one_of(f"task {name!r}: learner", learner, of.learners)
     parts = []
@@ -67,7 +67,7 @@ def run(
         if learner not in _possible(of, model):
             raise InputError(f"task {name!r}: learner {learner!r}: {model.name} gives no attention maps")
         for seed in seeds if LEARNERS[learner].seeded else (0,):
-            found = _outcomes(material, of.answers[learner](material, seed))
+            found = _outcomes(of, known.examples, of.learn(learner, known, seed))
             parts.append(found.assign(task=name, learner=learner, seed=seed))
             if say:
                 say(f"{name}, {learner}, seed {seed}")
@@ -98,13 +98,13 @@ def parameters(name: str) -> dict:
     }
 
 
-def _possible(of, model) -> list[str]:
+def _possible(of: Task, model) -> list[str]:
     return [learner for learner in of.learners if learner != "attention" or hasattr(model, "attentions")]
 
 
-def _outcomes(material: TaskData, answers: Sequence) -> pd.DataFrame:
+def _outcomes(of: Task, known: Examples, answers: Sequence) -> pd.DataFrame:
     """test, id, predicted, truth of the test proteins, from a learner's answers."""
-    of, known, rows = material.task, material.examples, []
+    rows = []
     for n, answer in zip(known.of("test"), answers, strict=True):
         name, test = known.table.loc[n, ["id", "test"]]
         judged = of.judge(answer, known.labels[n], known)

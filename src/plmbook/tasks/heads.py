@@ -26,17 +26,15 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.core.machine import one_torch_thread
+from plmbook.tasks.base import IGNORED
 
 POOLINGS = ("max", "avg", "mean")  # Ankh writes avg, and takes mean for the same
-IGNORED = -100  # the label of a residue that does not count
 IGNORED_PAIR = -1  # the label of a pair that does not count
 BATCH = 16  # proteins of a step, as Ankh's examples accumulate
-EPOCHS = 10
-PATIENCE = 3  # epochs without a better validation score, after which training stops
-RATE = 1e-3
 WARM_UP = 0.1  # share of the steps of the longest training in which the rate rises
 CLIP = 1.0  # largest norm of a gradient
 POOL = 8  # batches that are sorted by length together: little padding, and still a random order
@@ -91,15 +89,15 @@ class Kind:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     padding: int  # the label of a row that padding adds
     dtype: torch.dtype  # of labels
-    by_residue: int | None = None  # dimensions of a protein's label where it is one a residue
+    grows: tuple[int, ...] = ()  # sides of a protein's label, as of `F.pad`: 1 where it is as long as the protein
 
 
 KINDS = {
     "binary": Kind(_binary_loss, 0, torch.float32),
-    "classes": Kind(_class_loss, IGNORED, torch.int64, by_residue=1),
-    "labels": Kind(_label_loss, IGNORED, torch.float32, by_residue=2),
+    "classes": Kind(_class_loss, IGNORED, torch.int64, grows=(0, 1)),
+    "labels": Kind(_label_loss, IGNORED, torch.float32, grows=(0, 0, 0, 1)),
     "number": Kind(_square_loss, 0, torch.float32),
-    "contacts": Kind(_pair_loss, IGNORED_PAIR, torch.int64, by_residue=2),
+    "contacts": Kind(_pair_loss, IGNORED_PAIR, torch.int64, grows=(0, 1, 0, 1)),
 }
 
 
@@ -260,16 +258,10 @@ class Head(nn.Module):
     def forward(
         self, embeddings: torch.Tensor, labels: torch.Tensor | None = None, mask: torch.Tensor | None = None
     ) -> HeadOutput:
-        """Logits, and the loss where there are labels.
+        """Logits, and the loss where there are labels, of embeddings (B, L, d); `mask` (B, L): where there is a residue.
 
-        Parameters
-        ----------
-        embeddings : float tensor (B, L, d)
-        labels : tensor, optional
-            binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, `IGNORED` where a residue does not count; labels
-            (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64, `IGNORED_PAIR` where a pair does not count.
-        mask : bool tensor (B, L), optional
-            True where there is a residue. Default: everywhere.
+        Labels: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, `IGNORED` where a residue does not count; labels
+        (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64, `IGNORED_PAIR` where a pair does not count.
         """
         logits = self.decoder(self.hidden(embeddings, mask))
         return HeadOutput(logits, None if labels is None else KINDS[self.kind].loss(logits, labels))
@@ -363,16 +355,15 @@ class Fitted:
 
 
 def fit(
-    head: Callable[[], Head] | Head,
+    make: Callable[[], Head],
     training: Sequence[Example],
     validation: Sequence[Example],
     score: Callable[[list[np.ndarray], list[np.ndarray]], float],
     *,
-    epochs: int = EPOCHS,
-    patience: int = PATIENCE,
+    epochs: int = 10,
+    patience: int = 3,
     batch: int = BATCH,
-    rate: float = RATE,
-    weight_decay: float = 0.0,
+    rate: float = 1e-3,
     seed: int = 0,
     device: str = "cpu",
 ) -> Fitted:
@@ -380,8 +371,8 @@ def fit(
 
     Parameters
     ----------
-    head : Head, or a function without arguments that makes one
-        A function is called after seeding, so that the start is part of what the seed says.
+    make : callable
+        Gives the head; called after seeding, so that the start is part of what the seed says.
     training, validation : sequence of (embeddings, label)
         float32 array (L, d) of a protein, and its label as in `Head.forward` without the first dimension.
     score : callable
@@ -392,8 +383,8 @@ def fit(
         Epochs without a better score, after which training stops.
     batch : int
         Proteins of a step.
-    rate, weight_decay : float
-        Of AdamW; the rate rises over the first tenth of the steps and stays.
+    rate : float
+        Of AdamW without decay of weights; it rises over the first tenth of the steps and stays.
     seed : int
         Of the start, the order and the dropout.
     device : str
@@ -417,8 +408,8 @@ def fit(
     with torch.random.fork_rng(devices=[]), one_torch_thread():
         torch.manual_seed(seed)
         order = np.random.default_rng(seed)
-        head = (head() if not isinstance(head, Head) else head).to(device)
-        optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=weight_decay)
+        head = make().to(device)
+        optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.0)
         steps = max(1, round(WARM_UP * epochs * -(-len(training) // batch)))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / steps))
         lengths = [len(embeddings) for embeddings, _ in training]
@@ -466,7 +457,7 @@ def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH)
             x, _, mask = collate([(embeddings[n], None) for n in chosen], head.kind, device)
             logits = head(x, mask=mask).logits.cpu().numpy()
             for n, answer in zip(chosen, logits, strict=True):
-                found[n] = _unpadded(answer, len(embeddings[n]))
+                found[n] = answer[(slice(len(embeddings[n])),) * (answer.ndim - 1)].copy()  # (k,), (L, k), (L, L, k)
     return found
 
 
@@ -477,29 +468,16 @@ def collate(
 
     Rows that padding adds do not count in the loss.
     """
-    longest = max(len(x) for x, _ in examples)
-    embeddings = torch.zeros(len(examples), longest, examples[0][0].shape[1])
-    mask = torch.zeros(len(examples), longest, dtype=torch.bool)
-    for row, (x, _) in enumerate(examples):
-        embeddings[row, : len(x)] = torch.from_numpy(np.asarray(x, dtype=np.float32))
-        mask[row, : len(x)] = True
+    rows = [torch.from_numpy(np.asarray(x, dtype=np.float32)) for x, _ in examples]
+    embeddings = pad_sequence(rows, batch_first=True)
+    mask = pad_sequence([torch.ones(len(each), dtype=torch.bool) for each in rows], batch_first=True)
     if examples[0][1] is None:
         return embeddings.to(device), None, mask.to(device)
-    of_kind = KINDS[kind]
-    each = [torch.as_tensor(np.asarray(y)).to(of_kind.dtype) for _, y in examples]
-    if each[0].dim() == of_kind.by_residue:
-        shape = [longest, longest] if kind == "contacts" else [longest, *each[0].shape[1:]]
-        labels = torch.full([len(each), *shape], of_kind.padding, dtype=of_kind.dtype)
-        for row, y in enumerate(each):
-            labels[(row, *(slice(n) for n in y.shape))] = y
-    else:
-        labels = torch.stack(each)
-    return embeddings.to(device), labels.to(device), mask.to(device)
-
-
-def _unpadded(answer: np.ndarray, length: int) -> np.ndarray:
-    """(k,) as it is, (L', k) and (L', L', k) cut to the protein."""
-    return answer[(slice(length),) * (answer.ndim - 1)].copy()
+    of, longest = KINDS[kind], embeddings.shape[1]
+    labels = [torch.as_tensor(np.asarray(y)).to(of.dtype) for _, y in examples]
+    if 2 * labels[0].dim() == len(of.grows):
+        labels = [F.pad(y, [side * (longest - len(y)) for side in of.grows], value=of.padding) for y in labels]
+    return embeddings.to(device), torch.stack(labels).to(device), mask.to(device)
 
 
 def _batches(lengths: Sequence[int], batch: int, order: np.random.Generator) -> Iterator[np.ndarray]:

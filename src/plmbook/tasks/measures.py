@@ -14,19 +14,9 @@ from plmbook.tasks.catalogue import task
 
 
 def estimate(outcomes: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """The measure of a task with a 95 % interval from resampling the test proteins.
+    """The measure of rows of `run`, of one task, test, learner and seed; 95 % from resampling the test proteins.
 
-    Parameters
-    ----------
-    outcomes : DataFrame
-        Rows of `run` of one task, test, learner and seed.
-    n, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    Estimate
-        n = the test proteins; of CATH the queries whose class the lookup set has.
+    n = the test proteins; of CATH the queries whose class the lookup set has.
     """
     if not len(outcomes):
         raise InputError("no test protein to judge")
