@@ -30,6 +30,7 @@ def test_long_range_precision_by_hand():
 
 
 def test_heads_are_classes_and_learners_have_functions_and_a_name():
+    assert heads.IGNORED == tasks.IGNORED
     for each in tasks.TASKS.values():
         assert not each.head or issubclass(getattr(heads, each.head), heads.Head)
         assert set(each.learners) <= set(tasks.LEARNERS) and each.cheapest in each.learners

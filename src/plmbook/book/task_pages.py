@@ -28,7 +28,7 @@ def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple
 
     Returns the columns of `tasks.run` and those of `tasks.over_seeds`, with the model.
     """
-    parts = {"task_outcomes": [], "tasks": []}
+    parts: dict[str, list[pd.DataFrame]] = {"task_outcomes": [], "tasks": []}
     for name in names:
         for file, found in parts.items():
             table = artifacts.read(f"{file}.{name}", profile)

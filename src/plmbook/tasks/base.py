@@ -1,10 +1,10 @@
 """What tasks, learners and measures share: settings, the record of a task, its examples, and what is learnt from."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,16 +34,16 @@ class Settings:
     windows: tuple[int, int] = (20_000, 15)  # training windows that the nearest ones are looked for in; these
     strengths: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse of the L2 penalty; validation chooses
     hidden: int = 128  # of the MLP probe
-    head: Mapping[str, int] = field(  # Ankh's; hidden_dim = d / 2
+    head: dict[str, int] = field(  # Ankh's; hidden_dim = d / 2
         default_factory=lambda: {"nhead": 4, "num_hidden_layers": 1, "num_layers": 1, "kernel_size": 7}
     )
-    fit: Mapping[str, float] = field(  # of the heads; Ankh's example: 5 epochs, 16, 1e-3
+    fit: dict[str, Any] = field(  # of the heads; Ankh's example: 5 epochs, 16, 1e-3
         default_factory=lambda: {"epochs": 8, "patience": 3, "batch": 16, "rate": 1e-3}
     )
-    pair_fit: Mapping[str, float] = field(  # of few structures: all pairs are in memory
+    pair_fit: dict[str, Any] = field(  # of few structures: all pairs are in memory
         default_factory=lambda: {"epochs": 40, "patience": 8, "batch": 4, "rate": 1e-3}
     )
-    probe: Mapping[str, float] = field(  # of the MLP: an epoch costs little
+    probe: dict[str, Any] = field(  # of the MLP: an epoch costs little
         default_factory=lambda: {"epochs": 40, "patience": 6, "batch": 16, "rate": 3e-3}
     )
     residue_strength: float = 1.0  # inverse of the L2 penalty of linear learners of residues, of which there are many
@@ -189,14 +189,14 @@ class Task:
         return self.trained(data, seed, lambda heads, d: heads.Probe(self.head_kind, d, **options), data.settings.probe)
 
     def convbert(self, data: TaskData, seed: int) -> list:
-        options = data.settings.head | {"dropout": self.dropout} | self.head_options(data.examples)
+        options: dict[str, Any] = data.settings.head | {"dropout": self.dropout} | self.head_options(data.examples)
 
         def make(heads, d: int) -> "nn.Module":
             return getattr(heads, self.head)(input_dim=d, hidden_dim=d // 2, **options)
 
         return self.trained(data, seed, make, self.fit_options(data.settings))
 
-    def trained(self, data: TaskData, seed: int, make: Callable, options: Mapping[str, float]) -> list:
+    def trained(self, data: TaskData, seed: int, make: Callable, options: dict[str, Any]) -> list:
         """Answers of a head, which `make` builds from the module of heads and the width of the embeddings."""
         from plmbook.tasks import heads
 
@@ -219,7 +219,7 @@ class Task:
         )
         return [self.answer(each) for each in heads.predict(fitted.head, [states[n] for n in examples.of("test")])]
 
-    def fit_options(self, settings: Settings) -> Mapping[str, float]:
+    def fit_options(self, settings: Settings) -> dict[str, Any]:
         return settings.fit
 
     def head_options(self, examples: Examples) -> dict:
@@ -286,7 +286,7 @@ def _residue_embeddings(model, sequences: list[str]) -> list[np.ndarray]:
     if hasattr(model, "residues"):
         found = [np.asarray(each, dtype=np.float32) for each in model.residues(sequences)]
     else:
-        found = encode.embed(model, sequences, pool="residue")
+        found = list(encode.embed(model, sequences, pool="residue"))
     if len(found) != len(sequences):
         raise InputError(f"model {model.name!r}: {len(found)} embeddings for {len(sequences)} sequences")
     for number, (each, sequence) in enumerate(zip(found, sequences, strict=True), start=1):

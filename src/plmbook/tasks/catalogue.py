@@ -4,6 +4,8 @@ A tenth task is a row here: an instance of one kind of `Task`, whose `read` give
 (train, validation, test), test (name of the test set, "" elsewhere), sequence, and the labels.
 """
 
+from dataclasses import replace
+
 import pandas as pd
 
 from plmbook import tables
@@ -51,57 +53,55 @@ def _cath() -> pd.DataFrame:
     return with_test(table.assign(split=table["role"].map({"lookup": "train", "query": "test"})))
 
 
-_OF_SECONDARY_STRUCTURE = {
-    "dataset": "secondary_structure",
-    "files": ("task_secondary_structure.parquet", "secondary_structure.parquet"),
-    "read": _secondary_structure,
-    "comparable": "in part: same test chains of CASP12 and CASP14, another and smaller training set",
-}
-_OF_CONTACTS = {
-    "dataset": "contacts",
-    "files": ("kept_structures.parquet", "task_contacts.parquet"),
-    "read": _contacts,
-}
+_Q3 = ResidueTask(
+    name="secondary_structure_3",
+    title="Secondary structure, 3 states",
+    dataset="secondary_structure",
+    files=("task_secondary_structure.parquet", "secondary_structure.parquet"),
+    read=_secondary_structure,
+    column="dssp3",
+    sample="CB6133 chains without a relative in the tests; CASP12, CASP14, CB513",
+    differs="training set (published: NetSurfP-2.0's), no TS115",
+    comparable="in part: same test chains of CASP12 and CASP14, another and smaller training set",
+)
+_CONTACTS = PairTask(
+    name="contacts",
+    title="Contacts from embeddings",
+    files=("kept_structures.parquet", "task_contacts.parquet"),
+    read=_contacts,
+    learners=("separation", "one-hot", "linear", "convbert"),
+    head="ConvBertForContactPrediction",
+    dropout=0.1,
+    sample="structures kept aside for training; CASP14 and CASP13 as tests",
+    differs="training set (published: ProteinNet); C-alpha instead of C-beta in the tests",
+    comparable="no: far fewer training structures, another definition of contact",
+)
 
 TASKS: dict[str, Task] = {
     task.name: task
     for task in (
-        ResidueTask(
-            name="secondary_structure_3",
-            title="Secondary structure, 3 states",
-            column="dssp3",
-            sample="CB6133 chains without a relative in the tests; CASP12, CASP14, CB513",
-            differs="training set (published: NetSurfP-2.0's), no TS115",
-            **_OF_SECONDARY_STRUCTURE,
-        ),
-        ResidueTask(
+        _Q3,
+        replace(
+            _Q3,
             name="secondary_structure_8",
             title="Secondary structure, 8 states",
             column="dssp8",
             sample="as for 3 states",
             differs="as for 3 states",
-            **_OF_SECONDARY_STRUCTURE,
         ),
-        PairTask(
-            name="contacts",
-            title="Contacts from embeddings",
-            learners=("separation", "one-hot", "linear", "convbert"),
-            head="ConvBertForContactPrediction",
-            dropout=0.1,
-            sample="structures kept aside for training; CASP14 and CASP13 as tests",
-            differs="training set (published: ProteinNet); C-alpha instead of C-beta in the tests",
-            comparable="no: far fewer training structures, another definition of contact",
-            **_OF_CONTACTS,
-        ),
-        PairTask(
+        _CONTACTS,
+        replace(
+            _CONTACTS,
             name="contacts_attention",
             title="Contacts from attention",
+            dataset="contacts",
             learners=("separation", "one-hot", "attention"),
+            head="",
+            dropout=0.0,
             training="a regression",
             sample="as for contacts from embeddings",
             differs="as for contacts from embeddings",
             comparable="no: another definition of contact, other structures",
-            **_OF_CONTACTS,
         ),
         ClassTask(
             name="localisation",

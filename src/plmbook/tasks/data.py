@@ -44,11 +44,12 @@ def examples(
     InputError
         If there is no such task, or no training, validation or test protein.
     """
-    of, place, notes = task(name), "bundled", ()
+    of = task(name)
     if str(source) == "bundled":
-        table = of.bundled()
+        known = Examples(of.bundled(), ())
     else:
-        table, place, notes = _published(of, None if str(source) == "hub" else Path(source))
+        known = _published(of, None if str(source) == "hub" else Path(source))
+    table = known.table
     if "validation" in of.splits:  # a lookup set is whole
         if not (table["split"] == "validation").any():
             table = _with_validation(table, seed=seed)
@@ -61,7 +62,8 @@ def examples(
     if "n_mutations" not in table:
         table = table.assign(n_mutations=of.n_mutations(table))
     labels, classes = of.labels(table)
-    return Examples(table[["id", "split", "test", "sequence", "n_mutations"]], tuple(labels), classes, place, notes)
+    table = table[["id", "split", "test", "sequence", "n_mutations"]]
+    return replace(known, table=table, labels=tuple(labels), classes=classes)
 
 
 def with_tests(known: Examples, n: int, *, seed: int) -> Examples:
@@ -125,12 +127,12 @@ def _sizes(name: str) -> str:
     return ", ".join(f"{key} {n}" for key, n in part.value_counts(sort=False).items())
 
 
-def _published(of: Task, folder: Path | None) -> tuple[pd.DataFrame, str, tuple[str, ...]]:
-    """The published data set of a task, from the hub or a folder, as the bundled tables are; its source, and notes."""
+def _published(of: Task, folder: Path | None) -> Examples:
+    """The published data set of a task, from the hub or a folder: a table as the bundled ones are, no labels yet."""
     table, left_out = ankh_tasks.read(of.dataset or of.name, folder=folder)
     source = f"{table.attrs['hub_id']}@{table.attrs['revision']}" if folder is None else str(folder)
     table, notes = of.from_published(table, source, folder)
-    return table, source, left_out_notes(left_out) + notes
+    return Examples(table, (), source=source, notes=left_out_notes(left_out) + notes)
 
 
 def _shuffled(table: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -20,6 +20,7 @@ are built.
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,9 +31,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.core.machine import one_torch_thread
-from plmbook.tasks.base import IGNORED
 
 POOLINGS = ("max", "avg", "mean")  # Ankh writes avg, and takes mean for the same
+IGNORED = -100  # the label of a residue that does not count, as `plmbook.tasks.base.IGNORED`
 IGNORED_PAIR = -1  # the label of a pair that does not count
 BATCH = 16  # proteins of a step, as Ankh's examples accumulate
 WARM_UP = 0.1  # share of the steps of the longest training in which the rate rises
@@ -164,7 +165,8 @@ class ConvBert(nn.Module):
             num_hidden_layers=num_hidden_layers,
             hidden_dropout_prob=dropout,
         )
-        self.layers = nn.ModuleList([ConvBertLayer(config) for _ in range(num_layers)])
+        self.layers: Any = nn.ModuleList([ConvBertLayer(config) for _ in range(num_layers)])
+        layer: Any
         for layer in self.layers:
             attention = layer.attention.self
             attention.conv_out_layer = _MaskedLinear(input_dim, attention.all_head_size)
@@ -246,7 +248,7 @@ class Head(nn.Module):
             one_of("pooling", pooling, POOLINGS)
         self.kind, self.pooling = kind, pooling
         self.encoder, self.decoder = encoder, decoder
-        linear = decoder.linear if isinstance(decoder, Pairs) else decoder
+        linear: Any = decoder.linear if isinstance(decoder, Pairs) else decoder
         nn.init.uniform_(linear.weight, -0.1, 0.1)
         nn.init.constant_(linear.bias, bias)
 
@@ -258,9 +260,9 @@ class Head(nn.Module):
     def forward(
         self, embeddings: torch.Tensor, labels: torch.Tensor | None = None, mask: torch.Tensor | None = None
     ) -> HeadOutput:
-        """Logits, and the loss where there are labels, of embeddings (B, L, d); `mask` (B, L): where there is a residue.
+        """Logits, and the loss where there are labels, of embeddings (B, L, d); `mask` (B, L): where a residue is.
 
-        Labels: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, `IGNORED` where a residue does not count; labels
+        They are: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, `IGNORED` where one does not count; labels
         (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64, `IGNORED_PAIR` where a pair does not count.
         """
         logits = self.decoder(self.hidden(embeddings, mask))
@@ -413,7 +415,8 @@ def fit(
         steps = max(1, round(WARM_UP * epochs * -(-len(training) // batch)))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1.0, (step + 1) / steps))
         lengths = [len(embeddings) for embeddings, _ in training]
-        best, best_epoch, kept, rows = -np.inf, 0, None, []
+        best, best_epoch, rows = -np.inf, 0, []
+        kept: dict[str, torch.Tensor] = {}
         for epoch in range(1, epochs + 1):
             head.train()
             losses = []
@@ -432,7 +435,7 @@ def fit(
             if np.isnan(value):
                 raise InputError(f"epoch {epoch}: the validation score is not a number; do these labels have one?")
             rows.append((epoch, float(np.mean(losses)), value))
-            if kept is None or value > best:
+            if not kept or value > best:
                 best, best_epoch, kept = value, epoch, copy.deepcopy(head.state_dict())
             if epoch - best_epoch >= patience:
                 break

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ class PairTask(Task):
         attentions = (data.model.attentions(each) for each in data.examples.sequences_of("test"))
         return [contacts.predict(regression, each) for each in attentions]
 
-    def fit_options(self, settings: Settings) -> Mapping[str, float]:
+    def fit_options(self, settings: Settings) -> dict[str, Any]:
         return settings.pair_fit
 
     def head_label(self, label: Structure) -> np.ndarray:
@@ -165,7 +166,8 @@ def _proteinnet(folder: Path) -> tuple[list[Structure], tuple[str, ...]]:
     if len(files) > 1:
         names = ", ".join(path.name for path in files)
         raise InputError(f"{folder}: {names} hold the same proteins; leave one of them")
-    found, left_out = [], []
+    found: list[Structure] = []
+    left_out: list[tuple[int, str, str]] = []
     for path in files:  # one, or none
         for table in proteinnet.read_proteinnet(path, left_out=left_out):
             found += _short(table.assign(plddt=np.nan))

@@ -69,7 +69,7 @@ class ResidueTask(Task):
     def judge(self, answer: np.ndarray, label: np.ndarray, examples: Examples) -> list[tuple[float, float]]:
         """How many residues are right, and how many count."""
         counted = label != IGNORED
-        return [(np.count_nonzero(answer[counted] == label[counted]), np.count_nonzero(counted))]
+        return [(float((answer == label)[counted].sum()), float(counted.sum()))]
 
     def published_tests(self, table: pd.DataFrame) -> pd.Series:
         return table["dataset"]
@@ -80,9 +80,10 @@ def _logistic(data: TaskData, features: Sequence) -> list:
     from scipy import sparse
     from sklearn.linear_model import LogisticRegression
 
-    x, y = _counted(data, features)
-    x = sparse.vstack(x).tocsr() if sparse.issparse(x[0]) else np.concatenate(x)
-    fitted = LogisticRegression(C=data.settings.residue_strength, max_iter=500, tol=1e-3).fit(x, np.concatenate(y))
+    parts, labels = _counted(data, features)
+    x = sparse.vstack(parts).tocsr() if sparse.issparse(parts[0]) else np.concatenate(parts)
+    fitted = LogisticRegression(C=data.settings.residue_strength, max_iter=500, tol=1e-3)
+    fitted.fit(x, np.concatenate(labels))
     return [fitted.predict(features[n]) for n in data.examples.of("test")]
 
 
