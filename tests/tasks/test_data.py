@@ -30,6 +30,10 @@ def test_the_bundled_examples_are_whole(name):
     pd.testing.assert_frame_equal(known.table, again.table)
 
 
+def test_the_text_of_localisation_has_its_setting():
+    assert tasks.TASKS["localisation"].sample.endswith(f"up to {tasks.SETTINGS.localisation_length} residues")
+
+
 def test_every_published_task_is_here():
     assert {task.published for task in tasks.TASKS.values()} == set(published("ankh_results")["task"])
 

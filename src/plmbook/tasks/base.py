@@ -129,7 +129,7 @@ class Task:
 
     name: str
     title: str
-    dataset: str = ""  # its name in `plmbook.sources.ankh_tasks`, where it is not that of the task
+    dataset: str  # its name in `plmbook.sources.ankh_tasks`, that of the task by default
     files: tuple[str, ...]  # of data/, that the bundled sample is read from
     read: Callable[[], pd.DataFrame] | None = None  # the sample as `bundled` gives it; None: it is the first file
     sample: str  # what it is

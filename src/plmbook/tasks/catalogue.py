@@ -1,12 +1,14 @@
 """The nine tasks of Ankh's page (Elnaggar et al. 2023), and where the bundled sample of each comes from.
 
-A tenth task is a row here: an instance of one kind of `Task`, whose `read` gives a table with the columns id, split
-(train, validation, test), test (name of the test set, "" elsewhere), sequence, and the labels.
+A tenth task is an entry of `tasks.yml` and, where its sample is not one table as it is, a reader here, which gives id,
+split (train, validation, test), test (name of the test set, "" elsewhere), sequence, and what labels need.
 """
 
-from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from plmbook import tables
 from plmbook.core.errors import one_of
@@ -53,106 +55,24 @@ def _cath() -> pd.DataFrame:
     return with_test(table.assign(split=table["role"].map({"lookup": "train", "query": "test"})))
 
 
-_Q3 = ResidueTask(
-    name="secondary_structure_3",
-    title="Secondary structure, 3 states",
-    dataset="secondary_structure",
-    files=("task_secondary_structure.parquet", "secondary_structure.parquet"),
-    read=_secondary_structure,
-    column="dssp3",
-    sample="CB6133 chains without a relative in the tests; CASP12, CASP14, CB513",
-    differs="training set (published: NetSurfP-2.0's), no TS115",
-    comparable="in part: same test chains of CASP12 and CASP14, another and smaller training set",
-)
-_CONTACTS = PairTask(
-    name="contacts",
-    title="Contacts from embeddings",
-    files=("kept_structures.parquet", "task_contacts.parquet"),
-    read=_contacts,
-    learners=("separation", "one-hot", "linear", "convbert"),
-    head="ConvBertForContactPrediction",
-    dropout=0.1,
-    sample="structures kept aside for training; CASP14 and CASP13 as tests",
-    differs="training set (published: ProteinNet); C-alpha instead of C-beta in the tests",
-    comparable="no: far fewer training structures, another definition of contact",
-)
-
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        _Q3,
-        replace(
-            _Q3,
-            name="secondary_structure_8",
-            title="Secondary structure, 8 states",
-            column="dssp8",
-            sample="as for 3 states",
-            differs="as for 3 states",
-        ),
-        _CONTACTS,
-        replace(
-            _CONTACTS,
-            name="contacts_attention",
-            title="Contacts from attention",
-            dataset="contacts",
-            learners=("separation", "one-hot", "attention"),
-            head="",
-            dropout=0.0,
-            training="a regression",
-            sample="as for contacts from embeddings",
-            differs="as for contacts from embeddings",
-            comparable="no: another definition of contact, other structures",
-        ),
-        ClassTask(
-            name="localisation",
-            title="Localisation, 10 classes",
-            files=("localisation.parquet",),
-            read=_localisation,
-            column="localisation",
-            sample=f"a draw from DeepLoc 1.0, proteins up to {SETTINGS.localisation_length} residues",
-            differs="a small part of DeepLoc, short proteins only",
-            comparable="no: another draw of training and test proteins of the same source",
-        ),
-        ClassTask(
-            name="remote_homology",
-            title="Remote homology",
-            files=("task_remote_homology.parquet",),
-            column="fold",
-            sample="the common folds among TAPE's, training, validation and test",
-            differs="a few dozen folds of 1,195",
-            comparable="no: fewer folds are easier",
-        ),
-        BinaryTask(
-            name="solubility",
-            title="Solubility",
-            files=("task_solubility.parquet",),
-            column="soluble",
-            sample="draws from DeepSol's validation (to learn from) and test set",
-            differs="DeepSol's training set is not there: its validation set stands in",
-            comparable="no: a small part of other training proteins",
-        ),
-        NumberTask(
-            name="fluorescence",
-            title="Fluorescence",
-            files=("task_fluorescence.parquet", "task_proteins.tsv"),
-            read=_fluorescence,
-            column="log_fluorescence",
-            sample="avGFP's landscape: up to 3 mutations to learn from, 4 and more to test",
-            differs="our draw of the landscape by TAPE's rule (train up to 3, test 4 and more)",
-            comparable="in part: same protein, rule and measure, fewer variants",
-        ),
-        LookupTask(
-            name="cath",
-            title="CATH lookup",
-            files=("task_cath.parquet",),
-            read=_cath,
-            column="cath",
-            sample="a part of CATH 4.3 as lookup set, ProtTucker's test219 as queries",
-            differs="lookup set (published: Lookup69K); cosine of standardised and centred means",
-            comparable="no: in a smaller lookup set more queries lack a near relative",
-        ),
-    )
+KINDS: dict[str, type[Task]] = {
+    **{"residue": ResidueTask, "class": ClassTask, "binary": BinaryTask, "number": NumberTask},
+    **{"pair": PairTask, "lookup": LookupTask},
 }
+_READERS = {
+    **{"secondary_structure": _secondary_structure, "contacts": _contacts, "localisation": _localisation},
+    **{"fluorescence": _fluorescence, "cath": _cath},
+}
+
+
+def _task(name: str, facts: dict[str, Any]) -> Task:
+    """A task as `tasks.yml` describes it."""
+    facts = {"dataset": name} | {key: tuple(of) if isinstance(of, list) else of for key, of in facts.items()}
+    return KINDS[facts.pop("kind")](name=name, read=_READERS.get(facts["dataset"]), **facts)
+
+
+_FACTS = yaml.safe_load(Path(__file__).with_name("tasks.yml").read_text(encoding="utf-8"))
+TASKS = {name: _task(name, facts) for name, facts in _FACTS.items()}
 
 
 def task(name: str) -> Task:

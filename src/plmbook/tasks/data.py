@@ -90,7 +90,7 @@ def listing() -> pd.DataFrame:
     spans = {name: f"{of.min():.2f} to {of.max():.2f}" for name, of in figures}
     rows = []
     for each in TASKS.values():
-        source = ankh_tasks.DATASETS[each.dataset or each.name]
+        source = ankh_tasks.DATASETS[each.dataset]
         rows.append(
             {
                 **{"task": each.name, "title": each.title, "metric": each.metric},
@@ -129,7 +129,7 @@ def _sizes(name: str) -> str:
 
 def _published(of: Task, folder: Path | None) -> Examples:
     """The published data set of a task, from the hub or a folder: a table as the bundled ones are, no labels yet."""
-    table, left_out = ankh_tasks.read(of.dataset or of.name, folder=folder)
+    table, left_out = ankh_tasks.read(of.dataset, folder=folder)
     source = f"{table.attrs['hub_id']}@{table.attrs['revision']}" if folder is None else str(folder)
     table, notes = of.from_published(table, source, folder)
     return Examples(table, (), source=source, notes=left_out_notes(left_out) + notes)
