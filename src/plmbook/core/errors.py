@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ class InputError(ValueError):
     """
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """A value as a message shows it: at most 40 characters."""
     text = repr(value.item() if getattr(value, "ndim", None) == 0 else value)
     return text if len(text) <= 40 else text[:37] + "..."
@@ -28,8 +28,8 @@ def some(names: Iterable[object], n: int = 5) -> str:
     >>> some("abcdefg")
     'a, b, c, d, e and 2 more'
     """
-    names = list(map(str, names))
-    return ", ".join(names[:n]) + (f" and {len(names) - n} more" if len(names) > n else "")
+    words = list(map(str, names))
+    return ", ".join(words[:n]) + (f" and {len(words) - n} more" if len(words) > n else "")
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:

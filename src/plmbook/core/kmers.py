@@ -16,7 +16,9 @@ def kmer_counts(sequences: Sequence[str], k: int) -> sparse.csr_array:
     >>> kmer_counts(["AAAA", "CAAA", "CA"], 3).toarray().tolist()
     [[2.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    rows, columns, words = [], [], {}
+    rows: list[int] = []
+    columns: list[int] = []
+    words: dict[str, int] = {}
     for row, sequence in enumerate(sequences):
         found = [sequence[i : i + k] for i in range(max(1, len(sequence) - k + 1))]
         columns += [words.setdefault(word, len(words)) for word in found]

@@ -122,7 +122,7 @@ scored, written like R175H, Arg175His or p.Arg175His
         text = text.strip()
         match = _CHANGE.fullmatch(text)
         ref, alt = (_one_letter(match["ref"]), _one_letter(match["alt"])) if match else ("", "")
-        if not (ref and alt) or ref == alt or len(match["ref"]) != len(match["alt"]):
+        if match is None or not (ref and alt) or ref == alt or len(match["ref"]) != len(match["alt"]):
             raise MutationError(
                 f"{_excerpt(text)}: {_why_refused(text, match)}; only missense changes are scored, {_FORMS}"
             )

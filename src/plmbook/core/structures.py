@@ -11,8 +11,8 @@ CONFIDENT = 70.0  # pLDDT from which a residue of a predicted structure counts
 CUTOFF = 8.0  # angstrom between the C-beta atoms of a contact
 
 # Ideal geometry of an L-amino acid (Engh and Huber 1991, doi:10.1107/S0108767391001071).
-CA_CB = 1.53  # angstrom
-N_CA_CB, C_CA_CB = np.deg2rad([110.5, 110.1])
+_CA_CB = 1.53  # angstrom
+_N_CA_CB, _C_CA_CB = np.deg2rad([110.5, 110.1])
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def c_beta(n: np.ndarray, ca: np.ndarray, c: np.ndarray) -> np.ndarray:
         across = np.cross(u, v)
         across = across / np.linalg.norm(across, axis=1, keepdims=True)
         k = (u * v).sum(axis=1, keepdims=True)  # cosine of the angle N-CA-C
-        p = (np.cos(N_CA_CB) - k * np.cos(C_CA_CB)) / (1 - k**2)
-        q = (np.cos(C_CA_CB) - k * np.cos(N_CA_CB)) / (1 - k**2)
+        p = (np.cos(_N_CA_CB) - k * np.cos(_C_CA_CB)) / (1 - k**2)
+        q = (np.cos(_C_CA_CB) - k * np.cos(_N_CA_CB)) / (1 - k**2)
         r = np.sqrt(1 - (p**2 + q**2 + 2 * p * q * k))
-        return ca + CA_CB * (p * u + q * v + r * across)
+        return ca + _CA_CB * (p * u + q * v + r * across)

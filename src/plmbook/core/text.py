@@ -11,7 +11,7 @@ import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ def open_text(source: str | Path | TextIO) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def open_bytes(path: str | Path) -> Iterator[BinaryIO]:
+def open_bytes(path: str | Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
     """Open a file for reading bytes, through gzip (bgzip, too) where its first two bytes say so."""
     with Path(path).open("rb") as file:
         yield gzip.open(file) if file.peek(2)[:2] == b"\x1f\x8b" else file
@@ -75,7 +75,8 @@ def lines(path: str | Path) -> Iterator[str]:
 
 def fasta_records(lines: Iterable[str], where: object = "FASTA") -> Iterator[tuple[str, int, list[tuple[int, str]]]]:
     """Yield each record: header without `>`, its line, and (line, text without white space) of the sequence."""
-    header, start, parts = "", 0, []
+    header, start = "", 0
+    parts: list[tuple[int, str]] = []
     for number, line in enumerate(lines, start=1):
         if line.startswith(">"):
             if start:

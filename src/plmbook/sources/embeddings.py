@@ -20,7 +20,7 @@ from plmbook.sources import foreign, uniprot
 REPOSITORY = "Darkadin/ESM2_embeddings_Human_Mouse"
 
 BATCH = 256  # proteins: 5 MB of float32 at 5,120 columns
-HUB = "hf://"
+_HUB = "hf://"
 VECTORS, PROTEINS = "embeddings.npy", "proteins.parquet"
 
 
@@ -176,7 +176,7 @@ def _on_hub(repository: str, revision: str | None) -> list[str]:
         names = HfApi().list_repo_files(repository, revision=revision, repo_type="dataset")
     except (HfHubHTTPError, OSError) as error:
         raise InputError(f"{repository} at {revision}: cannot be listed ({str(error).splitlines()[0]})") from None
-    return [f"{HUB}datasets/{repository}@{revision}/{name}" for name in sorted(names)]
+    return [f"{_HUB}datasets/{repository}@{revision}/{name}" for name in sorted(names)]
 
 
 def _stream(files: list[str], kind: str, batch_size: int) -> Iterator[pd.DataFrame]:
@@ -185,7 +185,7 @@ def _stream(files: list[str], kind: str, batch_size: int) -> Iterator[pd.DataFra
     import pyarrow.dataset
 
     text = {"sep": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {"sep": ","}
-    if kind != ".parquet" and not files[0].startswith(HUB):
+    if kind != ".parquet" and not files[0].startswith(_HUB):
         for file in files:
             with open_text(file) as handle:
                 yield from pd.read_csv(handle, chunksize=batch_size, **text)

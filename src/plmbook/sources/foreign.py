@@ -18,11 +18,11 @@ from plmbook.models.base import POOLS, pooled
 from plmbook.sources import uniprot
 from plmbook.tables.readers import read_parquet
 
-IDS = ("id", *(name for name in uniprot.TSV["id"] if name != "id"), "proteinid", "proteinac", "identifier",
+_IDS = ("id", *(name for name in uniprot.TSV["id"] if name != "id"), "proteinid", "proteinac", "identifier",
        "entryname", "protein", "name", "label")  # fmt: skip
-EMBEDDINGS = ("embedding", "embeddings", "meanembedding", "meanrepresentation", "meanrepresentations",
+_EMBEDDINGS = ("embedding", "embeddings", "meanembedding", "meanrepresentation", "meanrepresentations",
               "representation", "representations", "vector", "features", "hiddenstate", "hiddenstates")  # fmt: skip
-SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
+_SUFFIXES = (".parquet", ".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 _POOLED_KEYS = {"mean": "mean_representations", "bos": "bos_representations"}
 
@@ -128,11 +128,11 @@ def _tables(place: Path) -> pd.DataFrame:
         raise InputError(f"{place}: no such file or folder")
     files = [place]
     if place.is_dir():
-        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name.endswith(SUFFIXES))
+        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
         hidden = [path for path in files if any(part.startswith(".") for part in path.relative_to(place).parts)]
         files = [path for path in files if path not in hidden]  # the hub's client keeps its cache in .cache
-    if not files or not files[0].name.endswith(SUFFIXES):
-        raise InputError(f"{place}: expected {', '.join(SUFFIXES)} files, found none")
+    if not files or not files[0].name.endswith(_SUFFIXES):
+        raise InputError(f"{place}: expected {', '.join(_SUFFIXES)} files, found none")
     parts = [_table(path) for path in files]
     for path, part in zip(files, parts, strict=True):
         if list(part) != list(parts[0]):
@@ -155,9 +155,9 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def id_column(table: pd.DataFrame, place: Path) -> str:
-    """The column that names the protein: of several the one that comes first in `IDS`."""
+    """The column that names the protein: of several the one that comes first in `_IDS`."""
     by_name = {uniprot.folded(name): name for name in reversed(table.columns)}
-    found = [by_name[name] for name in IDS if name in by_name]
+    found = [by_name[name] for name in _IDS if name in by_name]
     if not found:
         raise InputError(
             f"{place}: no column names the protein; expected id, Entry, accession or the like, found {some(table, 8)}"
@@ -167,7 +167,7 @@ def id_column(table: pd.DataFrame, place: Path) -> str:
 
 def _embeddings(table: pd.DataFrame, place: Path) -> tuple[Sequence, list[str]]:
     """The vectors, one a row, and the columns that they were in."""
-    named = [name for name in table if uniprot.folded(name).endswith(EMBEDDINGS) and _is_list(table[name].iloc[0])]
+    named = [name for name in table if uniprot.folded(name).endswith(_EMBEDDINGS) and _is_list(table[name].iloc[0])]
     if len(named) > 1:
         raise InputError(f"{place}: {', '.join(named)} could each be the embedding; drop all but one")
     if named:

@@ -42,7 +42,9 @@ def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", eviden
     [['qualifier NOT', 1]]
     """
     where = getattr(source, "name", "GAF file") if hasattr(source, "read") else source
-    rows, left_out, header = [], Counter(), {}
+    rows: list[tuple] = []
+    left_out: Counter[str] = Counter()
+    header: dict[str, str] = {}
     with open_text(source) as handle:
         for number, line in enumerate(handle, start=1):
             if line.startswith("!"):

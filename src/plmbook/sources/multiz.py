@@ -14,7 +14,7 @@ from plmbook.core.text import read_records
 
 HUMAN = "hg38"
 STOP = "Z"  # UCSC writes a stop codon as Z
-MAX_FLANK = 5
+_MAX_FLANK = 5
 HEADER = re.compile(
     r"(?P<transcript>[^_\s.]+)(?:\.\d+)?_(?P<assembly>[A-Za-z0-9]+)(?:_(?P<exon>\d+)_(?P<total>\d+))?(?:\s|$)"
 )
@@ -97,7 +97,7 @@ def flank(human: str, other: str, position: int) -> int:
     """
     i = position - 1
     k = 0
-    while k < MAX_FLANK and i - k >= 1 and i + k + 1 < len(human):
+    while k < _MAX_FLANK and i - k >= 1 and i + k + 1 < len(human):
         if human[i - k - 1] != other[i - k - 1] or human[i + k + 1] != other[i + k + 1]:
             break
         k += 1

@@ -24,7 +24,6 @@ SIGNIFICANCES = _VOCABULARIES["significances"]
 LABELLED = SIGNIFICANCES[:2]
 SPLITS, TASK_SPLITS = _VOCABULARIES["splits"], _VOCABULARIES["task splits"]
 KINGDOMS, LOCALISATIONS = _VOCABULARIES["kingdoms"], _VOCABULARIES["localisations"]
-CLADE_NAMES = _VOCABULARIES["clades"]
 NAMESPACES, GO_COLUMNS = _VOCABULARIES["namespaces"], _VOCABULARIES["collections"]
 
 _RULES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {

@@ -13,7 +13,7 @@ from plmbook.core.residues import MutationError, first_fault, join_mutations, pa
 from plmbook.core.text import fasta_records, lines, refuse_unless_file
 from plmbook.tables.schema import LISTED, SEQUENCES, Faults, Schema, TableError, check, refuse_missing_columns
 
-BLOCK_CHARACTERS = 2**20  # of headers and sequences: what a reader that streams holds at a time
+_BLOCK_CHARACTERS = 2**20  # of headers and sequences: what a reader that streams holds at a time
 
 
 def read_table(path: str | Path, schema: Schema) -> pd.DataFrame:
@@ -112,7 +112,7 @@ class FastaFile:
     def __repr__(self) -> str:
         return f"FastaFile({str(self.path)!r})"
 
-    def blocks(self, characters: int = BLOCK_CHARACTERS) -> Iterator[pd.DataFrame]:
+    def blocks(self, characters: int = _BLOCK_CHARACTERS) -> Iterator[pd.DataFrame]:
         """Read the file from its beginning: tables as of `read_fasta`, one or more records each, index from 0.
 
         A block is closed when its headers and sequences have so many characters; a longer protein is alone in its own.

@@ -13,7 +13,6 @@ import pandas as pd
 from plmbook.core.errors import InputError, shown
 
 LISTED = 10  # faults that a message lists before it only counts
-MISSING_SHOWN = "an empty cell"
 
 
 class TableError(InputError):
@@ -70,19 +69,11 @@ def _length_is_that_of_the_sequence(table: pd.DataFrame) -> pd.Series:
 
 
 LENGTH_RULE = ("length is the number of residues of sequence", _length_is_that_of_the_sequence)
-ID = Column("id", "str", meaning="first word of the FASTA header")
-MUTATION = Column("mutation", "str", meaning="such as R175H, or R175H:N239Y; 1-based")
-SEQUENCE = Column("sequence", "str", meaning="residues, one letter each")
-LENGTH = Column("length", "int64", minimum=1, meaning="residues")
-
-SCORING = (
-    Column("model", "str", meaning="name of a model card, or the mean of an ensemble"),
-    Column("strategy", "str", meaning="how the score was computed"),
-    Column("score", "float64", meaning="natural-log likelihood ratio; negative = damaging"),
-)
-PROTEINS = Schema("proteins", (ID, SEQUENCE, LENGTH), key=("id",), rules=(LENGTH_RULE,))
-SEQUENCES = Schema("proteins", (ID, SEQUENCE), key=("id",))  # what `read_variants` needs of the proteins
-EFFECTS = Schema("effects", (ID, MUTATION, *SCORING), key=("id", "mutation", "model", "strategy"))
+_ID = Column("id", "str", meaning="first word of the FASTA header")
+_SEQUENCE = Column("sequence", "str", meaning="residues, one letter each")
+_LENGTH = Column("length", "int64", minimum=1, meaning="residues")
+PROTEINS = Schema("proteins", (_ID, _SEQUENCE, _LENGTH), key=("id",), rules=(LENGTH_RULE,))
+SEQUENCES = Schema("proteins", (_ID, _SEQUENCE), key=("id",))  # what `read_variants` needs of the proteins
 
 
 def check(
@@ -220,11 +211,11 @@ def _check_column(values: pd.Series, column: Column, faults: Faults) -> pd.Serie
     if texts.any():
         missing = missing | (values == "").fillna(False).to_numpy(bool)
     if not column.nullable:
-        for row in np.flatnonzero(missing):
-            faults.add(row, f"column {column.name}: expected {_expected(column)}, found {MISSING_SHOWN}")
+        for row in np.flatnonzero(missing).tolist():
+            faults.add(row, f"column {column.name}: expected {_expected(column)}, found an empty cell")
     convert = {"str": _as_text, "bool": _as_bool, "bytes": _as_bytes}.get(column.kind, _as_number)
     converted, wrong = convert(values, texts, missing, column)
-    for row in np.flatnonzero(wrong & ~missing):
+    for row in np.flatnonzero(wrong & ~missing).tolist():
         faults.add(row, f"column {column.name}: expected {_expected(column)}, found {values[row]!r}")
     return converted
 
