@@ -94,10 +94,7 @@ def fetch(name: str, accession: str | None = None) -> Path:
     >>> fetch("clinvr")
     Traceback (most recent call last):
         ...
-    plmbook.core.errors.InputError: unknown source 'clinvr'; expected one of uniprot, clinvar, gnomad, multiz,
-    alphafold, \
-rescue-scores, uniprot-go, goa, go, esm2-15b-embeddings, ankh-secondary-structure, ankh-remote-homology, \
-ankh-localisation, ankh-solubility, ankh-fluorescence, ankh-cath, proteinnet; did you mean 'clinvar'?
+    plmbook.core.errors.InputError: unknown source 'clinvr'; expected one of uniprot, ...; did you mean 'clinvar'?
     """
     if name not in SOURCES:
         raise InputError(f"unknown source {name!r}; expected one of {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")
