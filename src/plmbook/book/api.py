@@ -58,7 +58,6 @@ API: dict[str, tuple[str, ...]] = {
         "encode.log_probabilities",
         "scan.substitutions",
         "scan.backgrounds",
-        "scan.comasked",
         "scan.pseudo_log_likelihood",
         "store.write",
         "store.read",
@@ -71,7 +70,6 @@ API: dict[str, tuple[str, ...]] = {
     ),
     "probing": (
         "contacts.contact_precision",
-        "contacts.cross_fit",
         "contacts.fit",
         "contacts.predict",
         "probes.fit",

@@ -31,7 +31,7 @@ from plmbook.core.errors import InputError
 from plmbook.engine import encode, shards, store
 from plmbook.tables import FastaFile
 
-RESTARTS = 5  # of one actor: more than nodes usually die under it, few enough for what kills it every time to end
+_RESTARTS = 5  # of one actor: more than nodes usually die under it, few enough for what kills it every time to end
 ADVICE = "what was written stays, and the same command goes on from there; the logs of Ray tell more"
 
 # Counted in the file by the card of https://huggingface.co/datasets/hazemessam/uniref50 (UniProt, 14 December 2024).
@@ -181,19 +181,6 @@ def projection(
     ------
     InputError
         If a model is unknown or of a family whose layers are made otherwise.
-
-    Examples
-    --------
-    >>> projection(["esm2_8M"], sequences=1000, residues=98_000, peaks={"toy": 1e9}).iloc[0]
-    model                 esm2_t6_8M_UR50D
-    tokens                          100000
-    flop_per_token              15513600.0
-    flop                   1551360000000.0
-    bound_hours_toy               0.430933
-    measured_hours                     NaN
-    pooled_gigabytes               0.00064
-    residue_terabytes             0.000063
-    Name: 0, dtype: object
     """
     rows = []
     for card in map(models.card, names):
@@ -258,7 +245,7 @@ def _room(ray, device: str, cpus: int) -> tuple[str, int]:
 def _reported(ray, resources: dict, *arguments) -> SimpleNamespace:
     """What a node of the cluster says of the model: the driver may have no GPU and no weights."""
     try:
-        found = ray.get(ray.remote(**resources, max_retries=RESTARTS)(_caught).remote("", _report, *arguments))
+        found = ray.get(ray.remote(**resources, max_retries=_RESTARTS)(_caught).remote("", _report, *arguments))
     except ray.exceptions.RayError as error:
         raise _died(error) from error
     if isinstance(found, Exception):
@@ -317,7 +304,7 @@ def _written(ray, job: _Job, missing: list[int], proteins, n_actors: int, resour
                 fn_constructor_args=(job,),
                 batch_size=1,
                 compute=ActorPoolStrategy(size=n_actors),
-                max_restarts=RESTARTS,
+                max_restarts=_RESTARTS,
                 max_task_retries=-1,  # a lost node uses up several in the seconds before Ray is sure of it
                 **resources,
             )
@@ -402,7 +389,7 @@ def _died(error: Exception) -> RuntimeError:
     """What a person has to know when no worker was left that could say what was wrong."""
     first = next(iter(str(error).strip().splitlines()), "")
     return RuntimeError(
-        f"a worker of the Ray cluster died {RESTARTS + 1} times; its memory may be too small "
+        f"a worker of the Ray cluster died {_RESTARTS + 1} times; its memory may be too small "
         f"({type(error).__name__}: {first})\n{ADVICE}"
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.models.base import POOLS
@@ -57,7 +58,7 @@ def log_probabilities(
 
     Parameters
     ----------
-    model : a model of `plmbook.models`
+    model : Model
     sequences : sequence of str
         Residues; `_` is a masked one.
     rows : sequence of int arrays, optional
@@ -119,7 +120,7 @@ def embed(
 
     Parameters
     ----------
-    model : a model of `plmbook.models`
+    model : Model
     sequences : sequence of str
     layer : int
         0 is the input embedding, -1 the last layer.
@@ -301,8 +302,6 @@ def _pieces(owner: int, length: int, max_length: int | None, wanted: np.ndarray 
 
 def _forwards(model, sequences, pieces, budget, progress, ask) -> Iterator[tuple]:
     """Run the pieces, longest first, and yield each with its output; `ask` gives the options of a batch."""
-    from tqdm import tqdm
-
     sizes = [piece.n_tokens for piece in pieces]
     budget = token_budget(model) if budget is None else min(budget, getattr(model, "fitting_tokens", budget))
     waiting = deque(batches(sizes, budget))

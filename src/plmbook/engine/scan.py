@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, MutationError, join_mutations
@@ -44,14 +45,13 @@ def substitutions(
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
+    model : Model
     sequence : str
-        The wild type, L residues.
+        The wild type S, L residues.
     strategy : {"wildtype-marginals", "masked-marginals"}
         One forward pass, or one for each position; the equations are in `plmbook.variants.effects`.
     long : {"window", "truncate", "error", "whole"}
-        What to do where the protein is longer than the model takes; see `plmbook.engine.encode`.
+        As in `plmbook.engine.encode.log_probabilities`.
     progress : bool
         Show a bar.
 
@@ -88,21 +88,22 @@ def backgrounds(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Score every second-site substitution on the background of each variant of a protein.
 
+    A background without mutation equals `substitutions(model, sequence)`; the order of the variants, and of the
+    mutations of one, does not matter.  Of a protein in windows only those run that hold a mutation; the others are the
+    wild type's.
+
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
+    model : Model
     sequence : str
         The wild type S, L residues.
     variants : sequence of n sequences of Mutation
         The substitutions of each background B, at distinct positions; every wild type is checked, at once.  A variant
         without any is the wild type.
-    long : {"window", "truncate", "error", "whole"}
+    long, progress
         As in `substitutions`.
     block : int
         Residues of a block, at least one background: bounds the memory, not the batch (that is the encoder's).
-    progress : bool
-        Show a bar.
 
     Yields
     ------
@@ -115,14 +116,8 @@ def backgrounds(
     Raises
     ------
     InputError
-        A mutation that does not fit the sequence, or two at one position (`MutationError`); one that "truncate" cut
-        off; a sequence that is too long where `long` is "error".  All at the call, before any forward.
-
-    Notes
-    -----
-    Invariants: a background without mutation equals `substitutions(model, sequence)`; the order of the variants, and of
-    the mutations of one, does not matter.  Of a protein in windows only those run that hold a mutation; the others are
-    the wild type's.
+        Before any forward: a mutation that does not fit, or two at one position (`MutationError`); one that "truncate"
+        cut off; a sequence that is too long where `long` is "error".
     """
     (read,) = _readings(model, [sequence], long)
     edits = []
@@ -135,40 +130,13 @@ def backgrounds(
 
 
 def comasked(model, sequence: str, pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
-    """Ask about two positions that are both masked.
+    """Log-probabilities at two positions that are both masked, float32 (n, 2, 20): `[k, 0]` at i, `[k, 1]` at j of pair
+    k.
 
-    What the model reads depends on the two positions only: one forward pass of {i, j} serves every variant at i with
-    every second site at j and the reverse.
-
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    sequence : str
-        The wild type, L residues.
-    pairs : int array-like (n, 2)
-        Positions i and j, 1-based and different; a pair may come more than once and in either order.
-    long, progress
-        As in `substitutions`.
-
-    Returns
-    -------
-    float32 array (n, 2, 20)
-        Natural-log probabilities over the model's whole vocabulary, columns in the order of `AMINO_ACIDS`: `[k, 0]` at
-        i and `[k, 1]` at j of pair k.
-
-    Raises
-    ------
-    InputError
-        Pairs that are no two different positions of the sequence, or that "truncate" cut off; a sequence that is too
-        long where `long` is "error".
-
-    Notes
-    -----
-    Invariant: `[k, 0]` and `[k, 1]` change places with i and j.
+    `pairs` (n, 2) are 1-based and different; a pair may come more than once and in either order.  What the model reads
+    depends on the two positions only: one forward pass of {i, j} serves every variant at i with every second site at j
+    and the reverse.
     """
-    from tqdm import tqdm
-
     (read,) = _readings(model, [sequence], long)
     asked = _checked_pairs(pairs, read, len(sequence))
     distinct, which = np.unique(np.sort(asked, axis=1), axis=0, return_inverse=True)
@@ -210,16 +178,15 @@ def pseudo_log_likelihood(
 
     Position by position, all variants at once, since two inputs can only be equal where they mask the same position: a
     variant's masked position hides its substitution there, and far from it a window holds none.  Such inputs run once.
+    Source: Salazar et al. 2020.
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
+    model : Model
     sequence : str
         The wild type, L residues.
     variants : sequence of n sequences of Mutation
-        Substitutions at distinct positions, every wild type checked; one without any is the wild type.  Default: the
-        wild type alone.
+        As in `backgrounds`.  Default: the wild type alone.
     long, progress
         As in `substitutions`; "truncate" is refused where it cuts.
 
@@ -231,15 +198,8 @@ def pseudo_log_likelihood(
     Raises
     ------
     InputError
-        A mutation that does not fit the sequence, or two at one position (`MutationError`); a sequence that is too long
-        where `long` is not "window".
-
-    Notes
-    -----
-    Source: Salazar et al. 2020.
+        As `backgrounds`.
     """
-    from tqdm import tqdm
-
     (read,) = _readings(model, [sequence], long)
     if read.kept < len(sequence):
         raise InputError(f"a pseudo-log-likelihood needs every residue: {_cut(read, len(sequence))}")
@@ -278,8 +238,6 @@ def answers(
 
 def _answers(model, sequences, readings, queries, *, progress=False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """`answers` after the policy for long sequences."""
-    from tqdm import tqdm
-
     inputs: dict[tuple[int, int, Edits], int] = {}  # (protein, window, edits inside it) -> number
     numbers, rows = [], []
     for protein, edits, position in queries:
@@ -407,8 +365,6 @@ def _table(model, sequence: str, read: _Reading, positions: np.ndarray, *, maske
 
 def _backgrounds(model, sequence, read, edits, step, progress) -> Iterator[tuple[slice, np.ndarray]]:
     """`backgrounds` after its checks; `step`: backgrounds of a block."""
-    from tqdm import tqdm
-
     kept, whole = read.kept, len(read.spans) == 1
     own = columns(sequence)
     answering = np.array(read.answering)

@@ -56,7 +56,7 @@ def write(
     ----------
     folder : path
         New, empty, or a store of the very same job.
-    model : a model of `plmbook.models`
+    model : Model
     proteins : DataFrame, FastaFile or Plan
         `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A
         `plmbook.tables.FastaFile` is never in memory as a whole.  `plmbook.engine.shards.plan` checks either before

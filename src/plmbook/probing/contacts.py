@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from plmbook.core.errors import InputError
 from plmbook.core.structures import Structure, contact_map, structures_of
@@ -105,10 +106,13 @@ def fit(
 ) -> Regression:
     """Fit the weights of the attention maps on proteins of known structure.
 
+    Rao et al. fit on all pairs of 20 proteins.  With a share of the pairs without contact the likelihood has fewer
+    terms, so the penalty weighs a little more; their C is kept.
+
     Parameters
     ----------
-    model
-        From `plmbook.models.load`, with `attentions`.
+    model : Model
+        With `attentions`.
     structures : iterable of Structure
         The training proteins.
     penalty : float
@@ -127,11 +131,6 @@ def fit(
     ------
     InputError
         Where there is no protein, or none with a contact and a pair without.
-
-    Notes
-    -----
-    Rao et al. fit on all pairs of 20 proteins.  With a share of the pairs without contact the likelihood has fewer
-    terms, so the penalty weighs a little more; their C is kept.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -272,16 +271,16 @@ def contact_precision(
 ) -> pd.DataFrame:
     """Fit on some proteins, count the contacts among the best pairs of others.
 
-    Nothing is shared between the two: a protein to fit on is none to test on.  That no family is shared is up to the
-    caller; of the bundled `kept_structures` each protein is of a family of its own, and none is related to a gene of
-    `structures`.  `cross_fit` makes such a plan.
+    A protein to fit on is none to test on.  That no family is shared is up to the caller: of the bundled
+    `kept_structures` each protein is of a family of its own, and none is related to a gene of `structures`.
+    `cross_fit` makes such a plan.
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`, with `attentions`.
+    model : Model
+        With `attentions`.
     structures : DataFrame
-        As in `structures_of`.
+        As in `plmbook.core.structures.structures_of`.
     train_ids : sequence of str
         Proteins to fit on.
     test_ids : sequence of str, optional
@@ -295,18 +294,15 @@ def contact_precision(
     -------
     DataFrame
         One row a test protein, in the order asked: id (str), length (int64, residues), n_residues (int64: L, those that
-        count), and for the long range n_pairs, n_contacts (int64), background, p_at_l, p_at_l2, p_at_l5,
-        separation_only_p_at_l, separation_only_p_at_l5; for the others p_at_l_medium, background_medium, p_at_l_short,
-        background_short (float64, shares; NaN where a range has no pair).  p_at_l2 is of the L / 2 best pairs, rounded
-        down, at least one; p_at_l5 likewise.
+        count), n_pairs, n_contacts (int64), and shares (float64; NaN where a range has no pair): for the long range
+        background, p_at_l, p_at_l2, p_at_l5 (of the L / 2 and L / 5 best pairs, at least one), separation_only_p_at_l,
+        separation_only_p_at_l5; for the others p_at_l_medium, background_medium, p_at_l_short, background_short.
 
     Raises
     ------
     InputError
         Where a protein is unknown, or is both trained and tested on.
     """
-    from tqdm import tqdm
-
     known = structures_of(structures)
     train_ids = list(train_ids)
     test_ids = [name for name in known if name not in set(train_ids)] if test_ids is None else list(test_ids)
@@ -332,37 +328,14 @@ def cross_fit(
 ) -> pd.DataFrame:
     """A plan by which each protein is tested once, by a regression that was fitted on other families.
 
-    The proteins of `lengths`, each of a family of its own, are dealt into two halves.  Whoever is in the first half is
-    tested by the regression that `n_train` proteins of the second half gave, and the other way round.  `others` (the 53
-    genes, which share no family with them) are tested by the regression of the second half; none is fitted on.
+    The proteins of `lengths` (id -> residues), each of a family of its own, are dealt into two halves.  Whoever is in
+    the first half is tested by the regression that `n_train` proteins of the second half gave, and the other way round.
+    `others` (the 53 genes, which share no family with them) are tested by the regression of the second half; none is
+    fitted on.  Proteins beyond `longest` residues are fitted on only where a half lacks shorter ones, since the time of
+    attention maps grows with the square of the length.
 
-    Parameters
-    ----------
-    lengths : mapping of str -> int
-        id -> residues.
-    others : sequence of str
-        Ids.
-    n_train : int
-        Proteins of a fit, or all of the half where it has fewer.
-    longest : int
-        Residues: longer proteins are fitted on only where a half lacks shorter ones, since the time of attention maps
-        grows with the square of the length.
-    seed : int
-        Of the dealing, which does not depend on the order of `lengths`.
-
-    Returns
-    -------
-    DataFrame
-        id (str), set ("kept" or "other"), fold (int64: 0 or 1, the half that it is tested with), trains (bool: whether
-        it is one of those on which the *other* half's regression is fitted).  `training_ids` reads it.
-
-    Examples
-    --------
-    >>> plan = cross_fit({"a": 60, "b": 70, "c": 80, "d": 900}, ["TP53"], n_train=1)
-    >>> plan["fold"][plan["id"] == "TP53"].tolist(), int(plan["trains"].sum()), plan["id"][plan["trains"]].max() < "d"
-    ([0], 2, True)
-    >>> set(training_ids(plan, 0)) & set(plan["id"][plan["fold"] == 0])
-    set()
+    Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is tested with), trains (whether it is one of
+    those on which the *other* half's regression is fitted); `training_ids` reads it.
     """
     dealt = np.random.default_rng(seed).permutation(sorted(lengths)).tolist()
     dealt.sort(key=lambda name: lengths[name] > longest)  # stable: the short ones first, in the order drawn

@@ -34,6 +34,9 @@ def composition(sequences: Sequence[str]) -> np.ndarray:
 def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The k references with the largest cosine to each query, both centred on the mean of the references.
 
+    Brute force in float64. Invariants: the answer for a query does not depend on the other queries, and does not change
+    where all vectors are shifted by one vector or scaled by one positive number.
+
     Parameters
     ----------
     queries : float array (n, d)
@@ -52,16 +55,6 @@ def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple
     ------
     InputError
         If the shapes do not fit, a number is not finite, or k is not from 1 to m.
-
-    Notes
-    -----
-    Brute force in float64. Invariants: the answer for a query does not depend on the other queries, and does not change
-    where all vectors are shifted by one vector or scaled by one positive number.
-
-    Examples
-    --------
-    >>> nearest(np.array([[3.0, 1.0]]), np.array([[0.0, 2.0], [2.0, 0.0]]))[0]
-    array([[1]])
     """
     queries, references = np.asarray(queries, dtype=np.float64), np.asarray(references, dtype=np.float64)
     if queries.ndim != 2 or references.ndim != 2 or queries.shape[1] != references.shape[1] or not len(references):
@@ -73,7 +66,7 @@ def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple
     if not 1 <= k <= len(references):
         raise InputError(f"k {k}: expected 1 to {len(references)}, the number of references")
     mean = references.mean(axis=0)
-    of_queries, of_references = units(queries - mean), units(references - mean)
+    of_queries, of_references = _units(queries - mean), _units(references - mean)
     places = np.empty((len(queries), k), dtype=np.int64)
     similarities = np.empty((len(queries), k))
     for start in range(0, len(queries), _CHUNK):
@@ -182,7 +175,7 @@ def estimate(
     return Estimate(float(statistic(truth, predicted)), *bootstrap.percentiles(values), size)
 
 
-def units(vectors: np.ndarray) -> np.ndarray:
+def _units(vectors: np.ndarray) -> np.ndarray:
     """Rows of length 1, float64 (n, d); a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

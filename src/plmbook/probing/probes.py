@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from plmbook.core.errors import InputError, need, one_of
 from plmbook.core.residues import AMINO_ACIDS
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 KINDS = ("majority", "residue", "window", "states")
-STATES = "HEC"
+_STATES = "HEC"
 WIDTH = 15  # residues of the window
 MAX_RESIDUES = 60_000  # of the training set
 STRENGTH = 1.0  # inverse of the L2 penalty, scikit-learn's C
@@ -97,7 +98,7 @@ def fit(
         id, sequence, dssp3, counted (str), as in the bundled table `secondary_structure`.
     kind : {"majority", "residue", "window", "states"}
         The features, as the top of this module says.
-    model : a model of `plmbook.models`, for `states`
+    model : Model, for `states`
     layer : int
         For `states`: 0 is the input embedding, -1 the last layer.
     max_residues, seed : int
@@ -145,8 +146,6 @@ def _count_correct(
 
     A protein's number does not depend on the other proteins.
     """
-    from tqdm import tqdm
-
     counts = []
     with tqdm(total=len(proteins), unit="protein", desc=kind, disable=not progress) as bar:
         for start in range(0, len(proteins), _CHUNK):
@@ -172,7 +171,7 @@ def secondary_structure(
 
     Parameters
     ----------
-    model : a model of `plmbook.models`
+    model : Model
     proteins : DataFrame
         id, sequence, dssp3, counted (str): none of the training proteins.
     probes : dict of kind to Pipeline
@@ -240,7 +239,7 @@ def _check(proteins: pd.DataFrame) -> None:
     if not len(proteins):
         raise InputError("no protein to probe")
     length = proteins["sequence"].str.len()
-    for column, allowed in (("dssp3", STATES), ("counted", "01")):
+    for column, allowed in (("dssp3", _STATES), ("counted", "01")):
         wrong = (proteins[column].str.len() != length) | ~proteins[column].str.fullmatch(f"[{allowed}]+")
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
