@@ -34,6 +34,7 @@ from matplotlib.figure import Figure
 from plmbook import models, tables
 from plmbook.book import evaluation, figures, show, style
 from plmbook.core import artifacts, paths
+from plmbook.core.structures import structures_of
 from plmbook.core.text import read_csv
 from plmbook.models import cards
 from plmbook.probing import contacts
@@ -343,7 +344,7 @@ kept = kept[~kept["id"].isin(bundled.read_in_training("kept_structures"))]
 ours = by_protein[(by_protein["model"] == names[0]) & (by_protein["set"] == "kept")]
 best = ours.loc[ours["p_at_l"].idxmax()]
 plan = contacts.cross_fit(kept["id"].value_counts().to_dict(), seed=seed)
-known = contacts.structures_of(kept)
+known = structures_of(kept)
 model = models.load(names[0])
 regression = contacts.fit(model, [known[name] for name in contacts.training_ids(plan, int(best["fold"]))], seed=seed)
 structure = known[best["id"]]

@@ -36,7 +36,7 @@ from plmbook import models, tables
 from plmbook.book import figures, show
 from plmbook.core import artifacts
 from plmbook.core.errors import InputError
-from plmbook.probing import contacts
+from plmbook.core.structures import structures_of
 from plmbook.stats import matched, metrics
 from plmbook.tables import bundled
 from plmbook.tables.published import published
@@ -45,7 +45,7 @@ from plmbook.variants import alignment, deviations
 default, general = (models.card(name).name for name in ("embedded", "embedded_general"))
 genes, variants, clades = (tables.load(name) for name in ("genes", "variants", "clades"))
 cpd, orthologs = tables.load("cpd"), tables.load("orthologs")
-folds = contacts.structures_of(tables.load("structures"))
+folds = structures_of(tables.load("structures"))
 release = f"ClinVar {variants['release'].iat[0]}"
 key = ["gene", "mutation"]
 

@@ -40,12 +40,12 @@ from plmbook import models, tables
 from plmbook.book import figures, show, style
 from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, Mutation, parse_mutations
-from plmbook.probing import contacts
+from plmbook.core.structures import structures_of
 from plmbook.tables import bundled
 from plmbook.variants import alignment, effects, population, rescue, studies
 
 genes, orthologs = tables.load("genes"), tables.load("orthologs")
-sequences, folds = genes.set_index("gene")["sequence"], contacts.structures_of(tables.load("structures"))
+sequences, folds = genes.set_index("gene")["sequence"], structures_of(tables.load("structures"))
 matching = bundled.matching_variants()
 release = f"ClinVar {matching['release'].iat[0]}, gnomAD 2.1.1 exomes"
 key, classes = ["gene", "mutation"], ["P/LP", "B/LB", "VUS"]
