@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from plmbook.core.errors import InputError, did_you_mean, some
 from plmbook.core.text import read_csv
@@ -61,111 +62,18 @@ class HubDataset:
         return tuple(split for split in SPLITS if any(file.split == split for file in self.files))
 
 
-def _test_set(name: str, **more) -> HubFile:
-    return HubFile(f"{name}.csv", "test", test_set=name, optional=True, **more)
-
-
-_SECONDARY_STRUCTURE = "proteinea/secondary_structure_prediction"
-_SECONDARY_STRUCTURE_COMMIT = "5d2e1b432e824bfa2888f52d3d12ed18a292c8ab"  # 29 commits, Upload CASP14.csv, 2 March 2023
-
-DATASETS: dict[str, HubDataset] = {
-    dataset.name: dataset
-    for dataset in (
-        HubDataset(
-            name="secondary_structure",
-            hub_id=_SECONDARY_STRUCTURE,
-            revision=_SECONDARY_STRUCTURE_COMMIT,
-            files=(
-                HubFile("training_hhblits.csv", "train"),
-                _test_set("CASP12"),
-                _test_set("CASP14"),
-                _test_set("TS115"),
-                _test_set("CB513", needs=("cb513_mask",)),
-            ),
-            columns={
-                "sequence": "input",
-                **{name: name for name in ("dssp3", "dssp8", "disorder", "cb513_mask")},
-            },
-            licence="none stated",
-            becomes="test_set, dssp3, dssp8, counted (1 where disorder is 1 and, in CB513, cb513_mask too; else 0)",
-            optional=("cb513_mask",),
-        ),
-        HubDataset(
-            name="contacts",
-            hub_id=_SECONDARY_STRUCTURE,
-            revision=_SECONDARY_STRUCTURE_COMMIT,
-            files=(HubFile("CASP14.csv", "test", test_set="CASP14"),),
-            columns={"sequence": "input", "coordinates": "xyz_coordinates", "disorder": "disorder"},
-            licence="none stated",
-            becomes="a row a residue: position, residue, ca_x, ca_y, ca_z (angstrom, NaN where not resolved)",
-            optional=("disorder",),
-        ),
-        HubDataset(
-            name="remote_homology",
-            hub_id="proteinea/remote_homology",
-            revision="41156f4e81",  # the first ten digits are all that we know; the commits of the hub tell the rest
-            files=(
-                HubFile("train.csv", "train"),
-                HubFile("valid.csv", "validation"),
-                HubFile("test_fold_holdout.csv", "test"),  # not the sets that hold out superfamilies or families
-            ),
-            columns={"sequence": "primary", "fold": "fold_label"},
-            licence="none stated",
-            becomes="fold (the number of a SCOPe fold, as text); tests are of superfamilies that are not in train",
-        ),
-        HubDataset(
-            name="localisation",
-            hub_id="proteinea/deeploc",
-            revision="beb94a27e4c1bcc0c91f3305f5d374fb182cf8d8",  # modified column names and removed spaces, 2023
-            files=(HubFile("deeploc_train.csv", "train"), HubFile("deeploc_test.csv", "test")),
-            columns={"sequence": "input", "localisation": "loc"},
-            licence="none stated",
-            becomes="localisation, one of plmbook.tables.LOCALISATIONS",
-        ),
-        HubDataset(
-            name="solubility",
-            hub_id="proteinea/solubility",
-            revision="f5d6135",  # Upload 3 files, 16 January 2023: the first seven digits are all that we know
-            files=(
-                HubFile("solubility_training.csv", "train"),
-                HubFile("solubility_validation.csv", "validation"),
-                HubFile("solubility_testing.csv", "test"),
-            ),
-            columns={"sequence": "sequences", "soluble": "labels"},
-            licence="MIT",
-            becomes="soluble (bool)",
-        ),
-        HubDataset(
-            name="fluorescence",
-            hub_id="proteinea/fluorescence",
-            revision="5954b78",  # removed unnamed column, 16 January 2023: the first seven digits are all that we know
-            files=(
-                HubFile("fluorescence_train.csv", "train"),
-                HubFile("fluorescence_valid.csv", "validation"),
-                HubFile("fluorescence_test.csv", "test"),
-            ),
-            columns={"sequence": "primary", "log_fluorescence": "log_fluorescence"},
-            licence="MIT",
-            becomes="log_fluorescence (float64)",
-        ),
-        HubDataset(
-            name="cath",
-            hub_id="proteinea/nearest_neighbor_search",
-            # No commit is known, nor what its files and columns are called: the newest is read, its commit recorded.
-            revision="",
-            files=(
-                HubFile("lookup.csv", "train"),
-                HubFile("valid.csv", "validation", optional=True),
-                HubFile("query.csv", "test"),
-            ),
-            columns={"sequence": "sequence", "cath": "cath"},
-            licence="see its page",
-            becomes="role (lookup for train, query for the others), cath (C.A.T.H)",
-        ),
-    )
-}
-
+_FACTS = yaml.safe_load(Path(__file__).with_name("ankh_tasks.yml").read_text(encoding="utf-8"))
 _ANKH = "Elnaggar and others 2023, doi:10.48550/arXiv.2301.06568"
+
+
+def _file(facts: dict) -> HubFile:
+    return HubFile(**facts | {"needs": tuple(facts.get("needs", ()))})
+
+
+def _dataset(name: str, facts: dict) -> HubDataset:
+    facts = {key: value for key, value in facts.items() if key not in ("title", "citation")}
+    facts |= {"files": tuple(map(_file, facts["files"])), "optional": tuple(facts.get("optional", ()))}
+    return HubDataset(name=name, **facts)
 
 
 def _source(dataset: HubDataset, title: str, citation: str) -> Source:
@@ -184,33 +92,9 @@ def _source(dataset: HubDataset, title: str, citation: str) -> Source:
     )
 
 
-SOURCES: tuple[Source, ...] = (
-    _source(
-        DATASETS["secondary_structure"],
-        "Ankh: secondary structure (NetSurfP-2.0; CASP12, CASP14, TS115, CB513), C-alpha of CASP14",
-        "Klausen and others 2019, doi:10.1002/prot.25674",
-    ),
-    _source(DATASETS["remote_homology"], "Ankh: SCOPe folds", "Hou and others 2018, doi:10.1093/bioinformatics/btx780"),
-    _source(
-        DATASETS["localisation"],
-        "Ankh: DeepLoc, ten compartments",
-        "Almagro Armenteros and others 2017, doi:10.1093/bioinformatics/btx431",
-    ),
-    _source(
-        DATASETS["solubility"],
-        "Ankh: solubility",
-        "Khurana and others 2018, doi:10.1093/bioinformatics/bty166",
-    ),
-    _source(
-        DATASETS["fluorescence"],
-        "Ankh: fluorescence of avGFP variants",
-        "Sarkisyan and others 2016, doi:10.1038/nature17995",
-    ),
-    _source(
-        DATASETS["cath"],
-        "Ankh: CATH nearest-neighbour search",
-        "Heinzinger and others 2022, doi:10.1093/nargab/lqac043",
-    ),
+DATASETS: dict[str, HubDataset] = {name: _dataset(name, facts) for name, facts in _FACTS.items()}
+SOURCES = tuple(
+    _source(DATASETS[name], facts["title"], facts["citation"]) for name, facts in _FACTS.items() if "title" in facts
 )
 
 
