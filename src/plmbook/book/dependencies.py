@@ -17,6 +17,8 @@ from plmbook.core.errors import InputError, did_you_mean
 FILES_OF = {
     "plmbook.book.style": ("palette.json",),
     "plmbook.models.cards": ("cards.yml",),
+    "plmbook.sources": ("sources.yml",),
+    "plmbook.sources.ankh_tasks": ("ankh_tasks.yml",),
     "plmbook.tables.bundled": ("bundled.yml",),
 }
 BY_NAME = "plmbook.models"  # imports its modules by their names, when a model is loaded: no graph shows it
