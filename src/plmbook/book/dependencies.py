@@ -19,7 +19,7 @@ FILES_OF = {
     "plmbook.models.cards": ("cards.yml",),
     "plmbook.sources": ("sources.yml",),
     "plmbook.sources.ankh_tasks": ("ankh_tasks.yml",),
-    "plmbook.tables.bundled": ("bundled.yml",),
+    "plmbook.tables.bundled": ("bundled.yml", "results.yml"),
 }
 BY_NAME = "plmbook.models"  # imports its modules by their names, when a model is loaded: no graph shows it
 

@@ -18,7 +18,7 @@ from plmbook.models import cards
 from plmbook.probing import contacts, neighbours, probes
 from plmbook.probing import studies as probing_studies
 from plmbook.stats import metrics
-from plmbook.tables import Column, Schema, bundled, check
+from plmbook.tables import bundled, check
 from plmbook.variants import alignment
 from plmbook.variants import studies as variant_studies
 
@@ -27,21 +27,7 @@ PUBLISHED = {"esm2_t33_650M_UR50D": "ESM-2 650M, published", "esm1v": "ESM-1v, p
 MINIMUM = 5  # variants of each class that a gene needs for an AUROC of its own
 OPTIONS: dict[str, Any] = {"n": 1000, "seed": bundled.SEED}  # of every bootstrap
 
-EVALUATION = Schema(
-    "evaluation",
-    (
-        Column("test", "str", meaning="what was tested"),
-        Column("data", "str", meaning="on which proteins or variants"),
-        Column("statistic", "str", meaning="what was measured"),
-        Column("of", "str", meaning="`model`, or the baseline beside it"),
-        *(
-            Column(name, "float64", meaning="estimate and ends of the 95 % interval")
-            for name in ("value", "low", "high")
-        ),
-        Column("n", "int64", minimum=1, meaning="proteins, variants or genes"),
-    ),
-    key=("test", "data", "statistic", "of"),
-)
+EVALUATION = tables.schema_of("evaluation")
 
 
 def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.DataFrame:

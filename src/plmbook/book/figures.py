@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.stats.metrics import BENIGN, PATHOGENIC
-from plmbook.tables import Column, Schema
+from plmbook.tables import schema_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,15 +39,7 @@ from plmbook.book.style import (
     published_mark,
 )
 
-ESTIMATES = Schema(
-    "estimates",
-    (
-        Column("model", "str", meaning="name of a model card, an ensemble or a baseline"),
-        Column("statistic", "str", meaning="what was estimated"),
-        *(Column(name, "float64", minimum=-1, maximum=1) for name in ("value", "low", "high")),
-    ),
-    rules=(("value lies between low and high", lambda table: table["value"].between(table["low"], table["high"])),),
-)
+ESTIMATES = schema_of("estimates")
 """What a table of AUROCs, AUPRCs, correlations or their differences holds at least: the value, its 95 % interval."""
 
 

@@ -17,7 +17,13 @@ from plmbook.tables.readers import read_table
 from plmbook.tables.schema import LENGTH_RULE, Column, Schema
 
 SEED = 20220917  # the date of the ClinVar release
-_DESCRIPTION: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("bundled.yml").read_text(encoding="utf-8"))
+
+
+def _description(name: str) -> dict[str, Any]:
+    return yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+
+
+_DESCRIPTION, _RESULTS = _description("bundled.yml"), _description("results.yml")
 _VOCABULARIES = {name: tuple(words) for name, words in _DESCRIPTION.pop("vocabularies").items()}
 _VOCABULARIES["amino acids"] = tuple(AMINO_ACIDS)
 SIGNIFICANCES = _VOCABULARIES["significances"]
@@ -35,6 +41,7 @@ _RULES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "mismatch_reason is given where matches is False, and only there": lambda table: (
         table["matches"] == (table["mismatch_reason"] == "")
     ),
+    "value lies between low and high": lambda table: table["value"].between(table["low"], table["high"]),
     "n_mutations is the number of mutations": lambda table: (
         table["n_mutations"] == table["mutations"].str.count("[0-9]+")
     ),
@@ -68,24 +75,24 @@ def _columns(described: dict[str, dict[str, Any]]) -> Iterator[Column]:
             yield Column(each, **facts)
 
 
+def _schema(name: str, facts: dict[str, Any]) -> Schema:
+    rules = tuple(_rule(statement) for statement in facts.get("rules", ()))
+    return Schema(facts.get("title", name), tuple(_columns(facts["columns"])), key=tuple(facts["key"]), rules=rules)
+
+
 BUNDLED: dict[str, tuple[str, Schema]] = {
-    name: (
-        facts["file"],
-        Schema(
-            facts.get("title", name),
-            tuple(_columns(facts["columns"])),
-            key=tuple(facts["key"]),
-            rules=tuple(_rule(statement) for statement in facts.get("rules", ())),
-        ),
-    )
-    for name, facts in _DESCRIPTION.items()
+    name: (facts["file"], _schema(name, facts)) for name, facts in _DESCRIPTION.items()
 }
 """File and schema of each bundled table, by its logical name."""
 
 
+RESULTS: dict[str, Schema] = {name: _schema(name, facts) for name, facts in _RESULTS.items()}
+"""The schemas of result tables that others read."""
+
+
 def schema_of(name: str) -> Schema:
-    """The schema of a bundled table."""
-    return BUNDLED[name][1]
+    """The schema of a bundled table or of a result table."""
+    return RESULTS[name] if name in RESULTS else BUNDLED[name][1]
 
 
 def load(name: str) -> pd.DataFrame:

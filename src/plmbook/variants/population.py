@@ -24,28 +24,14 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.stats import bootstrap, matched, metrics
-from plmbook.tables import Column, Schema
+from plmbook.tables import schema_of
 
 _EDGES = (0.0, 1e-5, 1e-4, 1e-3)  # of allele frequency: where a bin begins
 BINS = ("absent", "below 1e-5", "1e-5 to 1e-4", "1e-4 to 1e-3", "from 1e-3")
 MINIMUM = 10  # variants that a gene needs for a correlation of its own
 SILENT, STOP, MISSENSE = "silent", "stop", "missense"
 
-RESCUABILITY = Schema(
-    "rescuability",
-    (
-        Column("id", "str", meaning="the protein: id of the FASTA record, or gene"),
-        Column("mutation", "str", meaning="the variant, such as R175H"),
-        Column("model", "str", meaning="name of a model card, or the mean of an ensemble"),
-        Column("rescuability", "float64", minimum=0, meaning="R(v) in nats; 0 where no acceptable one gains"),
-        Column("second", "str", nullable=True, meaning="the best acceptable second substitution; empty: none gains"),
-        Column("distance_angstrom", "float64", nullable=True, minimum=0, meaning="its distance from the variant"),
-        Column("cpd", "float64", nullable=True, minimum=0, meaning="orthologs with both residues"),
-        Column("exact", "bool", meaning="whether a candidate that was not kept cannot be better"),
-        Column("at_most", "float64", minimum=0, meaning="R(v) of all candidates is at most this; equal where exact"),
-    ),
-    key=("id", "mutation", "model"),
-)
+RESCUABILITY = schema_of("rescuability")
 
 
 # --- frequency and predicted effect ----------------------------------------------------------------------

@@ -7,71 +7,14 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.residues import AMINO_ACIDS
-from plmbook.tables import Column, Schema
+from plmbook.tables import schema_of
 
 ABSENT = -128  # code of what is no second site in a map of int8
 
 _ONE_OF_20 = tuple(AMINO_ACIDS)
-_PROTEIN = Column("id", "str", meaning="the protein: id of the FASTA record, or gene")
-_MODEL = Column("model", "str", meaning="name of a model card, or the mean of an ensemble")
 
-RESCUE = Schema(
-    "rescue",
-    (
-        _PROTEIN,
-        Column("mutation", "str", meaning="the variant whose background is scanned, such as R175H; 1-based"),
-        _MODEL,
-        Column(
-            "rank", "int64", minimum=1, meaning="by epistasis among all second sites of the variant, 1 is the highest"
-        ),
-        Column("position", "int64", minimum=1, meaning="of the second site, 1-based"),
-        Column("ref", "str", allowed=_ONE_OF_20, meaning="wild-type residue there"),
-        Column("alt", "str", allowed=_ONE_OF_20, meaning="residue that replaces it"),
-        Column("score_background", "float32", meaning="natural-log likelihood ratio on the variant's background"),
-        Column("score_wild_type", "float32", meaning="the same on the wild type"),
-        Column("epistasis", "float32", meaning="score_background - score_wild_type"),
-        Column("rank_background", "int64", minimum=1, meaning="rank by score_background"),
-        Column(
-            "distance_angstrom",
-            "float64",
-            nullable=True,
-            minimum=0,
-            meaning="between C-beta atoms, to the nearest substituted residue; missing without a structure",
-        ),
-        Column(
-            "cpd",
-            "float64",
-            nullable=True,
-            minimum=0,
-            meaning="orthologs that have the variant's residue and this one; missing without an alignment",
-        ),
-    ),
-    key=("id", "mutation", "model", "position", "alt"),
-)
+RESCUE, RESCUE_MAPS, RESCUE_WILD_TYPE = map(schema_of, ("rescue", "rescue_maps", "rescue_wild_type"))
 
-RESCUE_MAPS = Schema(
-    "rescue_maps",
-    (
-        _PROTEIN,
-        Column("mutation", "str", meaning="the variant whose background is scanned"),
-        _MODEL,
-        Column("scale", "float32", minimum=0, meaning="nats of a step"),
-        Column("epistasis", "bytes", meaning="int8 (L, 20), row by row, as `quantise` writes it"),
-    ),
-    key=("id", "mutation", "model"),
-)
-
-RESCUE_WILD_TYPE = Schema(
-    "rescue_wild_type",
-    (
-        _PROTEIN,
-        Column("position", "int64", minimum=1, meaning="1-based"),
-        Column("ref", "str", meaning="wild-type residue there"),
-        *(Column(a, "float32", nullable=True, meaning="score_wild_type of this residue") for a in AMINO_ACIDS),
-        _MODEL,
-    ),
-    key=("id", "position", "model"),
-)
 
 BY_POSITION = (
     *("mean_epistasis", "max_epistasis", "mean_abs_epistasis"),
