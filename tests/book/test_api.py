@@ -27,7 +27,8 @@ def named_object(name):
 def described(docstring):
     """The names under Parameters (or, of a class, Attributes)."""
     text = inspect.cleandoc(docstring)
-    found = re.search(r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=^\S+( \S+)?\n-{3,}$|\Z)", text, re.MULTILINE | re.DOTALL)
+    section = r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=^\S+( \S+)?\n-{3,}$|\Z)"
+    found = re.search(section, text, re.MULTILINE | re.DOTALL)
     heads = re.findall(r"^(\S.*?)(?: :.*)?$", found[1], re.MULTILINE) if found else []
     return {name.strip(" *") for head in heads for name in head.split(",")}
 
