@@ -73,13 +73,7 @@ def files_of(module: str, *, root: Path) -> list[str]:
 
 
 def rules(*, root: Path | None = None) -> str:
-    """The rules: one line a notebook, and the order in which they start.
-
-    Raises
-    ------
-    InputError
-        Where a header names a notebook that does not exist.
-    """
+    """The rules: one line a notebook, and the order in which they start."""
     root = root_of(root)
     sources = notebooks(root=root)
     stems = [source.stem for source in sources]

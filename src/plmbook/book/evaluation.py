@@ -31,23 +31,7 @@ EVALUATION = tables.schema_of("evaluation")
 
 
 def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.DataFrame:
-    """Every test of one model.
-
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`; for a bundled one the shipped tables are used and checked (`derived.Run.derive`).
-    profile : str
-        Names the folder of the results.
-    progress : bool
-        Show bars.
-
-    Returns
-    -------
-    DataFrame
-        test, data, statistic, of (str), value, low, high (float64), n (int64): see `EVALUATION`.  Intervals are 95 %,
-        from resampling proteins (genes, for the variants).
-    """
+    """Every test of one model: the columns of `EVALUATION`, 95 % intervals from resampling proteins (variants: genes)."""
     found = {title: study(model, profile=profile, progress=progress) for title, (study, _) in TESTS.items()}
     return from_studies(found, model.name)
 

@@ -115,29 +115,8 @@ def load_profile(name: str, *, root: Path | None = None) -> dict[str, Any]:
 
 def parameters_of(path: Path, profile: str, *, root: Path | None = None) -> dict[str, Any]:
     """The parameters that a profile gives to a notebook.
-
     A shared parameter goes to every notebook that declares it. A parameter of the notebook's own section must be
     declared by that notebook: papermill alone would only warn about a misspelt name, and the default would run.
-
-    Parameters
-    ----------
-    path : Path
-        A notebook in `analysis/`.
-    profile : str
-        The name of a profile.
-    root : Path, optional
-        The root of the project.
-
-    Returns
-    -------
-    dict of str to JSON value
-        What papermill injects; parameters that are absent keep the default of the cell.
-
-    Raises
-    ------
-    ProfileError
-        On a name that no notebook declares, on a section for a notebook that does not exist, and on a value of
-        another type than the default.
     """
     root = root_of(root)
     content = load_profile(profile, root=root)

@@ -142,13 +142,7 @@ class Classifier:
 
 
 def load(folder: str | Path) -> Classifier:
-    """Read what `Classifier.save` wrote.
-
-    Raises
-    ------
-    InputError
-        If there is no classifier of this version, or a file is missing or changed.
-    """
+    """Read what `Classifier.save` wrote."""
     from safetensors.numpy import load as read_arrays
 
     folder = Path(folder)
@@ -285,26 +279,7 @@ def features_for(
 
 
 def label_table(annotations: pd.DataFrame, ids: Sequence[str], terms: Sequence[str]) -> pd.DataFrame:
-    """Which protein has which term.
-
-    Parameters
-    ----------
-    annotations : DataFrame
-        id, go_id (str), a row per pair; other proteins and terms are ignored, a pair may repeat.
-    ids : sequence of str (n,)
-    terms : sequence of str (k,)
-
-    Returns
-    -------
-    DataFrame of bool (n, k)
-        Index `ids` (named id), columns `terms`.
-
-    Examples
-    --------
-    >>> pairs = pd.DataFrame({"id": ["a", "b"], "go_id": ["GO:1", "GO:2"]})
-    >>> label_table(pairs, ["b", "c"], ["GO:2"])["GO:2"].tolist()
-    [True, False]
-    """
+    """Which protein has which term: bool (n, k), index `ids`, columns `terms`; other pairs of id and go_id are ignored."""
     rows, columns = pd.Index(ids, name="id"), pd.Index(terms)
     places = np.stack([rows.get_indexer(annotations["id"]), columns.get_indexer(annotations["go_id"])])
     i, j = places[:, (places >= 0).all(axis=0)]

@@ -139,29 +139,7 @@ def _shortened(values: np.ndarray, bits: int = MANTISSA_BITS) -> np.ndarray:
 def pooled_layers(
     model, sequences: Sequence[str], *, pools: Sequence[str] = POOLS, progress: bool = False
 ) -> dict[str, np.ndarray]:
-    """Vectors of each protein from every layer and by several ways of pooling; each protein is read once.
-
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    sequences : sequence of n str
-        None longer than the model reads at once.
-    pools : sequence of {"mean", "max", "bos"}
-        See `plmbook.engine.encode.embed`.
-    progress : bool
-        Show a bar.
-
-    Returns
-    -------
-    dict of str to float32 array (n_layers + 1, n, d)
-        By pool; 0 is the input embedding, which knows no neighbours, the last is what `encode.embed` gives.
-
-    Raises
-    ------
-    InputError
-        If there is no sequence, one is too long, or a pool is unknown (or the model has none such).
-    """
+    """Vectors of each protein, read once, from every layer: by pool a float32 array (n_layers + 1, n, d), input first."""
     from tqdm import tqdm
 
     pools = list(pools)

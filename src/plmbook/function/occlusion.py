@@ -180,20 +180,9 @@ def log_odds(classifier: Classifier, features: np.ndarray) -> np.ndarray:
 
 
 def shares(classifier: Classifier, states: np.ndarray) -> np.ndarray:
-    """What each residue adds to the log-odds of a logistic regression on the mean of the hidden states.
+    """What each residue adds to the log-odds of a logistic regression on the mean of the states (L, d): float64 (L, k).
 
-    Parameters
-    ----------
-    classifier : Classifier
-        Of the learner "logistic", fitted on means over residues.
-    states : float array (L, d)
-        Hidden states of the same layer.
-
-    Returns
-    -------
-    float64 array (L, k)
-        Invariant: the sum over residues, and the log-odds of an average training protein (the intercept), are
-        the log-odds of the protein.
+    Invariant: their sum over residues, and the intercept, are the log-odds of the protein.
     """
     arrays = classifier.fitted.arrays
     weights, _ = _linear(classifier)

@@ -54,28 +54,9 @@ class Space(NamedTuple):
 
 
 def embedding_space(vectors: np.ndarray, form: str = "centred") -> Space:
-    """The space of embeddings, compared by cosine.
+    """The space of embeddings, float (n, d), compared by cosine.
 
-    Parameters
-    ----------
-    vectors : float array (n, d)
-    form : {"as it is", "centred", "standardised", "whitened"}
-        Take off the mean of all proteins, also divide each dimension by its standard deviation, or turn to the
-        principal components and divide these by theirs.
-
-    Returns
-    -------
-    Space
-
-    Raises
-    ------
-    InputError
-        If the array has not two dimensions, a number is not finite, or the form is unknown.
-
-    Examples
-    --------
-    >>> embedding_space(np.array([[1.0, 5.0], [3.0, 5.0]]), "standardised").vectors.tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
+    `form`: "as it is", "centred", "standardised", or "whitened" (principal components, each divided by its deviation).
     """
     one_of("form", form, FORMS)
     vectors = _finite(vectors)

@@ -57,13 +57,7 @@ MASKED, LAYERS = MaskSettings(), LayerSettings()
 
 @study("GO embeddings", saves="go_embeddings", tables={"go-embeddings": 1})
 def go_embeddings(run: Run, *, collection: proteomes.Collection | None = None) -> pd.DataFrame:
-    """Embeddings of the proteins with GO terms: the last layer, a mean over residues.
-
-    Returns
-    -------
-    DataFrame
-        id (str), e0000, e0001, ... (float32, rounded to hundredths, whether shipped or computed); rows as the proteins.
-    """
+    """Embeddings of the proteins with GO terms, last layer, mean: id, e0000, e0001, ... (float32, rounded to hundredths)."""
     collection = collection or proteomes.load(GO_COLUMN)
     table = hundredths(run, "go-embeddings", collection.proteins, files=_files(collection, "go_proteins.parquet"))
     numbers = table.drop(columns="id")
@@ -97,24 +91,8 @@ def go_answers(
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Boosted trees for the common GO terms, on embeddings and on composition: answers about test proteins.
-
     Every split once, annotations as given. Where the answers are shipped, terms of a training, drawn by the content of
     the table, are learnt afresh.
-
-    Parameters
-    ----------
-    seed, n_seeds : int
-        As in `trainings.benchmark`.
-    collection : Collection, optional
-    benchmark : Benchmark, optional
-        What `trainings.benchmark` gives for these, where it is at hand.
-    embeddings : float32 array (n, d), optional
-        Those of `go_embeddings`, where they are at hand.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `trainings.answer`, learners "lightgbm" and "composition".
     """
     return _answers(run, False, collection, benchmark, embeddings, seed, n_seeds)
 
@@ -199,23 +177,7 @@ def go_regressions(
     dataset: occlusion.MotifDataset | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Logistic regression of the terms whose motifs are looked for, cross-fitted over the proteins.
-
-    Parameters
-    ----------
-    seed : int
-        Of the folds.
-    collection : Collection, optional
-    dataset : MotifDataset, optional
-        What `occlusion.motif_dataset` gives, where it is at hand.
-    embeddings : float32 array (n, d), optional
-        Those of `go_embeddings`, where they are at hand.
-
-    Returns
-    -------
-    DataFrame
-        fold (int64), and the columns of `occlusion.coefficients`.
-    """
+    """Logistic regression of the terms with motifs, cross-fitted over proteins: fold, term, intercept, w0000, w0001, ..."""
     collection = collection or proteomes.load(GO_COLUMN)
     dataset = dataset or occlusion.motif_dataset(collection)
     embeddings, labels = _embeddings(run, collection, embeddings), dataset.labels
@@ -257,22 +219,7 @@ def residue_drops(
     dataset: occlusion.MotifDataset | None = None,
     classifiers: Sequence | None = None,
 ) -> pd.DataFrame:
-    """How far the log-odds of terms fall when a window of residues is masked.
-
-    Parameters
-    ----------
-    seed, collection, dataset
-        As in `go_regressions`.
-    settings : MaskSettings
-    classifiers : sequence of Classifier, optional
-        By fold, of `go_regressions`, where they are at hand.
-
-    Returns
-    -------
-    DataFrame
-        id (str), start, stop (int64; of the window, 0-based, stop excluded), and one a term (float64: the log-odds of
-        the protein less those with the window masked).
-    """
+    """How far the log-odds of terms fall when a window is masked: id, start, stop (0-based, stop excluded), one a term."""
     collection = collection or proteomes.load(GO_COLUMN)
     dataset = dataset or occlusion.motif_dataset(collection)
     proteins, terms = dataset.proteins, list(dataset.labels)
@@ -320,26 +267,9 @@ def layer_answers(
     collection: proteomes.Collection | None = None,
     dataset: layers.Dataset | None = None,
 ) -> pd.DataFrame:
-    """Logistic regression of the common GO terms from every layer and pool, and what it says of the test proteins.
+    """Logistic regression of the common GO terms from every layer and pool: what it says of the test proteins.
 
-    Where both are shipped, the answers are checked by reading proteins again, and of the regressions those from the
-    mean of the last layer, by learning terms afresh from the embeddings of `go_embeddings`: the other layers of the
-    training proteins are read only where everything is computed.
-
-    Parameters
-    ----------
-    seed : int
-        As in `layers.dataset`.
-    settings : LayerSettings
-    collection : Collection, optional
-    dataset : Dataset, optional
-        What `layers.dataset` gives for these, where it is at hand.
-
-    Returns
-    -------
-    DataFrame
-        feature, id (str), and one a term (int32): the log-odds in thousandths. The thresholds stand in the rows
-        whose id is "threshold".
+    Columns feature, id, and one a term (int32): log-odds in thousandths; rows with the id "threshold" have thresholds.
     """
     collection = collection or proteomes.load(GO_COLUMN)
     if dataset is None:
@@ -426,22 +356,8 @@ def protein_map(
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Places of the proteins on a UMAP of their embeddings.
-
-    A map is made at once or not at all, so that no row of a shipped one is computed afresh. What is checked is that
-    it is a map of these embeddings: it keeps neighbours.
-
-    Parameters
-    ----------
-    seed : int
-        Of UMAP.
-    collection : Collection, optional
-    embeddings : float32 array (n, d), optional
-        Those of `go_embeddings`, where they are at hand.
-
-    Returns
-    -------
-    DataFrame
-        id (str), x, y (float64, no unit, to the nearest 0.001).
+    A map is made at once or not at all, so that no row of a shipped one is computed afresh. What is checked is that it
+    is a map of these embeddings: it keeps neighbours.
     """
     collection = collection or proteomes.load(GO_COLUMN)
     space = proteome_map.embedding_space(_embeddings(run, collection, embeddings))

@@ -27,35 +27,9 @@ VECTORS, PROTEINS = "embeddings.npy", "proteins.parquet"
 def batches(
     place: str | Path = REPOSITORY, *, revision: str | None = None, batch_size: int = BATCH
 ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
-    """Stream a data set of embeddings, a batch of proteins at a time.
+    """Stream a data set of embeddings: id, go_ids (where there are GO terms), other columns; and float32 (n, d).
 
-    Parameters
-    ----------
-    place : path or str
-        A local folder (or file) of `.parquet`, `.csv` or `.tsv` files, or the name of a data set on the hub
-        (`owner/name`).  An embedding is a column of lists or a column per number; see
-        `plmbook.sources.foreign.read_hub`.
-    revision : str, optional
-        The commit, 40 hexadecimal digits.  Needed for the hub, where a branch may change; a local folder has none.
-    batch_size : int
-        Proteins held at a time.
-
-    Yields
-    ------
-    DataFrame
-        `id` (str); `go_ids` (tuple of str) where a column of GO terms is found under any of its usual names; the
-        other columns under their own names.
-    float32 array (n, d)
-
-    Raises
-    ------
-    InputError
-        If there is nothing to read, the revision is missing, needless or no commit, an id repeats, a batch's numbers
-        are as wide as no other's or not finite, or no column names the protein or holds the embedding.
-
-    Notes
-    -----
-    Invariant: every protein comes once, in the order of the files.  Memory holds a batch and the ids.
+    `place`: a local folder or file, or `owner/name` on the hub, which needs the commit as `revision`.
     """
     files, kind = _files(place, revision)
     seen: set[str] = set()

@@ -43,26 +43,7 @@ Statistic = Callable[..., np.ndarray | float]
 
 
 def labelled(table: pd.DataFrame, *, score: str | list[str] = "score") -> pd.DataFrame:
-    """The P/LP and B/LB rows on which every given score exists.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With `significance` and the score columns.
-    score : str or list of str
-        Columns that must not be missing; several columns give the rows that all models have in common.
-
-    Returns
-    -------
-    DataFrame
-        A part of `table` with a fresh index.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"significance": ["P/LP", "VUS", "B/LB"], "score": [-3.0, -1.0, np.nan]})
-    >>> labelled(t)["significance"].tolist()
-    ['P/LP']
-    """
+    """The P/LP and B/LB rows on which every given score (a column or several) exists, with a fresh index."""
     scores = [score] if isinstance(score, str) else list(score)
     need(table, ["significance", *scores])
     complete = table["significance"].isin([PATHOGENIC, BENIGN]) & table[scores].notna().all(axis=1)
@@ -540,33 +521,7 @@ def rank_correlations(
 def perplexity(
     table: pd.DataFrame, *, log_likelihood: str = "log_likelihood", n: int = 1000, seed: int = 0
 ) -> Estimate:
-    """exp(-mean log p) over masked residues, with a 95 % interval from resampling proteins.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row per protein: n_masked (int, masked residues) and the column `log_likelihood`.
-    log_likelihood : str
-        The column with the sum of ln p of the true residues (float64).
-    n, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    Estimate
-        1 = certain and right; 20 = no better than guessing among the amino acids; n = the proteins.
-
-    Raises
-    ------
-    InputError
-        Where no residue is masked.
-
-    Examples
-    --------
-    >>> t = pd.DataFrame({"log_likelihood": [2 * np.log(0.5), np.log(0.5)], "n_masked": [2, 1]})
-    >>> round(perplexity(t, n=10).value, 6)
-    2.0
-    """
+    """exp(-mean log p) over masked residues (columns n_masked, `log_likelihood`), resampling proteins; 20 = guessing."""
     need(table, [log_likelihood, "n_masked"])
     total, masked = table[log_likelihood].to_numpy(float), table["n_masked"].to_numpy(float)
     if not masked.sum():

@@ -240,13 +240,7 @@ class Run:
 
 
 def records(profile: str = "embedded") -> pd.DataFrame:
-    """How the derived tables of a profile came about, for the appendix of the book.
-
-    Returns
-    -------
-    DataFrame
-        A row a table and model, with the columns of `Record`.
-    """
+    """How the derived tables of a profile came about, for the appendix: a row a table, the columns of `Record`."""
     found = [json.loads(p.read_text()) for p in sorted((paths.results(profile) / "derived").glob("*.json"))]
     return pd.DataFrame(found, columns=[field.name for field in fields(Record)])
 

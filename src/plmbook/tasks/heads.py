@@ -116,28 +116,7 @@ class _MaskedLinear(nn.Linear):
 
 
 class ConvBert(nn.Module):
-    """Layers of ConvBERT over embeddings: self-attention beside a convolution whose kernel depends on the place.
-
-    Parameters
-    ----------
-    input_dim : int
-        Width of the embeddings, d; a multiple of the attention heads that are left (half of `nhead`).
-    nhead : int
-        Attention heads, half of which ConvBERT replaces by the convolution.
-    hidden_dim : int
-        Width of the feed-forward.
-    num_hidden_layers : int
-        Kept for Ankh's signature; changes nothing.
-    num_layers : int
-    kernel_size : int
-        Residues under the convolution, odd.
-    dropout : float
-
-    Raises
-    ------
-    InputError
-        An even kernel, or a width that the heads do not divide.
-    """
+    """Layers of ConvBERT over embeddings: self-attention beside a convolution whose kernel depends on the place."""
 
     def __init__(
         self,

@@ -26,25 +26,7 @@ def estimate(outcomes: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimat
 
 
 def gain(outcomes: pd.DataFrame, than: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """How much better one learner is than another on the same test proteins, resampled together.
-
-    Parameters
-    ----------
-    outcomes, than : DataFrame
-        As in `estimate`, of the same task and test.
-    n, seed : int
-        Of the bootstrap.
-
-    Returns
-    -------
-    Estimate
-        Difference of the measures.
-
-    Raises
-    ------
-    InputError
-        If the test proteins are not the same.
-    """
+    """How much better one learner is than another on the same test proteins: difference of the measures, paired."""
     both = outcomes.merge(than[["id", "predicted"]], on="id", suffixes=("", "_other"))
     if not len(both) == len(outcomes) == len(than):
         raise InputError(f"{len(both)} test proteins in common of {len(outcomes)} and {len(than)}: expected the same")
@@ -80,20 +62,7 @@ def scores(outcomes: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a test and learner: the mean over seeds, with two intervals.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `scores`; a column model separates models where there is one.
-
-    Returns
-    -------
-    DataFrame
-        (model,) task, test, metric, learner, value (mean over seeds), low, high (95 % over test proteins: the means of
-        those of the seeds), seed_low, seed_high (95 % of the mean over seeds by Student's t; the value itself where
-        there is one seed), seeds, n (int64).
-    """
+    """One row a test and learner: the mean over seeds, with two intervals."""
     from scipy.stats import t
 
     keys = [name for name in ("model", "task", "test", "metric", "learner") if name in table]

@@ -17,22 +17,7 @@ HEAD_TOLERANCE, HEAD_TESTS = 0.03, 100
 @study("downstream tasks", saves="tasks", tables={f"downstream-{name}": 1 for name in tasks.TASKS})
 def downstream(run: Run, *, retrain: bool = True, heads: Sequence[str] = HEADS_CHECKED) -> pd.DataFrame:
     """Every downstream task by every learner, from the bundled samples: a derived table of answers for each task.
-
     Where the answers are shipped, a baseline of each task is computed afresh and must be equal.
-
-    Parameters
-    ----------
-    retrain : bool
-        Where they are shipped, a ConvBERT head of one seed is trained afresh, a minute: its measure on some test
-        proteins must be that of the shipped answers but for `HEAD_TOLERANCE`.
-    heads : sequence of str
-        The tasks of which one, drawn by the model's weights, has that head.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `tasks.scores`, and model. The answers are saved as `task_outcomes.<model>`, the columns of
-        `tasks.run`.
     """
     drawn = heads[int(run.model.weights_hash[:8], 16) % len(heads)]
     parts = [_answers(run, name, trains=retrain and name == drawn) for name in tasks.TASKS]

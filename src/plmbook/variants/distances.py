@@ -68,32 +68,7 @@ def entropy(score_wild_type: np.ndarray) -> np.ndarray:
 def position_pairs(
     rescue: Rescue, structure: Structure, *, value: str = "mean_abs_epistasis", nearest: int = RANGES[0]
 ) -> pd.DataFrame:
-    """The pairs of one protein with what the model and the structure say about them.
-
-    Parameters
-    ----------
-    rescue : Rescue
-        Variants of one substitution each count; others are left out.
-    structure : Structure
-        Of the same sequence; residues count as in `plmbook.probing.contacts`.
-    value : str
-        One of `plmbook.variants.rescue_tables.BY_POSITION`.
-    nearest : int
-        Least separation.
-
-    Returns
-    -------
-    DataFrame
-        gene (str: the protein's id), position, partner (int64, 1-based), separation, n_variants (int64), value
-        (float64), corrected (float64: value - mean of its position x mean of its partner / mean of all, over these
-        pairs), distance (float64, angstrom), entropy (float64, nats, of the partner), plddt (float64, of the
-        partner); sorted by position, then partner.
-
-    Raises
-    ------
-    InputError
-        A structure of another sequence.
-    """
+    """The pairs of one protein with what the model and the structure say about them."""
     check_structure(structure, rescue.sequence, rescue.id)
     single = [row for row, mutation in enumerate(rescue.mutations) if ":" not in mutation]
     place = np.array([int(rescue.mutations[row][1:-1]) - 1 for row in single], dtype=np.int64)

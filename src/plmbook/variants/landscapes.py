@@ -62,34 +62,7 @@ def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
 
 
 def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
-    """Measured epistasis of every double mutant, on both scales.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row a variant: landscape, mutation ("A1C" or "A1C:D2E", sorted by position), fitness and error (float, on
-        the scale of the assay; error is one standard error, NaN = unknown).  Both singles of every double are there.
-    proteins : DataFrame
-        One row a landscape: landscape, scale ("linear", "ln", "log2" or "log10"), wild_type_fitness and floor (float,
-        on that scale).
-
-    Returns
-    -------
-    DataFrame
-        One row a double, in the order of `table`, index from 0: landscape, mutation, mutation1, mutation2 (str),
-        position1, position2 (int64, 1-based, in ascending order), f1, f2, f12 (float64, nats, never below the floor),
-        error1, error2, error12 (float64, nats), floor (float64, nats), epistasis (f12 - f1 - f2), error (that of
-        epistasis, NaN where one of the three is), floored (bool), residual (float64, nats).
-
-        `floored`: f1, f2, f12 or f1 + f2 is at the floor or below it, so that the floor decides epistasis: where
-        f1 + f2 is, it cannot be negative.  Leave these out of the first scale; the second one needs no flag.
-
-    Raises
-    ------
-    InputError
-        If a landscape is not among `proteins`, a scale is unknown, a floor is not below the wild type, a single is
-        missing, a variant comes twice or has more than two mutations.
-    """
+    """Measured epistasis of every double mutant, on both scales."""
     values = log_fitness(table, proteins)
     repeated = values.duplicated(["landscape", "mutation"])
     if repeated.any():
@@ -135,34 +108,7 @@ def _residual(landscape: pd.Series, additive: pd.Series, found: pd.Series) -> pd
 
 
 def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = _Z) -> pd.DataFrame:
-    """Which second mutations rescue a damaging first one, by a rule that is fixed beforehand.
-
-    Every double is looked at from both sides.  A first mutation counts as *damaging* where it costs at least half of
-    what the assay can show (f <= floor / 2).  The second one *rescues* it where the double has won back at least half
-    of that loss (f12 >= f / 2) and the lift, f12 - f, is at least `z` of its standard errors.  The rescue is *specific*
-    where epistasis too is at least `z` of its standard errors above 0: it is more than the second mutation's own
-    benefit.
-
-    Parameters
-    ----------
-    table, proteins : DataFrame
-        As for `epistasis`.
-    z : float
-        Standard errors.
-
-    Returns
-    -------
-    DataFrame
-        One row a damaging mutation and a second one that was measured with it, in the order of the doubles of `table`,
-        the lower position first, index from 0: landscape, mutation (the damaging one), second, double (str), f,
-        f_second, f_double, lift, lift_error, epistasis, epistasis_error, residual (float64, nats), floored, rescued,
-        specific (bool).  `rescued` among all rows is what precision at k counts.
-
-    Raises
-    ------
-    InputError
-        As `epistasis`; also if an error is unknown or `z` is negative.
-    """
+    """Which second mutations rescue a damaging first one, by a rule that is fixed beforehand."""
     if not z >= 0:
         raise InputError(f"expected z >= 0 standard errors, found {z}")
     doubles = epistasis(table, proteins)

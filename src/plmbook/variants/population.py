@@ -174,34 +174,7 @@ def class_difference(
     n: int = 1000,
     seed: int = 0,
 ) -> matched.Matched:
-    """The chance that a P/LP variant has a higher value than a B/LB one of its gene and of about its predicted effect.
-
-    Parameters
-    ----------
-    table : DataFrame
-        gene, significance (str), `value`, `effect` (float), without missing values; in the order along the chain.
-        Rows of other classes do not count.
-    value, effect : str
-        Names of columns.
-    bins : int
-        Parts of equally many variants by `effect` into which the labelled variants of a gene are cut; 1 compares
-        within the gene alone.
-    minimum : int
-        B/LB variants (the scarce class) of a gene, in parts with P/LP ones, that the gene needs.
-    n, seed : int
-        Of permutations and bootstrap.
-
-    Returns
-    -------
-    matched.Matched
-        n_cases are the P/LP and n_controls the B/LB variants compared; `p` is two-sided, twice the smaller of the
-        permutation's two sides and at most 1.
-
-    Raises
-    ------
-    InputError
-        As `matched.auroc`.
-    """
+    """The chance that a P/LP variant has a higher value than a B/LB one of its gene and of about its predicted effect."""
     part = metrics.labelled(table, score=[value, effect])
     part = part.assign(
         benign=part["significance"] == metrics.BENIGN,

@@ -42,34 +42,7 @@ def scan_table(
     orthologs: pd.DataFrame,
     top: int = rescue.TOP,
 ) -> Scan:
-    """Scan every variant of a table, gene by gene.
-
-    Parameters
-    ----------
-    models : sequence
-        A model, or the members of an ensemble.
-    name : str
-        What the tables call it.
-    variants : DataFrame
-        gene, mutation, position, alt, significance; each variant once.
-    sequences : mapping of str to str
-        The wild types by gene.
-    structures : mapping of str to Structure
-        By gene.
-    orthologs : DataFrame
-        The bundled table of that name.
-    top : int
-        Candidates of a variant by each score.
-
-    Returns
-    -------
-    Scan
-
-    Raises
-    ------
-    InputError
-        As `rescue.scan_protein`.
-    """
+    """Scan every variant of a table (gene, mutation, position, alt, significance; each once), gene by gene."""
     parts = []
     for gene, part in variants.groupby("gene", sort=False):
         part = part.reset_index(drop=True)

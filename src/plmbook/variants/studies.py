@@ -46,20 +46,7 @@ RESCORED = RescoreSettings()
 
 
 def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
-    """Wild-type marginals of every bundled variant whose wild type matches its gene's sequence; always computed.
-
-    Parameters
-    ----------
-    model
-        From `plmbook.models.load`.
-    progress : bool
-        Show a bar.
-
-    Returns
-    -------
-    DataFrame
-        The columns of the bundled variants plus model, strategy (str), score (float64, natural log).
-    """
+    """Wild-type marginals of every variant that counts; the columns of the variants, model, strategy, score; never shipped."""
     return effects.score_table(
         model, tables.load("genes"), bundled.matching_variants(), strategy="wildtype-marginals", progress=progress
     )
@@ -70,13 +57,9 @@ LABELLED_STRATEGIES = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-lik
 
 @study("variant effects", saves="effects", tables=LABELLED_STRATEGIES)
 def variant_effects(run: Run) -> pd.DataFrame:
-    """Every score that the book shows of one model on the bundled variants.
+    """Every score of one model on the bundled variants: their columns, model, strategy, score; saved as `effects.<model>`.
 
-    Returns
-    -------
-    DataFrame
-        As `wildtype_effects`: wild-type marginals for all matching variants, masked and mutant marginals for P/LP and
-        B/LB, pseudo-likelihood for a sample of those.
+    Wild-type marginals of all, masked and mutant marginals of P/LP and B/LB, pseudo-likelihood of a sample of these.
     """
     parts = [wildtype_effects(run.model, progress=run.progress)]
     return pd.concat([*parts, *(_labelled_effects(run, each) for each in LABELLED_STRATEGIES)], ignore_index=True)
@@ -173,15 +156,8 @@ def heldout_likelihood(run: Run) -> pd.DataFrame:
 @study("rescues", saves="rescored", tables={"rescue-comasked": 1, "rescue-pseudo-likelihood": 1})
 def rescores(run: Run, *, settings: RescoreSettings = RESCORED) -> pd.DataFrame:
     """The best second sites of some variants, and matched random ones, scored again.
-
     The scan runs live, the scores are derived tables: with both positions masked, and of the named variants by
     pseudo-likelihood.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `rescored.pairs`, model, way ("comasked", "pseudo-likelihood"), and those of
-        `rescored.comasked` and `rescored.pseudo_likelihood`, missing in the other way's rows.
     """
     sequences = tables.load("genes").set_index("gene")["sequence"]
     variants = bundled.matching_variants()
@@ -231,20 +207,9 @@ def _shipped_pairs(place: Path) -> pd.DataFrame | None:
 
 @study("landscapes", saves="landscape_scores", tables={"landscape-scores": 1})
 def landscape_scores(run: Run, *, n_backgrounds: int = 250, enough: int = 20) -> pd.DataFrame:
-    """Second mutations of the measured landscapes on the backgrounds of first ones.
+    """Second mutations of the measured landscapes on the backgrounds of first ones, to the nearest 0.001 nats.
 
-    Parameters
-    ----------
-    n_backgrounds : int
-        Of a landscape, those with the most doubles; 0 for all.
-    enough : int
-        Measured rescues of a landscape that are enough to count it.
-
-    Returns
-    -------
-    DataFrame
-        landscape (str: every one of its protein has the rows), and the columns of `landscapes.pair_scores`, in which
-        the score on the background is to the nearest 0.001 nats.
+    Columns landscape (each of a protein has its rows), and those of `landscapes.pair_scores`.
     """
     measured, proteins = tables.load("landscapes"), tables.load("landscape_proteins")
     chosen = landscapes.backgrounds(measured, proteins, n=n_backgrounds, enough=enough)
