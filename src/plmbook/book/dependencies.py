@@ -13,14 +13,6 @@ from typing import Any
 from plmbook.book.profiles import APPENDIX, notebooks, root_of
 from plmbook.core.errors import InputError, did_you_mean
 
-# What a module reads beside itself.
-FILES_OF = {
-    "plmbook.book.style": ("palette.json",),
-    "plmbook.models.cards": ("cards.yml",),
-    "plmbook.sources": ("sources.yml",),
-    "plmbook.sources.ankh_tasks": ("ankh_tasks.yml",),
-    "plmbook.tables.bundled": ("bundled.yml", "results.yml"),
-}
 BY_NAME = "plmbook.models"  # imports its modules by their names, when a model is loaded: no graph shows it
 
 
@@ -66,10 +58,12 @@ def modules_of(sources: Iterable[Path]) -> dict[str, set[str]]:
 
 
 def files_of(module: str, *, root: Path) -> list[str]:
-    """The files of a module, from the root."""
+    """The files of a module, from the root: its own, and the .yml and .json next to it that it names."""
     place = Path("src", *module.split("."))
     own = place / "__init__.py" if (root / place).is_dir() else place.with_suffix(".py")
-    return [own.as_posix(), *((own.parent / name).as_posix() for name in FILES_OF.get(module, ()))]
+    text = (root / own).read_text(encoding="utf-8")
+    data = [each.name for each in sorted((root / own.parent).glob("*.[jy]*")) if each.name in text]
+    return [own.as_posix(), *((own.parent / name).as_posix() for name in data)]
 
 
 def rules(*, root: Path | None = None) -> str:

@@ -31,7 +31,7 @@ EVALUATION = tables.schema_of("evaluation")
 
 
 def evaluate(model, *, profile: str = "embedded", progress: bool = False) -> pd.DataFrame:
-    """Every test of one model: the columns of `EVALUATION`, 95 % intervals from resampling proteins (variants: genes)."""
+    """Every test of one model, the columns of `EVALUATION`; intervals from resampling proteins (variants: genes)."""
     found = {title: study(model, profile=profile, progress=progress) for title, (study, _) in TESTS.items()}
     return from_studies(found, model.name)
 

@@ -153,35 +153,7 @@ def projection(
     peaks: Mapping[str, float] = PEAKS,
     rates: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """What it takes to embed a sequence database: counts, a lower bound of GPU hours, storage.
-
-    A token is a residue, BOS or EOS.  It costs 2 (12 l d^2) + 4 l d L FLOP in l layers of width d, in a protein of L
-    tokens.  L is taken as the mean: the true cost is higher, as the mean of squares is above the square of the mean,
-    and as windows overlap.  No GPU reaches its peak; the hours at peak are a bound, not a measurement.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Models of the ESM families.
-    sequences, residues : int
-        Of the database.  Default: UniRef50 as counted on 14 December 2024.
-    peaks : mapping of str to float
-        FLOP/s that one GPU is stated to reach in bfloat16.
-    rates : mapping of str to float, optional
-        Residues per second that one GPU was measured to embed, by name of model.
-
-    Returns
-    -------
-    DataFrame
-        A row per model: `model`, `tokens`, `flop_per_token`, `flop`; for each of `peaks` a column `bound_hours_<GPU>`
-        (GPU hours at 100 % of the peak); `measured_hours` (GPU hours at the measured rate; NaN where there is none);
-        `pooled_gigabytes`, `residue_terabytes` (float16 embeddings of 10^9 and 10^12 bytes, before compression).
-
-    Raises
-    ------
-    InputError
-        If a model is unknown or of a family whose layers are made otherwise.
-    """
+    """What it takes to embed a sequence database: counts, a lower bound of GPU hours, storage."""
     rows = []
     for card in map(models.card, names):
         family = models.FAMILIES[card.family]

@@ -41,31 +41,7 @@ class Query(NamedTuple):
 def substitutions(
     model, sequence: str, *, strategy: str = "wildtype-marginals", long: str = "window", progress: bool = False
 ) -> np.ndarray:
-    """Score every substitution of a protein.
-
-    Parameters
-    ----------
-    model : Model
-    sequence : str
-        The wild type S, L residues.
-    strategy : {"wildtype-marginals", "masked-marginals"}
-        One forward pass, or one for each position; the equations are in `plmbook.variants.effects`.
-    long : {"window", "truncate", "error", "whole"}
-        As in `plmbook.engine.encode.log_probabilities`.
-    progress : bool
-        Show a bar.
-
-    Returns
-    -------
-    float32 array (L, 20)
-        ln p(a at i) - ln p(S_i at i), columns in the order of `AMINO_ACIDS`; negative = damaging.  The wild type's own
-        column is 0.  Rows are NaN where the wild type is none of the 20, and where "truncate" cut the protein off.
-
-    Raises
-    ------
-    InputError
-        An unknown strategy, or a sequence that is empty, or too long where `long` is "error".
-    """
+    """Score every substitution of a protein."""
     masks = {"wildtype-marginals": False, "masked-marginals": True}
     one_of("strategy", strategy, masks)
     (read,) = _readings(model, [sequence], long)

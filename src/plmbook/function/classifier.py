@@ -279,7 +279,7 @@ def features_for(
 
 
 def label_table(annotations: pd.DataFrame, ids: Sequence[str], terms: Sequence[str]) -> pd.DataFrame:
-    """Which protein has which term: bool (n, k), index `ids`, columns `terms`; other pairs of id and go_id are ignored."""
+    """Which protein has which term: bool (n, k), index `ids`, columns `terms`; other pairs are ignored."""
     rows, columns = pd.Index(ids, name="id"), pd.Index(terms)
     places = np.stack([rows.get_indexer(annotations["id"]), columns.get_indexer(annotations["go_id"])])
     i, j = places[:, (places >= 0).all(axis=0)]

@@ -139,7 +139,7 @@ def _shortened(values: np.ndarray, bits: int = MANTISSA_BITS) -> np.ndarray:
 def pooled_layers(
     model, sequences: Sequence[str], *, pools: Sequence[str] = POOLS, progress: bool = False
 ) -> dict[str, np.ndarray]:
-    """Vectors of each protein, read once, from every layer: by pool a float32 array (n_layers + 1, n, d), input first."""
+    """Vectors of each protein, read once, from every layer: by pool float32 (n_layers + 1, n, d), input first."""
     from tqdm import tqdm
 
     pools = list(pools)

@@ -57,7 +57,7 @@ MASKED, LAYERS = MaskSettings(), LayerSettings()
 
 @study("GO embeddings", saves="go_embeddings", tables={"go-embeddings": 1})
 def go_embeddings(run: Run, *, collection: proteomes.Collection | None = None) -> pd.DataFrame:
-    """Embeddings of the proteins with GO terms, last layer, mean: id, e0000, e0001, ... (float32, rounded to hundredths)."""
+    """Embeddings of the proteins with GO terms, last layer, mean: id, e0000, ... (float32, rounded to hundredths)."""
     collection = collection or proteomes.load(GO_COLUMN)
     table = hundredths(run, "go-embeddings", collection.proteins, files=_files(collection, "go_proteins.parquet"))
     numbers = table.drop(columns="id")
@@ -177,7 +177,7 @@ def go_regressions(
     dataset: occlusion.MotifDataset | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Logistic regression of the terms with motifs, cross-fitted over proteins: fold, term, intercept, w0000, w0001, ..."""
+    """Logistic regression of the terms with motifs, cross-fitted over proteins: fold, term, intercept, w0000, ..."""
     collection = collection or proteomes.load(GO_COLUMN)
     dataset = dataset or occlusion.motif_dataset(collection)
     embeddings, labels = _embeddings(run, collection, embeddings), dataset.labels
@@ -219,7 +219,7 @@ def residue_drops(
     dataset: occlusion.MotifDataset | None = None,
     classifiers: Sequence | None = None,
 ) -> pd.DataFrame:
-    """How far the log-odds of terms fall when a window is masked: id, start, stop (0-based, stop excluded), one a term."""
+    """How far the log-odds of terms fall where a window is masked: id, start, stop (0-based, excluded), one a term."""
     collection = collection or proteomes.load(GO_COLUMN)
     dataset = dataset or occlusion.motif_dataset(collection)
     proteins, terms = dataset.proteins, list(dataset.labels)

@@ -521,7 +521,7 @@ def rank_correlations(
 def perplexity(
     table: pd.DataFrame, *, log_likelihood: str = "log_likelihood", n: int = 1000, seed: int = 0
 ) -> Estimate:
-    """exp(-mean log p) over masked residues (columns n_masked, `log_likelihood`), resampling proteins; 20 = guessing."""
+    """exp(-mean log p) over masked residues (n_masked, `log_likelihood`), resampling proteins; 20 = guessing."""
     need(table, [log_likelihood, "n_masked"])
     total, masked = table[log_likelihood].to_numpy(float), table["n_masked"].to_numpy(float)
     if not masked.sum():

@@ -174,7 +174,7 @@ def class_difference(
     n: int = 1000,
     seed: int = 0,
 ) -> matched.Matched:
-    """The chance that a P/LP variant has a higher value than a B/LB one of its gene and of about its predicted effect."""
+    """The chance that a P/LP variant has a higher value than a B/LB one of its gene and of about its effect."""
     part = metrics.labelled(table, score=[value, effect])
     part = part.assign(
         benign=part["significance"] == metrics.BENIGN,

@@ -46,7 +46,7 @@ RESCORED = RescoreSettings()
 
 
 def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
-    """Wild-type marginals of every variant that counts; the columns of the variants, model, strategy, score; never shipped."""
+    """Wild-type marginals of every variant that counts: their columns, model, strategy, score; never shipped."""
     return effects.score_table(
         model, tables.load("genes"), bundled.matching_variants(), strategy="wildtype-marginals", progress=progress
     )
@@ -57,7 +57,7 @@ LABELLED_STRATEGIES = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-lik
 
 @study("variant effects", saves="effects", tables=LABELLED_STRATEGIES)
 def variant_effects(run: Run) -> pd.DataFrame:
-    """Every score of one model on the bundled variants: their columns, model, strategy, score; saved as `effects.<model>`.
+    """Every score of one model on the bundled variants: their columns, model, strategy, score (`effects.<model>`).
 
     Wild-type marginals of all, masked and mutant marginals of P/LP and B/LB, pseudo-likelihood of a sample of these.
     """
