@@ -74,20 +74,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line.
+    """Run a command line: 0 done, 2 the input or the usage is at fault, 1 anything else.
 
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Without the program's name; default: those of the process.
-
-    Returns
-    -------
-    int
-        0 done, 2 the input or the usage is at fault, 1 anything else.
-
-    Examples
-    --------
     >>> main(["--version"])
     plmbook ...
     0

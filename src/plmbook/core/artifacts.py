@@ -69,6 +69,8 @@ def save(table: pd.DataFrame, name: str, profile: str = "embedded") -> Path:
         The index is not written.
     name : str
         Without suffix.
+    profile : str
+        Names the folder.
 
     Returns
     -------
@@ -82,6 +84,15 @@ def save(table: pd.DataFrame, name: str, profile: str = "embedded") -> Path:
 
 def read(name: str, profile: str = "embedded") -> pd.DataFrame:
     """Read what `save` wrote.
+
+    Parameters
+    ----------
+    name, profile : str
+        As in `save`.
+
+    Returns
+    -------
+    DataFrame
 
     Raises
     ------

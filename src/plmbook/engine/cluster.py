@@ -75,8 +75,8 @@ def write(
     ----------
     folder : path
         As in `plmbook.engine.store.write`; the same storage at the same path on every node.
-    model_name : str
-        A model that every node can load; see `plmbook.models.load`, also for `dtype` and `path`.
+    model_name, path : str
+        A model that every node can load; see `plmbook.models.load`, also for `path` and `dtype`.
     proteins : DataFrame, FastaFile or Plan
         A `plmbook.tables.FastaFile` is read block by block, on the driver's node alone.  A DataFrame goes into Ray's
         object store as a whole.

@@ -205,6 +205,11 @@ def manifest(folder: str | Path) -> dict:
 def verify(folder: str | Path) -> pd.DataFrame:
     """Compare every shard with its checksum, its store and the plan.
 
+    Parameters
+    ----------
+    folder : path
+        Of `write` or `plmbook embed`.
+
     Returns
     -------
     DataFrame
@@ -222,6 +227,15 @@ def verify(folder: str | Path) -> pd.DataFrame:
 def dataset(folder: str | Path) -> pyarrow.dataset.Dataset:
     """Open a complete store without reading it, for what does not fit into memory; rows in the order of the proteins.
 
+    Parameters
+    ----------
+    folder : path
+        Of `write` or `plmbook embed`.
+
+    Returns
+    -------
+    pyarrow.dataset.Dataset
+
     Raises
     ------
     InputError
@@ -235,6 +249,11 @@ def dataset(folder: str | Path) -> pyarrow.dataset.Dataset:
 
 def read(folder: str | Path) -> pd.DataFrame:
     """Read a whole store, checked.
+
+    Parameters
+    ----------
+    folder : path
+        Of `write` or `plmbook embed`.
 
     Returns
     -------

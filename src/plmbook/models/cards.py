@@ -115,7 +115,13 @@ CARDS: dict[str, Card] = {name: _published(name, facts) for name, facts in _FACT
 
 
 def all_cards() -> dict[str, Card]:
-    """The cards of the published models and of the bundled ones, by name, bundled first."""
+    """The cards of the published models and of the bundled ones.
+
+    Returns
+    -------
+    dict of str to Card
+        By name, bundled first.
+    """
     bundled = {card.name: card for card in bundled_cards()}
     return bundled | {name: card for name, card in CARDS.items() if name not in bundled}
 

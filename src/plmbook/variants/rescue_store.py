@@ -34,7 +34,7 @@ from plmbook.variants.rescue_tables import RESCUE
 RESERVED = tuple(name for name in RESCUE.names if name not in ("id", "mutation"))
 
 _VERSION = 1  # of the algorithm and of the columns: raise it where the same job gives other rows
-_KEY, _FACTS = b"plmbook.variants.rescue", b"plmbook.variants.rescue.facts"
+_KEY, _FACTS = b"plmbook.rescue", b"plmbook.rescue.facts"  # in files that earlier versions wrote too
 
 
 def write(
