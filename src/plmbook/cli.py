@@ -478,15 +478,11 @@ def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output
         raise InputError(f"{annotations}: --predict takes embeddings alone, the terms are those of the classifier")
     _check_output(output, (".tsv", ".parquet"), inputs=[embeddings])
     from plmbook.core import artifacts
-    from plmbook.function import classifier as saved
     from plmbook.function import study
 
-    classifier = saved.load(study.find_classifier(folder))
-    given = study.read_embeddings(embeddings)
-    study.check_same_making(classifier, given, embeddings)
-    found = study.predictions(classifier, given)
+    found, classifier = study.predict(folder, embeddings)
     artifacts.write_table(found, output)
-    print(f"{output}: {len(given.table):,} proteins, {len(classifier.terms)} terms, {classifier.learner}")
+    print(f"{output}: {found['id'].nunique():,} proteins, {len(classifier.terms)} terms, {classifier.learner}")
 
 
 @app.command("task")

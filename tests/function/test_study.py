@@ -8,7 +8,7 @@ import pytest
 
 from plmbook import cli
 from plmbook.core.errors import InputError
-from plmbook.function import classifier, splits, study
+from plmbook.function import classifier, inputs, splits, study
 
 N = 240
 TERMS = ["GO:0000001", "GO:0000002"]
@@ -132,7 +132,7 @@ def test_a_streamed_data_set_is_read_without_loading_it(folder):
     from plmbook.sources import embeddings
 
     embeddings.fill(folder / "filled", folder / "own.parquet")
-    found, whole = (study.read_embeddings(folder / name) for name in ("filled", "own.parquet"))
+    found, whole = (inputs.read_embeddings(folder / name) for name in ("filled", "own.parquet"))
     assert isinstance(found.vectors, np.memmap) and np.array_equal(found.vectors, whole.vectors)
     assert found.table["id"].tolist() == whole.table["id"].tolist() and found.facts == whole.facts
     assert run("filled", "go.tsv", "--split", "random", "-o", "a") == 0
@@ -170,7 +170,7 @@ def test_clusters_are_of_mmseqs_where_it_is(folder, monkeypatch, capsys):
 
 
 def labels_of(ids):
-    pairs = study.read_annotations("go.tsv").pairs
+    pairs = inputs.read_annotations("go.tsv").pairs
     return classifier.label_table(pairs, ids, classifier.common_terms(pairs[pairs["go_id"] != "GO:0008150"]))
 
 
@@ -279,7 +279,7 @@ def test_annotations_in_both_layouts(folder):
         'id\tname\tgo_id\nP1\t"5-HT like\tGO:0000001\nP1\t"x\tGO:0000002\n',
     ):
         (folder / "a.tsv").write_text(text)
-        found, left_out, evidence = study.read_annotations("a.tsv")
+        found, left_out, evidence = inputs.read_annotations("a.tsv")
         assert not left_out and not evidence and found.values.tolist() == [["P1", "GO:0000001"], ["P1", "GO:0000002"]]
 
 
@@ -418,7 +418,7 @@ LINES = {
     "no file of terms": (["own.parquet", "go.tsv", "--split", "random", "--terms", "t"], "--terms t: expected"),
     "few sequences": (["own.parquet", "go.tsv", "--sequences", "one.fasta"], "lacks 239 of 240 embedded proteins"),
     "few clusters": (["own.parquet", "go.tsv", "--clusters", "one.tsv"], "239 of 240 proteins have no cluster"),
-    "no clusters": (["own.parquet", "go.tsv", "--clusters", "go.tsv"], "no column cluster; expected id and cluster"),
+    "no clusters": (["own.parquet", "go.tsv", "--clusters", "go.tsv"], "go.tsv: the table lacks cluster"),
     "an old term": (["own.parquet", "go.tsv", "--obo", "go.obo", "--terms", "old", "--split", "random"], "none of the"),
     "no classifier": (["--predict", ".", "own.parquet"], "--predict .: no classifier here"),
     "options to predict": (["--predict", ".", "own.parquet", "--terms", "20", "--fast"], "--terms, --fast: not used"),
@@ -467,4 +467,4 @@ def test_terms_of_a_file_are_checked(folder):
     ):
         (folder / "t").write_text(text)
         with pytest.raises(InputError, match=expected):
-            study.read_terms("t")
+            inputs.read_terms("t")

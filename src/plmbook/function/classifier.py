@@ -269,11 +269,12 @@ def features_for(
         return np.asarray(embeddings, dtype=np.float32)
     if reads == "composition" and sequences is not None:
         return neighbours.composition(sequences).astype(np.float32)
-    if reads == "length" and (sequences is not None or lengths is not None):
-        lengths = [len(sequence) for sequence in sequences] if lengths is None else lengths
+    if lengths is None and sequences is not None:
+        lengths = [len(sequence) for sequence in sequences]
+    if reads == "length" and lengths is not None:
         return np.asarray(lengths, dtype=np.float32)[:, None]
     if reads == "nothing":
-        n = next(len(given) for given in (embeddings, sequences, lengths) if given is not None)
+        n = next(len(given) for given in (embeddings, lengths) if given is not None)
         return np.empty((n, 0), dtype=np.float32)
     raise InputError(f"learner {learner!r} reads the {reads}, which was not given")
 

@@ -6,7 +6,7 @@ test part of one split, and every difference is paired.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -217,9 +217,9 @@ def compare(
     one_of("reference", reference, predicted)
     table = pd.DataFrame({"name": list(predicted), "width": [widths[name] for name in predicted]})
     table["n_terms"] = int((truth.any() & ~truth.all()).sum())
-    resampling = {"clusters": np.asarray(clusters), "n": n, "seed": seed}
+    resampling: Any = {"clusters": np.asarray(clusters), "n": n, "seed": seed}
     if len(predicted) == 1:
-        predicted = predicted | {"": predicted[reference]}  # so that the reference has something to be compared with
+        predicted = {**predicted, "": predicted[reference]}  # so that the reference has something to be compared with
     for metric in ("auprc", "f1"):
         found = measures.mean_differences(truth, predicted, reference, metric=metric, **resampling)
         rows = {row.baseline: (row.baseline_value, -row.difference, -row.high, -row.low) for row in found.itertuples()}

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
@@ -80,7 +80,8 @@ def fit_lightgbm(
     jobs = min(n_cores if jobs is None else jobs, labels.shape[1])
     options = parameters(seed=seed, imbalance=imbalance, fast=fast, threads=n_cores if jobs == 1 else 1)
     wanted = np.ascontiguousarray(labels.T, dtype=np.float32)  # (k, n)
-    held, held_wanted = None, [None] * len(wanted)
+    held: Any = None  # features, then a data set of LightGBM
+    held_wanted: Any = [None] * len(wanted)
     if validation is not None and patience is not None:
         held, held_wanted = validation[0], np.ascontiguousarray(validation[1].T, dtype=np.float32)
     of_labels = zip(wanted, held_wanted, strict=True)
@@ -100,12 +101,12 @@ def predict_lightgbm(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     return np.stack([lightgbm.Booster(model_str=text).predict(features) for text in fitted.trees], axis=1)
 
 
-def _grow(binned, held, labels, held_labels, options: dict, rounds: int, patience: int | None) -> str:
+def _grow(binned, held, labels, held_labels, options: dict, rounds: int, patience) -> str:
     """The text of the model of one label, without the number of threads, which changes no tree."""
     import lightgbm
 
     binned.set_label(labels)
-    stopping = {}
+    stopping: dict[str, Any] = {}
     if held is not None:
         held.set_label(held_labels)
         options = options | {"metric": "average_precision"}
@@ -209,17 +210,13 @@ def fit_mlp(
     weight = (1 - share) / share if imbalance == "balanced" else torch.ones_like(share)
     with torch.random.fork_rng(devices=[]), one_torch_thread():
         torch.manual_seed(seed)
-        network = torch.nn.Sequential(
-            torch.nn.Linear(x.shape[1], hidden),
-            torch.nn.ReLU(),
-            torch.nn.Dropout(0.3),
-            torch.nn.Linear(hidden, y.shape[1]),
-        )
+        first, output = torch.nn.Linear(x.shape[1], hidden), torch.nn.Linear(hidden, y.shape[1])
+        network = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(0.3), output)
         with torch.no_grad():
-            network[3].bias.copy_(torch.logit(share, eps=1e-6))  # begin with the frequencies
+            output.bias.copy_(torch.logit(share, eps=1e-6))  # begin with the frequencies
         optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-2)
         loss_of = torch.nn.BCEWithLogitsLoss(pos_weight=weight)
-        best, best_epoch, kept = -np.inf, 0, None
+        best, best_epoch, state = -np.inf, 0, network.state_dict()
         for epoch in range(epochs):
             network.train()
             for rows in torch.randperm(len(x)).split(BATCH):
@@ -232,11 +229,11 @@ def fit_mlp(
             value = float(average_precision_score(validation[1], scores, average="macro"))
             if value > best:
                 best, best_epoch = value, epoch
-                kept = {name: tensor.detach().numpy().copy() for name, tensor in network.state_dict().items()}
+                state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
             if epoch - best_epoch >= patience:
                 break
     names = {"0.weight": "hidden", "0.bias": "hidden_bias", "3.weight": "output", "3.bias": "output_bias"}
-    arrays = {"mean": mean, "scale": scale} | {names[name]: array for name, array in kept.items()}
+    arrays = {"mean": mean, "scale": scale} | {names[name]: tensor.numpy() for name, tensor in state.items()}
     return Fitted(arrays, chosen={"epoch": [best_epoch]})
 
 

@@ -13,7 +13,7 @@ Whether either finds the residues that do the work is asked with motifs of PROSI
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -220,7 +220,7 @@ def drops(model, sequence: str, classifier: Classifier, *, width: int = WIDTH, s
 def window_drops(model, sequence: str, classifier: Classifier, spans: Sequence[tuple[int, int]]) -> np.ndarray:
     """How far the log-odds of each term fall when a window is masked, float64 (m, k); windows are (start, stop)."""
     texts = [sequence, *(sequence[:a] + MASK * (b - a) + sequence[b:] for a, b in spans)]
-    values = log_odds(classifier, encode.embed(model, texts, long="error"))
+    values = log_odds(classifier, np.asarray(encode.embed(model, texts, long="error")))
     return values[0] - values[1:]
 
 
@@ -268,7 +268,7 @@ def gain(table: pd.DataFrame, value: str, baseline: str, *, n: int = 1000, seed:
     The table has id, motif (bool), and gene (the cluster of relatives). The difference of the AUROCs
     (`plmbook.stats.matched`), a mean over clusters, with its paired 95 % interval and the number of clusters.
     """
-    options = {"case": "motif", "strata": ["id"], "minimum": 1}
+    options: Any = {"case": "motif", "strata": ["id"], "minimum": 1}
     first, second = (matched.gene_aurocs(table, value=name, **options) for name in (value, baseline))
     return metrics.mean_over_genes(first["auroc"] - second["auroc"], n=n, seed=seed)
 

@@ -116,13 +116,13 @@ def nearest(space: Space, *, k: int = 10, groups: Sequence | None = None) -> np.
     [1, 0, 1]
     """
     n = space.vectors.shape[0]
-    groups = np.arange(n) if groups is None else pd.factorize(np.asarray(groups))[0]
-    most = n - int(np.bincount(groups).max(initial=0))
+    group = _codes(groups, n)
+    most = n - int(np.bincount(group).max(initial=0))
     if not 1 <= k <= most:
         raise InputError(f"k {k}: expected 1 to {most}, the proteins that each has to choose from")
     found = np.empty((n, k), dtype=np.int64)
     for rows, alike in _similarities(space, np.arange(n), np.arange(n)):
-        alike[groups[rows, None] == groups] = -np.inf
+        alike[group[rows, None] == group] = -np.inf
         some = np.sort(np.argpartition(-alike, k - 1, axis=1)[:, :k], axis=1)
         order = np.argsort(-np.take_along_axis(alike, some, axis=1), axis=1, kind="stable")
         found[rows] = np.take_along_axis(some, order, axis=1)
@@ -218,7 +218,7 @@ def symbol_stem(symbols: Sequence[str]) -> str:
     shared = {start: len(start) * times for start, times in sorted(starts.items()) if times > 1}
     if not shared:
         return min(known, default="")
-    best = max(shared, key=shared.get)
+    best = max(shared, key=shared.__getitem__)
     return re.sub(r"\d+$", "", best) or best
 
 
@@ -329,7 +329,7 @@ def distances_kept(space: Space, layout: np.ndarray, *, n: int = 100_000, seed: 
 
 def label_agreement(places: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """For each protein the share of its neighbours, from `nearest`, with its own label, float64 (m,)."""
-    codes = pd.factorize(np.asarray(labels))[0]
+    codes = _codes(labels, len(labels))
     return (codes[places] == codes[:, None]).mean(axis=1)
 
 
@@ -339,11 +339,15 @@ def chance_agreement(labels: Sequence[str], groups: Sequence | None = None) -> f
     >>> round(chance_agreement(list("aabb")), 3), chance_agreement(list("aabb"), groups=list("xxyy"))
     (0.333, 0.0)
     """
-    codes = pd.factorize(np.asarray(labels))[0]
-    groups = np.arange(len(codes)) if groups is None else pd.factorize(np.asarray(groups))[0]
-    together = pd.Series(1, index=pd.MultiIndex.from_arrays([codes, groups])).groupby(level=[0, 1]).transform("size")
+    codes, group = _codes(labels, len(labels)), _codes(groups, len(labels))
+    together = pd.Series(1, index=pd.MultiIndex.from_arrays([codes, group])).groupby(level=[0, 1]).transform("size")
     same = np.bincount(codes)[codes] - together.to_numpy()
-    return float((same / (len(codes) - np.bincount(groups)[groups])).mean())
+    return float((same / (len(codes) - np.bincount(group)[group])).mean())
+
+
+def _codes(labels: Sequence | None, n: int) -> np.ndarray:
+    """Labels as numbers from 0; without any each of n is alone."""
+    return np.arange(n) if labels is None else pd.factorize(np.asarray(labels))[0]
 
 
 # --- orthologs -------------------------------------------------------------------------------------------

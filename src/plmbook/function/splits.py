@@ -286,8 +286,7 @@ def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs", threads: in
 def _linked(ids: Sequence[str], links: Sequence[tuple[np.ndarray, np.ndarray]]) -> pd.Series:
     """Connected components: Series of str by id, each component its first protein; links are pairs of places."""
     index = pd.Index(ids, name="id")
-    ends = [np.concatenate([np.asarray(pair[side], dtype=int) for pair in links] or [[]]) for side in (0, 1)]
-    rows, columns = (end.astype(int) for end in ends)
+    rows, columns = (np.concatenate([np.asarray(pair[side], dtype=int) for pair in links]) for side in (0, 1))
     graph = sparse.coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(len(index), len(index)))
     _, component = connected_components(graph, directed=False)
     first = pd.Series(np.asarray(index)).groupby(component).first()

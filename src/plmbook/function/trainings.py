@@ -7,7 +7,7 @@ Since a term is learnt without the others, one column of one training can be com
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -102,7 +102,7 @@ def learn(
     lost = classifier.exclusions(known, part.reindex(known.index))["term"]
     if len(lost) == known.shape[1]:
         return Answers((), np.empty(0), np.empty((int(tested.sum()), 0)))
-    options = FAST if classifier.LEARNERS[learner].method == "lightgbm" else {}
+    options: dict[str, Any] = FAST if classifier.LEARNERS[learner].method == "lightgbm" else {}
     made = classifier.fit(learner, features[inside], known.drop(columns=lost), part, seed=seed, **options)
     return Answers(made.terms, made.thresholds, made.predict(features[tested]))
 
