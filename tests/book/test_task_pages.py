@@ -9,6 +9,7 @@ from plmbook.book import style, task_pages
 from plmbook.core import artifacts, paths
 from plmbook.core.errors import InputError
 from plmbook.models import cards
+from plmbook.tables.published import published
 
 DEFAULT, GENERAL = (cards.card(name).name for name in ("embedded", "embedded_general"))
 
@@ -79,7 +80,7 @@ def test_every_published_column_has_the_name_of_one_of_our_tests_or_has_no_count
     columns = set(task_pages.beside_published(name, empty).columns) - {"model"}
     known = tasks.examples(name)
     ours = {test for of in known.table["test"] if of for test in tasks.task(name).tests(of)}
-    assert columns & ours
+    assert columns & ours or tasks.task(name).published not in set(published("ankh_results")["task"])
     assert columns - ours <= {"TS115", "ProteinNet, L", "ProteinNet, L/5"}
 
 

@@ -35,7 +35,7 @@ def test_the_text_of_localisation_has_its_setting():
 
 
 def test_every_published_task_is_here():
-    assert {task.published for task in tasks.TASKS.values()} == set(published("ankh_results")["task"])
+    assert {task.published for task in tasks.TASKS.values()} >= set(published("ankh_results")["task"])
 
 
 def test_a_draw_of_test_proteins_leaves_the_rest_as_it_is():

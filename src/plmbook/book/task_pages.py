@@ -14,7 +14,7 @@ from plmbook.book import show, style
 from plmbook.core import artifacts
 from plmbook.models import cards
 from plmbook.stats import bootstrap
-from plmbook.tables.published import published
+from plmbook.tasks.data import published_shares
 from plmbook.tasks.learners import kmer_cosines
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def short(model: str) -> str:
     return bundled.get(model) or style.label(model)
 
 
-def is_baseline(table: pd.DataFrame) -> pd.Series:
+def _is_baseline(table: pd.DataFrame) -> pd.Series:
     """Whether the learner of each row sees no model, bool."""
     return table["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """With the name of a line (its learner, and the model that this reads) and the kind that gives its colour."""
-    baseline = is_baseline(table)
+    baseline = _is_baseline(table)
     return table.assign(
         name=table["learner"].where(baseline, table["learner"] + ", " + table["model"].map(short)),
         kind=table["model"].map(style.kind).mask(baseline, style.BASELINE),
@@ -65,7 +65,7 @@ def rows(measured: pd.DataFrame) -> pd.DataFrame:
     Columns: model, name, kind, statistic (the test), value, low, high, seed_low, seed_high, seeds, n.
     """
     first = measured["model"].iloc[0]  # the baselines see no model: they are the same for all
-    lines = _named(measured[~is_baseline(measured) | (measured["model"] == first)]).rename(
+    lines = _named(measured[~_is_baseline(measured) | (measured["model"] == first)]).rename(
         columns={"test": "statistic"}
     )
     lines = lines.sort_values("learner", key=lambda names: names.map(list(tasks.LEARNERS).index), kind="stable")
@@ -75,7 +75,7 @@ def rows(measured: pd.DataFrame) -> pd.DataFrame:
 
 def best_baseline(measured: pd.DataFrame, test: str) -> str:
     """The baseline with the highest measure on a test: an opponent chosen in its favour."""
-    part = measured[(measured["test"] == test) & is_baseline(measured)]
+    part = measured[(measured["test"] == test) & _is_baseline(measured)]
     return part.loc[part["value"].idxmax(), "learner"]
 
 
@@ -89,7 +89,7 @@ def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> p
         opponent = best_baseline(measured, test)
         of_test = outcomes[outcomes["test"] == test]
         than = of_test[(of_test["learner"] == opponent) & (of_test["model"] == of_test["model"].iloc[0])]
-        own = of_test[~is_baseline(of_test)]
+        own = of_test[~_is_baseline(of_test)]
         for (model, learner), part in own.groupby(["model", "learner"], sort=False):
             of_seeds = [tasks.gain(each, than, n=n)[:3] for _, each in part.groupby("seed")]
             mean = pd.DataFrame(of_seeds).mean()
@@ -102,9 +102,9 @@ def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
 
     Columns: model (with the learner and "our sample" for ours), and one a test, NaN where one side has no such test.
     """
-    of, table = tasks.task(name), published("ankh_results")
+    of, table = tasks.task(name), published_shares()
     table = table[table["task"] == of.published]
-    table = table.assign(value=table["value"] * table["unit"].map(tasks.SCALE), test=of.published_tests(table))
+    table = table.assign(test=of.published_tests(table))
     wide = table.pivot(index="model", columns="test", values="value")
     wide = wide.reindex(index=dict.fromkeys(table["model"]), columns=dict.fromkeys(table["test"]))
     ours = measured[measured["learner"].isin(OWN) & (measured["task"] == name)]
@@ -168,9 +168,10 @@ def show_listing() -> "Markdown":
     found = []
     for row in tasks.listing().itertuples():
         commit = f" at `{row.revision[:10]}`" if row.revision else ", the newest"
+        hub = f"`{row.hub}`{commit}" if row.hub else "none"
         found.append(
-            f"- **{row.title}** (`{row.task}`): {row.metric}; published {row.published}. Head: {row.head}. "
-            f"Training: {row.training}; {row.seeds} seeds. Published data set: `{row.hub}`{commit}. "
+            f"- **{row.title}** (`{row.task}`): {row.metric}; published {row.published or '-'}. Head: {row.head}. "
+            f"Training: {row.training}; {row.seeds} seeds. Published data set: {hub}. "
             f"Our sample: {row.sample} ({row.sizes}). Differs: {row.differs}. Comparable: {row.comparable}."
         )
     return _markdown(found)

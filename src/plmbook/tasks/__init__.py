@@ -19,7 +19,7 @@ is kept protein by protein, so that intervals and differences are of proteins an
 
 from plmbook.tasks.base import IGNORED, SETTINGS, SPLITS, Examples, Settings, Task, TaskData
 from plmbook.tasks.catalogue import TASKS, task
-from plmbook.tasks.data import SCALE, examples, listing, with_tests
+from plmbook.tasks.data import examples, listing, with_tests
 from plmbook.tasks.experiment import parameters, plan, run
 from plmbook.tasks.learners import LEARNERS
 from plmbook.tasks.measures import estimate, gain, over_seeds, scores

@@ -12,7 +12,7 @@ from plmbook.tables.published import published
 from plmbook.tasks.base import SETTINGS, Examples, Task, left_out_notes
 from plmbook.tasks.catalogue import TASKS, task
 
-SCALE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a published figure, to a share
+_SHARE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a published figure
 
 
 def examples(
@@ -83,25 +83,25 @@ def listing() -> pd.DataFrame:
     DataFrame
         task, title, metric, head, training (of that head), learners, seeds, hub (id of the published data set),
         revision, published (range of the seven models of Ankh's page, shares or correlations), sample, sizes (proteins
-        by part), differs, comparable (str).
+        by part), differs, comparable (str; "" where there is none).
     """
-    figures = published("ankh_results")
-    figures = figures.assign(value=figures["value"] * figures["unit"].map(SCALE)).groupby("task")["value"]
+    figures = published_shares().groupby("task")["value"]
     spans = {name: f"{of.min():.2f} to {of.max():.2f}" for name, of in figures}
+    names = "task title metric head training learners seeds hub revision published sample sizes differs comparable"
     rows = []
     for each in TASKS.values():
-        source = ankh_tasks.DATASETS[each.dataset]
-        rows.append(
-            {
-                **{"task": each.name, "title": each.title, "metric": each.metric},
-                **{"head": _head_text(each), "training": _training_text(each), "learners": ", ".join(each.learners)},
-                **{"seeds": str(len(SETTINGS.seeds)), "hub": source.hub_id, "revision": source.revision},
-                "published": spans[each.published],
-                **{"sample": each.sample, "sizes": _sizes(each.name)},
-                **{"differs": each.differs, "comparable": each.comparable},
-            }
-        )
-    return pd.DataFrame(rows)
+        dataset = ankh_tasks.DATASETS.get(each.dataset)
+        hub = (dataset.hub_id, dataset.revision) if dataset else ("", "")
+        way = (_head_text(each), _training_text(each), ", ".join(each.learners), str(len(SETTINGS.seeds)))
+        sample = (each.sample, _sizes(each.name), each.differs, each.comparable)
+        rows.append((each.name, each.title, each.metric, *way, *hub, spans.get(each.published, ""), *sample))
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def published_shares() -> pd.DataFrame:
+    """The published table `ankh_results` with shares (or correlations) as values."""
+    table = published("ankh_results")
+    return table.assign(value=table["value"] * table["unit"].map(_SHARE))
 
 
 def _head_text(each: Task) -> str:

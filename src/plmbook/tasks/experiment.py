@@ -106,7 +106,7 @@ def _outcomes(of: Task, known: Examples, answers: Sequence) -> pd.DataFrame:
     """test, id, predicted, truth of the test proteins, from a learner's answers."""
     rows = []
     for n, answer in zip(known.of("test"), answers, strict=True):
-        name, test = known.table.loc[n, ["id", "test"]]
+        name, test = known.table[["id", "test"]].iloc[n]
         judged = of.judge(answer, known.labels[n], known)
         rows += [(text, name, *pair) for text, pair in zip(of.tests(test), judged, strict=True)]
     found = pd.DataFrame(rows, columns=["test", "id", "predicted", "truth"])

@@ -84,7 +84,7 @@ def _pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Kind:
+class _Kind:
     """What a head answers."""
 
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -94,11 +94,11 @@ class Kind:
 
 
 KINDS = {
-    "binary": Kind(_binary_loss, 0, torch.float32),
-    "classes": Kind(_class_loss, IGNORED, torch.int64, grows=(0, 1)),
-    "labels": Kind(_label_loss, IGNORED, torch.float32, grows=(0, 0, 0, 1)),
-    "number": Kind(_square_loss, 0, torch.float32),
-    "contacts": Kind(_pair_loss, IGNORED_PAIR, torch.int64, grows=(0, 1, 0, 1)),
+    "binary": _Kind(_binary_loss, 0, torch.float32),
+    "classes": _Kind(_class_loss, IGNORED, torch.int64, grows=(0, 1)),
+    "labels": _Kind(_label_loss, IGNORED, torch.float32, grows=(0, 0, 0, 1)),
+    "number": _Kind(_square_loss, 0, torch.float32),
+    "contacts": _Kind(_pair_loss, IGNORED_PAIR, torch.int64, grows=(0, 1, 0, 1)),
 }
 
 
@@ -178,11 +178,11 @@ def _convbert() -> tuple[type, type]:
     return ConvBertConfig, ConvBertLayer
 
 
-def pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
+def _pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
     """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d).
 
     >>> hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
-    >>> pool(hidden, mask, "avg").item(), pool(hidden, mask, "max").item(), pool(hidden, None, "max").item()
+    >>> _pool(hidden, mask, "avg").item(), _pool(hidden, mask, "max").item(), _pool(hidden, None, "max").item()
     (2.0, 3.0, 9.0)
     """
     if mask is None:
@@ -234,7 +234,7 @@ class Head(nn.Module):
     def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """What the linear map reads: (B, L, d') or, pooled, (B, d')."""
         x = embeddings if self.encoder is None else self.encoder(embeddings, mask)
-        return x if self.pooling is None else pool(x, mask, self.pooling)
+        return x if self.pooling is None else _pool(x, mask, self.pooling)
 
     def forward(
         self, embeddings: torch.Tensor, labels: torch.Tensor | None = None, mask: torch.Tensor | None = None
@@ -269,7 +269,7 @@ class Probe(Head):
         super().__init__(kind, layer or None, decoder, pooling=None if by_residue else "avg", bias=bias)
 
     def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        x = embeddings if self.pooling is None else pool(embeddings, mask, self.pooling)
+        x = embeddings if self.pooling is None else _pool(embeddings, mask, self.pooling)
         return x if self.encoder is None else self.encoder(x)
 
 
