@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import yaml
 
 from plmbook.core.kmers import kmer_counts
 from plmbook.probing import neighbours
@@ -15,28 +17,13 @@ class Learner:
     """A way to a prediction."""
 
     name: str
-    baseline: bool  # whether it sees no model
-    seeded: bool  # whether its answer depends on a seed
     meaning: str
+    baseline: bool = False  # whether it sees no model
+    seeded: bool = False  # whether its answer depends on a seed
 
 
-LEARNERS = {
-    each.name: each
-    for each in (
-        Learner("frequency", True, False, "the commonest class of the training examples"),
-        Learner("mutations", True, False, "the fewer mutations, the brighter"),
-        Learner("composition", True, False, "linear, on the shares of the amino acids; CATH: the nearest by them"),
-        Learner("window", True, False, "linear, on the amino acids at the 15 places around a residue"),
-        Learner("one-hot", True, False, "linear, on which residue stands where (contacts: on the two amino acids)"),
-        Learner("neighbour", True, False, "what the most similar training proteins, variants or windows have"),
-        Learner("separation", True, False, "how often residues as far apart touch in the training structures"),
-        Learner("linear", False, False, "linear, on the embedding (of a residue, or the mean of a protein)"),
-        Learner("mlp", False, True, "one hidden layer on the same"),
-        Learner("convbert", False, True, "Ankh's head: one layer of ConvBERT on the embeddings of all residues"),
-        Learner("attention", False, False, "logistic regression on the attention maps (see Contacts)"),
-        Learner("embedding", False, False, "the nearest neighbour by the mean embedding, nothing trained"),
-    )
-}
+_FACTS = yaml.safe_load(Path(__file__).with_name("learners.yml").read_text(encoding="utf-8"))
+LEARNERS = {name: Learner(name, **facts) for name, facts in _FACTS.items()}
 
 
 def ridge(data: TaskData, features: np.ndarray) -> list:
