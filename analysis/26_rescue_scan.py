@@ -14,7 +14,7 @@
 # **Inputs**: `data/genes.tsv`, `data/variants.parquet`, `data/structures.parquet`, `data/orthologs.parquet`; the
 # weights of the models.
 #
-# **Outputs**: `results/<profile>/rescue.<model>.parquet` (the best second substitutions of each variant),
+# **Outputs**: `results/<profile>/rescue.*.parquet` (the best second substitutions of each variant),
 # `rescue_variants.<model>` (a row a variant), `rescue_maps.<model>` (the whole map of each variant),
 # `rescue_wild_type.<model>`, `rescue_pairs.<model>` (pairs of positions, for the question of contacts) and
 # `rescue_contacts_misplaced`.

@@ -23,9 +23,9 @@ KINDS = {
     "byte-order mark": codecs.BOM_UTF8 + WORDS.encode(),
     "UTF-16": WORDS.encode("utf-16"),
     "UTF-16, big end first": codecs.BOM_UTF16_BE + WORDS.encode("utf-16-be"),
-    "gzip": gzip.compress(WORDS.encode()),
-    "gzip of UTF-16": gzip.compress(WORDS.encode("utf-16")),
-    "bgzip": gzip.compress(WORDS.encode()) + gzip.compress(b""),  # many members, the last of them empty
+    "gzip": gzip.compress(WORDS.encode(), mtime=0),
+    "gzip of UTF-16": gzip.compress(WORDS.encode("utf-16"), mtime=0),
+    "bgzip": gzip.compress(WORDS.encode(), mtime=0) + gzip.compress(b""),  # many members, the last of them empty
 }
 
 
@@ -77,7 +77,7 @@ def test_a_byte_that_is_no_text_is_named_with_its_line_by_every_reader(tmp_path,
     if reader == "ProteinNet":
         content = b"[ID]\ncaf\xe9\n"
     path = tmp_path / "a.txt"
-    path.write_bytes(gzip.compress(content) if packed else content)
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
     with pytest.raises(InputError, match=r"a\.txt: line 2: expected UTF-8 text, found byte 0xe9"):
         READERS[reader](path)
 
@@ -88,8 +88,8 @@ def test_a_byte_that_is_no_text_is_named_with_its_line_by_every_reader(tmp_path,
     [
         (b"PK\x03\x04\x14\x00", "found a binary one"),
         (WORDS.encode("utf-16-le"), "found a binary one"),  # no byte-order mark says what it is
-        (gzip.compress(WORDS.encode() * 5000)[:-20], "cannot be read"),
-        (gzip.compress(WORDS.encode() * 5000)[:5], "cannot be read"),
+        (gzip.compress(WORDS.encode() * 5000, mtime=0)[:-20], "cannot be read"),
+        (gzip.compress(WORDS.encode() * 5000, mtime=0)[:5], "cannot be read"),
     ],
 )
 def test_what_is_no_text_is_refused(tmp_path, reader, content, said):
