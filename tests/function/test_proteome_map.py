@@ -38,7 +38,7 @@ TABLE = pd.DataFrame(
 
 @pytest.mark.parametrize("chunk", [3, 1000])
 def test_neighbours_are_those_of_the_exact_search(monkeypatch, chunk):
-    monkeypatch.setattr(proteome_map, "CHUNK", chunk)
+    monkeypatch.setattr(proteome_map, "_CHUNK", chunk)
     vectors = np.random.default_rng(0).normal(size=(40, 6)) + 2
     found = proteome_map.nearest(proteome_map.embedding_space(vectors), k=5)
     expected, _ = neighbours.nearest(vectors, vectors, k=6)

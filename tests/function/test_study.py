@@ -241,7 +241,7 @@ def test_splits_are_made_before_anything_is_trained(folder, monkeypatch, capsys)
     def never(*arguments, **options):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(study, "study", never)
+    monkeypatch.setattr(study, "_study", never)
     pd.DataFrame({"id": [f"P{n:03d}" for n in range(N)], "cluster": "one"}).to_csv("one.tsv", sep="\t", index=False)
     assert run("own.parquet", "go.tsv", "--clusters", "one.tsv", "-o", "out") == 2
     assert "too few proteins or clusters" in capsys.readouterr().err

@@ -16,6 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,36 +25,30 @@ from plmbook.core.artifacts import sha256, versions, write_json
 from plmbook.core.errors import InputError, one_of
 from plmbook.function import learners
 from plmbook.function.learners import Fitted
+from plmbook.function.splits import PARTS
 from plmbook.probing import neighbours
 
 FORMAT = "plmbook classifier 1"
-PARTS = ("train", "validation", "test")
 IMBALANCE = ("none", "balanced")
-MINIMUM = 5  # training proteins with a term, and without it, below which it is not learnt
+_MINIMUM = 5  # training proteins with a term, and without it, below which it is not learnt
 
 
-@dataclass(frozen=True)
-class Learner:
+class _Learner(NamedTuple):
     """A way to learn the labels, and the features that it takes."""
 
-    name: str
     method: str  # of `plmbook.function.learners`
     reads: str  # "embedding", "composition" (n, 20), "length" (n, 1) or "nothing" (n, 0)
-    baseline: bool
-    meaning: str
+    baseline: bool = False
 
 
 LEARNERS = {
-    learner.name: learner
-    for learner in (
-        Learner("lightgbm", "lightgbm", "embedding", False, "boosted trees, one model a term on one binned data set"),
-        Learner("logistic", "logistic", "embedding", False, "logistic regression on standardised features"),
-        Learner("mlp", "mlp", "embedding", False, "one hidden layer for all terms at once"),
-        Learner("knn", "knn", "embedding", True, "the terms of the ten nearest training proteins by cosine"),
-        Learner("composition", "lightgbm", "composition", True, "boosted trees on the shares of the 20 amino acids"),
-        Learner("length", "lightgbm", "length", True, "boosted trees on the number of residues"),
-        Learner("frequency", "frequency", "nothing", True, "how common the term is, the same for every protein"),
-    )
+    "lightgbm": _Learner("lightgbm", "embedding"),  # boosted trees, one model a term on one binned data set
+    "logistic": _Learner("logistic", "embedding"),  # on standardised features
+    "mlp": _Learner("mlp", "embedding"),  # one hidden layer for all terms at once
+    "knn": _Learner("knn", "embedding", baseline=True),  # the terms of the nearest training proteins by cosine
+    "composition": _Learner("lightgbm", "composition", baseline=True),  # the shares of the 20 amino acids
+    "length": _Learner("lightgbm", "length", baseline=True),  # the number of residues
+    "frequency": _Learner("frequency", "nothing", baseline=True),  # how common the term is, the same for every protein
 }
 BASELINES = tuple(name for name, learner in LEARNERS.items() if learner.baseline)
 
@@ -181,7 +176,7 @@ def fit(
     *,
     seed: int = 0,
     imbalance: str = "none",
-    minimum: int = MINIMUM,
+    minimum: int = _MINIMUM,
     facts: dict | None = None,
     **options,
 ) -> Classifier:
@@ -298,7 +293,7 @@ def common_terms(annotations: pd.DataFrame, n: int = 20, *, among: Sequence[str]
     return counts.index[:n].tolist()
 
 
-def exclusions(labels: pd.DataFrame, parts: pd.Series, *, minimum: int = MINIMUM) -> pd.DataFrame:
+def exclusions(labels: pd.DataFrame, parts: pd.Series, *, minimum: int = _MINIMUM) -> pd.DataFrame:
     """The labels that cannot be learnt or given a threshold, in the order of the columns of `labels`.
 
     term, reason (str), train_with, train_without, validation_with, validation_without (int64, numbers of proteins).

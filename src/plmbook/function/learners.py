@@ -18,22 +18,22 @@ from scipy.special import expit
 from plmbook.core.machine import cores, one_torch_thread
 from plmbook.probing import neighbours
 
-Part = tuple[np.ndarray, np.ndarray]
+_Part = tuple[np.ndarray, np.ndarray]
 
 ROUNDS = 100  # trees of a label at most, LightGBM's default
 PATIENCE = 20  # trees without a better average precision on validation, after which a label stops
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # inverse of the L2 penalty (scikit-learn's C) to choose from
-NEIGHBOURS = 10
-HIDDEN = 256
-EPOCHS = 100
-BATCH = 128
+_NEIGHBOURS = 10
+_HIDDEN = 256
+_EPOCHS = 100
+_BATCH = 128
 
 # One histogram layout and no data-dependent choice of it: the same trees on every run and any number of threads. By
 # columns is the faster of the two on embeddings; the trees are those of LightGBM's own choice.
-EXACT = {"objective": "binary", "deterministic": True, "force_col_wise": True, "verbosity": -1}
+_EXACT = {"objective": "binary", "deterministic": True, "force_col_wise": True, "verbosity": -1}
 # Coarser bins, and half of the columns for each tree. Gradients in integers (`use_quantized_grad`) would gain
 # a little more, but LightGBM 4.7 ends on some data sets with "Check failed: (best_split_info.right_count) > (0)".
-FAST = EXACT | {"max_bin": 63, "feature_fraction": 0.5}
+FAST = _EXACT | {"max_bin": 63, "feature_fraction": 0.5}
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Fitted:
 
 def parameters(*, seed: int = 0, imbalance: str = "none", fast: bool = False, threads: int = 1) -> dict:
     """What LightGBM is given; `LGBMClassifier(n_estimators=..., **parameters(...))` grows the same trees."""
-    chosen = (FAST if fast else EXACT) | {"seed": seed, "num_threads": threads}
+    chosen = (FAST if fast else _EXACT) | {"seed": seed, "num_threads": threads}
     return chosen | ({"is_unbalance": True} if imbalance == "balanced" else {})
 
 
 def fit_lightgbm(
-    train: Part,
-    validation: Part | None,
+    train: _Part,
+    validation: _Part | None,
     *,
     seed: int = 0,
     imbalance: str = "none",
@@ -138,7 +138,7 @@ def _grow_from_file(path: Path, held, labels, held_labels, options: dict, *limit
 
 
 def fit_logistic(
-    train: Part, validation: Part, *, seed: int = 0, imbalance: str = "none", strengths: Sequence[float] = STRENGTHS
+    train: _Part, validation: _Part, *, seed: int = 0, imbalance: str = "none", strengths: Sequence[float] = STRENGTHS
 ) -> Fitted:
     """Logistic regression of each label on standardised features; validation chooses the L2 penalty.
 
@@ -186,13 +186,13 @@ def linear(fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit_mlp(
-    train: Part,
-    validation: Part,
+    train: _Part,
+    validation: _Part,
     *,
     seed: int = 0,
     imbalance: str = "none",
-    hidden: int = HIDDEN,
-    epochs: int = EPOCHS,
+    hidden: int = _HIDDEN,
+    epochs: int = _EPOCHS,
     patience: int = PATIENCE,
 ) -> Fitted:
     """One hidden layer for all labels at once, AdamW; the epoch with the best mean average precision on validation.
@@ -219,7 +219,7 @@ def fit_mlp(
         best, best_epoch, state = -np.inf, 0, network.state_dict()
         for epoch in range(epochs):
             network.train()
-            for rows in torch.randperm(len(x)).split(BATCH):
+            for rows in torch.randperm(len(x)).split(_BATCH):
                 optimiser.zero_grad()
                 loss_of(network(x[rows]), y[rows]).backward()
                 optimiser.step()
@@ -247,18 +247,18 @@ def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:
 # --- without training ------------------------------------------------------------------------------------
 
 
-def fit_knn(train: Part, validation: Part | None = None, *, seed: int = 0, imbalance: str = "none") -> Fitted:
+def fit_knn(train: _Part, validation: _Part | None = None, *, seed: int = 0, imbalance: str = "none") -> Fitted:
     """Keep the training proteins: float32 `references` (n, d) and bool `labels` (n, k)."""
     return Fitted({"references": train[0], "labels": train[1]})
 
 
 def predict_knn(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    """Share of the `NEIGHBOURS` nearest by cosine that have the label, each weighted by its cosine, float64 (n, k).
+    """Share of the `_NEIGHBOURS` nearest by cosine that have the label, each weighted by its cosine, float64 (n, k).
 
     A cosine below 0 weighs nothing; a protein without a neighbour above 0 gets the shares of all training proteins.
     """
     references, labels = fitted.arrays["references"], fitted.arrays["labels"].astype(np.float64)
-    places, cosines = neighbours.nearest(features, references, k=min(NEIGHBOURS, len(references)))
+    places, cosines = neighbours.nearest(features, references, k=min(_NEIGHBOURS, len(references)))
     weights = np.maximum(cosines, 0)
     total = weights.sum(axis=1, keepdims=True)
     shares = np.einsum("nj,njk->nk", weights, labels[places])
@@ -266,7 +266,7 @@ def predict_knn(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     return np.minimum(found, 1)  # a sum of shares may round up
 
 
-def fit_frequency(train: Part, validation: Part | None = None, *, seed: int = 0, imbalance: str = "none") -> Fitted:
+def fit_frequency(train: _Part, validation: _Part | None = None, *, seed: int = 0, imbalance: str = "none") -> Fitted:
     """The share of each label in training: float64 `shares` (k,)."""
     return Fitted({"shares": train[1].mean(axis=0)})
 
@@ -283,15 +283,15 @@ def standards(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return wide.mean(axis=0), np.where(scale > 0, scale, 1.0)
 
 
-class Method(NamedTuple):
+class _Method(NamedTuple):
     fit: Callable[..., Fitted]
     predict: Callable[[Fitted, np.ndarray], np.ndarray]
 
 
 METHODS = {
-    "lightgbm": Method(fit_lightgbm, predict_lightgbm),
-    "logistic": Method(fit_logistic, predict_logistic),
-    "mlp": Method(fit_mlp, predict_mlp),
-    "knn": Method(fit_knn, predict_knn),
-    "frequency": Method(fit_frequency, predict_frequency),
+    "lightgbm": _Method(fit_lightgbm, predict_lightgbm),
+    "logistic": _Method(fit_logistic, predict_logistic),
+    "mlp": _Method(fit_mlp, predict_mlp),
+    "knn": _Method(fit_knn, predict_knn),
+    "frequency": _Method(fit_frequency, predict_frequency),
 }

@@ -27,7 +27,6 @@ from plmbook.stats import matched, metrics
 from plmbook.stats.bootstrap import Estimate
 
 FOLDS = 5  # each protein is asked of the one classifier that saw none of its relatives
-WIDTH, STRIDE = 5, 5  # residues: of a window, and from one to the next
 
 
 class Motif(NamedTuple):
@@ -189,7 +188,7 @@ def shares(classifier: Classifier, states: np.ndarray) -> np.ndarray:
     return (np.asarray(states, dtype=np.float64) - arrays["mean"]) @ weights.T / len(states)
 
 
-def drops(model, sequence: str, classifier: Classifier, *, width: int = WIDTH, stride: int = STRIDE) -> np.ndarray:
+def drops(model, sequence: str, classifier: Classifier, *, width: int = 5, stride: int = 5) -> np.ndarray:
     """How far the log-odds of each term fall when a residue is masked, together with its neighbours.
 
     Parameters

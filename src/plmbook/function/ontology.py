@@ -18,7 +18,7 @@ from plmbook.core.errors import InputError
 from plmbook.core.text import open_text
 
 RELATIONS = ("is_a", "part_of")
-TERM_COLUMNS = ("go_id", "name", "namespace", "obsolete", "replaced_by", "alternatives")
+_TERM_COLUMNS = ("go_id", "name", "namespace", "obsolete", "replaced_by", "alternatives")
 RELEASE_2013 = "2013 (relations of CAFA2)"
 MISSING = "no such term"
 OBSOLETE = "obsolete"
@@ -28,12 +28,12 @@ OBSOLETE = "obsolete"
 class Ontology:
     """Terms and the relations between them; checked when it is made (an InputError names what does not fit)."""
 
-    terms: pd.DataFrame  # TERM_COLUMNS: replaced_by is an id or "", alternatives a tuple of other ids of the term
+    terms: pd.DataFrame  # _TERM_COLUMNS: replaced_by is an id or "", alternatives a tuple of other ids of the term
     relations: pd.DataFrame  # child, parent (go_id), relation (such as is_a or part_of)
     release: str  # of the ontology, as its file says
 
     def __post_init__(self) -> None:
-        for table, names in ((self.terms, TERM_COLUMNS), (self.relations, tables.schema_of("go_relations").names)):
+        for table, names in ((self.terms, _TERM_COLUMNS), (self.relations, tables.schema_of("go_relations").names)):
             if missing := [name for name in names if name not in table]:
                 raise InputError(f"ontology {self.release}: no column {missing[0]!r}; found {', '.join(table)}")
         ids = pd.Series([*self.terms["go_id"], *(other for each in self.terms["alternatives"] for other in each)])
@@ -133,7 +133,7 @@ def read_obo(path: str | Path) -> Ontology:
     ]
     edges = [(child, parent, relation) for child, parent, relation in graph.edges(keys=True)]
     relations = pd.DataFrame(edges, columns=list(tables.schema_of("go_relations").names), dtype="str")
-    terms = pd.DataFrame(rows, columns=list(TERM_COLUMNS)).sort_values("go_id", ignore_index=True)
+    terms = pd.DataFrame(rows, columns=list(_TERM_COLUMNS)).sort_values("go_id", ignore_index=True)
     release = graph.graph.get("data-version", "not stated")
     return Ontology(terms, relations.sort_values(["child", "parent", "relation"], ignore_index=True), release)
 

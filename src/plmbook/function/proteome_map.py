@@ -23,9 +23,9 @@ from plmbook.probing import neighbours
 from plmbook.stats import metrics
 
 FORMS = ("as it is", "centred", "standardised", "whitened")
-METRICS = ("cosine", "distance")
-CHUNK = 1000  # rows whose similarities to all others are in memory together
-K = 3  # residues of a k-mer
+_METRICS = ("cosine", "distance")
+_CHUNK = 1000  # rows whose similarities to all others are in memory together
+_K = 3  # residues of a k-mer
 UNKNOWN, SEVERAL, OTHER = "not known", "several", "other"
 
 # The classes of DeepLoc 1.0 that an animal cell has, and the term of GO that means each. The cytoplasm of GO contains
@@ -78,7 +78,7 @@ def baseline_spaces(sequences: Sequence[str]) -> dict[str, Space]:
     """
     lengths = np.log([[len(sequence)] for sequence in sequences])
     return {
-        f"{K}-mers": Space(kmer_counts(sequences, K)),
+        f"{_K}-mers": Space(kmer_counts(sequences, _K)),
         "composition": embedding_space(neighbours.composition(sequences)),
         "length": Space(lengths, "distance"),
     }
@@ -121,11 +121,11 @@ def nearest(space: Space, *, k: int = 10, groups: Sequence | None = None) -> np.
     if not 1 <= k <= most:
         raise InputError(f"k {k}: expected 1 to {most}, the proteins that each has to choose from")
     found = np.empty((n, k), dtype=np.int64)
-    for rows, alike in _similarities(space, np.arange(n), np.arange(n)):
-        alike[group[rows, None] == group] = -np.inf
+    for chunk, alike in _similarities(space, np.arange(n), np.arange(n)):
+        alike[group[chunk, None] == group] = -np.inf
         some = np.sort(np.argpartition(-alike, k - 1, axis=1)[:, :k], axis=1)
         order = np.argsort(-np.take_along_axis(alike, some, axis=1), axis=1, kind="stable")
-        found[rows] = np.take_along_axis(some, order, axis=1)
+        found[chunk] = np.take_along_axis(some, order, axis=1)
     return found
 
 
@@ -143,19 +143,19 @@ def neighbour_table(space: Space, ids: Sequence[str], *, k: int = 10) -> pd.Data
     )
 
 
-def _similarities(space: Space, rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Some of `rows`, and how alike these are to `columns`: float64 (chunk, columns)."""
-    one_of("metric", space.metric, METRICS)
+def _similarities(space: Space, rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """A chunk of `rows` after another, and how alike these are to `columns`: float64 (chunk, columns)."""
+    one_of("metric", space.metric, _METRICS)
     vectors = normalize(space.vectors) if space.metric == "cosine" else space.vectors
     others = vectors[columns]
     squares = (others**2).sum(axis=1) if space.metric == "distance" else None
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        products = vectors[part] @ others.T
+    for start in range(0, len(rows), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        products = vectors[rows[chunk]] @ others.T
         products = products.toarray() if sparse.issparse(products) else products
         # what differs by less than rounding is a tie, whatever the order in which a processor adds up
         products = np.round(products if squares is None else 2 * products - squares, neighbours.DECIMALS)
-        yield part, products
+        yield chunk, products
 
 
 # --- labels ----------------------------------------------------------------------------------------------
@@ -201,16 +201,16 @@ def families(
         inside = pairs.loc[pairs["cluster"] == cluster, "go_id"].value_counts().sort_index()
         agreement = 2 * inside / (size + everywhere[inside.index])
         best = agreement.idxmax() if len(agreement) else None
-        stem = symbol_stem(proteins.loc[proteins["cluster"] == cluster, "gene"])
+        stem = _symbol_stem(proteins.loc[proteins["cluster"] == cluster, "gene"])
         term = names.get(best, best) if best else ""
         rows.append((cluster, size, stem or cluster, term, float(inside[best] / size) if best else 0.0))
     return pd.DataFrame(rows, columns=["cluster", "size", "family", "term", "share"])
 
 
-def symbol_stem(symbols: Sequence[str]) -> str:
+def _symbol_stem(symbols: Sequence[str]) -> str:
     """What most gene symbols of a family begin with, in capitals: letters times symbols is largest.
 
-    >>> symbol_stem(["SERPINA1", "Serpinb7", "", "SERPINC1"]), symbol_stem(["TAS2R38", "TAS2R4", "VN1R1"])
+    >>> _symbol_stem(["SERPINA1", "Serpinb7", "", "SERPINC1"]), _symbol_stem(["TAS2R38", "TAS2R4", "VN1R1"])
     ('SERPIN', 'TAS2R')
     """
     known = [str(symbol).upper() for symbol in symbols if symbol]
@@ -394,20 +394,17 @@ def retrieve(space: Space, proteins: pd.DataFrame, pairs: pd.DataFrame, *, among
         raise InputError(f"{queries[wrong][0]}, {targets[wrong][0]}: expected one protein of {among!r} in each pair")
     at = pd.Series(range(len(columns)), index=proteins["id"].to_numpy()[columns])
     rows, goal = place[queries].to_numpy(), at[targets].to_numpy()
-    nearer, tied, best, start = [], [], [], 0
-    for part, alike in _similarities(space, rows, columns):
-        own = np.take_along_axis(alike, goal[start : start + len(part), None], axis=1)
-        nearer.append((alike > own).sum(axis=1))
-        tied.append((alike == own).sum(axis=1))
-        best.append(columns[alike.argmax(axis=1)])
-        start += len(part)
-    found = np.concatenate(best)
+    nearer, tied, found = np.empty((3, len(rows)), dtype=np.int64)
+    for chunk, alike in _similarities(space, rows, columns):
+        own = np.take_along_axis(alike, goal[chunk, None], axis=1)
+        nearer[chunk], tied[chunk] = (alike > own).sum(axis=1), (alike == own).sum(axis=1)
+        found[chunk] = columns[alike.argmax(axis=1)]
     return pd.DataFrame(
         {
             "query": queries,
             "target": targets,
-            "nearer": np.concatenate(nearer),
-            "tied": np.concatenate(tied),
+            "nearer": nearer,
+            "tied": tied,
             "found": proteins["id"].to_numpy()[found],
             "kin": clusters[found] == clusters[rows],
         }

@@ -22,8 +22,8 @@ PARTS = ("train", "validation", "test")
 FRACTIONS = (0.7, 0.1, 0.2)  # of the proteins, in the order of PARTS
 IDENTITY, COVERAGE, E_VALUE = 0.3, 0.5, 1e-3  # two proteins this alike are relatives; coverage is of both
 K, SHARED = 5, 0.1  # of `kmer_clusters`
-COMMON = 200  # a k-mer of more proteins than this says nothing of kinship, and would cost its square
-RARE = 5  # positives for each part below which a label does not steer the stratification
+_COMMON = 200  # a k-mer of more proteins than this says nothing of kinship, and would cost its square
+_RARE = 5  # positives for each part below which a label does not steer the stratification
 
 
 def random_split(ids: Sequence[str], *, fractions: Sequence[float] = FRACTIONS, seed: int = 0) -> pd.Series:
@@ -219,7 +219,7 @@ def kmer_clusters(ids: Sequence[str], sequences: Sequence[str]) -> pd.Series:
     index = _distinct(ids)
     has = (kmer_counts(sequences, K) > 0).astype(np.int32)
     distinct = has.sum(1)
-    has = has[:, has.sum(0) <= COMMON]
+    has = has[:, has.sum(0) <= _COMMON]
     common = (has @ has.T).tocoo()
     near = common.data >= SHARED * np.minimum(distinct[common.row], distinct[common.col])
     return _linked(index, [(common.row[near], common.col[near])])
@@ -343,5 +343,5 @@ def _cluster_counts(index: pd.Index, members: np.ndarray, n: int, labels: pd.Dat
         if len(unknown := index.difference(labels.index)):
             raise InputError(f"labels: no row of {unknown[0]!r} and {len(unknown) - 1} more")
         values = labels.loc[index].to_numpy(float)
-        columns += list(values[:, values.sum(0) >= RARE * len(PARTS)].T)
+        columns += list(values[:, values.sum(0) >= _RARE * len(PARTS)].T)
     return np.stack([np.bincount(members, weights=column, minlength=n) for column in columns], axis=1)

@@ -32,14 +32,14 @@ from plmbook.function import classifier, inputs, measures, ontology, splits
 from plmbook.function.classifier import BASELINES, LEARNERS, Classifier
 from plmbook.function.inputs import MADE_BY, Embeddings
 
-FORMAT = "plmbook go 1"
+_FORMAT = "plmbook go 1"
 SPLITS = ("random", "homology")
-RESAMPLES = 1000
+_RESAMPLES = 1000
 _KMERS = f"k-mers: {splits.SHARED:.0%} of the words of {splits.K} residues shared"
 _MMSEQS = f"MMseqs2: {splits.IDENTITY:.0%} identity, {splits.COVERAGE:.0%} of both covered, E below {splits.E_VALUE:g}"
 
-Tables = dict[str, pd.DataFrame]  # of a split: metrics, baselines, cafa, calibration, predictions, thresholds
-Rows = list[tuple[str, str, str, str, int]]  # of what was left out: see `_exclusions`
+_Tables = dict[str, pd.DataFrame]  # of a split: metrics, baselines, cafa, calibration, predictions, thresholds
+_Rows = list[tuple[str, str, str, str, int]]  # of what was left out: see `_exclusions`
 
 
 def run(
@@ -55,7 +55,7 @@ def run(
     clusters: str | Path | None = None,
     sequences: str | Path | None = None,
     obo: str | Path | None = None,
-    n: int = RESAMPLES,
+    n: int = _RESAMPLES,
 ) -> list[str]:
     """`plmbook go`: read, split, train, measure, write.
 
@@ -97,7 +97,7 @@ def run(
     _refuse_unless_new(folder)
     _check_options(learner, fast, split, clusters, sequences)
     given, annotated = inputs.read_embeddings(embeddings), inputs.read_annotations(annotations)
-    rows: Rows = [("annotation", "", "", *each) for each in annotated.left_out]
+    rows: _Rows = [("annotation", "", "", *each) for each in annotated.left_out]
     pairs, graph = annotated.pairs, None
     known: dict[str, Any] = {}
     checks: dict[str, Any] = {"ontology": None}
@@ -114,11 +114,11 @@ def run(
     parts = {name: _split(name, labels, groups, seed) for name in (SPLITS if split == "both" else (split,))}
     options: dict[str, Any] = {"learner": learner, "seed": seed, "clusters": groups, "sequences": by_id, "n": n}
     options |= {"annotated": {"all": set(ids)}} | known | ({"fast": True} if fast else {})
-    found = {name: study(used, labels, each, **options) for name, each in parts.items()}
+    found = {name: _study(used, labels, each, **options) for name, each in parts.items()}
     rows += [row for name, (made, tables) in found.items() for row in _unlearnt(name, made, tables["metrics"])]
     files = {"annotations": annotations, "clusters": clusters, "sequences": sequences, "obo": obo}
     facts: dict[str, Any] = {
-        "format": FORMAT,
+        "format": _FORMAT,
         "plmbook": __version__,
         "options": {"learner": learner, "fast": fast, "split": split, "seed": seed, "resamples": n},
         "terms": chosen,
@@ -136,7 +136,7 @@ def run(
     return [*lines, _left_out(exclusions, folder), *facts["notes"]]
 
 
-def study(
+def _study(
     embeddings: Embeddings,
     labels: pd.DataFrame,
     split: pd.Series,
@@ -148,9 +148,9 @@ def study(
     aspects: Mapping[str, str] | None = None,
     ancestors: Mapping[str, set[str]] | None = None,
     annotated: Mapping[str, Collection[str]] | None = None,
-    n: int = RESAMPLES,
+    n: int = _RESAMPLES,
     **options,
-) -> tuple[Classifier, Tables]:
+) -> tuple[Classifier, _Tables]:
     """Train a learner and every baseline that the inputs allow on one split, and measure them on its test proteins.
 
     `options` go to the learner alone; `clusters`, by protein id, are what the bootstrap resamples together. With
@@ -203,7 +203,7 @@ def _features(learner: str, embeddings: Embeddings, ids: Sequence[str], sequence
     return {name: classifier.features_for(name, **given) for name in dict.fromkeys((learner, *names))}
 
 
-def _by_learner(found: Tables) -> pd.DataFrame:
+def _by_learner(found: _Tables) -> pd.DataFrame:
     table = pd.concat([each.assign(learner=name) for name, each in found.items()], ignore_index=True)
     return table[["learner", *table.columns.drop("learner")]]
 
@@ -278,11 +278,13 @@ def _check_options(learner: str, fast: bool, split: str, clusters, sequences) ->
         )
 
 
-def _propagated(pairs: pd.DataFrame, obo: str | Path) -> tuple[ontology.Ontology, pd.DataFrame, dict, dict, Rows]:
-    """The ontology, propagated annotations, what `study` is told of the terms, facts of the manifest, what was lost."""
+def _propagated(pairs: pd.DataFrame, obo: str | Path) -> tuple[ontology.Ontology, pd.DataFrame, dict, dict, _Rows]:
+    """The ontology, propagated annotations, options of `_study`, facts for the manifest, and what was lost."""
     graph = ontology.read_obo(obo)
     found = ontology.propagate(pairs, graph)
-    rows: Rows = [("annotation", row.go_id, "", row.reason, row.n_annotations) for row in found.exclusions.itertuples()]
+    rows: _Rows = [
+        ("annotation", row.go_id, "", row.reason, row.n_annotations) for row in found.exclusions.itertuples()
+    ]
     emptied = pairs.loc[~pairs["id"].isin(found.annotations["id"]), "id"].drop_duplicates()
     rows += [("protein", name, "", "none of its annotations is left", 0) for name in emptied]
     aspects = graph.terms.set_index("go_id")["namespace"]
@@ -294,7 +296,7 @@ def _propagated(pairs: pd.DataFrame, obo: str | Path) -> tuple[ontology.Ontology
 
 def _proteins_of_both(
     given: Embeddings, pairs: pd.DataFrame, embeddings: str | Path, annotations: str | Path
-) -> tuple[Embeddings, Rows]:
+) -> tuple[Embeddings, _Rows]:
     """The embedded proteins that have an annotation, and the rows of the exclusions for all others."""
     annotated = given.table["id"].isin(pairs["id"]).to_numpy()
     if not annotated.any():
@@ -304,7 +306,7 @@ def _proteins_of_both(
             f"{examples[1]!r} and {examples[0]!r}"
         )
     without = pairs.loc[~pairs["id"].isin(given.table["id"]), "id"].value_counts(sort=False)
-    rows: Rows = [("protein", name, "", "no embedding", count) for name, count in without.items()]
+    rows: _Rows = [("protein", name, "", "no embedding", count) for name, count in without.items()]
     rows += [("protein", name, "", "no annotation", 0) for name in given.table.loc[~annotated, "id"]]
     table = given.table[annotated].reset_index(drop=True)
     return given._replace(table=table, vectors=given.vectors[annotated]), rows
@@ -312,7 +314,7 @@ def _proteins_of_both(
 
 def _chosen_terms(
     terms: int | str | Path, pairs: pd.DataFrame, ids: Sequence[str], graph: ontology.Ontology | None
-) -> tuple[list[str], Rows]:
+) -> tuple[list[str], _Rows]:
     """The terms to learn, by their primary ids, and the rows of the exclusions for those that the ontology lacks."""
     if isinstance(terms, int):
         counted = pairs[~pairs["go_id"].isin(measures.ROOTS)]
@@ -362,7 +364,9 @@ def _refuse_unless_new(folder: Path) -> None:
         raise InputError(f"{folder}: the folder {folder.parent} does not exist; make it first")
 
 
-def _write(folder: Path, found: Mapping[str, tuple[Classifier, Tables]], exclusions: pd.DataFrame, facts: dict) -> None:
+def _write(
+    folder: Path, found: Mapping[str, tuple[Classifier, _Tables]], exclusions: pd.DataFrame, facts: dict
+) -> None:
     """Write the study of each split, whole or not at all."""
     _refuse_unless_new(folder)
     folder = folder.resolve()  # of a link the folder that it stands for
@@ -391,21 +395,21 @@ def _write_tsv(table: pd.DataFrame, path: Path) -> None:
     table.to_csv(path, sep="\t", index=False, lineterminator="\n", float_format="%.6g")
 
 
-def _exclusions(rows: Rows) -> pd.DataFrame:
+def _exclusions(rows: _Rows) -> pd.DataFrame:
     """what ("annotation", "protein" or "term"), name, split (empty: all), reason (str), count (int64)."""
     columns = ["what", "name", "split", "reason", "count"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[:4], "str") | {"count": "int64"})
 
 
-def _unlearnt(split: str, made: Classifier, metrics: pd.DataFrame) -> Rows:
+def _unlearnt(split: str, made: Classifier, metrics: pd.DataFrame) -> _Rows:
     """The terms that were not learnt, and those that were and that all or none of the test proteins have."""
-    rows: Rows = [("term", row.term, split, row.reason, row.train_with) for row in made.excluded.itertuples()]
+    rows: _Rows = [("term", row.term, split, row.reason, row.train_with) for row in made.excluded.itertuples()]
     unmeasured = metrics[(metrics["learner"] == made.learner) & metrics["auprc"].isna()]
     reasons = {True: "every test protein has it", False: "no test protein has it"}
     return rows + [("term", row.term, split, reasons[row.n_with > 0], row.n_with) for row in unmeasured.itertuples()]
 
 
-def _line(split: str, learner: str, tables: Tables) -> str:
+def _line(split: str, learner: str, tables: _Tables) -> str:
     """The result of a split in a line."""
     metrics = tables["metrics"]
     own, against = metrics[metrics["learner"] == learner], tables["baselines"]
