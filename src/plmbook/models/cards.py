@@ -278,7 +278,9 @@ def _hint(name: str, known: dict[str, Card]) -> str:
 
 def listing() -> list[tuple[str, ...]]:
     """Every model as a row of text, the head first: what it is, its licence, and whether its weights are here."""
-    rows = [("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "SCORES", "WEIGHTS")]
+    rows: list[tuple[str, ...]] = [
+        ("NAME", "FAMILY", "PARAMETERS", "LAYERS", "DIM", "LONGEST", "LICENCE", "SCORES", "WEIGHTS")
+    ]
     for card in all_cards().values():
         if not card.runnable:
             here = "no adapter"
