@@ -27,8 +27,8 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     counts : DataFrame
-        One row per gene and position: gene (str), position (int, 1-based), ref (the human residue) and a count (int)
-        for each letter of `AMINO_ACIDS`, human included; the bundled table is `tables.load("alignment")`.
+        gene (str), position (int, 1-based), each pair once; ref (the human residue), and an int for each letter of
+        `AMINO_ACIDS`, human included: `tables.load("alignment")`.
     variants : DataFrame
         gene, mutation ("R175H" or "R175H:N239Y").
 
@@ -37,11 +37,6 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
     Series of float64
         Index of `variants`; negative = the new residue is rarer than the human one. NaN where the gene has no
         alignment of the matching transcript, or the wild type is not the alignment's human residue (another isoform).
-
-    Raises
-    ------
-    InputError
-        Where a gene and position come twice in `counts`, or a column is missing.
     """
     need(counts, ["gene", "position", "ref", *AMINO_ACIDS], "alignment counts")
     repeated = counts.duplicated(["gene", "position"])
@@ -73,9 +68,8 @@ def effects(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.DataFrame:
 
 
 def ortholog_residues(orthologs: pd.DataFrame, gene: str, sequence: str) -> tuple[list[str], np.ndarray]:
-    """The assemblies of a gene's orthologs, and int8 (n_species, L): column of each residue, -1 where none of the 20.
-
-    Of the bundled table `orthologs`; a gene without an alignment has no rows, one of another isoform is refused.
+    """The assemblies of a gene's orthologs (bundled table), and int8 (n_species, L): column of each residue, -1 where
+    none of the 20. A gene without an alignment has no rows, one of another isoform is refused.
     """
     rows = orthologs[orthologs["gene"] == gene]
     for assembly, text in zip(rows["assembly"], rows["aligned"], strict=True):
@@ -96,9 +90,8 @@ def carriers(residues: np.ndarray, variant: Sequence[Mutation]) -> np.ndarray:
 
 
 def divergences(orthologs: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
-    """How far each ortholog is from human: gene, assembly, divergence (float64).
-
-    Divergence is the share of differing residues where both have one of the 20; NaN where nothing is aligned.
+    """How far each ortholog is from human: gene, assembly, divergence (float64), the share of differing residues where
+    both have one of the 20; NaN where nothing is aligned.
     """
     sequences = genes.set_index("gene")["sequence"]
     parts = []

@@ -1,13 +1,10 @@
 """Compensated deviations: a residue that is pathogenic in humans and the wild type of another vertebrate.
 
-Where an ortholog *carries* a variant's residue, something in it may compensate.  Its other substitutions against human
-are *cases*; substitutions that other orthologs have, but no carrier, are *controls*.  If a model knows of compensation,
-cases have higher epistasis on the variant's background than controls that are alike in what epistasis may follow
-anyway: the score on the wild type, how many orthologs have the residue, and the distance from the variant.  A case and
-its controls are of one variant, and so of one protein and one background (`plmbook.stats.matched`).
-
-Scores for this test come from a model that has not read the gene's orthologs: one that has knows which residues come
-together from having seen them together.
+Where an ortholog *carries* a variant's residue, its other substitutions against human are *cases*; those that other
+orthologs have, but no carrier, are *controls*.  If a model knows of compensation, cases have higher epistasis on the
+variant's background than controls of the same variant that are alike in score on the wild type, number of orthologs
+with the residue, and distance from the variant (`plmbook.stats.matched`).  The model must not have read the gene's
+orthologs: one that has knows which residues come together from having seen them together.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -53,7 +50,6 @@ def scan_genes(
     structures: Mapping[str, Structure] | None = None,
 ) -> list[GeneScan]:
     """Score every second site on the background of each variant (gene, mutation, each once), a `GeneScan` a gene.
-
     `genes` and `orthologs` are the bundled tables, structures by gene; a gene that `genes` lacks is refused.
     """
     sequences = genes.set_index("gene")["sequence"]
@@ -72,7 +68,6 @@ def scan_genes(
 
 def substitution_table(scans: Sequence[GeneScan], carried: pd.DataFrame) -> pd.DataFrame:
     """The second sites that some ortholog has, of all variants in `carried`: `substitutions`, one after another.
-
     `carried` (gene, mutation, assembly) says which carriers make cases, such as those of a clade; an ortholog in it
     that does not carry its variant, and a table without any scanned variant, are refused (`InputError`).
     """
@@ -96,14 +91,12 @@ def substitution_table(scans: Sequence[GeneScan], carried: pd.DataFrame) -> pd.D
 def substitutions(
     scan: GeneScan, variant: Sequence[Mutation], epistasis: np.ndarray, *, of: Collection[int] | None = None
 ) -> pd.DataFrame:
-    """The second sites of a variant that some ortholog has, from the variant's epistasis (L, 20); by position.
+    """The second sites of a variant that some ortholog has, from its epistasis (L, 20), by position.
 
     Columns: gene, mutation (str), position (int64), ref, alt (str), epistasis, score_wild_type (float64), frequency
     (int64: orthologs that have `alt` there), n_carriers (int64: carriers among them, of those that make cases), case
-    (bool), separation (int64, residues), distance (float64, angstrom; NaN without a structure).
-
-    `of` are rows of the alignment: only these carriers make cases (a clade, say).  What other carriers have is then
-    neither a case nor a control.
+    (bool), separation (int64, residues), distance (float64, angstrom; NaN without a structure).  Only carriers in rows
+    `of` of the alignment make cases (a clade, say); what other carriers have is then neither a case nor a control.
     """
     sequence, residues, text = scan.sequence, scan.residues, join_mutations(variant)
     carry = carriers(residues, variant)
@@ -154,10 +147,8 @@ def enrichment(
         Of `substitution_table`: gene, mutation, `value`, score_wild_type, frequency, case, separation, distance.
     value : str
         What is compared.
-    max_separation : int, optional
-        Residues: only second sites this near in the chain.
-    max_distance : float, optional
-        Angstrom: only second sites nearer than this.
+    max_separation, max_distance : int, float, optional
+        Only second sites this near in the chain (residues), or nearer than this in space (angstrom).
     minimum, n, seed : int
         As in `plmbook.stats.matched.auroc`.
 
@@ -166,11 +157,6 @@ def enrichment(
     Matched
         The chance that a case is above a control of the same variant, fifth of score_wild_type, class of frequency and
         class of distance (of separation where there is no structure); a mean over genes, 0.5 is chance.
-
-    Raises
-    ------
-    InputError
-        Where no gene has enough cases.
     """
     binned = _binned(table, max_separation, max_distance)
     return matched.auroc(binned, value=value, case="case", strata=_STRATA, minimum=minimum, n=n, seed=seed)

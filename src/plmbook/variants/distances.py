@@ -1,15 +1,11 @@
 """Do second sites sit where the protein touches the variant?  Epistasis against distance.
 
-A *pair* is a position i that has variants and a partner j.  Its value is how much a substitution at i changes what the
-model says at j: the mean over the variants at i of the mean of |epistasis| over the 19 substitutions at j.  The mean
-and not the maximum over substitutions: a maximum of 19 numbers is ruled by the one letter that the model likes least.
-
-Pairs are compared within one position i and one bin of separation |i - j|, so that neither a variant to which the model
-answers strongly nor what is near in the chain gains by it (`plmbook.stats.matched`).  A partner that answers to every
-variant is the other half of that: next to the value stands the value after the average product correction, as for
-contacts (Dunn et al. 2008), which takes away what position and partner explain by themselves.  Two more strata are
-controls: thirds of the model's entropy at j on the wild type, where an uncertain model moves little or much whatever
-the cause, and thirds of pLDDT at j.
+A *pair* is a position i that has variants and a partner j.  Its value: the mean over the variants at i of the mean of
+|epistasis| over the 19 substitutions at j (a maximum is ruled by the one letter that the model likes least).
+Pairs are compared within one position i and one bin of separation |i - j| (`plmbook.stats.matched`).  A partner that
+answers to every variant is seen by the value after the average product correction (Dunn et al. 2008).  Two more strata
+are controls: thirds of the model's entropy at j on the wild type, where an uncertain model moves little or much
+whatever the cause, and thirds of pLDDT at j.
 """
 
 from collections.abc import Mapping, Sequence
@@ -115,14 +111,12 @@ def contact_auroc(
     pairs : DataFrame
         Of `position_pairs`, one or more proteins.
     value : {"value", "corrected"}
-    cutoffs : sequence of float
-        Angstrom: closer pairs are in contact.
-    ranges : sequence of int
-        Least separations.
+    cutoffs, ranges : sequence of float, of int
+        In contact is what is closer than a cutoff (angstrom); least separations.
     controls : mapping of str to sequence of str
         Further strata; as `CONTROLS`.
     minimum, n, seed : int
-        As in `plmbook.stats.matched.auroc`.
+        As in `plmbook.stats.matched.auroc`; no gene with `minimum` contacts is an `InputError`.
 
     Returns
     -------
@@ -130,11 +124,6 @@ def contact_auroc(
         cutoff (float64), nearest (int64), matched (str), auroc, low, high, p (float64), n_genes, n_contacts, n_others
         (int64).  0.5 is chance; the interval resamples genes; p rotates the partners of a position within its bins of
         separation.
-
-    Raises
-    ------
-    InputError
-        Where no gene has `minimum` contacts.
     """
     binned = pairs.assign(
         separation_bin=np.searchsorted(_EDGES, pairs["separation"], side="right"),

@@ -34,9 +34,7 @@ Pairs = Sequence[tuple[str, Variant]]  # wild types and their variants, checked
 
 
 def wildtype_marginals(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | S) - ln p(S_i at i | S).
-
-    One forward pass of the wild type serves every variant of a protein; the model sees the residue that it judges.
+    """sum over i in D of ln p(M_i at i | S) - ln p(S_i at i | S): one forward pass of the wild type serves all.
 
     Source: Meier et al. 2021 ("wild type marginal"); Brandes et al. 2023 score all human missense variants with it.
     """
@@ -44,20 +42,15 @@ def wildtype_marginals(model, pairs: Pairs, **options) -> np.ndarray:
 
 
 def masked_marginals(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | S_(-i)) - ln p(S_i at i | S_(-i)).
+    """sum over i in D of ln p(M_i at i | S_(-i)) - ln p(S_i at i | S_(-i)): one masked position, one pass, at a time.
 
-    One position masked at a time, all others wild type: of several substitutions each is masked alone and the scores
-    are summed. This is what fair-esm's own script computes. One forward pass per position.
-
-    Source: the variant-prediction script of Meier et al. 2021; equal to `comasked` for one substitution.
+    Source: the variant-prediction script of Meier et al. 2021 (fair-esm); equal to `comasked` for one substitution.
     """
     return _marginals(model, pairs, lambda variant, i: ((i, MASK),), **options)
 
 
 def comasked(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | S_(-D)) - ln p(S_i at i | S_(-D)).
-
-    All mutated positions are masked together. One forward pass per set of positions.
+    """sum over i in D of ln p(M_i at i | S_(-D)) - ln p(S_i at i | S_(-D)): one forward pass per set of positions.
 
     Source: the equation printed in Meier et al. 2021 ("masked marginal").
     """
@@ -65,23 +58,16 @@ def comasked(model, pairs: Pairs, **options) -> np.ndarray:
 
 
 def mutant_marginals(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | M) - ln p(S_i at i | M).
+    """sum over i in D of ln p(M_i at i | M) - ln p(S_i at i | M): one pass of the **mutant** per variant.
 
-    Read off a forward pass of the **mutant** sequence: the model sees the substitution and says how much it would
-    rather have the wild type there. One forward pass per variant.
-
-    Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, the scores that the
-    rescue-mutation study published.
+    Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, what the rescue-mutation study published.
     """
     return _marginals(model, pairs, lambda variant, i: substituted(variant), **options)
 
 
 def pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
-    """PLL(M) - PLL(S), with PLL(x) = sum over all i of ln p(x_i at i | x_(-i)).
-
-    Every residue of both sequences is masked once: one forward pass per residue for the wild type, one per residue
-    for each variant (less the mutated position of a single substitution, which both share). Letters outside the 20
-    (X and others) are in both sums and have no probability of their own; they are left out of both.
+    """PLL(M) - PLL(S), with PLL(x) = sum over all i of ln p(x_i at i | x_(-i)): a forward pass per residue for the wild
+    type and for each variant (less the one that a single substitution shares). Letters outside the 20 are left out.
 
     Source: Salazar et al. 2020 (pseudo-log-likelihood); Brandes et al. 2023 (its ratio, for variants).
     """
@@ -150,19 +136,14 @@ def score(
     Returns
     -------
     ndarray (n,) of float64
-        Natural-log likelihood ratios, negative = damaging.
+        Natural-log likelihood ratios, negative = damaging. The order of `variants` does not matter. For single
+        substitutions `masked-marginals` equals `comasked`, and all marginals are equal for a model whose answer at i
+        does not depend on the residue at i.
 
     Raises
     ------
     InputError
-        A strategy that is unknown or not defined for the model; a mutation that does not fit the sequence
-        (`MutationError`); a position that `truncate` cut off.
-
-    Notes
-    -----
-    Invariants: the order of `variants` does not matter; for single substitutions `masked-marginals` equals
-    `comasked`; for a model whose answer at i does not depend on the residue at i, `wildtype-marginals`,
-    `masked-marginals` and `mutant-marginals` are equal for single substitutions.
+        A strategy that the model lacks, a mutation that does not fit (`MutationError`), one that `truncate` cut off.
     """
     function = strategy_for(model, strategy)
     for variant in variants:
@@ -195,14 +176,12 @@ def score_table(
     Returns
     -------
     DataFrame
-        The rows and columns of `variants` in their order, plus model (str), strategy (str), score (float64, natural
-        log, negative = damaging).
+        `variants` in their order, plus model, strategy (str), score (float64, natural log, negative = damaging).
 
     Raises
     ------
     InputError
-        A column is missing, a variant names a protein that is not there, or a wild type does not match: all faults
-        are counted and the first ten listed.
+        All variants without a protein or of another wild type, counted; the first ten are listed.
     """
     function = strategy_for(model, strategy)
     scores = function(model, pair_up(proteins, variants), long=long, progress=progress)
@@ -210,10 +189,7 @@ def score_table(
 
 
 def pair_up(proteins: pd.DataFrame, variants: pd.DataFrame) -> list[tuple[str, Variant]]:
-    """The sequence and the parsed mutations of each row of a variants table, every wild type checked.
-
-    Tables and errors are those of `score_table`.
-    """
+    """The sequence and the parsed mutations of each row, every wild type checked (tables and errors: `score_table`)."""
     protein_key, variant_key = key_columns(proteins, variants)
     need(proteins, ["sequence"], "proteins")
     need(variants, ["mutation"], "variants")
@@ -251,18 +227,13 @@ def add_mean(effects: pd.DataFrame, *, name: str = "mean") -> pd.DataFrame:
     effects : DataFrame
         `id` or `gene`, `mutation`, `model`, `strategy`, `score`; further columns are carried from the first model.
     name : str
-        What the added rows have in `model`.
+        What the added rows have in `model`; rows that have it already are an `InputError`.
 
     Returns
     -------
     DataFrame
         `effects` and below it one row per variant and strategy with `model=name`; a variant that a model lacks (no
         row, or no score) gets no mean, since a mean over fewer models is another score.
-
-    Raises
-    ------
-    InputError
-        Where rows with this name are there already.
     """
     if (effects["model"] == name).any():
         raise InputError(f"the effects already hold rows with model={name}")
@@ -287,15 +258,11 @@ def masked_likelihood(
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """How well a model guesses masked residues of whole proteins, next to models that count residues and neighbours.
+    """How well residues are guessed that are masked together, a share of each protein (id, sequence; 15 % in Devlin et
+    al. 2019), by the model, by their `frequencies` in its training corpus, and by an n-gram that sees the same masks.
 
-    In each protein a share of the residues is masked together (Devlin et al. 2019 mask 15 %; here every chosen residue
-    becomes the mask token). The choice depends on the seed and the protein's id only, so a protein gives the same
-    numbers alone and among others. `metrics.perplexity` makes a perplexity of the sums.
-
-    `proteins` has id and sequence, `frequencies` are of `AMINO_ACIDS` in the training corpus (all positive, sum 1), and
-    the n-gram sees the masked sequences that the model sees. Returns id, n_masked (int64), log_likelihood,
-    frequency_log_likelihood and, with an n-gram, ngram_log_likelihood (float64: sums of ln p of the true residues).
+    The choice depends on the seed and the protein's id only. Returns id, n_masked (int64), log_likelihood,
+    frequency_log_likelihood, ngram_log_likelihood (float64: sums of ln p of the true residues; `metrics.perplexity`).
     """
     expected = np.asarray(frequencies, dtype=np.float64)
     if expected.shape != (20,) or (expected <= 0).any() or abs(expected.sum() - 1) > 1e-3:
@@ -323,10 +290,7 @@ def masked_likelihood(
 def _marginals(
     model, pairs: Pairs, reads: Callable[[Variant, int], Edits], *, long: str = "window", progress: bool = False
 ) -> np.ndarray:
-    """(n,) float64: sum over i in D of ln p(M_i at i | x) - ln p(S_i at i | x), where x is what the model `reads`.
-
-    Equal wild types share their forward passes.
-    """
+    """(n,) float64: sum over i in D of ln p(M_i at i | x) - ln p(S_i at i | x), where x is what the model `reads`."""
     proteins = list(dict.fromkeys(sequence for sequence, _ in pairs))
     number = {sequence: n for n, sequence in enumerate(proteins)}
     questions = (

@@ -7,12 +7,8 @@ cannot tell apart what lies at its floor, so f is never below it.  For a double 
 2. `residual` = f_ab - g(f_a + f_b), g the increasing function that fits all doubles of the landscape best (isotonic
    regression): what is left when a non-linearity common to all pairs, such as the floor itself, is taken away.
 
-Both tables that the functions read are bundled: `tables.load("landscapes")` and `tables.load("landscape_proteins")`.
-
-A model is held against these measurements by `pair_scores`, which scores a second mutation on the background of a
-first one, by `correlations` and `pair_correlations` with the measured epistasis, and by `precision` for the rescues.
-Mutations of one position, and doubles of one pair of positions, are alike: intervals come from resampling positions,
-pairs of positions or mutations, never doubles.
+The tables are bundled (`landscapes`, `landscape_proteins`).  Mutations of one position, and doubles of one pair of
+positions, are alike: intervals come from resampling positions, pairs of positions or mutations, never doubles.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,9 +29,8 @@ _Z = 3.0  # standard errors by which a rescue must lift; 1.3 in 1,000 lifts of n
 
 
 def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
-    """Fitness on the common scale: landscape, mutation, f, error, floor (float64, nats relative to the wild type).
-
-    Tables and errors as for `epistasis`; f >= floor, floor < 0; order and index of `table`.
+    """Fitness on the common scale: landscape, mutation, f, error, floor (float64, nats relative to the wild type); f >=
+    floor, floor < 0; order and index of `table`.  Tables and errors as for `epistasis`.
     """
     known = proteins.set_index("landscape")
     parts = []
@@ -155,10 +150,9 @@ def _most_doubled(doubles: pd.DataFrame, n: int) -> list[str]:
 
 
 def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enough: int) -> pd.DataFrame:
-    """Which second mutations are scored on which backgrounds of the bundled tables, where all would take too long.
-
-    Of each protein the `n` mutations with the most doubles (0 is all), and all damaging first mutations of a landscape
-    with `enough` measured rescues: landscape (the first one of its protein), mutation (the background), second (str).
+    """Which second mutations of the bundled tables to score on which backgrounds: of each protein the `n` mutations
+    with the most doubles (0 is all), and all damaging first mutations of a landscape with `enough` measured rescues.
+    Columns landscape (the first one of its protein), mutation (the background), second (str).
     """
     doubles, pairs = epistasis(measured, proteins), rescues(measured, proteins)
     counts = pairs.groupby("landscape")["rescued"].sum()
@@ -175,13 +169,9 @@ def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enoug
 def pair_scores(
     model, sequence: str, pairs: pd.DataFrame, *, score_background: np.ndarray | None = None, progress: bool = False
 ) -> pd.DataFrame:
-    """What a model, or an ensemble, says of second mutations on the backgrounds of first ones of the wild type
-    `sequence`.
-
-    `pairs` has mutation (the background) and second, at different positions; with `score_background` (n,) only the wild
-    type is read, else each distinct background too, one forward pass each.  Returns `pairs` with (float32, natural log)
-    score_background, score_wild_type: of the second mutation; model_epistasis: their difference; score_first: of the
-    background's own mutation on the wild type.
+    """What a model, or an ensemble, says of mutations `second` on backgrounds `mutation`: `pairs` with (float32,
+    natural log) score_background, score_wild_type: of the second mutation; model_epistasis: their difference;
+    score_first: of the background's own mutation.  With `score_background` (n,) only the wild type is read.
     """
     which, names = pd.factorize(pairs["mutation"], sort=True)
     second, seconds = pd.factorize(pairs["second"], sort=True)
@@ -228,11 +218,8 @@ def _cells(mutations: Sequence[Mutation]) -> np.ndarray:
 
 
 def symmetric(doubles: pd.DataFrame, scored: pd.DataFrame, *, value: str = "model_epistasis") -> pd.DataFrame:
-    """A model's epistasis of each double, from `scored` such as of `pair_scores`: the mean over the sides that were
-    scored.
-
-    A model reads the second site off the background of the first; the reverse is another number, although the measured
-    epistasis is one.  Returns on1, on2 (float64: mutation 2 on the background of mutation 1, and the reverse), mean.
+    """A model's epistasis of each double, from `scored` such as of `pair_scores`: on1, on2 (float64: mutation 2 on the
+    background of mutation 1, and the reverse, which is another number), mean (over the sides that were scored).
     """
     known = scored.set_index(["mutation", "second"])[value].astype("float64")
     found = {}
@@ -252,11 +239,9 @@ def substitution_similarity(mutations: pd.Series) -> np.ndarray:
 
 
 def mean_lift(pairs: pd.DataFrame) -> pd.Series:
-    """What a second mutation lifts other damaging ones by, float64 (n,): it knows the second and not the first.
-
-    The damaging mutations of a landscape (mutation, second, lift) fall into two halves, every other one by name: the
-    mean lift by `second` of those of the other half, the mean of all its lifts where it has none.  Halves, since the
-    mean over all other rows would rank the rows of one second by minus their own lift.
+    """What a second mutation lifts other damaging ones by, float64 (n,): it knows the second and not the first.  The
+    mean lift by `second` in the other half of the damaging mutations (mutation, second, lift), the mean of all lifts
+    where it has none; halves, since the mean over all other rows would rank a second's rows by minus their own lift.
     """
     half = pd.factorize(pairs["mutation"], sort=True)[0] % 2
     values = pd.Series(np.nan, index=pairs.index, dtype="float64")
@@ -288,8 +273,8 @@ def correlations(
     measured, predictors : str, sequence of str
         Columns.
     units : sequence of str
-        Columns whose values are resampled, all from one urn: a row counts as often as the product of the counts of its
-        units says.  Ranks are taken anew in each resample.
+        Columns whose values are resampled, all from one urn, at least two: a row counts as often as the product of the
+        counts of its units says.  Ranks are taken anew in each resample.
     n, seed : int
         Of the bootstrap.
 
@@ -297,11 +282,6 @@ def correlations(
     -------
     DataFrame
         predictor (str), value, low, high (float64: rho, 95 % interval), n (int64: rows); a row a predictor.
-
-    Raises
-    ------
-    InputError
-        A missing column or number; fewer than two units.
     """
     _filled(table, [measured, *predictors, *units])
     ranked = {name: _Ranks(table[name].to_numpy(dtype=np.float64)) for name in (measured, *predictors)}
@@ -320,9 +300,8 @@ def correlations(
 
 
 def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequence[str]) -> pd.DataFrame:
-    """`correlations` within each pair of positions: what is left when the positions themselves cannot help.
-
-    Returns position1, position2 (int64), predictor (str), value (float64), n (int64); pairs in order, then predictors.
+    """`correlations` within each pair of positions, where the positions themselves cannot help: position1, position2
+    (int64), predictor (str), value (float64), n (int64); pairs in order, then predictors.
     """
     _filled(table, [measured, *predictors, "position1", "position2"])
     rows = []
@@ -345,11 +324,9 @@ def precision(
     n: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """How many of the k pairs of a landscape that a predictor (higher comes first) puts first are rescues (`hit`).
-
-    Where equal scores compete for the last places, the value is the mean over their orders; `units` are resampled as in
-    `correlations`.  Returns predictor (str), k (int64), value, low, high (float64: share of rescues among the first k,
-    95 % interval), n, n_hits (int64: rows, rescues), chance (float64: n_hits / n).
+    """Share of rescues (`hit`) among the k pairs of a landscape that a predictor (higher comes first) puts first, ties
+    averaged over their orders, `units` resampled as in `correlations`: predictor (str), k (int64), value, low, high
+    (float64, 95 % interval), n, n_hits (int64: rows, rescues), chance (float64: n_hits / n).
     """
     _filled(table, [hit, *predictors, *units])
     if not all(1 <= k <= len(table) for k in ks):

@@ -83,8 +83,7 @@ def count(sequences: Iterable[str]) -> pd.DataFrame:
     """Count residues by their contexts; one with a letter outside the 20 is not counted.
 
     Returns context (str: `L_K` = between L and K, `A.._` = three after A, `_.W` = two before W, `-` = beyond the end,
-    `.` = any), then one int64 column an amino acid: how often it stands at `_`. A row per possible context, 441 of two
-    neighbours and 21 for each offset, in the order of `_contexts`.
+    `.` = any), then one int64 column an amino acid; a row per possible context, in the order of `_contexts`.
     """
     ends = END * _PAD
     text = ends.join(["", *sequences, ""])
@@ -112,10 +111,9 @@ def _contexts() -> list[str]:
 
 
 def log_probabilities(sequence: str, ngram: Ngram, *, weights: Mapping[str, float] = WEIGHTS) -> np.ndarray:
-    """Natural-log probabilities of `AMINO_ACIDS` at each place of a protein: float64 (L, 20), rows of `exp` sum to 1.
-
-    What is not one of the 20 residues (`_`: masked) is unknown. The residue at a place itself is not looked at, other
-    than in the composition: ask at masked places. A term without a weight counts 0, an unknown one is an `InputError`.
+    """Natural-log probabilities of `AMINO_ACIDS` at each place: float64 (L, 20), rows of `exp` sum to 1.  Letters
+    outside the 20 (`_`: masked) are unknown; the residue at a place itself counts in the composition only: ask at
+    masked places.  A term without a weight counts 0, an unknown one is an `InputError`.
     """
     terms = log_ratios(sequence, ngram)
     unknown = set(weights) - set(terms)

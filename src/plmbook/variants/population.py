@@ -1,19 +1,16 @@
 """Variants in the population: how often they are seen, how damaging a model calls them, and what could rescue them.
 
 *Predicted effect* is the score s(v) of a variant, a natural-log likelihood ratio: negative means damaging.
-
 *Rescuability* is what the best acceptable second substitution gives back to a variant v, in nats:
 
     R(v) = max(0, max { epistasis(v, u) : score_background(v, u) >= 0 })
 
-over the second sites u of v (`plmbook.variants.rescue`).  A second substitution is *acceptable* where the background
-with the variant prefers it to the residue that stands there; among these, epistasis is what the variant has added, so
-that a substitution which the wild type likes as much does not count.  The *compensated share* is R(v) / -s(v), for
-variants with s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
+over the second sites u of v (`plmbook.variants.rescue`): u is *acceptable* where the background with the variant
+prefers it to the residue that stands there; epistasis is then what the variant has added.  The *compensated share* is
+R(v) / -s(v), for s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
 
-Both follow s(v) to some extent: a variant that costs more disturbs more, and leaves more to compensate.  So classes
-are compared at equal predicted effect only (`class_difference`).  R grows with the length of the protein, too (a
-maximum over more sites), so that all comparisons are within genes.
+A variant that costs more leaves more to compensate, so classes are compared at equal predicted effect only
+(`class_difference`), and within genes, since R, a maximum over sites, grows with the length of the protein.
 """
 
 from collections.abc import Sequence
@@ -50,10 +47,8 @@ def gene_correlations(
     table: pd.DataFrame, first: str, second: str, *, given: str | None = None, minimum: int = MINIMUM
 ) -> pd.DataFrame:
     """Spearman correlation of two columns within each gene: gene (str), n (int64), correlation (float64), by gene.
-
-    With `given`, the partial one: of the ranks that are left after each was regressed on the ranks of this third
-    column. Rows where a number is missing do not count; genes with fewer rows than `minimum` are left out, as are those
-    in which a column does not vary, or follows from the given one.
+    With `given`, the partial one, of the ranks after regression on its ranks.  Rows with a missing number do not count;
+    genes of fewer rows than `minimum`, or where a column does not vary or follows from the given one, are left out.
     """
     columns = [first, second, *([given] if given else [])]
     rows = []
@@ -100,10 +95,8 @@ def gene_percentiles(table: pd.DataFrame, column: str) -> pd.Series:
 def mean_by_bin(
     table: pd.DataFrame, value: str, *, bins: str = "bin", minimum: int = 3, n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """The mean of a column in each bin, first within genes and then over them.
-
-    A gene counts in a bin where it has `minimum` rows.  Returns `bins`, value, low, high (float64; the bootstrap is
-    over genes), genes, variants (int64); in the order of `BINS` where these are the bins, else of appearance.
+    """The mean of a column in each bin, first within genes (of `minimum` rows there), then over them: `bins`, value,
+    low, high (float64; bootstrap over genes), genes, variants (int64); in the order of `BINS`, else of appearance.
     """
     rows = []
     for name, part in table.groupby(bins, sort=False):
@@ -137,10 +130,10 @@ def rescuability(candidates: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    A candidate that was not kept has a smaller epistasis than those kept for it, and a smaller score_background than
-    those kept for that.  So the maximum over the kept ones is that over all (`exact`) where the best acceptable one
-    was kept for its epistasis, or where the worst that was kept for its score is not acceptable any more; elsewhere it
-    is a lower bound, and the smallest epistasis that was kept for itself an upper one (`at_most`).
+    What was not kept has a smaller epistasis than what was kept for it, and a smaller score_background likewise.  So
+    the maximum is that over all (`exact`) where the best acceptable candidate was kept for its epistasis, or the worst
+    that was kept for its score is not acceptable; elsewhere it is a lower bound, and the smallest epistasis that was
+    kept for itself an upper one (`at_most`).
     """
     key = ["id", "mutation", "model"]
     # Each was kept for one of its ranks: both lists go at least as far as the larger of the better ranks.
@@ -188,20 +181,15 @@ def class_difference(
 
 
 def compensated_share(table: pd.DataFrame) -> pd.Series:
-    """The share of the predicted cost that the best acceptable second substitution gives back: R / -s, float64 (n,).
-
-    From rescuability and score_wild_type; missing where the score is not below 0: there is no cost.
-    """
+    """R / -s of each row, from rescuability and score_wild_type, float64 (n,); missing where s is not below 0."""
     cost = -table["score_wild_type"].astype("float64")
     return table["rescuability"] / cost.where(cost > 0)
 
 
 def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Variants by the `compensated_share` on which all models agree: the smallest of the models' shares counts.
-
-    `table` has a row a variant and model; a variant that one of `models` lacks, or does not call damaging, is left out.
-    Returns gene, mutation, share (the smallest), and of each model `score MODEL`, `rescuability MODEL`, `share MODEL`;
-    the highest share first, then by gene and mutation.
+    """Variants by the `compensated_share` on which all models agree, highest first: gene, mutation, share (the
+    smallest), `score MODEL`, `rescuability MODEL`, `share MODEL`.  `table` has a row a variant and model; a variant
+    that one of `models` lacks, or does not call damaging, is left out.
     """
     names = {"score_wild_type": "score", "rescuability": "rescuability", "share": "share"}
     parts = []
@@ -219,12 +207,9 @@ def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 
 
 def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
-    """The three changes of residue of each bundled case (`same_codon`): each nucleotide change alone, and both
-    together.
-
-    Returns case (int64, row of `cases`), which ("1", "2" or "combined"), change (as named), kind (one of `SILENT`,
-    `STOP`, `MISSENSE`), gene, mutation (str: of missense changes, numbered in the gene's sequence, else empty).  Cases
-    whose wild type is not that of the sequence are left out.
+    """The three changes of residue of each bundled case (`same_codon`): case (int64, row of `cases`), which ("1", "2"
+    or "combined"), change (as named), kind (`SILENT`, `STOP` or `MISSENSE`), gene, mutation (str: of missense changes,
+    in the gene's sequence, else empty).  Cases whose wild type is not that of the sequence are left out.
     """
     rows = []
     for row in cases.reset_index(drop=True).itertuples():
@@ -239,10 +224,9 @@ def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """The predicted effects of each case side by side: case (int64), score1, score2, combined (float64), silent (bool).
-
-    `changes` of `codon_changes`, `scores` (gene, mutation, score) of all missense ones (else `InputError`).  A score is
-    0 for a silent change and missing for a stop; silent: one of the single changes is.
+    """The predicted effects of each case side by side: case (int64), score1, score2, combined (float64; 0 for a silent
+    change, missing for a stop), silent (bool: one of the single changes is).  `changes` of `codon_changes`; `scores`
+    (gene, mutation, score) has all missense ones, else `InputError`.
     """
     known = changes.merge(scores[["gene", "mutation", "score"]], on=["gene", "mutation"], how="left", validate="m:1")
     known["score"] = known["score"].mask(known["kind"] == SILENT, 0.0)
@@ -255,13 +239,9 @@ def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def milder(table: pd.DataFrame) -> pd.DataFrame:
-    """How often the residue of both changes together is called milder than those of the single ones, from
-    `codon_scores`.
-
-    Returns than, k, n (int64), value, low, high (float64): the share with the exact binomial interval of Clopper and
-    Pearson (95 %), cases taken as independent.  Of cases with two missense changes "the worse of two" and "both of
-    two", of those with a silent one "the only one"; what has no case is left out, rows without all three scores do not
-    count.
+    """How often the residue of both changes is called milder than those of the single ones (`codon_scores`): than, k,
+    n, value, low, high (share, exact 95 % interval of Clopper and Pearson, cases independent).  "the worse of two",
+    "both of two" are of cases with two missense changes, "the only one" with a silent one; missing scores do not count.
     """
     full = table.dropna(subset=["score1", "score2", "combined"])
     if full.empty:

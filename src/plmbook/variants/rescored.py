@@ -30,9 +30,8 @@ _TIE = 1e-3  # nats: epistasis of the same weights on another processor differs 
 
 
 def sample_variants(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
-    """A seeded sample of variants over many genes: one of each gene, then a second of each, until there are n.
-
-    Rows of `variants`, sorted by gene and mutation; they do not depend on the order of the rows given.
+    """A seeded sample of variants over many genes: one of each gene, then a second of each, until there are n. Rows of
+    `variants`, sorted by gene and mutation; they do not depend on the order of the rows given.
     """
     shuffled = variants.sort_values(["gene", "mutation"]).sample(frac=1, random_state=seed)
     turn = shuffled.groupby("gene").cumcount()
@@ -53,10 +52,8 @@ def pairs(
 
     `variants` has gene and mutation, each once, `sequences` the wild types by gene; `seed` is of the random ones.
     Returns gene, mutation, position (int64, 1-based), alt, kind (one of `KINDS`), score_background, epistasis (float64,
-    natural log): of a variant `top` candidates, epistasis falling, then the random ones in the same order.
-
-    `earlier`, the columns `PAIR` of an earlier answer in its order, stands for a variant where its candidates are the
-    best but for 0.001 nats: on another processor the last digits differ, and near ties fall the other way.
+    natural log): of a variant `top` candidates, epistasis falling, then the random ones.  `earlier` (columns `PAIR`)
+    stands for a variant where its candidates are the best but for 0.001 nats: last digits differ between processors.
     """
     unknown = sorted(set(variants["gene"]) - set(sequences.index))
     if unknown:
@@ -81,11 +78,9 @@ def pairs(
 def matched_random(
     sequence: str, variant: rescue.Variant, candidates: pd.DataFrame, *, name: str = "", seed: int = 0
 ) -> pd.DataFrame:
-    """Random second sites as far along the chain from the variant as the candidates are: position, alt, a row each.
-
-    For each candidate (its `position`) a position is drawn among the 10 whose separation from the variant is nearest to
-    the candidate's and that no candidate has, and one of the 19 substitutions there; positions may repeat,
-    substitutions do not.  What is drawn depends on the seed, the protein's name and the variant only.
+    """Random second sites as far along the chain from the variant as the candidates: position, alt, a row each.  Drawn
+    among the 10 positions nearest in separation to a candidate's that no candidate has, then among 19 substitutions;
+    positions may repeat, substitutions do not.  The draw depends on the seed, the protein's name and the variant only.
     """
     own = [mutation.position for mutation in variant]
     sites = rescue.second_sites(sequence, variant)
@@ -133,26 +128,23 @@ def _still_best(table: pd.DataFrame, epistasis, top: int, sequence: str, variant
 def comasked(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
     """Score second sites again with both positions masked: `rows` with the columns `COMASKED` (float64, natural log).
 
-    `rows` has gene, mutation (one substitution), position, alt.  With the variant's position i and the second site j
-    both masked, the model says how it likes a at j when it does not see what stands at i; the same with only j masked,
-    how it likes a when it sees the wild type at i:
+    `rows` has gene, mutation (one substitution), position, alt.  With the variant's position i and the second site j:
 
         score_comasked     = ln p(a at j | S_(-i,-j)) - ln p(S_j at j | S_(-i,-j))
         score_masked       = ln p(a at j | S_(-j)) - ln p(S_j at j | S_(-j))
         epistasis_comasked = score_comasked - score_masked
 
-    Two masked positions are answered independently of each other, so that these numbers know the variant's position and
-    not its residue: what they show is how much the wild type at i speaks against a.
+    These know the variant's position and not its residue: they show how much the wild type at i speaks against a.
     """
     return _by_variant(_comasked, model, sequences, rows)
 
 
 def pseudo_likelihood(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """Score double mutants by their pseudo-log-likelihood (PLL): `rows` with the columns `PSEUDO` (float64, nats).
+    """Double mutants by pseudo-log-likelihood (PLL): `rows`, as in `comasked`, with the columns `PSEUDO` (float64,
+    nats).
 
-    `rows` as in `comasked`, the variant of one substitution or several.  pll_change = PLL(variant and second site) -
-    PLL(variant): positive, the second site makes the variant's protein likelier; pll_variant = PLL(variant) - PLL(wild
-    type), the loss; pll_epistasis = pll_change - (PLL(second site) - PLL(wild type)).
+    pll_change = PLL(variant and second site) - PLL(variant): positive, the second site makes it likelier; pll_variant =
+    PLL(variant) - PLL(wild type), the loss; pll_epistasis = pll_change - (PLL(second site) - PLL(wild type)).
     """
     return _by_variant(_pseudo_likelihood, model, sequences, rows)
 
@@ -201,11 +193,9 @@ def _pseudo_likelihood(model, sequence: str, variant: rescue.Variant, candidates
 
 
 def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the two ways cost for the second sites in `rows` (gene, mutation, position, alt) of proteins read whole.
-
-    Returns way ("comasked", "pseudo-likelihood"), passes, residues (int64): forward passes and residues read.  Of L
-    residues, co-masking takes a pass a position beside the variant, and one that masks it alone; a
-    pseudo-log-likelihood takes L passes a sequence, less those that hide where two sequences differ.
+    """What the two ways cost for the second sites in `rows` (gene, mutation, position, alt) of proteins read whole:
+    way, passes, residues (int64).  Co-masking takes a pass a position beside the variant, and one that masks it alone;
+    a pseudo-log-likelihood L passes a sequence, less those that hide where two sequences differ.
     """
     variants = rows.groupby(["gene", "mutation"], sort=False)["position"].agg(["size", "nunique"]).reset_index()
     return _cost(
@@ -240,10 +230,8 @@ def _pseudo_passes(length: int, seconds: int) -> int:
 
 
 def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """The chance that a candidate has the higher value than a random second site of the same variant.
-
-    Mean over genes of the mean over their variants (gene, mutation, kind, `value`), ties half; 0.5 where the kinds do
-    not differ.  The interval resamples genes.
+    """The chance that a candidate has the higher value than a random second site of the same variant: mean over genes
+    of the mean over variants (gene, mutation, kind, `value`), ties half; 0.5 is chance; the interval resamples genes.
     """
     by_variant = {
         key: _win(*(part.loc[part["kind"] == kind, value].to_numpy() for kind in KINDS))

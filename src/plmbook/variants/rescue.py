@@ -7,16 +7,13 @@ background B and one of the wild type S:
     score_wild_type  = ln p_S(a at j) - ln p_S(S_j at j)
     epistasis        = score_background - score_wild_type
 
-score_background is what the published scan (Soylemez et al. 2022) reported.  It is high for every substitution that the
-model likes anyway, on any background; epistasis is what the variant adds, and it may be high where the score is
-hopeless on either.  So *candidates* are the best of a variant by the one or by the other, sorted by epistasis, with
-both ranks.
+score_background is what the published scan (Soylemez et al. 2022) reported; it is high for every substitution that the
+model likes anyway, on any background.  Epistasis is what the variant adds; it may be high where the score is hopeless
+on either.  So *candidates* are the best of a variant by the one or by the other.
 
-Nothing of the size variants x 20 L is kept: `scores` yields blocks, `scan_protein` reduces each block to the best
-candidates and a few numbers a position (`rescue_tables.Rescue`).  A protein that is longer than the model takes is read
-in windows; where a position is answered by a window that does not hold the variant, the model has not seen the variant,
-and the epistasis there is exactly 0.  An *ensemble* is the mean of the members' scores (of log ratios: the geometric
-mean of the odds), member by member on the same block.
+`scores` yields blocks, `scan_protein` keeps their best candidates and a few numbers a position (`Rescue`).  Where a
+window without the variant answers for a position, the epistasis is exactly 0.  An *ensemble* is the mean of the
+members' scores (the geometric mean of the odds), member by member on the same block.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,10 +39,8 @@ Variant = Sequence[Mutation]
 
 
 class Block(NamedTuple):
-    """Scores of b backgrounds of one protein, columns in the order of `AMINO_ACIDS`.
-
-    The column of the wild type's residue is 0, also at the variant's own position.  Rows are NaN where the wild type is
-    none of the 20, and where "truncate" cut the protein off.
+    """Scores of b backgrounds of one protein, columns in the order of `AMINO_ACIDS`: 0 in the wild type's column, also
+    at the variant's position; NaN rows where the wild type is none of the 20, and where "truncate" cut.
     """
 
     where: slice  # of the variants; the slices of a scan follow one another and cover them
@@ -101,7 +96,7 @@ def scores(
     variants : sequence of n sequences of Mutation
         One substitution each, or several at distinct positions; one without any is the wild type.
     long, progress
-        As in `plmbook.engine.scan.backgrounds`.
+        As in `plmbook.engine.scan.backgrounds`; so are the errors.
     block : int
         Residues of a block: bounds the memory.
 
@@ -109,25 +104,15 @@ def scores(
     ------
     Block
         float32 (b, L, 20): score_background and epistasis of b variants in their order, and score_wild_type (L, 20).
-
-    Raises
-    ------
-    InputError
-        Before any forward: as `plmbook.engine.scan.backgrounds`.
-
-    Notes
-    -----
-    One forward pass a background and one for the wild type, by each model.  Invariants: the epistasis of a background
-    without substitutions is 0; so is that of every position which no window with a substitution answers.
+        Epistasis is 0 on a background without substitutions, and where no window with a substitution answers.
     """
     found = _blocks(members(model), sequence, variants, long=long, block=block, progress=progress)
     return map(itemgetter(-1), found)
 
 
 def second_sites(sequence: str, variant: Variant) -> np.ndarray:
-    """Which substitutions are second sites of a variant: bool (L, 20).
-
-    False in the wild type's column, at the variant's own positions, and where the wild type is none of the 20.
+    """Which substitutions are second sites of a variant: bool (L, 20), False in the wild type's column, at the
+    variant's own positions, and where the wild type is none of the 20.
     """
     own = scan.columns(sequence)
     sites = np.ones((len(sequence), 20), dtype=bool)
@@ -138,9 +123,8 @@ def second_sites(sequence: str, variant: Variant) -> np.ndarray:
 
 
 def rank_of(scores: np.ndarray, sites: np.ndarray, second: Mutation) -> tuple[int, int]:
-    """The rank of one second-site substitution by `scores` (L, 20) among the `second_sites`, and how many these are.
-
-    1 is the highest score, equal scores share the better rank; what is no second site is an `InputError`.
+    """The rank (1 = highest, ties share the better) of one second-site substitution by `scores` (L, 20) among the
+    `second_sites`, and how many these are; what is no second site is an `InputError`.
     """
     place = second.position - 1, AMINO_ACIDS.index(second.alt)
     if place[0] >= len(sites) or not sites[place]:
@@ -168,17 +152,14 @@ def scan_protein(
     ----------
     model
         From `plmbook.models.load`, or a sequence of such: the answer is that of the ensemble.
-    sequence : str
-        The wild type, L residues.
+    sequence, id : str
+        The wild type, L residues, and what the tables call it.
     variants : sequence of n sequences of Mutation
         Each with a substitution or several; each once.
-    id : str
-        Of the protein, for the tables.
     structure : Structure, optional
         Of this very sequence, for the distances.
     orthologs : int array (n_species, L), optional
-        The column of the residue that each aligned sequence has there, -1 where none of the 20
-        (`plmbook.variants.alignment.ortholog_residues`); for `cpd`.
+        Of `plmbook.variants.alignment.ortholog_residues`; for `cpd`.
     top : int
         Candidates of a variant by each score.
     maps : bool
@@ -193,8 +174,7 @@ def scan_protein(
     Raises
     ------
     InputError
-        Before any forward: as `scores`; a variant that comes twice or has no substitution; a structure or an alignment
-        that does not fit the sequence.
+        Before any forward: as `scores`; a variant that comes twice or is empty; a structure or alignment that misfits.
     """
     job = Job(id, sequence, [tuple(sorted(variant)) for variant in variants], structure, orthologs)
     return scan_job(model, job, top=top, maps=maps, long=long, block=block, progress=progress)[-1]
@@ -207,9 +187,8 @@ def jobs(
     structures: Mapping[str, Structure] | None = None,
     orthologs: Mapping[str, np.ndarray] | None = None,
 ) -> list[Job]:
-    """The variants of a table by protein, in order of appearance, everything checked (`effects.pair_up`, `Job.check`).
-
-    Structures and orthologs are by protein; one may be missing.
+    """The variants of a table by protein, in order of appearance, everything checked (`effects.pair_up`, `Job.check`);
+    structures and orthologs are by protein, and may be missing.
     """
     pairs = effects.pair_up(proteins, variants)
     key = effects.key_columns(proteins, variants)[1]
@@ -235,9 +214,8 @@ def scan_job(
     block: int = scan.BLOCK,
     progress: bool = False,
 ) -> list[Rescue]:
-    """Scan one protein: a `Rescue` a model and, of several, that of their mean at the end.
-
-    Options and errors are those of `scan_protein`; each background is run once by each model.
+    """Scan one protein: a `Rescue` a model and, of several, that of their mean at the end; each background runs once by
+    each model.  Options and errors as in `scan_protein`.
     """
     job.check()
     check_top(top)
@@ -269,10 +247,9 @@ def members(model) -> list:
 
 
 def published_means(score_background: np.ndarray, variants: Sequence[Variant]) -> np.ndarray:
-    """What the published study standardises, float64 (n, L), from score_background (n, L, 20) of n variants.
-
-    m[v, j] = mean over a other than B_j of ln p_B(a at j) - ln p_B(B_j at j), where B is the background of v: at the
-    variant's own position the reference is the variant's residue.
+    """What the published study standardises, float64 (n, L), from score_background (n, L, 20) of n variants: m[v, j] =
+    mean over a other than B_j of ln p_B(a at j) - ln p_B(B_j at j), where B is the background of v: at the variant's
+    own position the reference is the variant's residue.
     """
     means = score_background.sum(axis=2, dtype=np.float64) / 19  # against S_j, whose own term is 0
     for row, variant in enumerate(variants):

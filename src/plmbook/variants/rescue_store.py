@@ -1,11 +1,10 @@
 """The rescue candidates of a whole table in one Parquet file, written protein by protein so that a job can go on.
 
     OUT.parquet           the candidates, rows of `rescue_tables.RESCUE` and the variants' further columns
-    OUT.parquet.parts/    while the job runs: a file for each protein that is done, named by the sha256 of what made it
+    OUT.parquet.parts/    while the job runs: a file a protein, named by the sha256 of what made it
 
-A part depends on the models (name, sha256 of the weights, precision), the protein, its variants and the options, and on
-nothing else; it carries these facts.  A part that is no part of the job is refused, never used and never removed.  The
-parts are joined in the order of the proteins, one in memory at a time; then their folder goes.
+What makes a part: the models (name, sha256 of the weights, precision), the protein, its variants and the options.
+A part of another job is refused, never used and never removed; parts are joined in the order of the proteins.
 """
 
 import itertools
@@ -56,19 +55,15 @@ def write(
     path : path
         The Parquet file to be.  One that another job wrote is replaced; its own is left as it is.
     model
-        From `plmbook.models.load`, or a sequence of such: of an ensemble there are rows of each member and rows with
-        model=mean.
+        From `plmbook.models.load`, or a sequence of such: rows of each member, and of the ensemble with model=mean.
     proteins : DataFrame
         id, sequence.
     variants : DataFrame
-        id, mutation, further columns, which are carried: as `plmbook.tables.read_variants` gives it with
-        `reserved=RESERVED`.  Each variant of a protein once.
+        id, mutation, each once; further columns are carried: `plmbook.tables.read_variants` with `reserved=RESERVED`.
     structures, orthologs : mapping, optional
         By id, as in `plmbook.variants.rescue.scan_protein`; a protein may be missing.
-    top, long
+    top, long, progress
         As in `plmbook.variants.rescue.scan_protein`.
-    progress : bool
-        Show a bar.
 
     Returns
     -------
@@ -78,9 +73,8 @@ def write(
     Raises
     ------
     InputError
-        Before any forward: as `plmbook.variants.effects.pair_up` and `plmbook.variants.rescue.scan_protein`, except
-        what `long` refuses: that comes with the protein; a further column with the name of a written one; parts of
-        another job (the message says what differs); another process that is writing there.
+        Before any forward, but for what `long` refuses: as `effects.pair_up` and `rescue.scan_protein`; a further
+        column with the name of a written one; parts of another job (it says what differs); another process at work.
     """
     from tqdm import tqdm
 
@@ -111,9 +105,8 @@ def write(
 
 
 def precisions(path: str | Path) -> dict[str, str]:
-    """The precision of each model in the job that a file, or the parts beside it, are of: model -> dtype.
-
-    What was chosen automatically stays chosen: a job that goes on takes these.  Empty where no job has begun.
+    """The precision of each model in the job that a file, or the parts beside it, are of: model -> dtype, empty where
+    no job has begun.  What was chosen automatically stays chosen: a job that goes on takes these.
     """
     path = Path(path)
     for found in [*sorted(_folder(path).glob("*.parquet")), path]:
@@ -126,9 +119,8 @@ def precisions(path: str | Path) -> dict[str, str]:
 def of_bundled_genes(
     proteins: pd.DataFrame, genes: pd.DataFrame, structures: pd.DataFrame, orthologs: pd.DataFrame
 ) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
-    """Structures and alignments by id, as `write` takes them, of proteins (id, sequence) that are bundled genes.
-
-    The other tables are the bundled ones; a protein is a gene where its sequence is the gene's, whatever it is called.
+    """Structures and alignments by id, as `write` takes them, from the bundled tables, of proteins (id, sequence) whose
+    sequence is a bundled gene's, whatever it is called.
     """
     names = dict(zip(genes["sequence"], genes["gene"], strict=True))
     named = {

@@ -35,15 +35,13 @@ class Rescue:
         The n variants, such as "R175H".
     score_wild_type : float32 array (L, 20)
     candidates : DataFrame
-        Columns of `RESCUE`: of each variant the `top` best by epistasis and the `top` best by score_background, once
-        where both lists have it; variants in their order, epistasis falling.  Equal scores share the better rank; where
-        they compete for the last place of a list, the first position and then the first letter has it.
+        Columns of `RESCUE`: of each variant the `top` best by epistasis and the `top` best by score_background, each
+        once; variants in their order, epistasis falling.  Equal scores share the better rank; the last place of a list
+        goes to the first position, then the first letter.
     by_position : dict of str -> float32 array (n, L)
         By the names of `BY_POSITION`: mean and maximum of epistasis, mean of its absolute value, mean and maximum of
-        score_background over the 19 substitutions at a position; NaN at the variant's own positions, where there is no
-        second site.  `z` is the published score: with m[v, j] the mean of ln p_B(a at j) - ln p_B(B_j at j) over the 19
-        residues a other than the background's own, z[v, j] = (m[v, j] - mean) / sd over the n variants at j (ddof 0);
-        it exists at the variant's own position too, and is NaN where all variants agree (as where there is one only).
+        score_background over the 19 substitutions at a position, NaN at the variant's own; and `z`, the published score
+        (`rescue.published_z`), which exists at the variant's own position too, and is NaN where all variants agree.
     maps : int8 array (n, L, 20) or None
         Epistasis as `quantise` writes it; `ABSENT` where there is no second site.
     scales : float32 array (n,) or None
@@ -96,10 +94,8 @@ class Rescue:
 
 
 def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Maps, float (n, L, 20), in one byte a number: codes int8 (n, L, 20) and scales float32 (n,), nats of a step.
-
-    A code is -127 to 127, `ABSENT` for NaN; code * scale is within half a step of the number, a step being the map's
-    largest absolute value / 127.
+    """Maps, float (n, L, 20), in one byte a number: codes int8 (n, L, 20), -127 to 127 and `ABSENT` for NaN, and scales
+    float32 (n,), nats of a step: largest absolute value / 127.  code * scale is within half a step of the number.
     """
     flat = np.abs(epistasis).reshape(len(epistasis), -1)
     largest = np.nan_to_num(flat).max(axis=1, initial=0.0)

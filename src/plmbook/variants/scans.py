@@ -106,10 +106,9 @@ def summary(found: Rescue, part: pd.DataFrame) -> pd.DataFrame:
 
 
 def misplaced(models: Sequence, variants: pd.DataFrame, sequences: Mapping[str, str]) -> pd.DataFrame:
-    """Variants of another isoform, scanned at the residue that ClinVar means and at ClinVar's number in this sequence.
-
-    `variants`: gene, mutation, position, aligned_position, alt. Returns gene, clinvar, right, scanned, same_best (bool:
-    the same best second substitution), spearman (of the profiles of mean |epistasis| along the chain).
+    """Variants (gene, mutation, position, aligned_position, alt) of another isoform, scanned at the residue that
+    ClinVar means and at ClinVar's number in this sequence: gene, clinvar, right, scanned, same_best (bool: the same
+    best second substitution), spearman (of the profiles of mean |epistasis| along the chain).
     """
     rows = []
     for gene, part in variants.groupby("gene"):

@@ -58,7 +58,6 @@ LABELLED_STRATEGIES = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-lik
 @study("variant effects", saves="effects", tables=LABELLED_STRATEGIES)
 def variant_effects(run: Run) -> pd.DataFrame:
     """Every score of one model on the bundled variants: their columns, model, strategy, score (`effects.<model>`).
-
     Wild-type marginals of all, masked and mutant marginals of P/LP and B/LB, pseudo-likelihood of a sample of these.
     """
     parts = [wildtype_effects(run.model, progress=run.progress)]
@@ -99,9 +98,8 @@ def pseudo_sample(
     longest: int = PSEUDO_LENGTH,
     seed: int = bundled.SEED,
 ) -> pd.DataFrame:
-    """A seeded sample of n labelled variants in genes of at most `longest` residues, sorted by gene and mutation.
-
-    Half are P/LP and half B/LB; where a class has fewer, the other makes up for it.
+    """A seeded sample of n labelled variants in genes of at most `longest` residues, sorted by gene and mutation: half
+    P/LP, half B/LB; where a class has fewer, the other makes up for it.
     """
     short = set(genes["gene"][genes["length"] <= longest])
     rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
@@ -114,12 +112,9 @@ def pseudo_sample(
 
 @study("held-out likelihood", saves="heldout", tables={"heldout-likelihood": 2})
 def heldout_likelihood(run: Run) -> pd.DataFrame:
-    """Masked residues of proteins without a relative in training: the model beside two that count.
-
-    The residue frequencies are those of the bundled model's training corpus, from its card; the n-gram
-    (`plmbook.variants.ngram`) counted the general proteins of that corpus. `metrics.perplexity_table` makes
-    perplexities of it: id, source, kingdom, length, n_masked, log_likelihood, frequency_log_likelihood,
-    ngram_log_likelihood.
+    """Masked residues of proteins without a relative in training: the model beside the residue frequencies of the
+    bundled model's corpus and an n-gram that counted its general proteins.  Columns id, source, kingdom, length,
+    n_masked, log_likelihood, frequency_log_likelihood, ngram_log_likelihood (for `metrics.perplexity_table`).
     """
     proteins, frequencies = tables.load("heldout"), bundled.residue_frequencies()
     proteins = proteins[~proteins["id"].isin(bundled.read_in_training("heldout"))].reset_index(drop=True)
@@ -155,9 +150,8 @@ def heldout_likelihood(run: Run) -> pd.DataFrame:
 
 @study("rescues", saves="rescored", tables={"rescue-comasked": 1, "rescue-pseudo-likelihood": 1})
 def rescores(run: Run, *, settings: RescoreSettings = RESCORED) -> pd.DataFrame:
-    """The best second sites of some variants, and matched random ones, scored again.
-    The scan runs live, the scores are derived tables: with both positions masked, and of the named variants by
-    pseudo-likelihood.
+    """The best second sites of some variants, and matched random ones, scored again with both positions masked, and of
+    the named variants by pseudo-likelihood.  The scan runs live, the scores are derived tables.
     """
     sequences = tables.load("genes").set_index("gene")["sequence"]
     variants = bundled.matching_variants()
@@ -207,9 +201,8 @@ def _shipped_pairs(place: Path) -> pd.DataFrame | None:
 
 @study("landscapes", saves="landscape_scores", tables={"landscape-scores": 1})
 def landscape_scores(run: Run, *, n_backgrounds: int = 250, enough: int = 20) -> pd.DataFrame:
-    """Second mutations of the measured landscapes on the backgrounds of first ones, to the nearest 0.001 nats.
-
-    Columns landscape (each of a protein has its rows), and those of `landscapes.pair_scores`.
+    """Second mutations of the measured landscapes on the backgrounds of first ones, to the nearest 0.001 nats:
+    landscape (each of a protein has its rows), and the columns of `landscapes.pair_scores`.
     """
     measured, proteins = tables.load("landscapes"), tables.load("landscape_proteins")
     chosen = landscapes.backgrounds(measured, proteins, n=n_backgrounds, enough=enough)
