@@ -82,20 +82,9 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame of float64
-        Index: task, column (`dataset`, or `dataset, split`), in the order of the page; columns: models, in the order
-        of the page. Fractions and correlations are multiplied by 100.
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a unit is unknown, a figure comes twice, or a model lacks one.
-
-    Examples
-    --------
-    >>> from plmbook.tables.published import published
-    >>> table = wide(published("ankh_results"))
-    >>> table.shape, table.index[-1], float(table.iloc[-1].max())
-    ((24, 7), ('CATH lookup', 'Lookup69K, H'), 73.0)
+        Index: task, column (`dataset`, or `dataset, split`); columns: models; both in the order of the page. Fractions
+        and correlations are multiplied by 100. An unknown unit, and a figure that is missing or comes twice, is an
+        InputError.
     """
     need(results, PUBLISHED[:6], "published results")
     unknown = sorted(set(results["unit"]) - set(POINTS))
@@ -119,9 +108,6 @@ def normalised(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores of each row between 0, the worst model, and 1, the best; 0.5 throughout where all models are level.
 
     How much a tenth is worth differs from row to row: one model that fails moves all others together.
-
-    >>> normalised(pd.DataFrame({"a": [80.0, 5.0], "b": [90.0, 5.0], "c": [85.0, 5.0]})).values.tolist()
-    [[0.0, 1.0, 0.5], [0.5, 0.5, 0.5]]
     """
     low, high = scores.min(axis=1), scores.max(axis=1)
     extent = (high - low).where(high > low)
@@ -129,13 +115,9 @@ def normalised(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranks(scores: pd.DataFrame, *, lowest_first: bool = False) -> pd.DataFrame:
-    """The rank of each model in each row: 1 is the best, models that are level share the mean of their ranks.
+    """The rank of each model (column) in each block (row): 1 is the best, models that are level share their mean rank.
 
-    A row a block, a column a model; every row sums to k (k + 1) / 2. `lowest_first`: for mean ranks that are ranked
-    again.
-
-    >>> ranks(pd.DataFrame({"a": [0.9, 0.5], "b": [0.8, 0.7], "c": [0.8, 0.6]})).values.tolist()
-    [[1.0, 2.5, 2.5], [3.0, 1.0, 2.0]]
+    Every row sums to k (k + 1) / 2. `lowest_first`: for mean ranks that are ranked again.
     """
     _complete(scores)
     return scores.round(DECIMALS).rank(axis=1, method="average", ascending=lowest_first)
@@ -145,13 +127,6 @@ def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> p
     """Means of the rows of each task, so that a task with four columns counts as one with one; by task (str).
 
     `merge`: task -> block, such as `RELATED`; the tasks of a block are averaged after that.
-
-    >>> rows = pd.MultiIndex.from_tuples([("Q3", "x"), ("Q3", "y"), ("Q8", "x"), ("GO", "")], names=["task", "column"])
-    >>> table = pd.DataFrame({"a": [1.0, 3.0, 4.0, 7.0]}, index=rows)
-    >>> by_task(table)["a"].to_dict()
-    {'Q3': 2.0, 'Q8': 4.0, 'GO': 7.0}
-    >>> by_task(table, merge={"Q3": "structure", "Q8": "structure"})["a"].to_dict()
-    {'structure': 3.0, 'GO': 7.0}
     """
     means = table.groupby(level="task", sort=False).mean()
     absent = [task for task in merge or {} if task not in means.index]
@@ -163,20 +138,15 @@ def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> p
 
 
 def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """The ranks of the models in each task: ranks in its columns, averaged, and ranked again, as `friedman` needs them.
-
-    >>> rows = pd.MultiIndex.from_tuples([("Q3", "x"), ("Q3", "y")], names=["task", "column"])
-    >>> block_ranks(pd.DataFrame({"a": [9.0, 9.0], "b": [8.0, 1.0], "c": [7.0, 5.0]}, index=rows)).values.tolist()
-    [[1.0, 2.5, 2.5]]
-    """
+    """Ranks of the models in each task: ranks in its columns, averaged and ranked again, as `friedman` needs them."""
     return ranks(by_task(ranks(scores), merge=merge), lowest_first=True)
 
 
 def bold(results: pd.DataFrame) -> pd.DataFrame:
-    """What the page prints in bold, and what is best; `results` as in `wide`, with bold_on_page (bool).
+    """What the page prints in bold, and what is best; `results` as in `wide`, with bold_on_page (bool); a row a column.
 
-    A row a column of a table: task, column, bold, best (str; several models with a comma), bold_value, best_value
-    (float64, percentage points; missing where nothing is bold), right (bool: nothing is higher than what is bold).
+    task, column, bold, best (str; several models with a comma), bold_value, best_value (float64, percentage points;
+    missing where nothing is bold), right (bool: nothing is higher than what is bold).
     """
     need(results, PUBLISHED, "published results")
     scores = wide(results)
@@ -196,13 +166,9 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
 def friedman(table: pd.DataFrame) -> Friedman:
     """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport.
 
-    `table` holds ranks, as of `block_ranks`: a row a block (two at least), a column a model (three at least). Demšar
-    (2006), equations in 3.2.2; ties are corrected as in Conover (1999). Both p take blocks for independent. Where all
-    blocks agree, F is infinite. SciPy's `friedmanchisquare` has the same chi-squared but for its last digits.
-
-    >>> found = friedman(ranks(pd.DataFrame([[9, 8, 7], [9, 7, 8], [9, 8, 7], [8, 9, 7]], columns=list("abc"))))
-    >>> round(found.chi2, 2), round(found.f, 2), round(found.p, 3)
-    (4.5, 3.86, 0.084)
+    `table`: ranks as of `block_ranks`, two blocks (rows) and three models (columns) at least. Demšar (2006), equations
+    in 3.2.2; ties are corrected as in Conover (1999). Both p take blocks for independent. Where all agree, F is
+    infinite.
     """
     values = table.to_numpy(dtype=np.float64)
     n, k = values.shape
@@ -222,11 +188,8 @@ def friedman(table: pd.DataFrame) -> Friedman:
 def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) -> float:
     """How far apart two mean ranks must be to differ, all pairs of models taken together (Nemenyi's test).
 
-    q of the studentized range at `alpha`, the chance of calling any pair different where none is, divided by the root
-    of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a). The approximation is one for many blocks.
-
-    >>> round(critical_difference(4, 14), 2)  # the example of the paper: 2.569 * sqrt(4 * 5 / (6 * 14))
-    1.25
+    An approximation for many blocks: q of the studentized range at `alpha`, the chance of calling any pair different
+    where none is, divided by the root of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a).
     """
     if n_models < 2 or n_blocks < 2:
         raise InputError(f"critical difference: {n_models} models and {n_blocks} blocks, expected at least two of each")
@@ -238,9 +201,6 @@ def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
     """Groups of models whose mean ranks differ by less than `difference`: the bars of a critical-difference diagram.
 
     Each of at least two models, from the best to the worst; none is part of another.
-
-    >>> cliques(pd.Series({"a": 1.0, "b": 2.0, "c": 2.5, "d": 4.0}), 2.1)
-    [('a', 'b', 'c'), ('b', 'c', 'd')]
     """
     ordered = mean_ranks.sort_values(kind="stable")
     found, last = [], -1
@@ -253,10 +213,9 @@ def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
 
 
 def _signed_rank(differences: ArrayLike) -> float:
-    """p of Wilcoxon's two-sided signed-rank test, zeros left out; 1 where nothing is left.
+    """p of Wilcoxon's two-sided signed-rank test, zeros left out; 1 where nothing is left, never below 2^(1 - n).
 
-    SciPy counts all signs for up to 13 blocks, and for up to 50 without ties; with more, p is that of the normal
-    distribution. With n blocks p cannot fall below 2^(1 - n).
+    SciPy counts all signs for up to 13 blocks, and for up to 50 without ties; with more, p is that of the normal.
     """
     values = _finite(differences)
     values = values[values != 0]
@@ -277,13 +236,10 @@ def _bayesian_signed_rank(
 ) -> SignedRank:
     """The Bayesian signed-rank test: better, equal for practical purposes, or worse?
 
-    The distribution of the differences is unknown and drawn: weights of the observed differences, and of one made-up
-    difference of 0 (the prior), from a Dirichlet distribution. In each draw, the mean of two differences taken at
-    random by these weights lies above the region of practical equivalence (`rope` to either side, the ends belong to
-    it), in it, or below it with some probability; the most probable of the three is what this draw says. The answer is
-    how often the draws say each; a draw that is undecided between two is shared between them.
-
-    Benavoli, Corani, Demšar and Zaffalon, Time for a change, 2017, section 4.2: prior strength 0.5 at 0.
+    Each draw weights the observed differences, and one of 0 (the prior), by a Dirichlet distribution, and says what is
+    most probable for the mean of two differences taken by these weights: above, in (ends included) or below `rope`
+    around 0; a draw undecided between two is shared. Given is how often each is said. Benavoli, Corani, Demšar and
+    Zaffalon, Time for a change, 2017, section 4.2: prior strength 0.5 at 0.
     """
     values = _finite(differences)
     if not len(values) or rope < 0 or n < 1 or prior <= 0:
@@ -307,7 +263,7 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
     Parameters
     ----------
     scores : DataFrame of float64
-        A row a block, a column a model, all rows in one unit, such as `by_task(wide(...))`.
+        A row a block, a column a model, none missing, all rows in one unit, such as `by_task(wide(...))`.
     model : str
         The one that is compared, a column.
     rope : float
@@ -322,17 +278,6 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
         `model`), median (float64, of the differences, `model` minus the other), p, p_holm (Wilcoxon's signed-rank test;
         by Holm's method for all rows together), better, same, worse (posterior probabilities of the Bayesian
         signed-rank test of Benavoli et al. 2017).
-
-    Raises
-    ------
-    InputError
-        If the model is not a column, or a score is missing.
-
-    Examples
-    --------
-    >>> scores = pd.DataFrame({"a": [9.0, 8.0, 7.0], "b": [7.0, 5.0, 7.0]})
-    >>> against(scores, "a", n=100)[["model", "wins", "ties", "losses", "median", "p"]].values.tolist()
-    [['b', 2, 1, 0, 2.0, 0.5]]
     """
     _complete(scores)
     if model not in scores:
@@ -353,15 +298,11 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
 
 
 def costs(cards: Mapping[str, str]) -> pd.DataFrame:
-    """The size of each model (name -> card), and how many operations its forward pass takes a residue.
+    """The size of each model (name -> card): model, card, family (str), layers, dim, parameters, gflops.
 
-    model, card (str), family (str), layers, dim, parameters (int64), gflops (float64, a residue). Each parameter takes
-    part in one multiplication and one addition: 2 x parameters (Kaplan et al. 2020). For ESM that is 2 x 12 x layers x
-    dim^2 and a few per cent; the encoders of T5 differ in their feed-forward layers and heads, so the cards' counts are
-    used for all. Left out is attention itself, which grows with the length of the protein, and the decoder of T5.
-
-    >>> costs({"ESM2-650M": "esm2_650M"})[["layers", "dim", "gflops"]].round(1).values.tolist()
-    [[33.0, 1280.0, 1.3]]
+    gflops (float64) is of a residue. A parameter takes part in one multiplication and one addition: 2 x parameters
+    (Kaplan et al. 2020), for ESM 2 x 12 x layers x dim^2 and a few per cent. Left out: attention itself, which grows
+    with the length, and the decoder of T5.
     """
     rows = []
     for name, card in ((name, models.card(of)) for name, of in cards.items()):
@@ -371,11 +312,7 @@ def costs(cards: Mapping[str, str]) -> pd.DataFrame:
 
 
 def pareto(cost: ArrayLike, badness: ArrayLike) -> np.ndarray:
-    """Which items (bool) no other beats: none is cheaper and at least as good, or as cheap and better. Low is good.
-
-    >>> pareto([1, 2, 3, 3], [5, 2, 4, 2]).tolist()  # the third loses to the second; the last is as good, at more cost
-    [True, True, False, False]
-    """
+    """Which items (bool) no other beats: none is cheaper and at least as good, or as cheap and better. Low is good."""
     one, other = (values[:, None] for values in (_finite(cost), _finite(badness)))
     no_worse = (one <= one.T) & (other <= other.T)  # [i, j]: i is no worse than j in either
     beaten = no_worse & ((one < one.T) | (other < other.T))
@@ -393,8 +330,8 @@ def _share_error(share: float, n: int) -> float:
 def _correlation_error(rho: float, n: int) -> float:
     """Half the width of the 95 % interval of a Spearman correlation of n pairs, near enough.
 
-    On Fisher's scale the standard error is sqrt((1 + rho^2 / 2) / (n - 3)) (Bonett and Wright 2000); back on the scale
-    of the correlation it is 1 - rho^2 as wide.
+    On Fisher's scale the standard error is sqrt((1 + rho^2 / 2) / (n - 3)) (Bonett and Wright 2000); back: times 1 -
+    rho^2.
     """
     return float(Z * (1 - rho**2) * np.sqrt((1 + rho**2 / 2) / (n - 3)))
 
@@ -411,20 +348,13 @@ def spread(low: float, high: float, n: int) -> float:
 def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None) -> pd.DataFrame:
     """How far a published figure may be off because its test set has so few proteins; `scores` as of `wide`.
 
-    `spreads`: standard deviation between proteins, in percentage points, by task of those that count residues
-    (`OVER_RESIDUES`). A row a column of a table: task, column (str), proteins (Int64, missing where unknown), best,
-    second (float64), lead (best minus second), extent (best minus worst), error (half the width of the 95 % interval of
-    one figure, at the median of the models), residues_alone (the same, were residues independent, which they are not:
-    less than the truth).
+    `spreads`: standard deviation between proteins, in percentage points, by task of `OVER_RESIDUES`. A row a column of
+    a table: task, column (str), proteins (Int64, missing where unknown), best, second (float64), lead (best minus
+    second), extent (best minus worst), error (half the width of the 95 % interval of one figure, at the median of the
+    models), residues_alone (the same, were residues independent, which they are not: less than the truth).
 
-    `error` is of one figure. Two models are tested on the same proteins and err together, so the error of their
-    difference is smaller by an amount that only figures for each protein would tell. Nothing here knows how much a
-    figure changes with another seed of the training.
-
-    >>> rows = pd.MultiIndex.from_tuples([("remote homology", "SCOPe, Fold")], names=["task", "column"])
-    >>> found = sampling(pd.DataFrame({"a": [61.0], "b": [60.0], "c": [50.0]}, index=rows)).iloc[0]
-    >>> int(found["proteins"]), float(found["lead"]), round(float(found["error"]), 1)  # 1.96 * sqrt(0.6 * 0.4 / 718)
-    (718, 1.0, 3.6)
+    Two models tested on the same proteins err together, so the error of their difference is smaller than `error`; how
+    much a figure changes with another seed of the training nothing here knows.
     """
     rows = []
     for (task, column), row in scores.iterrows():
@@ -450,11 +380,14 @@ def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None
 def with_published(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Our best learner of each test, the best baseline, and the range of the published models.
 
+    Both learner and baseline are the best on the very proteins that they are measured on, which flatters both.
+
     Parameters
     ----------
     ours : DataFrame
         task (a key of `tasks.TASKS`), test, metric, learner (a key of `tasks.LEARNERS`), model (str), seed, n (int64),
-        value, low, high (float64): as of `tasks.scores`, for any number of models. Values are shares or correlations.
+        value, low, high (float64): as of `tasks.scores`, for any number of models. Values are shares or correlations. A
+        seed that comes twice, or a test with baselines alone, is an InputError.
     scores : DataFrame of float64
         As of `wide`.
 
@@ -466,26 +399,6 @@ def with_published(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         (int64), baseline (str, the best; empty: none), baseline_value (float64), column (str: the published column that
         has the same name, or is the task's only one; empty: none), lowest, highest (float64, of the published models),
         data (str: how many proteins, of how many in the public set of that name), comparable (str: `no` or `in part`).
-
-    Raises
-    ------
-    InputError
-        If a column is missing, a seed comes twice, a task or learner is unknown, a published task is not in `scores`,
-        or of a test only baselines were run.
-
-    Notes
-    -----
-    Both the learner and the baseline are the best on the very proteins that they are measured on, which flatters both.
-
-    Examples
-    --------
-    >>> from plmbook.tables.published import published
-    >>> row = {"task": "cath", "test": "C", "metric": "accuracy of queries", "model": "m", "seed": 0, "n": 9}
-    >>> runs = [row | {"learner": learner, "value": v, "low": v, "high": v}
-    ...         for learner, v in (("composition", 0.4), ("embedding", 0.5))]
-    >>> found = with_published(pd.DataFrame(runs), wide(published("ankh_results")))
-    >>> found[["value", "baseline", "baseline_value", "column", "lowest", "highest", "comparable"]].values.tolist()
-    [[50.0, 'composition', 40.0, 'Lookup69K, C', 72.0, 85.0, 'no']]
     """
     need(ours, OURS, "results of the tasks")
     twice = ours[ours.duplicated([*KEYS, "learner", "seed"])]
