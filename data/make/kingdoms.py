@@ -93,7 +93,7 @@ SERIES = (  # prefix, first and last number, kingdom
 
 
 def kingdom(header: str) -> str:
-    """One of `plmbook.tables.KINGDOMS`.
+    """One of `plmbook.tables.bundled.KINGDOMS`.
 
     >>> kingdom("P04637 P53_HUMAN GN=TP53 OX=9606 src=musite"), kingdom("1y0n-A src=flip_pdb")
     ('Animals', 'unknown')

@@ -3,7 +3,7 @@
 data/make/corpus.py takes whole families out of training, but its clustering misses distant relatives and proteins that
 share a domain.  So each protein of a test that is meant for unseen families is searched against the finished corpus
 (MMseqs2, sensitivity 5.7); a *relative* is aligned at 30 % identity or more, over at least half of the shorter of the
-two, with E below 1e-3.  The tests leave these proteins out (`plmbook.tables.derived.read_in_training`).
+two, with E below 1e-3.  The tests leave these proteins out (`plmbook.tables.bundled.read_in_training`).
 The 53 genes are searched too, against the general proteins: what the general model has read that is like them; and so
 are the constructs of the measured landscapes, against both, to say which of them a model may know.
 
