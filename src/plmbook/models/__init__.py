@@ -53,20 +53,8 @@ def load(
     Raises
     ------
     InputError
-        If the name, device, dtype or prefix is unknown, the model has no decoder or its family no adapter in this
-        version, or the weights are absent, unreadable, not those of this model, incomplete or not finite.
-
-    Examples
-    --------
-    >>> load("ankh_large", path="nowhere")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: model 'ankh_large': no folder 'nowhere'
-    >>> load("prott5_xl_u50", decoder=True)
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: model 'prott5_xl_u50': Rostlab/prot_t5_xl_half_uniref50-enc holds an encoder and no
-    decoder; expected a model of Ankh
+        If an argument is unknown, the model has no decoder, or the weights are absent, unreadable, not those of this
+        model, incomplete or not finite.
     """
     chosen = card(name)
     if chosen.family not in FAMILIES:

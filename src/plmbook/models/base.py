@@ -105,16 +105,11 @@ class Model:
         ----------
         sequence : str
             Residues in upper case; `_` stands for a masked one where the model has a token for it.  A letter without a
-            token of its own is read as X.
+            token of its own is read as X; anything else, or nothing, is an InputError.
 
         Returns
         -------
         int64 array (before + L + after,)
-
-        Raises
-        ------
-        InputError
-            If the sequence is empty or holds anything else.
         """
         raise NotImplementedError
 
@@ -133,7 +128,7 @@ class Model:
         Parameters
         ----------
         sequences : sequence of str
-            How `plmbook.engine.encode` meets a sequence longer than `max_length` it says itself.
+            At most `max_length` residues each, and at least one.
         layers : sequence of int
             Hidden states wanted: 0 is the input embedding, `card.layers` (or -1) the last, after its layer norm.
         rows : sequence of int arrays, optional
@@ -149,13 +144,8 @@ class Model:
         Returns
         -------
         list of Output
-            In the order of `sequences`; `hidden` (or `pooled`) has the keys of `layers`.
-
-        Raises
-        ------
-        InputError
-            If a sequence is too long or holds no residue, a layer does not exist, a row is outside its sequence, or the
-            model does not have what is asked for.
+            In the order of `sequences`; `hidden` (or `pooled`) has the keys of `layers`.  InputError where the model
+            does not have what is asked for.
         """
         raise NotImplementedError
 
@@ -176,11 +166,7 @@ class Model:
         Returns
         -------
         float32 array (L, L), symmetric
-
-        Raises
-        ------
-        InputError
-            If the model has no regression weights on this machine.
+            InputError if the model has no regression weights on this machine.
         """
         raise self.lacks("contacts")
 
@@ -195,10 +181,6 @@ def pooled(states: "np.ndarray", pool: str) -> "np.ndarray":
     >>> import numpy as np
     >>> pooled(np.array([[1.0, 5.0], [3.0, 4.0]]), "mean")
     array([2. , 4.5], dtype=float32)
-    >>> pooled(np.zeros((0, 2)), "mean")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: no residue to pool
     """
     if not len(states):
         raise InputError("no residue to pool")

@@ -192,8 +192,8 @@ def _find_weights(card: Card, path: str | Path | None) -> Path:
 def _read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, dtype: str = "float32"):
     """Build the network that a `.pt` file of Meta describes, and fill it: the network, and whether it has contacts.
 
-    ESM-1b and ESM-1v hold `args` (a Namespace) and `model`, ESM-2 `cfg` (with a Namespace under `model`) and `model`;
-    the contact regression is a file of its own.  Family, layers, dim and heads must be the card's.
+    ESM-1b and ESM-1v hold `args` (a Namespace), ESM-2 `cfg` (with a Namespace under `model`), all `model`; the contact
+    regression is a file of its own.  Family, layers, dim and heads must be the card's.
     """
     content = files.read_pickle(path, _NAMESPACE)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
@@ -225,8 +225,8 @@ def _read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, 
 def _read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
     """Build the ESM-2 network of a bundled card and fill it from its safetensors file (float16 or float32).
 
-    The file's sha256 must be the card's.  Tied and derived tensors (`lm_head.weight`, rotary frequencies) and the
-    contact head may be absent.
+    The sha256 must be the card's.  `lm_head.weight`, rotary frequencies (tied, derived) and the contact head may be
+    absent.
     """
     if card.sha256 and (found := file_sha256(path)) != card.sha256:
         raise InputError(

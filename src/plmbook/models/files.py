@@ -29,9 +29,8 @@ _LFS_POINTER = b"version https://git-lfs"
 def weights_path(card: "Card") -> Path | None:
     """Where the weights of a model lie on this machine, None where they are absent or not complete.
 
-    A bundled model: beside its card.  A file with an address: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as
-    fair-esm).  A repository of the Hugging Face hub: the folder `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`,
-    then the hub's cache.
+    Bundled: beside the card.  With an address: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).  On
+    the Hugging Face hub: the folder `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`, then the hub's cache.
     """
     if not card.runnable:
         return None

@@ -1,11 +1,9 @@
 """One forward pass of a fair-esm model over sequences laid end to end, without padding.
 
 fair-esm's modules hold the weights; its own `forward` pads, materialises every attention map and always runs the
-language-model head.  Here the sequences of a batch are concatenated, attention stays inside each of them
-(`torch.nn.functional.scaled_dot_product_attention`), and only what is asked for is computed.
-
-Works for `esm.ESM2` (ESM-2, the embedded model: rotary positions) and `esm.ProteinBertModel` (ESM-1b, ESM-1v: learned
-positions).  Shapes: N tokens in all, d the model's width, H heads.  The tests hold it against fair-esm's own forward.
+language-model head.  Here attention stays inside each sequence, and only what is asked for is computed, for `esm.ESM2`
+(ESM-2, the embedded model: rotary positions) and `esm.ProteinBertModel` (ESM-1b, ESM-1v: learned positions).  N tokens
+in all, d the model's width, H heads.  The tests hold it against fair-esm's own forward.
 """
 
 import itertools
@@ -86,8 +84,8 @@ def _rotate(x, tables):
 def fuse(model):
     """Lay the query, key and value weights of each layer end to end, so that one product serves the three.
 
-    The modules keep their parameters, now as parts of the joint tensor: no memory is added, and fair-esm's own forward
-    goes on to work.  To be called when the model is on its device, in its dtype.
+    The modules' parameters become parts of the joint tensor: no memory is added, and fair-esm's own forward still
+    works. To be called when the model is on its device, in its dtype.
     """
     for layer in model.layers:
         module = layer.self_attn
@@ -178,10 +176,9 @@ def _feed_forward(layer, x):
 
 
 def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
-    """Hidden states (N, d) of chosen layers by number; the layers above them are not computed.
+    """Hidden states (N, d) by layer; those above are not computed.  Default: the last, after its layer norm.
 
-    0 is the input embedding, the number of layers the last after its final layer norm (as in fair-esm), which is the
-    default.  With `rows` (M,), of which each sequence has `counts`, the last layer is (M, d): computed there alone.
+    0 is the input embedding (as in fair-esm).  With `rows` (M,), `counts` of each sequence, the last layer is (M, d).
     """
     n_layers = len(model.layers)
     wanted = {n_layers} if layers is None else set(layers)
@@ -224,8 +221,8 @@ def fill(
 ) -> None:
     """Put hidden states into the outputs of a batch: of every residue, or pooled over them, as `Model.run` says.
 
-    `states` are (N, d) by number of the layer, `numbers` lead from a layer as it was asked for to its number, `parts`
-    are the special tokens before the residues of each sequence, the residues, and the special tokens after them.
+    `states`: (N, d) by number of the layer; `numbers`: from a layer as asked for to its number; `parts`: the special
+    tokens before the residues of each sequence, the residues, and the special tokens after them.
     """
     sizes = list(itertools.chain.from_iterable(parts))
     taken = parts

@@ -1,14 +1,12 @@
 """Ankh, Ankh2, Ankh3 and ProtT5: encoders of T5 (Raffel et al. 2020), in the files that their authors put on the hub.
 
 transformers says what the weights are called and how large they are; reading them is our own, stricter code: the
-configuration must be the card's, and a key that is missing, left over, misshapen or not finite is an error.  So are
-the tokens: one for each residue and `</s>` at the end, looked up in the model's own vocabulary.  Tokenizers of
-natural language, which these models borrowed, put an unknown token before the first residue in some versions of
-transformers and none in others.
+configuration must be the card's, and a key that is missing, left over, misshapen or not finite is an error.  Tokens
+(one a residue, `</s>` at the end) are looked up in the model's own vocabulary: tokenizers of natural language put an
+unknown token before the first residue in some versions of transformers and none in others.
 
-The forward pass lays sequences end to end, without padding, and computes only the layers that are asked for.
-Shapes: N tokens in all, B sequences of n tokens, d the model's width, H heads, c the width of a head.  The tests hold
-it against transformers' own forward.
+Sequences lie end to end, without padding, and only layers that are asked for are computed; the tests hold it against
+transformers' own forward.  N tokens in all, B sequences of n tokens, d the width, H heads, c the width of a head.
 """
 
 import itertools
@@ -73,8 +71,8 @@ def hidden_states(
 ) -> dict[int, torch.Tensor]:
     """Hidden states of chosen layers, float32 (N, d), numbered as transformers' `hidden_states`.
 
-    What the layers add up (the residual stream) is float32 whatever the dtype of the weights: in these models a few
-    of its channels grow so large that float16 overflows, and bfloat16 would round away what later layers add.
+    The residual stream is float32 whatever the dtype of the weights: a few of its channels grow so large that float16
+    overflows, and bfloat16 would round away what later layers add.
     """
     wanted = set(layers)
     x = F.embedding(tokens, encoder.embedding).float()  # (N, d)
@@ -129,8 +127,7 @@ def _norm(encoder, x, weight):
 def _position_bias(encoder: Encoder, length: int) -> torch.Tensor:
     """What each head adds to the score of each pair of n tokens: (1, H, n, n), `[0, h, i, j]` for query i and key j.
 
-    float32 on a CPU, the weights' dtype elsewhere, as the kernels want it.  The largest thing in memory for a long
-    protein.
+    float32 on a CPU, the weights' dtype elsewhere, as the kernels want it; the largest thing in memory.
     """
     offsets = torch.arange(1 - length, length)  # key minus query
     buckets = position_buckets(offsets, len(encoder.bias), encoder.max_distance)
@@ -141,11 +138,7 @@ def _position_bias(encoder: Encoder, length: int) -> torch.Tensor:
 
 
 def position_buckets(offsets: torch.Tensor, n_buckets: int, max_distance: int) -> torch.Tensor:
-    """T5's buckets of relative positions (key minus query): half for keys to the right; near ones exact, far ones log.
-
-    >>> position_buckets(torch.tensor([-200, -9, -1, 0, 1, 9, 200]), 32, 128).tolist()
-    [15, 8, 1, 0, 17, 24, 31]
-    """
+    """Buckets of relative positions (key minus query): half for keys to the right; near ones exact, far ones log."""
     half = n_buckets // 2
     n_exact = half // 2
     distance = offsets.abs()
@@ -159,11 +152,10 @@ def position_buckets(offsets: torch.Tensor, n_buckets: int, max_distance: int) -
 
 
 class T5Model(Model):
-    """A loaded encoder.
+    """A loaded encoder.  Ankh3's prefix says what to do and does not stand for the sequence: there is no BOS.
 
-    Memory sets the only limit on a sequence: attention keeps one number for each head and pair of tokens (4 bytes; at
-    5,000 residues and 32 heads 3.2 GB) beside the weights.  Ankh3's prefix says what to do and does not stand for the
-    sequence: there is no BOS.
+    Memory alone limits a sequence: beside the weights, attention keeps 4 bytes for each head and pair of tokens (at
+    5,000 residues and 32 heads 3.2 GB).
     """
 
     def __init__(
@@ -177,8 +169,7 @@ class T5Model(Model):
     def tokenize(self, sequence: str) -> np.ndarray:
         """int64 (L + 1,) with `</s>` last, for Ankh3 (L + 2,) with its prefix first; there is no token for a mask.
 
-        Letters that the vocabulary lacks (J), and those that the model's authors replace (U, Z, O and B for ProtT5),
-        are read as X.
+        Letters without a token (J), and those that the authors replace (U, Z, O and B for ProtT5), are read as X.
         """
         return self._tokens.read(sequence)
 
@@ -370,8 +361,7 @@ def read_state(
 ) -> dict[str, torch.Tensor]:
     """The tensors of a folder by name, all of `expected` and no other, shaped as expected and finite.
 
-    `tied` are names of one and the same tensor, of which a file holds at least one; names that begin with one of
-    `ignored` are left alone.
+    `tied`: names of one tensor, of which a file holds at least one; names that begin with one of `ignored` are let be.
     """
     found = files.hub_weights(folder)
     if not found:

@@ -1,10 +1,8 @@
 """Whole T5s, encoder and decoder: how likely Ankh finds a residue, and what it writes where residues are missing.
 
 A *sentinel* (`<extra_id_0>`, `<extra_id_1>`, ...) stands in the encoder's input for what was taken out; the decoder
-writes each sentinel and after it what belongs there.  The forward pass and the search are transformers'; reading the
-files is the stricter code of `plmbook.models.t5`.
-
-Shapes: B rows of n tokens for a protein of L residues, V tokens in the vocabulary.
+writes each sentinel and after it what belongs there.  The forward pass and the search are transformers'; files are
+read by `plmbook.models.t5`.  B rows of n tokens for a protein of L residues, V tokens in the vocabulary.
 """
 
 import itertools
@@ -74,9 +72,8 @@ class Seq2Seq(Model):
         """Log-probabilities (1, 20) at the one residue of each sequence that `_` hides; the rest is the encoder's.
 
         Ankh's way (`likelihood.py` of its repository): `<extra_id_0>` stands for the residue, the decoder reads its
-        start token and `<extra_id_0>`, and the answer stands at its last position, over the vocabulary without the
-        tokens that begin with `<` or `[`.  Ankh's own function gives the exponential of their mean over a protein; for
-        Ankh3 it puts `[NLU]` first, as is done here for every model with a prefix.
+        start token and `<extra_id_0>`; the answer is at its last position, over the vocabulary without the tokens that
+        begin with `<` or `[`.  Ankh3's `[NLU]` first there is here the prefix of every model that has one.
         """
         if layers or not logits:
             raise InputError(f"model {self.name!r}: loaded with its decoder; embeddings are those of the encoder alone")
@@ -144,9 +141,8 @@ def _read_sentinels(folder: Path, vocab_size: int) -> tuple[tuple[int, ...], np.
 def _read_network(folder: Path, config):
     """Read a whole T5 for inference, on the CPU, in the numbers of the file; each weight is checked before it is used.
 
-    `tie_word_embeddings: false` in the configuration (all of Ankh) means that the head is a matrix of its own, and must
-    be in the file; where it is absent or true, the head is the input embedding, and the decoder's output is divided by
-    the root of the width.
+    `tie_word_embeddings: false` (all of Ankh): the head is a matrix of its own, and must be in the file; absent or
+    true: it is the input embedding, and the decoder's output is divided by the root of the width.
     """
     from transformers import T5ForConditionalGeneration
 
@@ -197,8 +193,7 @@ def generate_spans(
 ) -> list[Filled]:
     """Let a model write spans of a protein anew, n times; options as in `plmbook.engine.generate.write`.
 
-    The decoder may write only what can be read back: the sentinels in their order, after each at least one of the 20
-    amino acids, and the end.  Residues outside the spans stay as they are.
+    The decoder may write only the sentinels in their order, after each at least one of the 20 amino acids, and the end.
     """
     model.tokens.read(sequence)  # a faulty sequence is named before its spans
     check_spans(spans, len(sequence))

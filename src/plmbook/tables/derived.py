@@ -1,14 +1,13 @@
 """Result tables: computed here or shipped and checked, and never one passed off as the other.
 
-`make book` has ten minutes on two cores; some tables take longer. Those are *derived tables*: `make results` computes
-them and writes `data/derived/<model>/NAME.parquet` with a manifest `NAME.json` beside it. `Run.derive` uses such a
-table only where its key (sha256 over the model's weights, the input files, the rows asked for, the parameters and the
-version of the algorithm) is the one expected now. Then the content must have the sha256 of the manifest, and a seeded
-sample of rows is computed afresh and must agree; if not, that is an error and not a warning. Where the key differs,
-everything is computed. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
+What takes long is a *derived table*: `make results` writes `data/derived/<model>/NAME.parquet` and a manifest
+`NAME.json`. `Run.derive` uses it only where its key (sha256 over the model's weights, the input files, the rows asked
+for, the parameters and the version of the algorithm) is the one expected now; else everything is computed. Then the
+content must have the manifest's sha256, and a seeded sample of rows is computed afresh and must agree, else it is an
+error. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
 
-Each analysis owns its tables: a room's `studies.py` has a function with the decorator `study`, which names the tables
-and their versions, and makes them with `Run.derive`. `plmbook results` walks `STUDIES`.
+A room's `studies.py` has functions with the decorator `study`, which names their tables; `plmbook results` walks
+`STUDIES`.
 """
 
 import functools
@@ -68,8 +67,8 @@ def study(title: str, *, saves: str, tables: Mapping[str, int]) -> Callable[[Stu
     saves : str
         The result is saved as `<saves>.<model>`.
     tables : mapping of str to int
-        The derived tables that it makes, each with the version of its algorithm. Raise the version whenever the
-        algorithm changes its answer: shipped tables are then not used.
+        Its derived tables, each with the version of its algorithm: raised whenever the algorithm changes its answer,
+        so that shipped tables are not used. A name belongs to one study (ValueError).
 
     Returns
     -------
@@ -77,11 +76,6 @@ def study(title: str, *, saves: str, tables: Mapping[str, int]) -> Callable[[Stu
         From a function of a `Run` and keyword-only options to the study: `study(model, *, profile="embedded",
         recompute=None, progress=False, **options)`, which returns the result. An option `collection` is of the
         proteins that are read: of whole proteomes nothing is shipped.
-
-    Raises
-    ------
-    ValueError
-        Where another study has a derived table of that name.
     """
 
     def decorate(function: Study) -> Study:
@@ -119,7 +113,7 @@ class Run:
     progress : bool
         Show bars.
     ship : bool
-        Whether tables of this model, and of the proteins at hand, are shipped; if not, they are computed.
+        Whether tables of this model, and of the proteins at hand, are shipped.
     """
 
     model: Any
@@ -157,21 +151,17 @@ class Run:
     ) -> pd.DataFrame:
         """The table `data/derived/<model>/NAME.parquet` where key and content fit and a check agrees, else computed.
 
-        How it came about is recorded in `results/<profile>/derived/`.
-
         Parameters
         ----------
         name : str
-            Of the table, one of those that the decorator names, with the version of the algorithm.
+            Of the table, one of those that the decorator names.
         rows : DataFrame
             What to compute, one row each; the columns that identify a row.
         compute : callable
-            From rows (any part of `rows`, at least one) to those rows with the columns `values` added, in the same
-            order. A row's values must not depend on the other rows.
-        files : sequence of paths
-            That the values depend on; in the folder of data.
-        parameters : mapping
-            JSON values that they depend on, besides the model's dtype: seeds, settings, ...
+            From any part of `rows` (at least one) to the same rows with the columns `values` added. A row's values must
+            not depend on the other rows.
+        files, parameters : sequence of paths, mapping
+            That the values depend on: files in the folder of data; JSON values besides the model's dtype (seeds, ...).
         values : sequence of str
             The numeric columns that `compute` adds.
         of : optional
@@ -187,12 +177,7 @@ class Run:
         Returns
         -------
         DataFrame
-            `rows` with `values`.
-
-        Raises
-        ------
-        DerivedMismatch
-            Where the key fits but the content is not the manifest's, or the check disagrees.
+            `rows` with `values`; DerivedMismatch where the key fits but the content or the check does not.
         """
         start = time.perf_counter()
         rows = rows.reset_index(drop=True)

@@ -24,18 +24,12 @@ def read_table(path: str | Path, schema: Schema) -> pd.DataFrame:
     path : str or Path
         Parquet (`.parquet`), or tab-separated text with a header (anything else; gzip is seen by its content).
     schema : Schema
+        That it must fit (TableError).
 
     Returns
     -------
     DataFrame
         As `check`.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, empty or not such a file.
-    TableError
-        If it does not fit the schema.
     """
     path = Path(path)
     if path.suffix != ".parquet":
@@ -64,34 +58,14 @@ def read_fasta(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per record in the order of the file: `id` (str, the first word of the header), `description` (str,
-        the rest), `sequence` (str, `AMINO_ACIDS` and `UNKNOWN`, white space removed), `length` (int64, residues).
+        A row per record in the order of the file: `id` (str, the first word of the header, distinct), `description`
+        (str, the rest), `sequence` (str, `AMINO_ACIDS` and `UNKNOWN`, white space removed), `length` (int64, residues).
 
     Raises
     ------
     InputError
-        If the file is missing, empty or not FASTA; a record has no id, no sequence or an id used before; or a sequence
-        holds lower case, a gap, a stop or anything that is not a residue, or is DNA. Names file, line and record.
-
-    Notes
-    -----
-    Invariant: ids are distinct, and `length == sequence.str.len()`.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name) / "toy.fasta"
-    >>> _ = path.write_text(">a first\\nMKR\\nL\\n")
-    >>> read_fasta(path).iloc[0].to_dict()
-    {'id': 'a', 'description': 'first', 'sequence': 'MKRL', 'length': 4}
-    >>> _ = path.write_text(">a first\\nMKR\\n>a again\\nMKL\\n")
-    >>> read_fasta(path)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: ...toy.fasta: 1 fault in the FASTA file
-      line 3: record 'a' repeats the id of line 1; ids are the first word of each header and must be distinct
-    >>> folder.cleanup()
+        With file, line and record: no id, no sequence or an id used before; lower case, a gap, a stop or anything that
+        is not a residue; DNA.
     """
     return pd.concat(FastaFile(path).blocks(), ignore_index=True)
 
@@ -117,15 +91,6 @@ class FastaFile:
 
         A block is closed when its headers and sequences have so many characters; a longer protein is alone in its own.
         Faults are raised at the end of the first reading (no block counts before it), and where the file has changed.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder) / "toy.fasta"
-        ...     _ = path.write_text(">a\\nMKR\\n>b\\nMKL\\n>c\\nMKV\\n")
-        ...     [block["id"].tolist() for block in FastaFile(path).blocks(8)]
-        [['a', 'b'], ['c']]
         """
         stamp = self._stamp()
         faults = Faults(self.path, None)
@@ -193,7 +158,7 @@ def read_variants(
         Tab-separated text with a header line; columns `id` (or `gene`), holding an id of `proteins`, and `mutation`,
         in any form that `parse_mutations` reads. Plain or gzip; Windows line ends and a byte-order mark are accepted.
     proteins : DataFrame
-        Columns `id` and `sequence`, as `read_fasta` gives them.
+        Columns `id` (distinct) and `sequence`, as `read_fasta` gives them.
     reserved : collection of str
         Names of columns that will be written, and so may not be carried.
 
@@ -201,39 +166,14 @@ def read_variants(
     -------
     DataFrame
         A row per row of the file, in its order: `id` (str), `mutation` (str, normalised: `R175H` or `R175H:N239Y`),
-        then the file's further columns as text (also `gene`, where that column gave the ids).
+        then the file's further columns as text (also `gene`, where that column gave the ids). Every mutation applies to
+        the sequence of its protein, and each (id, mutation) is there once.
 
     Raises
     ------
-    InputError
-        If the file is missing or empty.
     TableError
-        If `proteins` lacks a column or repeats an id; if the file is not tab-separated, lacks a column or has one that
-        is reserved; or a row names an unknown protein, holds no missense mutation, does not fit the sequence, or
-        repeats an earlier one. All faults are counted and up to ten listed.
-
-    Notes
-    -----
-    Invariant: every mutation applies to the sequence of its protein, and each (id, mutation) is there once.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = Path(folder.name) / "toy.tsv"
-    >>> proteins = pd.DataFrame({"id": ["a"], "sequence": ["MKRL"]})
-    >>> _ = path.write_text("id\\tmutation\\tnote\\na\\tp.Lys2Ala\\tmine\\n")
-    >>> read_variants(path, proteins).iloc[0].to_dict()
-    {'id': 'a', 'mutation': 'K2A', 'note': 'mine'}
-    >>> _ = path.write_text("id\\tmutation\\na\\tR175Ter\\nb\\tK2A\\n")
-    >>> read_variants(path, proteins)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    plmbook.tables.schema.TableError: ...toy.tsv: 2 faults in the table of variants
-      line 2: 'a' R175Ter: a stop codon (nonsense change); only missense changes are scored, \
-written like R175H, Arg175His or p.Arg175His
-      line 3: id 'b' is not among the 1 proteins
-    >>> folder.cleanup()
+        If the file lacks a column or has one that is reserved; or a row names an unknown protein, holds no missense
+        mutation, does not fit the sequence, or repeats an earlier one. All faults are counted and up to ten listed.
     """
     path = Path(path)
     proteins = check(proteins, SEQUENCES, where="the proteins given")
