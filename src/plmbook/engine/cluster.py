@@ -1,10 +1,8 @@
 """The job of `plmbook.engine.store.write` on many machines, by Ray Data: the same shards, byte for byte.
 
-The driver checks everything, holds the folder's lock and streams the proteins of the missing shards.  Actors hold the
-model, a GPU each where there is one, and write their shards themselves into the folder, which every node must see at
-the same path.  A shard is a function of its proteins: where a node dies, Ray computes one again, and the store is the
-same.  An interrupted job is resumed by either engine.  Scheduling, retries and backpressure are Ray's.
-
+The driver checks everything, holds the folder's lock and streams the proteins of the missing shards; actors hold the
+model, a GPU each where there is one, and write their shards into the folder, which every node sees at the same path.
+A shard is a function of its proteins: where a node dies, Ray computes it again.  Either engine resumes the other's job.
 `projection` counts what a whole sequence database costs, before anybody pays for it.
 """
 
@@ -76,26 +74,22 @@ def write(
     folder : path
         As in `plmbook.engine.store.write`; the same storage at the same path on every node.
     model_name, path : str
-        A model that every node can load; see `plmbook.models.load`, also for `path` and `dtype`.
+        A model that every node can load; see `plmbook.models.load`.
     proteins : DataFrame, FastaFile or Plan
-        A `plmbook.tables.FastaFile` is read block by block, on the driver's node alone.  A DataFrame goes into Ray's
-        object store as a whole.
-    source, layer, pool, long, shard_residues, token_budget
+        A `FastaFile` is read in blocks, on the driver's node alone; a DataFrame goes into Ray's object store whole.
+    source, layer, pool, long, shard_residues, token_budget, progress
         As in `plmbook.engine.store.write`.
     device : {"auto", "cpu", "cuda"}
         "auto" is "cuda" where a node of the cluster has a GPU for Ray to give.  An actor has one GPU; Ray says which.
     dtype : str
-        "auto" is decided once, on the node that loads the model first, and holds for all.
+        As in `plmbook.models.load`; "auto" is decided on the node that loads the model first, and holds for all.
     address : str, optional
-        Of the cluster's head.  Default: what `RAY_ADDRESS` names, else the cluster that runs on this machine, else one
-        of this machine alone for the time of the call.
+        Of the cluster's head.  Default: `RAY_ADDRESS`, else the cluster that runs on this machine, else one of this
+        machine alone for the time of the call.
     actors : int, optional
-        Copies of the model that work at the same time.  Default: as many as the nodes have room for now.  More may be
-        asked for: they start when nodes join.
+        Copies of the model at work.  Default: as many as there is room for now; more start when nodes join.
     cpus : int
         Cores of an actor; without a GPU it computes with so many threads.
-    progress : bool
-        Show a bar.
 
     Returns
     -------
@@ -309,10 +303,8 @@ def _datasource(facts: dict, missing: list[int], proteins: shards.Plan):
 
 
 class _Embedder:
-    """An actor: embeds the proteins of a shard and writes it.
-
-    The model is loaded with the first shard, not before: a process that dies over it is then retried as often as one
-    that dies over a shard, and no more.
+    """An actor: embeds the proteins of a shard and writes it.  The model is loaded with the first shard, not before: a
+    process that dies over it is then retried as often as one that dies over a shard, and no more.
     """
 
     def __init__(self, job: _Job) -> None:

@@ -75,13 +75,12 @@ def log_probabilities(
     Returns
     -------
     list of float32 array (n_rows, 20)
-        In the order of `sequences`, rows in the order of `rows`, columns in the order of `AMINO_ACIDS`.  Truncated
-        sequences have `model.max_length` rows.
+        In the order of `sequences`, `rows` and `AMINO_ACIDS`.  Truncated sequences have `model.max_length` rows.
 
     Raises
     ------
     InputError
-        Before any forward: if a sequence is too long and `long` is "error", or a row lies outside what is kept.
+        Before any forward: a sequence that is too long for "error", or a row outside what is kept.
     MemoryError
         If a single sequence does not fit into memory.
     """
@@ -137,8 +136,7 @@ def embed(
     Raises
     ------
     InputError
-        Before any forward: an unknown `pool`, a sequence that is too long where `long` is "error", a window where
-        `pool` is "bos" (a protein read in windows has no one BOS), or no sequence at all.
+        Before any forward: a sequence too long for "error", a window with "bos" (which has no one BOS), no sequence.
     """
     one_of("pool", pool, POOLS)
     if not sequences:
@@ -192,10 +190,8 @@ def token_budget(model) -> int:
 
 
 def longest(model, long: str) -> int | None:
-    """Residues of the longest sequence that a model (or its card) reads at once; None where there is no limit.
-
-    "whole" reads any length, also beyond those of the training.  ESM-1b and ESM-1v cannot: they have learned a vector
-    for each of 1,022 positions.
+    """Residues of the longest sequence that a model (or its card) reads at once; None where there is no limit, as with
+    "whole", which ESM-1b and ESM-1v cannot: they have learned a vector for each of 1,022 positions.
     """
     if long != "whole":
         return model.max_length
@@ -207,12 +203,8 @@ def longest(model, long: str) -> int | None:
 
 
 def windows(length: int, max_length: int) -> list[tuple[int, int]]:
-    """Overlapping windows over a sequence, spread evenly: (start, stop), 0-based, stop excluded.
-
-    All have `max_length` residues, or there is one, the whole.  Neighbours share at least half a window.
-
-    >>> windows(9, 10), windows(14, 10), windows(16, 10)
-    ([(0, 9)], [(0, 10), (4, 14)], [(0, 10), (3, 13), (6, 16)])
+    """Overlapping windows over a sequence, spread evenly: (start, stop), 0-based, stop excluded.  All have `max_length`
+    residues, or there is one, the whole; neighbours share at least half a window.
     """
     if length <= max_length:
         return [(0, length)]
@@ -222,12 +214,8 @@ def windows(length: int, max_length: int) -> list[tuple[int, int]]:
 
 
 def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """For each residue the window that answers for it, the one in which it lies farthest from a cut: int (length,).
-
-    The ends of the protein are no cuts.  Where two windows are equal, the earlier one answers.
-
-    >>> window_of(8, [(0, 6), (2, 8)])
-    array([0, 0, 0, 0, 1, 1, 1, 1])
+    """For each residue the window that answers for it, int (length,): the one in which it lies farthest from a cut (the
+    ends of the protein are none), of equal ones the earlier.
     """
     position = np.arange(length)
     room = np.full((len(spans), length), -1)  # residues between a residue and the nearest cut; -1: not in the window
@@ -239,11 +227,7 @@ def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
 
 
 def batches(sizes: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices of items in batches of at most `budget`, largest first; what is larger than the budget is alone.
-
-    >>> batches([3, 9, 4, 2], 6)
-    [[1], [2], [0, 3]]
-    """
+    """Indices of items in batches of at most `budget`, largest first; what is larger than the budget is alone."""
     groups: list[list[int]] = []
     filled = budget
     for index in sorted(range(len(sizes)), key=lambda n: -sizes[n]):

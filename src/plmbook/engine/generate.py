@@ -17,15 +17,7 @@ Spans = Sequence[tuple[int, int]]  # start and end, 1-based, the end included
 
 
 def read_span(text: str) -> tuple[int, int]:
-    """A span as a person writes it.
-
-    >>> read_span("10-20"), read_span("7")
-    ((10, 20), (7, 7))
-    >>> read_span("10:20")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: span '10:20': expected START-END, such as 10-20, or one position
-    """
+    """A span as a person writes it: "10-20", or one position, "7"; 1-based, both ends included."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
     if match is None:
         raise InputError(f"span {text!r}: expected START-END, such as 10-20, or one position")
@@ -33,11 +25,7 @@ def read_span(text: str) -> tuple[int, int]:
 
 
 def plan(proteins: pd.DataFrame, spans: Spans = ()) -> list[Spans]:
-    """The spans to write of each protein: the given ones, the same of all, or each one's own runs of X.
-
-    >>> plan(pd.DataFrame({"id": ["a"], "sequence": ["MXXKRXL"]}))
-    [[(2, 3), (6, 6)]]
-    """
+    """The spans to write of each protein: the given ones, the same of all, or each one's own runs of X."""
     planned: list[Spans] = []
     for name, sequence in zip(proteins["id"], proteins["sequence"], strict=True):
         own = list(spans) or [(run.start() + 1, run.end()) for run in re.finditer("X+", sequence)]
@@ -73,10 +61,8 @@ def write(
         From `plmbook.models.load` with `decoder=True`; to go on with proteins, Ankh3 with `prefix="[S2S]"`.
     proteins : DataFrame
         `id`, `sequence`.
-    spans : sequence of spans, optional
-        Of each protein, from `plan`; or:
-    extend : int, optional
-        Residues to write after the end of each protein.
+    spans, extend : sequence of spans, int, optional
+        Either the spans of each protein, from `plan`, or how many residues to write after its end.
     sentinel : {"residue", "span"}
         What a sentinel stands for.  "residue": each residue has its own, as in Ankh's training; a fill is as long as
         what was there.  "span": each span has one, as in T5's, and the model says how long its fill is.
@@ -84,11 +70,9 @@ def write(
         For "span": the most residues of a fill.  Default: twice as many as the longest span.
     n : int
         Sequences wanted of each protein, perhaps alike; more than one needs a seed.
-    seed : int, optional
-        Draw the residues, reproducibly: each protein from the same seed, so that it gives the same alone and among
-        others.  Default: the most likely residue at each step (greedy).
-    temperature : float
-        Of the drawing; below 1 the likely residues become likelier.
+    seed, temperature : int, float
+        Draw the residues, each protein from the same seed, so that it gives the same alone and among others; below 1
+        the likely residues become likelier.  Without a seed: the most likely residue at each step (greedy).
     perplexity : bool
         Also how likely the model finds each whole protein that it wrote: a pass of the encoder for each residue.
     progress : bool
@@ -105,9 +89,8 @@ def write(
     Raises
     ------
     InputError
-        If a span lies outside its protein, spans overlap or are more than the sentinels of the vocabulary, a sequence
-        holds what is no residue, the model cannot go on with proteins, or an option does not fit; the message names the
-        protein.
+        Names the protein: spans outside it, overlapping or more than the sentinels of the vocabulary, a letter that is
+        no residue, a model that cannot go on with proteins, an option that does not fit.
     """
     from tqdm import tqdm
 
@@ -136,12 +119,7 @@ def write(
 
 
 def fasta(written: pd.DataFrame) -> str:
-    """The proteins of `write` as FASTA: `>ID_NUMBER`, and the other columns as `name=value`.
-
-    >>> columns = {"id": ["a"], "number": [1], "sequence": ["MK"], "spans": ["2-2"], "log_likelihood": [-0.5]}
-    >>> fasta(pd.DataFrame(columns))
-    '>a_1 spans=2-2 log_likelihood=-0.5\\nMK\\n'
-    """
+    """The proteins of `write` as FASTA: `>ID_NUMBER`, and the other columns as `name=value`."""
     facts = written.columns.difference(["id", "number", "sequence"], sort=False)
     texts = []
     for row in written.to_dict("records"):

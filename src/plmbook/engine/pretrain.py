@@ -1,14 +1,12 @@
 """Masked language modelling with ESM-2's architecture: `plmbook pretrain CONFIG.yml`.
 
 The task is ESM-2's (Lin et al. 2023): of the chosen residues 80 % are shown as <mask>, 10 % as a random residue, 10 %
-unchanged, and the loss is the cross-entropy at the chosen residues.  Sequences are packed end to end (no padding), so
-a step costs what its residues cost.  Everything random is a function of the configuration, the files and the step: a
-run that is killed and started again goes on from its last checkpoint with the same batches, masks and weights as one
-that never stopped (on the same machine, with as many threads).
+unchanged; the loss is the cross-entropy at the chosen ones.  Sequences are packed end to end (no padding).  All that is
+random is a function of the configuration, the files and the step: a run that was killed goes on from its checkpoint
+with the same batches, masks and weights (on the same machine, with as many threads).
 
-Three things make few tokens go far (`data/README.md` has what each was measured to give): attention heads that look at
-their neighbours from the first step on (`_look_at_neighbours`), a pool of proteins that starts small and grows
-(`Config.curriculum`), and Muon on the weight matrices (Jordan et al. 2024).
+Three things make few tokens go far (`data/README.md` has the measurements): heads that look at their neighbours from
+the first step on, a pool of proteins that grows (`Config.curriculum`), and Muon on the matrices (Jordan et al. 2024).
 """
 
 import json
@@ -43,11 +41,9 @@ _LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "s
 
 @dataclass(frozen=True)
 class Config:
-    """One training run, as written in its YAML file.
-
-    `curriculum` maps some sources to (proteins in the pool at the start, proteins that join at each step), in the order
-    of the file: without an entry all are in the pool; a source whose pool starts below zero joins when it has grown
-    above.
+    """One training run, as written in its YAML file.  `curriculum` maps some sources to (proteins in the pool at the
+    start, proteins that join at each step), in the order of the file: without an entry all are in the pool; a source
+    whose pool starts below zero joins when it has grown above.
     """
 
     name: str
@@ -142,8 +138,8 @@ class Proteins:
     def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> tuple[int, int, int]:
         """Number, start and end of a piece, `tokens[start:end]`, around a random residue of the first `pool` proteins.
 
-        So a protein is chosen in proportion to its length.  A shorter one comes whole; a piece that would reach over an
-        end is moved inside: residues of proteins shorter than a piece, and the ends of long ones, are read less often.
+        So a protein is chosen in proportion to its length.  A shorter one comes whole; a piece over an end is moved in:
+        residues of proteins shorter than a piece, and the ends of long ones, are read less often.
         """
         last = int(min(pool, len(self.edges) - 1))
         residue = rng.integers(self.edges[last])
@@ -154,10 +150,9 @@ class Proteins:
 
 
 def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[tuple[str, int, int, int]]:
-    """The pieces of one step, (source, protein, start, end): a function of the configuration, the files and the step.
-
-    Together at least `tokens_per_step` tokens (BOS and EOS counted), the shortest first: attention runs over equal
-    lengths at once.
+    """The pieces of one step, (source, protein, start, end), a function of the configuration, the files and the step:
+    at least `tokens_per_step` tokens with BOS and EOS, the shortest first, since attention runs over equal lengths at
+    once.
     """
     rng = np.random.default_rng([config.seed, 1, step])
     names = list(config.sources)
@@ -175,9 +170,8 @@ def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[
 
 
 def count_read(sources: dict[str, Proteins], config: Config, steps: int) -> dict[str, dict[str, int]]:
-    """What a run has read after some steps, found by drawing its batches again.
-
-    By source: `pieces`, `proteins` (distinct ones, of which at least a piece was read), `residues` (with repeats).
+    """What a run has read after some steps, found by drawing its batches again; by source `pieces`, `proteins`
+    (distinct ones, of which at least a piece was read), `residues` (with repeats).
     """
     proteins: dict[str, set[int]] = {name: set() for name in sources}
     found = {name: {"pieces": 0, "residues": 0} for name in sources}
@@ -201,10 +195,8 @@ def _assemble(pieces: list[np.ndarray], alphabet) -> tuple[torch.Tensor, list[in
 
 
 def corrupt(tokens: torch.Tensor, alphabet, share: float, seed: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask tokens (N,) as BERT and ESM do: the corrupted tokens, int64 (N,), and which were chosen, bool (N,).
-
-    `share` of the standard residues are chosen (never BOS, EOS or unknown ones): 80 % become <mask>, 10 % a random
-    residue, 10 % stay.
+    """Mask tokens (N,) as BERT and ESM do: the corrupted tokens, int64 (N,), and which were chosen, bool (N,).  `share`
+    of the standard residues are (never BOS, EOS or unknown): 80 % become <mask>, 10 % a random residue, 10 % stay.
     """
     rng = np.random.default_rng(seed)
     standard = np.array([alphabet.get_idx(a) for a in AMINO_ACIDS])
@@ -230,10 +222,8 @@ def _loss_of(model, tokens, lengths, chosen, targets):
 
 
 def _validation_loss(model, sequences: list[str], config: Config, device) -> float:
-    """Mean loss (nats, over the whole vocabulary) on held-out families, 15 % of the residues chosen with a fixed seed.
-
-    A tenth of the chosen residues is shown as it is: a curve to watch, not the perplexity that the book reports
-    (`variants.studies.heldout_likelihood` masks every chosen residue).
+    """Mean loss (nats, over the whole vocabulary) on held-out families, 15 % of the residues chosen with a fixed seed:
+    a curve to watch, not the book's perplexity (`variants.studies.heldout_likelihood` masks every chosen residue).
     """
     proteins = Proteins(sequences, model.alphabet)
     pieces = [piece[: config.max_length] for piece in np.split(proteins.tokens, proteins.edges[1:-1])]
@@ -250,10 +240,9 @@ def _validation_loss(model, sequences: list[str], config: Config, device) -> flo
 
 
 def new_model(config: Config):
-    """A randomly initialised `esm.ESM2`: weights normal(0, fan-in^-1/2), biases zero.
-
-    The projections that write into the residual stream are divided by sqrt(2 layers) (GPT-2).  On the orthologs of six
-    genes, one seed, this reached the loss that normal(0, 0.02) has after 200 steps in about 145.
+    """A randomly initialised `esm.ESM2`: weights normal(0, fan-in^-1/2), biases zero; the projections that write into
+    the residual stream are divided by sqrt(2 layers) (GPT-2).  On the orthologs of six genes, one seed, this reached
+    the loss that normal(0, 0.02) has after 200 steps in about 145.
     """
     import esm
 
@@ -272,8 +261,7 @@ def new_model(config: Config):
 
 
 def _look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.0) -> None:
-    """Let the heads of the first layers look at fixed neighbours (offsets in residues) to begin with; training may
-    change it.
+    """Let the heads of the first layers look at fixed neighbours (offsets in residues) to begin with.
 
     With rotary positions the product of two biases, (q_proj.bias rotated by i) . (k_proj.bias rotated by j), depends on
     j - i alone.  Biases that are unit vectors in the plane of each fast frequency, k's turned back by the offset, make
@@ -312,7 +300,7 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
     Raises
     ------
     InputError
-        If the configuration or a file is at fault or missing, or the checkpoint in `out` was made with other settings.
+        A configuration or file at fault or missing, or a checkpoint in `out` that was made with other settings.
     """
     config = read_config(config_path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -382,9 +370,8 @@ def _optimizers(model, config: Config) -> list[torch.optim.Optimizer]:
 
 
 def _export(model, config: Config, state: dict) -> Path:
-    """Write the final weights as float16 safetensors, and what the run was as JSON beside them.
-
-    Left out: `contact_head` (untrained), `lm_head.weight` (tied to the embedding), rotary frequencies (computed).
+    """Write the final weights as float16 safetensors, and what the run was as JSON beside them.  Left out:
+    `contact_head` (untrained), `lm_head.weight` (tied to the embedding), rotary frequencies (computed).
     """
     from safetensors.torch import save_file
 

@@ -1,15 +1,9 @@
 """Every substitution of a protein as arrays: on the wild type, on backgrounds, with two positions masked together.
 
-Whatever is asked of a model is one kind of query: ln p(each residue at a position), where the model reads the wild
-type with some *edits* (letters put in, or masked).  `answers` takes any number of queries, runs every distinct input
-once, asks the model for those rows only, and holds one block of inputs at a time.  A protein that is longer than the
-model takes is read in windows, as in `plmbook.engine.encode`.  An input is then a window: edits outside the one that
-answers change nothing and cost nothing, since such a query shares the wild type's input.
-
-A score is a difference of two log-probabilities of one row, in which the normaliser over the vocabulary cancels: plain
-logits would do.  They are normalised all the same, for the pseudo-log-likelihood and the co-masked tables: over 33
-tokens, in float32, that took 0.02 % of a forward pass (the bundled model, one thread, 10 sequences of 398 residues),
-and it moves a difference by less than 3e-6.
+All is one kind of query: ln p(each residue at a position), where the model reads the wild type with some *edits*
+(letters put in, or masked).  `answers` runs every distinct input once, a block at a time.  In windows
+(`plmbook.engine.encode`) an input is a window: edits outside the one that answers change nothing and cost nothing.
+In a score the normaliser over the vocabulary cancels; the pseudo-log-likelihood and the co-masked tables need it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -65,8 +59,7 @@ def backgrounds(
     """Score every second-site substitution on the background of each variant of a protein.
 
     A background without mutation equals `substitutions(model, sequence)`; the order of the variants, and of the
-    mutations of one, does not matter.  Of a protein in windows only those run that hold a mutation; the others are the
-    wild type's.
+    mutations of one, does not matter.  Of a protein in windows only those run that hold a mutation.
 
     Parameters
     ----------
@@ -74,8 +67,7 @@ def backgrounds(
     sequence : str
         The wild type S, L residues.
     variants : sequence of n sequences of Mutation
-        The substitutions of each background B, at distinct positions; every wild type is checked, at once.  A variant
-        without any is the wild type.
+        The substitutions of each background B, at distinct positions, or none: the wild type.
     long, progress
         As in `substitutions`.
     block : int
@@ -93,7 +85,7 @@ def backgrounds(
     ------
     InputError
         Before any forward: a mutation that does not fit, or two at one position (`MutationError`); one that "truncate"
-        cut off; a sequence that is too long where `long` is "error".
+        cut off; a sequence that is too long for "error".
     """
     (read,) = _readings(model, [sequence], long)
     edits = []
@@ -107,11 +99,8 @@ def backgrounds(
 
 def comasked(model, sequence: str, pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
     """Log-probabilities at two positions that are both masked, float32 (n, 2, 20): `[k, 0]` at i, `[k, 1]` at j of pair
-    k.
-
-    `pairs` (n, 2) are 1-based and different; a pair may come more than once and in either order.  What the model reads
-    depends on the two positions only: one forward pass of {i, j} serves every variant at i with every second site at j
-    and the reverse.
+    k. `pairs` (n, 2) are 1-based and different, in either order; one forward pass of {i, j} serves every variant at i
+    with every second site at j and the reverse.
     """
     (read,) = _readings(model, [sequence], long)
     asked = _checked_pairs(pairs, read, len(sequence))
@@ -152,9 +141,8 @@ def pseudo_log_likelihood(
 ) -> np.ndarray:
     """Pseudo-log-likelihood of variants of a protein: the sum over all i of ln p(x_i at i | x with i masked).
 
-    Position by position, all variants at once, since two inputs can only be equal where they mask the same position: a
-    variant's masked position hides its substitution there, and far from it a window holds none.  Such inputs run once.
-    Source: Salazar et al. 2020.
+    Position by position, all variants at once: a masked position hides the substitution there, and far from it
+    a window holds none; such inputs are equal and run once.  Source: Salazar et al. 2020.
 
     Parameters
     ----------
@@ -162,7 +150,7 @@ def pseudo_log_likelihood(
     sequence : str
         The wild type, L residues.
     variants : sequence of n sequences of Mutation
-        As in `backgrounds`.  Default: the wild type alone.
+        As in `backgrounds`, also the errors.  Default: the wild type alone.
     long, progress
         As in `substitutions`; "truncate" is refused where it cuts.
 
@@ -170,11 +158,6 @@ def pseudo_log_likelihood(
     -------
     float64 array (n,)
         Natural log.  Letters outside the 20 have no probability and are left out.
-
-    Raises
-    ------
-    InputError
-        As `backgrounds`.
     """
     (read,) = _readings(model, [sequence], long)
     if read.kept < len(sequence):
@@ -203,11 +186,10 @@ def pseudo_log_likelihood(
 def answers(
     model, sequences: Sequence[str], queries: Iterable[Query], *, long: str = "window", progress: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Answer many queries of `sequences` (wild types), in any order; every distinct input runs once.
+    """Answer many queries of `sequences` (wild types), checked before any forward; every distinct input runs once.
 
-    Yields which, int (k,), indices of queries (each comes once), and their log-probabilities, float32 (k, 20), columns
-    in the order of `AMINO_ACIDS`; the inputs behind them have at most `BLOCK` residues.  Positions and lengths are
-    checked before any forward; an answer that is not finite is a RuntimeError.
+    Yields which, int (k,), indices of queries (each once, in any order), and their log-probabilities, float32 (k, 20)
+    in the order of `AMINO_ACIDS`; the inputs behind them have at most `BLOCK` residues.  Not finite: a RuntimeError.
     """
     return _answers(model, sequences, _readings(model, sequences, long), queries, progress=progress)
 
@@ -247,13 +229,7 @@ def _answers(model, sequences, readings, queries, *, progress=False) -> Iterator
 
 
 def check_variant(sequence: str, variant: Sequence[Mutation]) -> None:
-    """Make sure that the substitutions of a variant fit its wild type and change each position once.
-
-    >>> check_variant("MKRL", [Mutation(2, "K", "A"), Mutation(2, "K", "C")])
-    Traceback (most recent call last):
-        ...
-    plmbook.core.residues.MutationError: K2A:K2C: position 2 is changed twice; a variant changes each position once
-    """
+    """Make sure that the substitutions of a variant fit its wild type and change each position once."""
     for mutation in variant:
         mutation.check(sequence)
     if len(variant) > 1:

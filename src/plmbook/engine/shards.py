@@ -1,8 +1,7 @@
 """What an embedding store holds, before a file of it exists: the facts of the job, the plan of the shards, their rows.
 
-Which proteins a shard holds depends on the proteins alone; the key of a store is a checksum of everything that decides
-its numbers.  Proteins are read in blocks, once for the plan (`plan`) and once for what is computed (`split`): memory
-does not grow with their number.  `plmbook.engine.store` puts this into files.
+Which proteins a shard holds depends on the proteins alone; the key of a store is a checksum of all that decides its
+numbers.  Proteins are read in blocks, for the plan (`plan`) and again to compute (`split`): memory does not grow.
 """
 
 import dataclasses
@@ -64,14 +63,8 @@ def plan(
     pool: str = "mean",
     shard_residues: int = SHARD_RESIDUES,
 ) -> Plan:
-    """Read all proteins once: check them, plan the shards, and hash the content.
-
-    `proteins`, `long`, `pool` and `shard_residues` are as in `plmbook.engine.store.write`; `max_length` is the longest
-    protein that the model reads, None where there is no limit.
-
-    >>> proteins = pd.DataFrame({"id": list("abcdef"), "sequence": ["M" * n for n in (3, 4, 9, 2, 2, 1)]})
-    >>> [shard["proteins"] for shard in plan(proteins, max_length=None, shard_residues=7).shards]
-    [2, 1, 3]
+    """Read all proteins once: check them, plan the shards, and hash the content; arguments as in `store.write`.
+    `max_length` is the longest protein that the model reads, None where there is no limit.
     """
     one_of("pool", pool, POOLS)
     one_of("long", long, encode.LONG)
@@ -121,9 +114,8 @@ def new_manifest(
     long: str = "window",
     shard_residues: int = SHARD_RESIDUES,
 ) -> dict:
-    """The manifest (JSON values) of a job that has not begun: the facts, the `shards`, and `store`, the key.
-
-    Arguments are as in `plmbook.engine.store.write`; a ValueError where the proteins were planned for another job.
+    """The manifest (JSON values) of a job that has not begun: the facts, the `shards`, and `store`, the key; arguments
+    as in `store.write`.  A ValueError where the proteins were planned for another job.
     """
     limit = encode.longest(model, long)
     options: dict[str, Any] = {"max_length": limit, "long": long, "pool": pool, "shard_residues": shard_residues}
@@ -160,9 +152,8 @@ def new_manifest(
 def split(
     facts: dict, missing: Collection[int], proteins: pd.DataFrame | FastaFile | Plan
 ) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Read the proteins again, cut them into shards, and yield number and proteins of the `missing` ones, ascending.
-
-    What lies in memory is a block and a shard.  A file that changed since it was first read is an InputError.
+    """Read the proteins again and yield number and proteins of each of the `missing` shards, ascending, with a block
+    and a shard in memory.  A file that changed since it was first read is an InputError.
     """
     asked, blocks = set(missing), _blocks(proteins)
     block = next(blocks)
@@ -185,9 +176,8 @@ def _blocks(proteins: pd.DataFrame | FastaFile | Plan) -> Iterator[pd.DataFrame]
 
 
 def arrow_table(facts: dict, proteins: pd.DataFrame, vectors: np.ndarray | list[np.ndarray]) -> pa.Table:
-    """The rows of a shard in the columns that the manifest names; `vectors` as `encode.embed` gives them.
-
-    An embedding of another width, not finite, or too large for float16 is a RuntimeError.
+    """The rows of a shard in the columns that the manifest names; `vectors` as `encode.embed` gives them.  An embedding
+    of another width, not finite, or too large for float16 is a RuntimeError.
     """
     residues = facts["pool"] == "residue"
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused

@@ -5,11 +5,8 @@
 
 A pooled store has a row per protein: `id`, `length` (residues), the further columns of the proteins, `embedding`
 (fixed-size list of float16).  A store of residues has a row per residue, in order: `id`, `position` (from 1),
-`embedding`; so pandas, polars and `datasets` read both as they are, from `DIR/data`.
-
-Which proteins a shard holds depends on the proteins alone, and nothing in it on the time or the place: the same job
-gives the same bytes, whether or not it was interrupted.  A shard is moved into place when it is whole.  It carries the
-key of its store (sha256 of what made it), so that a shard of another store is told from a damaged one.
+`embedding`.  pandas, polars and `datasets` read both from `DIR/data`.  The same job gives the same bytes, interrupted
+or not: a shard is moved into place when it is whole, and carries the key of its store (sha256 of what made it).
 """
 
 import contextlib
@@ -58,9 +55,8 @@ def write(
         New, empty, or a store of the very same job.
     model : Model
     proteins : DataFrame, FastaFile or Plan
-        `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A
-        `plmbook.tables.FastaFile` is never in memory as a whole.  `plmbook.engine.shards.plan` checks either before
-        a model is loaded.
+        `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A `FastaFile` is
+        never in memory as a whole; `plmbook.engine.shards.plan` checks either before a model is loaded.
     source : path, optional
         The file that the proteins come from, for the manifest.
     layer, pool, long, progress
@@ -68,7 +64,7 @@ def write(
     shard_residues : int
         A shard is closed before it would exceed this; a longer protein is alone in its shard.
     token_budget : int, optional
-        Tokens of a batch.  Default: as `token_budget` chooses.
+        Tokens of a batch.  Default: as `choose_token_budget` says.
 
     Returns
     -------
@@ -78,8 +74,8 @@ def write(
     Raises
     ------
     InputError
-        Before any forward: bad proteins or options, a folder that holds something else (the message says what
-        differs), a damaged or foreign shard, or another process that is writing here.  Nothing is removed.
+        Before any forward: bad proteins or options, a folder of something else (the message says what differs), a
+        damaged or foreign shard, another process that is writing here.  Nothing is removed.
     """
     folder = Path(folder)
     if token_budget is None:
@@ -103,19 +99,17 @@ def write(
 
 
 def choose_token_budget(folder: str | Path, model) -> int:
-    """Tokens of a batch where nobody asks for a number: what the store in the folder records, else the machine's.
-
-    The size of a batch may change the last bits of an embedding, so a job that is resumed keeps the one it began with.
+    """Tokens of a batch where nobody asks for a number: what the store in the folder records, else the machine's.  The
+    size may change the last bits of an embedding, so a job that is resumed keeps the one it began with.
     """
     before = existing(folder)
     return encode.token_budget(model) if before is None else before["token_budget"]
 
 
 def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
-    """Make the folder a store of the job that the manifest `mine` describes, or find what is left of it to do.
-
-    The folder exists, and no other process writes to it (`lock`).  Returns the manifest in the folder, and the numbers
-    of the shards to compute, ascending.  Another job's store, or a damaged or foreign shard, is an InputError.
+    """Make the existing, locked folder a store of the job that the manifest `mine` describes: the manifest in the
+    folder, and the numbers of the shards still to compute, ascending.  Another job's store, or a damaged or foreign
+    shard, is an InputError.
     """
     facts = existing(folder)
     for leftover in folder.glob(".writing-*"):  # of a process that was killed
@@ -140,9 +134,8 @@ def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
 def write_shard(
     folder: Path, facts: dict, number: int, proteins: pd.DataFrame, vectors: np.ndarray | list[np.ndarray]
 ) -> Path:
-    """Write one shard, whole or not at all; shards may be written in any order and by several processes.
-
-    `proteins` are those of the shard, `vectors` as `encode.embed` gives them.
+    """Write one shard (its proteins, and vectors as `encode.embed` gives them), whole or not at all; in any order and
+    by several processes.
     """
     table = shards.arrow_table(facts, proteins, vectors)
     planned = facts["shards"][number]
@@ -208,18 +201,13 @@ def verify(folder: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     folder : path
-        Of `write` or `plmbook embed`.
+        Of `write` or `plmbook embed`; no store or a damaged manifest is an `InputError`.
 
     Returns
     -------
     DataFrame
         A row per shard of the plan and per other file: `shard` (number, -1 for what is none), `file`, `state` (`ok`,
         `missing`, `corrupt`, `foreign`), `why`, `sha256` (hex; empty where there is no file).
-
-    Raises
-    ------
-    InputError
-        If there is no store, or its manifest is damaged.
     """
     return _survey(Path(folder), manifest(folder))
 
@@ -230,16 +218,11 @@ def dataset(folder: str | Path) -> pyarrow.dataset.Dataset:
     Parameters
     ----------
     folder : path
-        Of `write` or `plmbook embed`.
+        Of `write` or `plmbook embed`; a missing, damaged or foreign shard is an `InputError` that names every one.
 
     Returns
     -------
     pyarrow.dataset.Dataset
-
-    Raises
-    ------
-    InputError
-        If a shard is missing, damaged or foreign; every one is named.
     """
     folder = Path(folder)
     found = verify(folder)
@@ -253,18 +236,13 @@ def read(folder: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     folder : path
-        Of `write` or `plmbook embed`.
+        As in `dataset`.
 
     Returns
     -------
     DataFrame
         Rows in the order of the proteins, the columns of the shards; `embedding` holds float16 arrays (d,), and
         `np.stack(table["embedding"])` is (n, d).
-
-    Raises
-    ------
-    InputError
-        As `dataset`.
     """
     return dataset(folder).to_table().to_pandas()
 
@@ -327,19 +305,16 @@ def _write_manifest(folder: Path, facts: dict) -> None:
 
 
 def _place(folder: Path, path: Path, content) -> Path:
-    """Write beside the shards, not among them, and move into place what has reached the disk.
-
-    The temporary file has a name that `begin` knows: after a kill it is removed, whatever was being written.  The name
-    is used once, so that two workers of a cluster that were given one shard do not write into one file.
+    """Write beside the shards and move into place what has reached the disk.  The temporary name is one that `begin`
+    knows (after a kill it is removed) and is used once: two workers that were given one shard do not share a file.
     """
     return write_atomically(path, lambda to: to.write_bytes(content), folder=folder, prefix=".writing-", lasting=True)
 
 
 @contextlib.contextmanager
 def lock(folder: str | Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system lets go when the process ends, however it ends.
-
-    Who holds it may call `begin` and `finish`; shards may be written meanwhile by workers that it started.
+    """Hold the folder's lock, which the system lets go however the process ends.  Who holds it may call `begin` and
+    `finish`; workers that it started may write shards meanwhile.
     """
     try:
         import fcntl

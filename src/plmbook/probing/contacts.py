@@ -2,15 +2,13 @@
 
 The method is that of Rao et al. (2020, Transformer protein language models are unsupervised structure learners): each
 attention map is made symmetric and corrected for the average product (APC), and one logistic regression for all
-proteins weighs the maps (layers x heads numbers a pair of residues).  It is fitted on at most 20 proteins with a known
-structure; the model itself never sees a coordinate.
+proteins weighs the maps (layers x heads numbers a pair of residues), fitted on at most 20 proteins with a structure.
 
-Two residues are in *contact* where their C-beta atoms (C-alpha of glycine) are less than 8 angstrom apart.  Pairs are
-told apart by their separation |i - j|: short (6 to 11), medium (12 to 23), long range (24 and more).  Of a predicted
-structure only residues with a pLDDT of 70 or more *count*; a pair counts where both of its residues do.  L is the
-number of residues that count, and P@L the share of contacts among the L best pairs of a range.  Two baselines stand
-beside it: the *background*, the share of contacts among all pairs of the range (what random pairs reach), and
-*separation only*, the pairs ranked by how often residues that far apart touch in the training proteins.
+Two residues are in *contact* where their C-beta atoms (C-alpha of glycine) are less than 8 angstrom apart.  Ranges by
+separation |i - j|: short (6 to 11), medium (12 to 23), long (24 and more).  Of a predicted structure only residues with
+a pLDDT of 70 or more *count*; a pair counts where both do.  L is the number of residues that count, P@L the share of
+contacts among the L best pairs of a range.  Baselines: the *background*, the share of contacts among all pairs of the
+range, and *separation only*, pairs ranked by how often residues that far apart touch in the training proteins.
 """
 
 import zlib
@@ -54,13 +52,8 @@ class Regression:
 
 
 def apc(maps: np.ndarray) -> np.ndarray:
-    """Average product correction of symmetrised maps (..., L, L) (Dunn et al. 2008).
-
-    With S = A + A', the answer is S_ij - S_i S_j / S, where S_i is the sum of row i and S that of all: what rows and
-    columns explain by themselves is taken away, so each row and column adds up to zero.
-
-    >>> apc(np.outer([1.0, 2.0], [1.0, 2.0])).round(6).tolist()  # a product holds nothing about pairs
-    [[0.0, 0.0], [0.0, 0.0]]
+    """Average product correction of symmetrised maps (..., L, L) (Dunn et al. 2008): with S = A + A', S_ij - S_i S_j /
+    S, S_i the sum of row i and S that of all; each row and column then adds up to zero.
     """
     both = maps + np.swapaxes(maps, -1, -2)
     rows = both.sum(axis=-1)  # (..., L)
@@ -69,12 +62,7 @@ def apc(maps: np.ndarray) -> np.ndarray:
 
 
 def pairs(counted: np.ndarray, nearest: int = NEAREST, farther: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs i < j of residues that count, `nearest <= j - i < farther`: two int64 (n_pairs,), 0-based, sorted.
-
-    >>> i, j = pairs(np.array([True, True, False, True, True]), nearest=2, farther=4)
-    >>> list(zip(i.tolist(), j.tolist()))
-    [(0, 3), (1, 3), (1, 4)]
-    """
+    """The pairs i < j of residues that count, `nearest <= j - i < farther`: two int64 (n_pairs,), 0-based, sorted."""
     places = np.flatnonzero(counted)
     first, second = np.triu_indices(len(places), k=1)
     i, j = places[first], places[second]
@@ -106,9 +94,6 @@ def fit(
 ) -> Regression:
     """Fit the weights of the attention maps on proteins of known structure.
 
-    Rao et al. fit on all pairs of 20 proteins.  With a share of the pairs without contact the likelihood has fewer
-    terms, so the penalty weighs a little more; their C is kept.
-
     Parameters
     ----------
     model : Model
@@ -116,9 +101,10 @@ def fit(
     structures : iterable of Structure
         The training proteins.
     penalty : float
-        scikit-learn's C: the weight of the likelihood against the L1 norm of the weights.
+        scikit-learn's C (that of Rao et al.): the weight of the likelihood against the L1 norm of the weights.
     non_contacts : int
-        Of each protein all its contacts are used, and this many times as many pairs without contact, drawn.
+        Of each protein all its contacts are used, and this many times as many pairs without contact, drawn; Rao et al.
+        use all pairs, so that their likelihood has more terms.
     seed : int
         Of the draws; what is drawn of a protein depends on the seed and its id only.
 
@@ -162,9 +148,8 @@ def fit(
 
 
 def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: str, seed: int) -> np.ndarray:
-    """Places in `touching` (n_pairs,) that a fit reads, sorted: all contacts, and `non_contacts` other pairs for each.
-
-    The protein's name and the seed decide the draw.
+    """Places in `touching` (n_pairs,) that a fit reads, sorted: all contacts, and `non_contacts` other pairs for each,
+    by the protein's name and the seed.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
@@ -173,9 +158,8 @@ def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: 
 
 
 def separation_rates(structures: Iterable[Structure]) -> np.ndarray:
-    """Share of contacts by separation, float64 (n,): isotonic regression, weighted by the number of pairs.
-
-    Few pairs are far apart, so that raw shares there are noise; that farther means rarer is all that is assumed.
+    """Share of contacts by separation, float64 (n,): isotonic regression (farther is rarer), weighted by the number of
+    pairs, since few are far apart.
     """
     from sklearn.isotonic import IsotonicRegression
 
@@ -218,13 +202,8 @@ def _separation_only(regression: Regression, i: np.ndarray, j: np.ndarray) -> np
 
 
 def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
-    """Share of contacts among the k best pairs; NaN without pairs.
-
-    Where the k-th place is shared by equal scores, the mean over all ways to break the tie; so scores that are all
-    equal give the background rate.
-
-    >>> precision_at(np.array([0.9, 0.5, 0.5, 0.1]), np.array([False, True, False, True]), 2)  # two tie for one place
-    0.25
+    """Share of contacts among the k best pairs; NaN without pairs.  Where equal scores share the k-th place, the mean
+    over all ways to break the tie; so scores that are all equal give the background rate.
     """
     scores, contacts = np.asarray(scores, dtype=np.float64), np.asarray(contacts, dtype=bool)
     if k < 1:
@@ -241,9 +220,8 @@ def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
 
 
 def pair_table(structure: Structure, probability: np.ndarray, nearest: int = NEAREST) -> pd.DataFrame:
-    """The pairs of one protein, the best first: what is behind the picture of a contact map.
-
-    Columns position, partner (1-based, position < partner), probability, contact (bool).
+    """The pairs of one protein, best first: position, partner (1-based, position < partner), probability, contact
+    (bool).
     """
     i, j = pairs(structure.counted, nearest)
     found = pd.DataFrame(
@@ -271,9 +249,8 @@ def contact_precision(
 ) -> pd.DataFrame:
     """Fit on some proteins, count the contacts among the best pairs of others.
 
-    A protein to fit on is none to test on.  That no family is shared is up to the caller: of the bundled
-    `kept_structures` each protein is of a family of its own, and none is related to a gene of `structures`.
-    `cross_fit` makes such a plan.
+    That no family is shared is up to the caller (`cross_fit` makes such a plan): of the bundled `kept_structures` each
+    protein is of a family of its own, and none is related to a gene of `structures`.
 
     Parameters
     ----------
@@ -281,10 +258,8 @@ def contact_precision(
         With `attentions`.
     structures : DataFrame
         As in `plmbook.core.structures.structures_of`.
-    train_ids : sequence of str
-        Proteins to fit on.
-    test_ids : sequence of str, optional
-        Default: all others.
+    train_ids, test_ids : sequence of str
+        Proteins to fit on, and others to test on.  Default of the latter: all others.
     seed : int
         Of the pairs without contact in the fit.
     progress : bool
@@ -293,9 +268,9 @@ def contact_precision(
     Returns
     -------
     DataFrame
-        One row a test protein, in the order asked: id (str), length (int64, residues), n_residues (int64: L, those that
-        count), n_pairs, n_contacts (int64), and shares (float64; NaN where a range has no pair): for the long range
-        background, p_at_l, p_at_l2, p_at_l5 (of the L / 2 and L / 5 best pairs, at least one), separation_only_p_at_l,
+        One row a test protein, in the order asked: id (str), length, n_residues (L, those that count), n_pairs,
+        n_contacts (int64), and shares (float64; NaN where a range has no pair): for the long range background, p_at_l,
+        p_at_l2, p_at_l5 (of the L / 2 and L / 5 best pairs, at least one), separation_only_p_at_l,
         separation_only_p_at_l5; for the others p_at_l_medium, background_medium, p_at_l_short, background_short.
 
     Raises
@@ -328,14 +303,11 @@ def cross_fit(
 ) -> pd.DataFrame:
     """A plan by which each protein is tested once, by a regression that was fitted on other families.
 
-    The proteins of `lengths` (id -> residues), each of a family of its own, are dealt into two halves.  Whoever is in
-    the first half is tested by the regression that `n_train` proteins of the second half gave, and the other way round.
-    `others` (the 53 genes, which share no family with them) are tested by the regression of the second half; none is
-    fitted on.  Proteins beyond `longest` residues are fitted on only where a half lacks shorter ones, since the time of
-    attention maps grows with the square of the length.
-
-    Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is tested with), trains (whether it is one of
-    those on which the *other* half's regression is fitted); `training_ids` reads it.
+    The proteins of `lengths` (id -> residues), each of a family of its own, are dealt into two halves, each tested by
+    the regression of `n_train` proteins of the other; `others` (the 53 genes, of other families) by that of the second
+    half, none fitted on.  Proteins beyond `longest` residues are fitted on only where a half lacks shorter ones.
+    Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is tested with), trains (whether the *other*
+    half's regression is fitted on it); `training_ids` reads it.
     """
     dealt = np.random.default_rng(seed).permutation(sorted(lengths)).tolist()
     dealt.sort(key=lambda name: lengths[name] > longest)  # stable: the short ones first, in the order drawn
@@ -354,9 +326,8 @@ def training_ids(plan: pd.DataFrame, fold: int) -> list[str]:
 def ratio_of_means(
     table: pd.DataFrame, value: str = "p_at_l", reference: str = "background", *, n: int = 1000, seed: int = 0
 ) -> Estimate:
-    """How many times one column's mean over proteins is another's, with a 95 % interval from resampling proteins.
-
-    Not a mean of ratios: a protein with two contacts, and so with hardly any background, would rule that.
+    """How many times one column's mean over proteins is another's, 95 % interval from resampling proteins.  Not a mean
+    of ratios: a protein with two contacts, and so with hardly any background, would rule that.
     """
     numbers = table[[value, reference]].to_numpy(dtype=np.float64)  # (n_proteins, 2)
     if not len(numbers) or np.isnan(numbers).any() or numbers[:, 1].sum() == 0:

@@ -1,11 +1,8 @@
-"""Transfer of a label from the nearest protein in the space of embeddings.
+"""Transfer of a label from the nearest protein in the space of embeddings; nothing is trained.
 
-A protein is one vector (the mean of the hidden states over its residues), two proteins are as near as the cosine of
-their vectors says, after the mean of the reference proteins is taken off: the mean is what all proteins share, and
-without that step every cosine is close to 1. A query takes the label of its nearest reference. Nothing is trained.
-
-Two baselines go through the same functions: the vector of amino-acid shares instead of the embedding, and the
-commonest label of the references for everyone.
+A protein is one vector (the mean of the hidden states over its residues); nearness is the cosine after the mean of the
+references is taken off: the mean is what all proteins share, and without that step every cosine is close to 1.
+Two baselines: the vector of amino-acid shares, and the commonest label of the references for everyone.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,10 +20,7 @@ _CHUNK = 500  # queries whose cosines to all references are in memory together
 
 
 def composition(sequences: Sequence[str]) -> np.ndarray:
-    """Shares of the 20 amino acids among the residues of each protein, float64 (n, 20).
-
-    Other letters do not count; a protein of nothing else is all zeros.
-    """
+    """Shares of the 20 amino acids among the residues of each protein that are one of them, float64 (n, 20); else 0."""
     counts = np.array([[sequence.count(letter) for letter in AMINO_ACIDS] for sequence in sequences], dtype=np.float64)
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
@@ -34,13 +28,13 @@ def composition(sequences: Sequence[str]) -> np.ndarray:
 def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The k references with the largest cosine to each query, both centred on the mean of the references.
 
-    Brute force in float64. Invariants: the answer for a query does not depend on the other queries, and does not change
-    where all vectors are shifted by one vector or scaled by one positive number.
+    Brute force in float64. The answer for a query does not depend on the other queries, and does not change where all
+    vectors are shifted by one vector or scaled by one positive number.
 
     Parameters
     ----------
-    queries : float array (n, d)
-    references : float array (m, d)
+    queries, references : float array (n, d) and (m, d)
+        Finite.
     k : int
         1 to m.
 
@@ -50,11 +44,6 @@ def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple
         Rows of `references`, nearest first; of equal ones the first row comes first.
     similarities : float64 array (n, k)
         Cosines in [-1, 1], rounded to 9 decimals. A vector that is the mean itself has the cosine 0 to all.
-
-    Raises
-    ------
-    InputError
-        If the shapes do not fit, a number is not finite, or k is not from 1 to m.
     """
     queries, references = np.asarray(queries, dtype=np.float64), np.asarray(references, dtype=np.float64)
     if queries.ndim != 2 or references.ndim != 2 or queries.shape[1] != references.shape[1] or not len(references):
@@ -90,7 +79,7 @@ def transfer(
     Parameters
     ----------
     queries, references : DataFrame
-        id (str) and the label (str), n and m rows.
+        id (str) and the label (str), n and m rows; an id that is in both is an `InputError`.
     query_vectors, reference_vectors : float array (n, d) and (m, d)
     label : str
         The column to transfer; that of the queries is only copied to `truth`.
@@ -100,11 +89,6 @@ def transfer(
     DataFrame
         One row a query, in their order: id, truth, predicted, neighbour (str, id of the nearest reference),
         similarity (float64, its cosine).
-
-    Raises
-    ------
-    InputError
-        As `nearest`; or an id that is both a query and a reference.
     """
     for table, vectors, name in ((queries, query_vectors, "queries"), (references, reference_vectors, "references")):
         need(table, ["id", label])
@@ -127,9 +111,8 @@ def transfer(
 
 
 def commonest(queries: pd.DataFrame, references: pd.DataFrame, *, label: str = "localisation") -> pd.DataFrame:
-    """The baseline that knows no query, in the columns of `transfer`: the commonest label of the references.
-
-    Of equally common ones the first by name; `neighbour` is empty and `similarity` 0.
+    """The baseline that knows no query, in the columns of `transfer`: the commonest label of the references (of equal
+    ones the first by name); `neighbour` is empty and `similarity` 0.
     """
     need(references, [label])
     need(queries, ["id", label])
@@ -160,9 +143,8 @@ def estimate(
     n: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """A statistic of (truth, predicted) with a 95 % interval from resampling the queries.
-
-    The references stay as they are: the interval says nothing about another reference set.
+    """A statistic of (truth, predicted) with a 95 % interval from resampling the queries; the references stay as they
+    are.
     """
     need(predictions, ["truth", "predicted"])
     size = len(predictions)

@@ -1,16 +1,8 @@
 """Secondary structure by residue, from a linear probe: what the hidden states of a model say without more training.
 
-A probe is a multinomial logistic regression on standardised features of a residue. The same function fits it on four
-kinds of features, so that what the model adds can be read off:
-
-majority
-    nothing: the commonest state of the training residues
-residue
-    which of the 20 amino acids it is
-window
-    which amino acids stand at the 15 places around it: what methods before 1990 read (GOR; Garnier et al. 1978)
-states
-    the hidden state of the model at the residue, which the model computed from the whole sequence
+A probe is a multinomial logistic regression on standardised features of a residue, one of four kinds: *majority*
+(nothing: the commonest state in training), *residue* (which of the 20), *window* (the amino acids at the 15 places
+around it, as methods before 1990 read: GOR; Garnier et al. 1978), *states* (the model's hidden state there).
 
 Q3 is the share of the residues whose state (helix H, strand E, other C) is predicted; residues without coordinates,
 and those of a CB513 chain outside the domains of that set, are in neither training nor test.
@@ -47,9 +39,8 @@ def one_hot(sequence: str) -> np.ndarray:
 
 
 def window_one_hot(sequence: str, *, width: int = WIDTH) -> np.ndarray:
-    """Which amino acids stand around each residue, float32 (L, width * 21).
-
-    Place by place, left to right: 20 columns of `one_hot`, then one that is 1 where the place is outside the chain.
+    """Which amino acids stand around each residue, float32 (L, width * 21): place by place, left to right, 20 columns
+    of `one_hot`, then one that is 1 where the place is outside the chain.
     """
     if width < 1 or width % 2 == 0:
         raise InputError(f"window of {width} residues: expected an odd number from 1 up")
@@ -98,9 +89,8 @@ def fit(
         id, sequence, dssp3, counted (str), as in the bundled table `secondary_structure`.
     kind : {"majority", "residue", "window", "states"}
         The features, as the top of this module says.
-    model : Model, for `states`
-    layer : int
-        For `states`: 0 is the input embedding, -1 the last layer.
+    model, layer : Model, int
+        For `states`: layer 0 is the input embedding, -1 the last.
     max_residues, seed : int
         Whole proteins in a seeded order, as many as have at most so many counted residues together.
     strength : float
@@ -142,10 +132,7 @@ def fit(
 def _count_correct(
     proteins: pd.DataFrame, kind: str, probe: "Pipeline", *, model=None, layer: int = -1, progress: bool = False
 ) -> np.ndarray:
-    """How many counted residues of each protein a probe gets right, int64 (n,).
-
-    A protein's number does not depend on the other proteins.
-    """
+    """How many counted residues of each protein a probe gets right, int64 (n,), whatever the other proteins are."""
     counts = []
     with tqdm(total=len(proteins), unit="protein", desc=kind, disable=not progress) as bar:
         for start in range(0, len(proteins), _CHUNK):
@@ -176,16 +163,13 @@ def secondary_structure(
         id, sequence, dssp3, counted (str): none of the training proteins.
     probes : dict of kind to Pipeline
         From `fit_all`, of the same model and layer.
-    layer : int
-        As in `fit`.
-    progress : bool
-        Show a bar.
+    layer, progress : int, bool
+        As in `fit`; show a bar.
 
     Returns
     -------
     DataFrame
-        One row a protein, in their order: id (str), n_residues (int64, counted ones) and for each kind
-        `correct_<kind>` (int64, residues).
+        One row a protein, in their order: id (str), n_residues (counted ones), `correct_<kind>` of each kind (int64).
     """
     _check(proteins)
     table = pd.DataFrame({"id": proteins["id"].to_numpy(), "n_residues": proteins["counted"].str.count("1").to_numpy()})
@@ -195,9 +179,8 @@ def secondary_structure(
 
 
 def q3(table: pd.DataFrame, kind: str = "states", *, n: int = 1000, seed: int = 0) -> Estimate:
-    """Share of the counted residues whose state is predicted, with a 95 % interval from resampling proteins.
-
-    `table` is from `secondary_structure`, `kind` one of its probes; n of the estimate are the proteins.
+    """Share of the counted residues whose state is predicted, 95 % interval from resampling proteins (the estimate's
+    n). `table` is from `secondary_structure`, `kind` one of its probes.
     """
     return _ratio(table, f"correct_{kind}", n=n, seed=seed)
 

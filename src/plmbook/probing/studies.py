@@ -20,10 +20,8 @@ PROBE_RESIDUES = 20_000  # that the probes learn from: the fit is made afresh wh
 
 @study("contacts", saves="contacts", tables={"contact-precision": 1})
 def contact_precision(run: Run) -> pd.DataFrame:
-    """Contacts among the best pairs by attention: structures of families that training never saw, and the 53 genes.
-
-    Each protein is tested once, by a regression fitted on at most 20 kept-aside proteins of other families: see
-    `contacts.cross_fit`. Columns: id, set ("kept" or "genes"), fold, those of `contacts.contact_precision`, model.
+    """Contacts by attention in structures of families that training never saw, and in the 53 genes, each tested once
+    (`contacts.cross_fit`): id, set ("kept" or "genes"), fold, those of `contacts.contact_precision`, model.
     """
     kept = tables.load("kept_structures")
     kept = kept[~kept["id"].isin(bundled.read_in_training("kept_structures"))]
@@ -70,10 +68,8 @@ def contact_precision(run: Run) -> pd.DataFrame:
 
 @study("secondary structure", saves="secondary_structure", tables={"secondary-structure": 1})
 def secondary_structure(run: Run) -> pd.DataFrame:
-    """Secondary structure of CB513 by linear probes: residues right by chain, for the model and three baselines.
-
-    Columns: id, n_residues, correct_majority, correct_residue, correct_window, correct_states; `probes.q3(table)` and
-    `probes.q3(table, "window")` make Q3 of it. The sampled check fits the probes afresh.
+    """Secondary structure of CB513 by linear probes, the model's and three baselines, for `probes.q3`: id, n_residues,
+    correct_majority, correct_residue, correct_window, correct_states. The sampled check fits the probes afresh.
     """
     proteins = tables.load("secondary_structure")
     proteins = proteins[~proteins["id"].isin(bundled.read_in_training("secondary_structure"))]
@@ -103,10 +99,9 @@ def secondary_structure(run: Run) -> pd.DataFrame:
 
 @study("localisation", saves="localisation", tables={"localisation-embeddings": 1})
 def localisation(run: Run) -> pd.DataFrame:
-    """Localisation of DeepLoc's test proteins from their nearest training protein, and two baselines.
-
-    Columns: method (embedding, composition, commonest), id, truth, predicted, neighbour, similarity. What is shipped
-    are the embeddings; the neighbours are found afresh each time.
+    """Localisation of DeepLoc's test proteins from their nearest training protein, and two baselines: method
+    (embedding, composition, commonest), id, truth, predicted, neighbour, similarity; found afresh from the shipped
+    embeddings.
     """
     proteins = tables.load("localisation")
     table = hundredths(run, "localisation-embeddings", proteins, files=("localisation.parquet",))
@@ -123,9 +118,8 @@ def localisation(run: Run) -> pd.DataFrame:
 
 
 def hundredths(run: Run, name: str, proteins: pd.DataFrame, *, files: Sequence[str | Path]) -> pd.DataFrame:
-    """Embeddings as a derived table: id, e0000, e0001, ... (int32, hundredths; the last layer, a mean over residues).
-
-    An embedding depends on no other row, so that a sample can be checked.
+    """Embeddings as a derived table: id, e0000, e0001, ... (int32, hundredths; the last layer, a mean over residues). A
+    row depends on no other, so that a sample can be checked.
     """
     names = [f"e{number:04d}" for number in range(run.model.card.dim)]
 
