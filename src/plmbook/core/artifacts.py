@@ -39,10 +39,6 @@ def content_hash(table: pd.DataFrame) -> str:
     """sha256 of what a table holds: names, kinds and values of its columns, in order; the index does not count.
 
     Equal for equal tables whatever the file format, its compression and the library that wrote it.
-
-    >>> t = pd.DataFrame({"gene": ["TOY"], "score": [-1.0]})
-    >>> content_hash(t) == content_hash(t.set_index(pd.Index([7]))), content_hash(t) == content_hash(t + t)
-    (True, False)
     """
     digest = hashlib.sha256(str(len(table)).encode())
     for name in table.columns:
@@ -67,10 +63,8 @@ def save(table: pd.DataFrame, name: str, profile: str = "embedded") -> Path:
     ----------
     table : DataFrame
         The index is not written.
-    name : str
-        Without suffix.
-    profile : str
-        Names the folder.
+    name, profile : str
+        Of the file, without suffix, and of its folder.
 
     Returns
     -------
@@ -88,16 +82,11 @@ def read(name: str, profile: str = "embedded") -> pd.DataFrame:
     Parameters
     ----------
     name, profile : str
-        As in `save`.
+        As in `save`; InputError where it was not computed yet.
 
     Returns
     -------
     DataFrame
-
-    Raises
-    ------
-    InputError
-        Where it was not computed yet.
     """
     path = paths.results(profile) / f"{name}.parquet"
     if not path.exists():
@@ -150,8 +139,8 @@ def write_atomically(
 ) -> Path:
     """Let `write` fill a temporary file with the same suffix, then move it into place; nothing is left on failure.
 
-    The file's folder is made. `folder` (on the same disk) and `prefix` say where the temporary file lies and how its
-    name begins, for who must know it after a kill; each name is used once. `lasting`: it reaches the disk first.
+    The file's folder is made. `folder` (on the same disk) and `prefix` are of the temporary file, for who must know it
+    after a kill; each name is used once. `lasting`: it reaches the disk first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

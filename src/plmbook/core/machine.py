@@ -71,8 +71,7 @@ def memory() -> str:
 def checkout(folder: str | Path) -> str:
     """The commit of a folder by `git describe --always --dirty --tags`, or why it has none.
 
-    An archive has no git folder, a machine may have no git, and a repository that merely surrounds the folder does not
-    count.
+    An archive or a machine may have no git. A repository that merely surrounds the folder does not count.
     """
     if not (Path(folder) / ".git").exists():
         return "no git checkout"

@@ -42,15 +42,7 @@ def derived() -> Path:
 
 
 def results(profile: str) -> Path:
-    """The folder of the result tables of a profile.
-
-    >>> results("embedded").parts[-2:]
-    ('results', 'embedded')
-    >>> results("../elsewhere")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: profile '../elsewhere': expected letters, digits, '-' and '_' only
-    """
+    """The folder of the result tables of a profile; its name has letters, digits, '-' and '_' only."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", profile):
         raise InputError(f"profile {profile!r}: expected letters, digits, '-' and '_' only")
     return root() / "results" / profile

@@ -36,18 +36,13 @@ def structures_of(table: pd.DataFrame) -> dict[str, Structure]:
     Parameters
     ----------
     table : DataFrame
-        One row a residue: `id` (or `gene`), position (int, 1-based, each of 1..L once), residue (one letter),
-        cb_x, cb_y, cb_z (angstrom), plddt (0 to 100, NaN = experimental).  Such as the bundled tables `structures`
-        and `kept_structures`.
+        One row a residue: `id` (or `gene`), position (int, 1-based, each of 1..L once, else InputError), residue (one
+        letter), cb_x, cb_y, cb_z (angstrom), plddt (0 to 100, NaN = experimental).  Such as the bundled tables
+        `structures` and `kept_structures`.
 
     Returns
     -------
     dict of str -> Structure
-
-    Raises
-    ------
-    InputError
-        Where a column is missing, or a protein's positions are not 1..L.
 
     Examples
     --------

@@ -22,8 +22,7 @@ from plmbook.core.errors import InputError, did_you_mean, shown
 def open_text(source: str | Path | TextIO) -> Iterator[TextIO]:
     """Open a path as text, without byte-order mark and with `\\n` line ends; a text handle passes through, left open.
 
-    While it is open, a byte that cannot be decoded is an InputError that names its line, a damaged archive one that
-    names the file.
+    While it is open, a byte that cannot be decoded, or a damaged archive, is an InputError that names line or file.
     """
     if not isinstance(source, str | Path):
         yield source
@@ -96,8 +95,6 @@ def read_records(source: str | Path | TextIO) -> Iterator[tuple[str, str]]:
 
     `plmbook.tables.read_fasta` is the strict reader for users' files.
 
-    Examples
-    --------
     >>> list(read_records(io.StringIO(">a b\\nMK-\\n\\nZ\\n>c\\nM")))
     [('a b', 'MK-Z'), ('c', 'M')]
     """

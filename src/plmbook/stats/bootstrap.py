@@ -41,11 +41,7 @@ def counts(n_units: int, *, n: int = 1000, seed: int = 0) -> np.ndarray:
 
 
 def weights(units: ArrayLike, *, n: int = 1000, seed: int = 0) -> np.ndarray:
-    """How often each row counts in each resample, given the unit of each row: float64 (n, n_rows).
-
-    >>> weights(["a", "a", "b", "b"], n=1).tolist() in ([[2, 2, 0, 0]], [[1, 1, 1, 1]], [[0, 0, 2, 2]])
-    True
-    """
+    """How often each row counts in each resample, given the unit of each row: float64 (n, n_rows)."""
     codes, names = pd.factorize(np.asarray(units))
     return counts(len(names), n=n, seed=seed)[:, codes].astype(np.float64)
 
@@ -90,11 +86,7 @@ def ratio(
 
 
 def share(k: int, n: int, method: str = "wilson") -> Estimate:
-    """k of n with its 95 % interval: Wilson's, or the exact one of Clopper and Pearson ("exact").
-
-    >>> share(9, 10)
-    Estimate(value=0.9, low=0.5958499732047615, high=0.9821237869049271, n=10)
-    """
+    """k of n with its 95 % interval: Wilson's, or the exact one of Clopper and Pearson ("exact")."""
     from scipy.stats import binomtest
 
     if not 0 <= k <= n or not n:

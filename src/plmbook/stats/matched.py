@@ -8,9 +8,9 @@ frequency, and so on.  A case is compared with the controls of its stratum only.
 with U the number of pairs in which the case has the higher value, ties half.  The statistic is the mean over genes,
 each counting alike; its interval comes from resampling genes.
 
-The p-value is that of a permutation which keeps the cases' neighbourhood: within each stratum, in the order of the
-rows (along the chain), the labels are rotated by a random number of rows.  Values of neighbours are alike and cases
-come in runs, so that labels dealt out freely would make chance look rarer than it is.
+The p-value is of a permutation that keeps the cases' neighbourhood: within each stratum the labels are rotated along
+the chain (order of the rows) by a random number.  Neighbours' values are alike and cases come in runs, so that labels
+dealt out freely would make chance look rarer than it is.
 """
 
 from collections.abc import Sequence
@@ -66,11 +66,7 @@ def auroc(
     Returns
     -------
     Matched
-
-    Raises
-    ------
-    InputError
-        A column or a value is missing, or no gene has enough cases.
+        InputError where no gene has enough cases.
 
     Examples
     --------
@@ -116,9 +112,6 @@ def quantile_bins(table: pd.DataFrame, column: str, *, by: Sequence[str], bins: 
     """Which part of its group a row is in, by the quantiles of a column, int64 from 0 for the lowest: a stratum.
 
     Parts have equally many rows, but equal values stay together.
-
-    >>> quantile_bins(pd.DataFrame({"g": "A", "x": [5.0, 1.0, 3.0, 3.0]}), "x", by=["g"], bins=2).tolist()
-    [1, 0, 1, 1]
     """
     # Equal values share the highest of their ranks, so that they fall on one side.
     share = table.groupby(list(by), sort=False)[column].rank(pct=True, method="max")

@@ -107,20 +107,6 @@ def load(name: str) -> pd.DataFrame:
     -------
     DataFrame
         The columns of the schema, then any others, with a fresh integer index.
-
-    Raises
-    ------
-    InputError
-        If there is no such table or its file is missing.
-    TableError
-        If it does not fit its schema.
-
-    Examples
-    --------
-    >>> load("genome")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: no bundled table 'genome'; expected one of genes, ...; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
@@ -140,10 +126,10 @@ def residue_frequencies() -> list[float]:
 
 
 def read_in_training(table: str) -> set[str]:
-    """The proteins of a bundled test that have a relative among the sequences that a bundled model has read.
+    """The proteins of a bundled test that the tests of unseen families leave out, for every model.
 
-    A relative shares half of the shorter sequence at 30 % identity (`data/make/relatives.py`). The tests of unseen
-    families leave these proteins out, for every model.
+    They share half of the shorter sequence at 30 % identity (`data/make/relatives.py`) with one that a bundled model
+    read.
     """
     found = load("relatives")
     return set(found["id"][found["table"] == table])
@@ -152,8 +138,7 @@ def read_in_training(table: str) -> set[str]:
 def lies_here(variants: pd.DataFrame) -> pd.Series:
     """Which variants count, everywhere: those whose residue and place are those of the bundled sequence; bool.
 
-    The others are mismatches, and the few of another isoform whose letter happens to be the one at the same number of
-    our sequence: `matches` is true for them, but `aligned_position` says that they lie elsewhere.
+    Of another isoform the letter may happen to fit (`matches`), but `aligned_position` says that it lies elsewhere.
     """
     return variants["matches"] & (variants["aligned_position"] == variants["position"])
 

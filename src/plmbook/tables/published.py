@@ -34,29 +34,11 @@ def published(name: str) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Rows in the order of the page. Figures are float64 in the unit of the column `unit` where there is one
-        (`percent` 0-100, `fraction` and `correlation` 0-1, `perplexity` from 1 up), and 0-1 in `go_terms`; counts and
-        lengths (residues; `cds_length` in nucleotides without the stop) are int64; flags are bool; an empty cell of
-        text is `""`. Identifiers such as `ncbi_gene` stay text. The last column `source` names the work and the page.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown, or the table is not among the bundled data.
-
-    Notes
-    -----
-    Invariant: no value is missing and none differs from the page.
-
-    Examples
-    --------
-    >>> table = published("ankh_results")
-    >>> len(table), table["model"].nunique()
-    (168, 7)
-    >>> published("go_term")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: no published table 'go_term'; did you mean 'go_terms'?
+        Rows in the order of the page; no value is missing and none differs from the page. Figures are float64 in the
+        unit of the column `unit` where there is one (`percent` 0-100, `fraction` and `correlation` 0-1, `perplexity`
+        from 1 up), and 0-1 in `go_terms`; counts and lengths (residues; `cds_length` in nucleotides without the stop)
+        are int64; flags are bool; an empty cell of text is `""`. Identifiers such as `ncbi_gene` stay text. The last
+        column `source` names the work and the page.
     """
     if name not in TABLES:
         hint = did_you_mean(name, TABLES) or f"; expected one of {', '.join(TABLES)}"

@@ -84,7 +84,9 @@ def check(
     Parameters
     ----------
     table : DataFrame
+        It is left as it was.
     schema : Schema
+        The columns, their dtypes, keys and rules.
     where : str or Path
         What the message calls the table: its file, or where it came from.
     lines : sequence of int, shape (n_rows,), optional
@@ -94,27 +96,13 @@ def check(
     -------
     DataFrame
         A new table: the columns of the schema in order and in their dtypes, then the others as they were; index 0..n-1.
-        Missing texts are `""`.
+        Missing texts are `""`. Invariant: `check(check(t))` equals `check(t)`.
 
     Raises
     ------
     TableError
         If a column is missing, or a row has a missing, ill-typed or forbidden value, repeats a key or breaks a
         rule. Up to ten faults are listed in the order of rows.
-
-    Notes
-    -----
-    Invariant: `check(check(t))` equals `check(t)`; the given table is left as it was.
-
-    Examples
-    --------
-    >>> proteins = pd.DataFrame({"id": ["a", "a"], "sequence": ["MK", "MKR"], "length": [2, 4]})
-    >>> check(proteins, PROTEINS, where="toy")
-    Traceback (most recent call last):
-        ...
-    plmbook.tables.schema.TableError: toy: 2 faults in the table proteins
-      row 2: id 'a' repeats row 1; expected each id once
-      row 2: expected that length is the number of residues of sequence, found sequence 'MKR', length 4
     """
     refuse_missing_columns(table, schema.names, where)
     faults = Faults(where, lines)

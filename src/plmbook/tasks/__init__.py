@@ -1,20 +1,13 @@
 """Downstream tasks: what Ankh was judged by, for any model, each with its baselines.
 
-`TASKS` has the nine tasks of Ankh's page (Elnaggar et al. 2023), `LEARNERS` the ways to learn one. A task is run so:
+`TASKS` has the nine tasks of Ankh's page (Elnaggar et al. 2023), `LEARNERS` the ways to learn one:
 
-    found = run("solubility", model)         # a model of `plmbook.models`
-    scores(found)                            # a row a test, learner and seed, with intervals
+    scores(run("solubility", model))         # a row a test, learner and seed, with intervals
 
-A new model is any object with a name and a function from sequences to the embeddings of their residues:
-
-    class Mine:
-        name = "mine"
-        def residues(self, sequences):
-            return [...]                     # for each sequence a float32 array (L, d)
-
-The examples are the bundled samples, or the real data sets (`examples(name, source="hub")`, or a folder of their
-files). What is learnt is learnt from "train", stopped and chosen on "validation"; "test" is only measured. The outcome
-is kept protein by protein, so that intervals and differences are of proteins and not of residues or pairs.
+`model` is of `plmbook.models`, or any object with a `name` and `residues(sequences)`, which gives a float32 array
+(L, d) for each. The examples are the bundled samples or the real data sets (`examples(name, source="hub")`). What is
+learnt is learnt from "train", stopped and chosen on "validation"; "test" is only measured. The outcome is kept protein
+by protein, so that intervals and differences are of proteins and not of residues or pairs.
 """
 
 from plmbook.tasks.base import IGNORED, SETTINGS, SPLITS, Examples, Settings, Task, TaskData

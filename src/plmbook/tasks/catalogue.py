@@ -76,9 +76,5 @@ TASKS = {name: _task(name, facts) for name, facts in _FACTS.items()}
 
 
 def task(name: str) -> Task:
-    """A task by its name; InputError if there is none.
-
-    >>> task("solubility").metric
-    'accuracy of proteins'
-    """
+    """A task by its name; InputError if there is none."""
     return TASKS[one_of("task", name, TASKS)]

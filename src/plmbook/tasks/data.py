@@ -38,11 +38,7 @@ def examples(
     Returns
     -------
     Examples
-
-    Raises
-    ------
-    InputError
-        If there is no such task, or no training, validation or test protein.
+        InputError if there is no training, validation or test protein.
     """
     of = task(name)
     if str(source) == "bundled":

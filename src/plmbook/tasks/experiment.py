@@ -50,11 +50,6 @@ def run(
         test protein. What the numbers are depends on the task: the code of a class; a number; and where a protein
         counts for more than one answer the number of right ones and of all (residues; contacts: the precision and 1;
         CATH: 1 or 0, and whether the lookup set has the query's class).
-
-    Raises
-    ------
-    InputError
-        If there is no such task or learner, the model cannot do what a learner needs, or its embeddings do not fit.
     """
     of = task(name)
     known = TaskData(examples if examples is not None else data.examples(name), model, settings)

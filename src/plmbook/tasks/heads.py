@@ -1,20 +1,13 @@
 """Heads: small networks that learn a task from the embeddings of residues, which stay as they are.
 
-A head reads a batch of embeddings (B, L, d) with a mask of which rows are residues, and answers with logits and, where
-labels are given, a loss:
-
-    head = ConvBertForRegression(input_dim=192, nhead=4, hidden_dim=96, pooling="max", training_labels_mean=1.2)
-    fitted = fit(head, training, validation, seed=0)   # lists of (embeddings of a protein, label)
-    logits = predict(fitted.head, embeddings)
+A head reads embeddings (B, L, d) with a mask of which rows are residues, and answers with logits and, given labels, a
+loss: `fitted = fit(make, training, validation, score, ...)`, `predict(fitted.head, embeddings)`.
 
 The ConvBERT heads carry the class names and parameters of Ankh (Elnaggar et al. 2023): `num_layers` layers of
-transformers' ConvBERT (Jiang et al. 2020), pooling, one linear map. `Probe` is what they are compared with: the linear
-map alone, or one hidden layer.
-
-Two things differ from Ankh's classes. What a head says of a protein does not depend on the padding: rows beyond its end
-are kept out of attention, convolution, pooling and loss (there, only out of attention, and pooling saw them). And the
-parameter `num_hidden_layers` does nothing, as in Ankh's version 1, whose README has the examples: `num_layers` layers
-are built.
+transformers' ConvBERT (Jiang et al. 2020), pooling, one linear map; `num_hidden_layers` does nothing, as in Ankh's
+version 1, whose README has the examples. Unlike Ankh's, what a head says does not depend on the padding: rows beyond a
+protein's end are kept out of convolution, pooling and loss, and not of attention alone. `Probe` is what they are
+compared with: the linear map alone, or one hidden layer.
 """
 
 import copy
@@ -179,12 +172,7 @@ def _convbert() -> tuple[type, type]:
 
 
 def _pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
-    """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d).
-
-    >>> hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
-    >>> _pool(hidden, mask, "avg").item(), _pool(hidden, mask, "max").item(), _pool(hidden, None, "max").item()
-    (2.0, 3.0, 9.0)
-    """
+    """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d)."""
     if mask is None:
         return hidden.amax(dim=1) if pooling == "max" else hidden.mean(dim=1)
     there = mask[..., None]
@@ -194,11 +182,10 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torc
 
 
 class Pairs(nn.Module):
-    """Logits of pairs of residues, symmetric: a linear map of the product and the difference of their states.
+    """Logits of pairs of residues, symmetric: a linear map of Ankh's features, `x_i * x_j` and `x_i - x_j`.
 
-    The features are Ankh's: `x_i * x_j` and `x_i - x_j`, and the logits of (i, j) and (j, i) are averaged. The
-    difference then cancels, whatever its weights; so it is not computed, and the products of all pairs are two matrix
-    products. The weights of the difference are kept, so that the parameters are those of the published head.
+    (i, j) and (j, i) are averaged, so the difference cancels and is not computed; the products of all pairs are two
+    matrix products. The weights of the difference are kept: the parameters are those of the published head.
     """
 
     def __init__(self, input_dim: int, num_tokens: int = 2):
@@ -213,10 +200,9 @@ class Pairs(nn.Module):
 
 
 class Head(nn.Module):
-    """Encoder, pooling, linear map, loss: what all heads share.
+    """Encoder (or none), pooling (without: an answer a residue or pair), linear map, loss: what all heads share.
 
-    `kind` is a key of `KINDS`; without an encoder the embeddings stay as they are; without pooling the answer is one a
-    residue (or a pair); `bias` is that of the linear map, at the start.
+    `kind` is a key of `KINDS`; `bias` is that of the linear map, at the start.
     """
 
     def __init__(
@@ -350,6 +336,9 @@ def fit(
 ) -> Fitted:
     """Train a head; the epoch with the best validation score is kept.
 
+    One thread on a CPU: the same seed gives the same head, byte for byte, on one machine; another processor's last
+    digits grow to another head.
+
     Parameters
     ----------
     make : callable
@@ -358,10 +347,8 @@ def fit(
         float32 array (L, d) of a protein, and its label as in `Head.forward` without the first dimension.
     score : callable
         From the logits and the labels of the validation proteins, as lists, to a number: higher is better.
-    epochs : int
-        At most.
-    patience : int
-        Epochs without a better score, after which training stops.
+    epochs, patience : int
+        At most; without a better score, after which training stops.
     batch : int
         Proteins of a step.
     rate : float
@@ -369,20 +356,12 @@ def fit(
     seed : int
         Of the start, the order and the dropout.
     device : str
+        As in `plmbook.models.load`.
 
     Returns
     -------
     Fitted
-
-    Raises
-    ------
-    InputError
-        Without training or validation proteins, or where the loss or the score is not a number.
-
-    Notes
-    -----
-    On a CPU with one thread: the products are small, and sums do not depend on the number of cores. So the same seed
-    gives the same head, byte for byte, on one machine; another processor's last digits grow to another head.
+        InputError where a part has no proteins, or the loss or the score is not a number.
     """
     if not len(training) or not len(validation):
         raise InputError(f"{len(training)} training and {len(validation)} validation proteins: expected some of each")
@@ -426,8 +405,7 @@ def fit(
 def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH) -> list[np.ndarray]:
     """Logits of each protein, without what padding added: float32 (1,), (k,), (L, k) or (L, L, k), in the given order.
 
-    `batch` proteins are read at a time, neighbours in length together; a protein's answer does not depend on the
-    others, but for the last digits of a sum.
+    `batch` neighbours in length are read at a time; they change an answer in the last digits of a sum only.
     """
     head.eval()
     device = next(head.parameters()).device
