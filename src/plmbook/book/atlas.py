@@ -1,16 +1,15 @@
 """The interactive atlas: the rescue tables of a profile as scripts that the page `book/atlas.md` loads one by one.
 
-A browser that opens a page from `file://` refuses to fetch data, but it loads scripts.  So every piece of data is a
-classic script, a *shard*, of one line that hands a JSON value to the page: `plmbookAtlas.receive(NAME, VALUE);`.
+A browser that opens a page from `file://` loads no data, but scripts.  So every piece of data is a classic script, a
+*shard*, of one line that hands a JSON value to the page: `plmbookAtlas.receive(NAME, VALUE);`.
 
     index.js                      models, genes, and the scanned variants of each gene
     gene/TP53.js                  sequence, scores of the wild type, structure, conservation, ClinVar's variants
     MODEL/TP53/R175H.js           the map of one variant by one model, and its candidates
 
 Arrays of numbers are *packed*: little-endian bytes, those of equal weight together (as blosc's shuffle does, so that
-they deflate better), zlib, and letters in base 85.  `unpack` reads them back; `book/_static/atlas/shards.js` does the
-same in the browser.  What the result tables hold comes back to the last bit: what follows from other numbers
-(epistasis from two scores, a distance from coordinates) is not written twice.
+they deflate better), zlib, and letters in base 85.  `unpack` and `book/_static/atlas/shards.js` read them back, to the
+last bit; what follows from other numbers (epistasis from two scores, a distance from coordinates) is not written twice.
 """
 
 import base64
@@ -74,8 +73,8 @@ def write(
 ) -> Written:
     """Write the shards of a profile; what `folder` held before is removed.
 
-    A profile without any `rescue_maps.<model>` of its models gets an index without models, which the page answers with
-    a message; tables that do not fit each other, as after half a run, are an InputError.
+    Without any `rescue_maps.<model>` the index has no models, which the page answers with a message; tables that do not
+    fit each other, as after half a run, are an InputError.
     """
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
@@ -96,11 +95,7 @@ def write(
 
 
 def titles(names: Iterable[str]) -> list[str]:
-    """What the result tables call models: a single model by the name on its card, an ensemble by its own.
-
-    >>> titles(["esm2_650M", "esm1v"])
-    ['esm2_t33_650M_UR50D', 'esm1v']
-    """
+    """What the result tables call models: a single model by the name on its card, an ensemble by its own."""
     members = {name: expand([name]) for name in names}
     return [each[0] if len(each) == 1 else name for name, each in members.items()]
 
@@ -120,11 +115,7 @@ def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
 
 
 def script(name: str, value: object) -> str:
-    """One shard: a line that hands a value to the page.
-
-    >>> print(script("toy", {"text": "</script>"}), end="")
-    plmbookAtlas.receive("toy", {"text":"\\u003c/script\\u003e"});
-    """
+    """One shard: a line that hands a value to the page; `<`, which could end the script, is escaped."""
     text = ", ".join(json.dumps(part, separators=(",", ":"), allow_nan=False) for part in (name, value))
     return f"{CALL}({text.translate(_ESCAPES)});\n"
 
@@ -143,12 +134,7 @@ def write_shard(folder: Path, name: str, value: object) -> None:
 
 
 def pack(columns: Mapping[str, np.ndarray]) -> dict[str, object]:
-    """Arrays of numbers as one text.
-
-    >>> packed = pack({"position": np.array([1, 300], dtype=np.uint16)})
-    >>> packed["columns"], packed["bytes"]
-    ([['position', 'uint16', 2]], 4)
-    """
+    """Arrays of numbers as one text."""
     described, parts = [], []
     for name, values in columns.items():
         flat = np.ascontiguousarray(values).reshape(-1)
@@ -300,17 +286,14 @@ def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, obje
 
 
 def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
-    """How conserved each position is: 1 minus the entropy of its residues, as a share of the largest, ln 20.
+    """How conserved each position is, float32 (L,): 1 minus the share of its entropy in the largest, ln 20.
 
-    `alignment`: the rows of one gene in the bundled table `alignment`; gaps and unknown letters do not count.
-    Returns float32 array (L,), 1 where all residues are the same, 0 where all twenty are as frequent; NaN without an
-    alignment.
+    `alignment`: the rows of one gene in the bundled table `alignment` (without: NaN); gaps and unknown letters don't
+    count.
 
     >>> row = pd.DataFrame([[1] + [5] + [0] * 19, [2] + [3] * 20], columns=["position", *AMINO_ACIDS])
     >>> conservation(row, 2).round(6).tolist()
     [1.0, 0.0]
-    >>> conservation(None, 2).tolist()
-    [nan, nan]
     """
     if alignment is None:
         return np.full(length, np.nan, dtype=np.float32)
@@ -321,12 +304,11 @@ def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
 
 
 def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """The maps of a gene by one model.
+    """The maps of a gene by one model: yields mutation, and gene, mutation, model, scale (nats a step), numbers.
 
-    Yields mutation: str; shard: dict, gene, mutation, model, scale (nats a step); numbers, packed: map (int8, L x 20,
-    -128 where there is no second site), and of the candidates, in the order of the table `rescue.<model>`: position,
-    alt (index in the order of the residues), rank, rank_background, score_background, cpd (-1 without an alignment),
-    and epistasis where it is not the difference of the two scores in float32, as it need not be in an ensemble.
+    Packed: map (int8, L x 20, -128 where there is no second site), and of the candidates, in the order of the table
+    `rescue.<model>`: position, alt (index in the order of the residues), rank, rank_background, score_background, cpd
+    (-1 without an alignment), and epistasis where it is not the difference of the two scores in float32 (an ensemble).
     """
     if gene not in model.maps:
         return

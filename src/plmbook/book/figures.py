@@ -1,12 +1,10 @@
 """Figures of the book: each function takes a table and gives a `matplotlib.figure.Figure`; it computes nothing.
 
-Figures are narrow and their letters large, so that they can be read on a phone. `plmbook.book.show.figure` puts one on
-the page with the table behind it. The alternative text stands in the notebook, in the metadata of its cell:
-`# %% mystnb={"image": {"alt": "..."}}`.
+Figures are narrow and their letters large, to be read on a phone. `plmbook.book.show.figure` puts one on the page; the
+alternative text is in the metadata of the notebook's cell: `# %% mystnb={"image": {"alt": "..."}}`.
 
-Tables have the column `model`, and optionally `name`, the text that tells two lines apart (without it: `label(model)`),
-and `kind`, whose colour a row has (without it: `kind(model)`). So the published scores of a model and those of a run
-here can stand side by side: `kind` is then `style.RUN_HERE` for the latter.
+Tables have the column `model`, and optionally `name`, the text of a line (else `label(model)`), and `kind`, whose
+colour a row has (else `kind(model)`; `style.RUN_HERE` tells a run here from published scores of the same model).
 """
 
 from collections.abc import Mapping, Sequence
@@ -575,9 +573,7 @@ def forests(
 def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis: str, parts: int = 8) -> "Figure":
     """One number against another, a dot a variant, and of each class a line through the medians of equal parts.
 
-    The vertical axis is linear near 0 and logarithmic above.
-
-    `table`: significance (a key of `CLASS_COLOURS`), `x`, `y` (from 0 up).
+    `table`: significance (a key of `CLASS_COLOURS`), `x`, `y` (from 0 up; the axis is linear near 0, else logarithmic).
     """
     figure, (ax,) = _canvas(3.8)
     for group in [each for each in CLASS_COLOURS if each in set(table["significance"])]:
@@ -747,8 +743,7 @@ def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> "Fig
 
 
 def rank_plot(table: pd.DataFrame, bars: pd.DataFrame, *, axis: str, panel: str = "panel") -> "Figure":
-    """Critical-difference diagrams: mean ranks on a line, bars under those that cannot be told apart, panels below
-    each other.
+    """Critical-difference diagrams: mean ranks on a line, bars under those that cannot be told apart, a row a panel.
 
     `bars`: `panel`, low, high: mean ranks that a bar spans; difference (the critical one, the same in a panel).
     `table`: `panel` (its title), model (text), family (of its card, for the mark), rank (1 is the best, at the left).

@@ -1,11 +1,7 @@
 """The interactive map of proteins: the tables `embedding_map.<model>` as scripts for the page `book/embedding_map.md`.
 
-The shards are written and read as those of the rescue atlas (`plmbook.book.atlas`), into a folder of their own:
-
-    embedding_map/index.js        the models
-    embedding_map/MODEL.js        names, groups, places and nearest neighbours of all proteins
-
-Colours and marks are those of the figures of the chapter.
+Shards are as those of the rescue atlas (`plmbook.book.atlas`), in a folder of their own: `index.js` has the models,
+`MODEL.js` names, groups, places and nearest neighbours of all proteins. Colours and marks are those of the chapter.
 """
 
 import shutil
@@ -77,11 +73,10 @@ def tables_of(source: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
 
 
 def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, model: str) -> dict[str, Any]:
-    """What the page shows of a model.
+    """What the page shows of a model: `families` (family, term), `near` (id, rank, neighbour, cosine), `points`.
 
-    `families`: family, term.
-    `near`: id, rank, neighbour, cosine; k rows a protein.
-    `points`: id, gene, species, cluster, ortholog, compartment, family, length, pca_1, pca_2, umap_1, umap_2; n rows.
+    `near`: k rows a protein. `points`: id, gene, species, cluster, ortholog, compartment, family, length,
+    pca_1, pca_2, umap_1, umap_2; n rows.
     """
     n = len(points)
     place = pd.Series(range(n), index=points["id"])

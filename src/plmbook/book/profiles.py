@@ -23,17 +23,7 @@ class ProfileError(InputError):
 
 
 def declared_parameters(source: str, *, where: str = "parameters cell") -> dict[str, Any]:
-    """Read the names and defaults of a parameters cell without running it.
-
-    Returns dict of str to JSON value, in the order of the cell.
-
-    >>> declared_parameters("model = 'embedded'  # the bundled one\\nminimum = 5  # variants of each class")
-    {'model': 'embedded', 'minimum': 5}
-    >>> declared_parameters("pair = (1, 2)")
-    Traceback (most recent call last):
-        ...
-    plmbook.book.profiles.ProfileError: parameters cell, line 1: expected a JSON value, found a tuple: pair = (1, 2)
-    """
+    """Read the names and defaults (JSON values) of a parameters cell, in their order, without running it."""
     parameters: dict[str, Any] = {}
     lines: set[int] = set()
     text = source.splitlines()
@@ -85,12 +75,8 @@ def load_profile(name: str, *, root: Path | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        `description` (str), `shared` (dict) and `notebooks` (dict of notebook name to dict of parameters).
-
-    Raises
-    ------
-    ProfileError
-        If there is no such profile, or it has a key that is not in `SECTIONS`.
+        `description` (str), `shared` (dict) and `notebooks` (dict of notebook name to dict of parameters); a
+        ProfileError if there is no such profile, or it has a key that is not in `SECTIONS`.
     """
     import yaml
 

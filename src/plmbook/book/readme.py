@@ -19,11 +19,9 @@ PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": 
 
 
 def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
-    """How well the scores tell P/LP from B/LB, from the committed tables alone; no model runs.
+    """How well the scores tell P/LP from B/LB, from the committed tables alone, as `metrics.summary`; no model runs.
 
-    Returns DataFrame, as `metrics.summary`: model, strategy, statistic, value, low, high, n_pathogenic, n_benign,
-    n_genes; for each score on all variants that have it. The embedded model is among them once its masked marginals
-    are shipped.
+    Each score on all variants that have it; the embedded model's once its masked marginals are shipped.
     """
     import pandas as pd
 
@@ -72,11 +70,6 @@ def current(text: str) -> str:
 
     >>> current(f"a\\n{START}\\nnumbers\\n{END}\\n")
     'numbers\\n'
-    >>> current("no markers")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: README: expected one line <!-- results:start --> and below it one <!-- results:end
-    -->
     """
     return _split(text)[1]
 

@@ -1,10 +1,8 @@
 """The runner: profile -> jupytext -> papermill -> gate -> the executed page -> Jupyter Book -> checks -> the site.
 
-A notebook is a `py:percent` file in `analysis/`. It is executed from the repository root with the parameters of a
-profile, into a temporary file; only an output that passes the gate replaces the page of the last good run. The site
-is built beside the published one and takes its place only when Sphinx and the checks have nothing to say.
-
-The functions take the root of the project, so that the tests run them on a miniature project.
+A notebook is a `py:percent` file in `analysis/`. It is executed from the root with the parameters of a profile, into a
+temporary file; only an output that passes the gate replaces the page of the last good run. The site is built beside the
+published one and takes its place only when Sphinx and the checks have nothing to say. Tests run a miniature `root`.
 """
 
 import json
@@ -55,8 +53,6 @@ def run_notebook(path: Path | str, profile: str, *, root: Path | None = None) ->
 
     Raises
     ------
-    InputError
-        If the notebook, the profile or a parameter is unknown.
     RunError
         If a cell fails or the gate refuses the output. The page of the last good run stays as it is, and the failed
         notebook is left in `.build/failed`.
@@ -145,10 +141,10 @@ def _execute(source: Path, parameters: dict[str, Any], *, root: Path) -> "nbform
 
 
 def stamps(*, root: Path | None = None) -> "pd.DataFrame":
-    """What the runner wrote on each page: for the appendix of the run.
+    """What the runner wrote on each page, a row a page that exists, in the order of the numbers.
 
-    Returns DataFrame, one row a page that exists, in the order of the numbers: `notebook` (str), `profile` (str),
-    `seconds` (float64), `finished` (str, UTC), `source_sha256` (str), `parameters` (JSON text), `versions` (dict).
+    notebook, profile (str), seconds (float64), finished (str, UTC), source_sha256 (str),
+    parameters (JSON text), versions (dict).
     """
     import nbformat
     import pandas as pd

@@ -61,10 +61,8 @@ def figure(drawn: "Figure", table: pd.DataFrame, name: str, *, profile: str, cap
         Of a function of `plmbook.book.figures`.
     table : DataFrame
         What the figure shows; written to `results/<profile>/figures/NAME.parquet`, the picture beside it as PNG.
-    name : str
-        Such as `02_auroc`.
-    profile : str
-        Names the folder of the results.
+    name, profile : str
+        Of the files, such as `02_auroc`, and of the folder of the results.
     caption : str
         CommonMark; names the models and says what a bar or a whisker is.
     """
@@ -106,9 +104,7 @@ def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
 
 
 def as_text(table: pd.DataFrame, *, digits: int = 3) -> pd.DataFrame:
-    """The table that `show_table` shows.
-
-    Returns DataFrame, of texts, with fresh index.
+    """The table that `table` shows: texts, with fresh index.
 
     >>> t = pd.DataFrame({"model": ["a"], "value": [0.5], "low": [0.25], "high": [0.75], "n": [4336], "x": [np.nan]})
     >>> as_text(t).iloc[0].tolist()

@@ -55,18 +55,12 @@ STYLE: Any = {
 
 
 def kind(model: str) -> str:
-    """What a model is in the colours of the book: `bundled` (or `bundled, general`), `esm2`, `esm1v`, `alignment`...
-
-    Returns str, a key of `MODEL_COLOURS`.
+    """What a model is in the colours of the book: a key of `MODEL_COLOURS`, such as `bundled`, `esm2` or `alignment`.
 
     >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D")]
     ['esm1v', 'esm2']
     >>> [kind(m) for m in ("plmbook_t6_3M", "plmbook_t6_3M_general")]
     ['bundled', 'bundled, general']
-    >>> kind("cadd")
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with ...
     """
     starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
     for start, found in starts.items():
@@ -76,11 +70,7 @@ def kind(model: str) -> str:
 
 
 def label(model: str) -> str:
-    """The name of a model as figures show it.
-
-    >>> [label(m) for m in ("esm2_t33_650M_UR50D", "esm1v", "esm1v_t33_650M_UR90S_3", "plmbook_t6_3M")]
-    ['ESM-2 650M', 'ESM-1v, mean of 5', 'ESM-1v, member 3', 'plmbook_t6_3M']
-    """
+    """The name of a model as figures show it."""
     found = kind(model)
     if found == ESM2:
         return f"ESM-2 {model.split('_')[2]}"
@@ -91,8 +81,6 @@ def label(model: str) -> str:
 
 def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOURS) -> dict[str, tuple[str, str]]:
     """A colour and a mark for each group, in their order; no two groups have the same of both.
-
-    Returns dict of str -> (colour, mark).
 
     >>> group_styles(["human", "mouse"], colours=SPECIES_COLOURS)
     {'human': ('#004488', 'o'), 'mouse': ('#DDAA33', 'o')}
@@ -106,11 +94,7 @@ def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOUR
 
 
 def published_mark(family: str) -> dict[str, Any]:
-    """Colour and mark of a published model by the family of its card; grey where the family has no colour.
-
-    >>> published_mark("esm2"), published_mark("t5")
-    ({'color': '#009E73', 'marker': 'o'}, {'color': '#777777', 'marker': 'v'})
-    """
+    """Colour and mark of a published model by the family of its card; grey where the family has no colour."""
     return {"color": MODEL_COLOURS.get(family, PALETTE["other"]), "marker": MODEL_MARKS.get(family, "v")}
 
 

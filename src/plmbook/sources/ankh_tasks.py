@@ -130,7 +130,7 @@ def read(
         (str, upper case, without spaces; U, B, Z, O and X are kept), `length` (int64), and of
 
         - secondary_structure: `test_set` (str, "" in train), `dssp3` (str, HEC), `dssp8` (str, HGIEBTSC), `counted`
-          (str of 0 and 1: where a prediction is scored);
+          (str of 0 and 1: where a prediction is scored), each as long as the sequence;
         - remote_homology: `fold` (str);
         - localisation: `localisation` (str, one of `plmbook.tables.LOCALISATIONS`);
         - solubility: `soluble` (bool);
@@ -140,29 +140,16 @@ def read(
         Of contacts a row a residue: `id`, `split`, `position` (int64, 1-based), `residue` (str), `ca_x`, `ca_y`, `ca_z`
         (float32, angstrom; NaN where not resolved).
         `attrs["revision"]` is the commit that was read ("" of a local folder), `attrs["hub_id"]` the data set.
+        Equal sequences stay; `duplicates_across` lists those that two splits share.
     left_out : DataFrame
-        A row a record that is not in `examples`: `split`, `file` (str), `row` (int64, 1-based, the header not counted;
-        0 for an optional file that is not there), `reason` (str).
+        A row a record of the files that is not in `examples`: `split`, `file` (str), `row` (int64, 1-based, the header
+        not counted; 0 for an optional file that is not there), `reason` (str).
 
     Raises
     ------
     InputError
-        For an unknown name or split, a folder, file or column that is missing, a part of a file that is missing, two
-        files that could be the one, a file without any usable record, a revision that is no commit of the hub (or is
-        given with a local folder), or if the hub cannot be reached.
-
-    Notes
-    -----
-    Invariant: the usable records and those left out are all records of the files, and each string of labels is as long
-    as its sequence.  Equal sequences stay; `duplicates_across` lists those that two splits share.
-
-    Examples
-    --------
-    >>> read("deeploc")
-    Traceback (most recent call last):
-        ...
-    plmbook.core.errors.InputError: unknown data set 'deeploc'; expected one of secondary_structure, contacts, \
-remote_homology, localisation, solubility, fluorescence, cath
+        If a folder, file, part or column is missing, two files could be the one, a file has no usable record, the
+        revision is no commit of the hub (or is given with a local folder), or the hub cannot be reached.
     """
     if name not in DATASETS:
         raise InputError(
@@ -202,10 +189,6 @@ def duplicates_across(examples: pd.DataFrame) -> pd.DataFrame:
     """The sequences that two splits of a data set share, in the order of their first protein.
 
     `sequence`, `splits` and `ids` (str, comma-separated), `n` (int64, proteins).
-
-    >>> duplicates_across(pd.DataFrame({"id": ["a", "b", "c"], "split": ["train", "test", "test"],
-    ...                                 "sequence": ["MK", "MK", "MR"]})).values.tolist()
-    [['MK', 'train, test', 'a, b', 2]]
     """
     missing = [column for column in ("id", "split", "sequence") if column not in examples]
     if missing:

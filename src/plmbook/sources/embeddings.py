@@ -65,11 +65,6 @@ def fill(
     -------
     int
         Proteins.
-
-    Raises
-    ------
-    InputError
-        As `batches`; or if the folder is not empty.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -34,9 +34,9 @@ def read_hub(folder: str | Path, *, metadata: str | Path | None = None) -> pd.Da
     ----------
     folder : path
         A Parquet, CSV or TSV file, or a folder of such (searched in depth, files in the order of their names).  One
-        column names the protein (`id`, `Entry`, `accession`, `uniprot_id`, ...).  The embedding is a column of lists
-        (`embedding`, `embeddings`, `esm2_embedding`, `vector`, ...; in CSV as text) or a column per number (`0`,
-        `1`, ... or `dim_0`, `emb_1`, ...), numbered from 0 or 1 without a gap.
+        column names the protein (`id`, `Entry`, `accession`, `uniprot_id`, ...; distinct).  The embedding is a column
+        of lists (`embedding`, `embeddings`, `esm2_embedding`, `vector`, ...; in CSV as text) or a column per number
+        (`0`, `1`, ... or `dim_0`, `emb_1`, ...), numbered from 0 or 1 without a gap; of one width, finite.
     metadata : path, optional
         UniProt's table of these proteins, in the same formats; joined by accession.
 
@@ -45,12 +45,6 @@ def read_hub(folder: str | Path, *, metadata: str | Path | None = None) -> pd.Da
     DataFrame
         A row per protein, in the order of the files: `id`, the other columns under their own names, those of
         `metadata` (missing where a protein is not in it), `embedding` (float32 arrays (d,)).
-
-    Raises
-    ------
-    InputError
-        If there is no such file or column, several could be meant, an id repeats, the embeddings differ in width or
-        are not finite, or `metadata` knows none of the proteins.
     """
     folder = Path(folder)
     found, vectors = separated(_tables(folder), folder)
@@ -79,7 +73,7 @@ def read_fair_esm(folder: str | Path, *, layer: int | None = None, pool: str = "
     Parameters
     ----------
     folder : path
-        Searched in depth: a `/` in a FASTA header becomes a folder.
+        Searched in depth: a `/` in a FASTA header becomes a folder.  Only tensors and plain values are read.
     layer : int, optional
         Default: the last of those in the files.
     pool : {"mean", "max", "bos", "residue"}
@@ -91,12 +85,6 @@ def read_fair_esm(folder: str | Path, *, layer: int | None = None, pool: str = "
     DataFrame
         In the order of the files' names (that of the FASTA is not kept): `id` (first word of the label), `label`,
         `embedding` (float32 arrays (d,)).  For "residue" a row per residue: `id`, `position` (from 1), `embedding`.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read (only tensors and plain values are), has not the layout, the layer or the kind of
-        representation, an id repeats, or the widths differ.
     """
     if pool not in POOLS:
         raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")

@@ -28,18 +28,9 @@ class Gaf(NamedTuple):
 def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", evidence: tuple[str, ...] = ()) -> Gaf:
     """Read a GAF file; what does not count is left out and counted.
 
-    Those are ids of another database, annotations with the qualifier NOT, which say that a protein does not have the
-    term, and evidence that is not among the codes asked for (none asked: all count), such as `CAFA`. The same protein
-    and term may occur with several evidences. A line with too few fields, no GO id or an unknown aspect is an error.
-
-    >>> import io
-    >>> line = "UniProtKB P04637 TP53 {} GO:0005829 PMID:1 IDA  C   protein taxon:9606 20200101 UniProt  "
-    >>> lines = ["!gaf-version: 2.2", *(line.replace(" ", "\\t").format(q) for q in ("located_in", "NOT|located_in"))]
-    >>> found = read_gaf(io.StringIO("\\n".join(lines)))
-    >>> found.annotations.drop(columns="taxon").values.tolist()
-    [['P04637', 'TP53', 'located_in', 'GO:0005829', 'IDA', 'cellular_component', '20200101']]
-    >>> found.exclusions.values.tolist()
-    [['qualifier NOT', 1]]
+    That is ids of another database, the qualifier NOT (the protein does not have the term), and evidence not among the
+    codes asked for (none: all count), such as `CAFA`. A protein and term may occur with several evidences. A line with
+    too few fields, no GO id or an unknown aspect is an error.
     """
     where = getattr(source, "name", "GAF file") if hasattr(source, "read") else source
     rows: list[tuple] = []

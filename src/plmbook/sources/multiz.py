@@ -26,14 +26,7 @@ def read_alignments(source: str | Path | TextIO, keep: set[str] | None = None) -
     """Read aligned rows: transcript -> assembly -> row, exons joined in their order; `keep`: only these transcripts.
 
     FASTA whose headers are `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or `TRANSCRIPT_ASSEMBLY`
-    (exons already joined). A record that appears again must be equal and counts once; rows of one transcript have one
-    length.
-
-    >>> import io
-    >>> text = ">T1.2_hg38_1_2 2 0 0\\nMK\\n>T1.2_mm10_1_2 2 0 0\\nM-\\n"
-    >>> text += ">T1.2_hg38_2_2 2 0 0\\nAZ\\n>T1.2_mm10_2_2 2 0 0\\nAZ\\n"
-    >>> read_alignments(io.StringIO(text))
-    {'T1': {'hg38': 'MKAZ', 'mm10': 'M-AZ'}}
+    (exons already joined). A record that appears again must be equal; rows of one transcript have one length.
     """
     exons: dict[tuple[str, str], dict[int, str]] = {}
     totals: dict[str, int] = {}
@@ -91,9 +84,6 @@ def flank(human: str, other: str, position: int) -> int:
     """How many residues are identical on each side of a 1-based position, in both at once, up to 5.
 
     The human row has no gaps and no final stop; the end of the protein ends the flank.
-
-    >>> flank("MKTAYIA", "MKSAYIG", 4), flank("MKTAYIA", "MKTVYIG", 4)
-    (0, 2)
     """
     i = position - 1
     k = 0

@@ -17,12 +17,11 @@ from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_tabl
 def read_proteinnet(
     source: str | Path | TextIO, *, left_out: list[tuple[int, str, str]] | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Stream the structures of a ProteinNet text file; memory holds one record.
+    """Stream the structures of a ProteinNet text file, a row a residue; memory holds one record.
 
-    A row a residue, as in the table kept_structures: `id` (as in the file), `position` (int64), `residue`, `cb_x`,
-    `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal geometry, C-alpha of glycine, NaN where the mask is -.
-    `left_out` receives (number of the record from 1, id, reason) of each record that has no [TERTIARY] or whose parts
-    do not fit together; without it such a record is an error.
+    `id` (as in the file), `position` (int64), `residue`, `cb_x`, `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal
+    geometry, C-alpha of glycine, NaN where the mask is -. `left_out` receives (number of the record from 1, id, reason)
+    of each that has no [TERTIARY] or whose parts do not fit together; without it such a record is an error.
     """
     where = str(getattr(source, "name", "ProteinNet") if hasattr(source, "read") else source)
     with open_text(source) as handle:

@@ -34,12 +34,6 @@ def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
     Columns are found as either calls them, case and punctuation aside: `id` (accession), `entry_name`, `gene` (the
     first of the names, or ""), `taxon` (int64, NCBI; 0 where absent), `length` (int64), `sequence`, `go_ids` (tuple of
     str, sorted). Accessions, sequences and GO ids must be there, and lengths be those of the sequences.
-
-    >>> import io
-    >>> text = "Entry\\tGene Names\\tOrganism (ID)\\tSequence\\tGene Ontology IDs\\n"
-    >>> text += "P04637\\tTP53 P53\\t9606\\tMEEP\\tGO:0005829; GO:0000785\\n"
-    >>> read_tsv(io.StringIO(text)).drop(columns=["taxon", "length"]).values.tolist()
-    [['P04637', '', 'TP53', 'MEEP', ('GO:0000785', 'GO:0005829')]]
     """
     where = getattr(source, "name", "UniProt table") if hasattr(source, "read") else source
     raw = read_csv(source, dtype=str, keep_default_na=False)
@@ -108,11 +102,6 @@ def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:
 
     `uniprot` (accession), `entry_name`, `description`, `organism`, `taxon` (int64, NCBI), `gene` ("" where the header
     has none), `version` (int64, of the sequence; 0 where absent), `length` (int64), `sequence`.
-
-    >>> import io
-    >>> text = ">sp|P02766|TTHY_HUMAN Transthyretin OS=Homo sapiens OX=9606 GN=TTR PE=1 SV=1\\nMASHR\\nLLL\\n"
-    >>> read_fasta(io.StringIO(text))[["uniprot", "gene", "length"]].values.tolist()
-    [['P02766', 'TTR', 8]]
     """
     rows = []
     for number, (header, sequence) in enumerate(read_records(source), start=1):
