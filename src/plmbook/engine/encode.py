@@ -58,19 +58,16 @@ def log_probabilities(
 
     Parameters
     ----------
-    model : Model
-    sequences : sequence of str
+    model, sequences : Model, sequence of str
         Residues; `_` is a masked one.
     rows : sequence of int arrays, optional
         For each sequence the 0-based residues that are wanted, in any order.  Default: all.
     long : {"window", "truncate", "error", "whole"}
         What happens to a sequence of more than `model.max_length` residues; "window" reads it in overlapping windows,
         "truncate" its first residues, "whole" in one piece where the model can (`longest`), "error" refuses it.
-    token_budget : int, optional
-        Tokens of a batch; a longer sequence runs alone.  Default: what `token_budget` says.  A batch that does not fit
-        into memory is split, and so is every later one; a warning says it.
-    progress : bool
-        Show a bar.
+    token_budget, progress : int, bool, optional
+        Tokens of a batch (default: `token_budget`); a longer sequence runs alone.  A batch that does not fit into
+        memory is split, and so is every later one; a warning says it.  Show a bar.
 
     Returns
     -------
@@ -119,14 +116,12 @@ def embed(
 
     Parameters
     ----------
-    model : Model
-    sequences : sequence of str
+    model, sequences, long, token_budget, progress
+        As in `log_probabilities`.
     layer : int
         0 is the input embedding, -1 the last layer.
     pool : {"mean", "max", "bos", "residue"}
         Mean or maximum over the residues (never over BOS and EOS), the BOS token, or every residue.
-    long, token_budget, progress
-        As in `log_probabilities`.
 
     Returns
     -------
@@ -203,8 +198,8 @@ def longest(model, long: str) -> int | None:
 
 
 def windows(length: int, max_length: int) -> list[tuple[int, int]]:
-    """Overlapping windows over a sequence, spread evenly: (start, stop), 0-based, stop excluded.  All have `max_length`
-    residues, or there is one, the whole; neighbours share at least half a window.
+    """Overlapping windows, spread evenly: (start, stop), 0-based, stop excluded.  All have `max_length` residues, or
+    there is one, the whole; neighbours share at least half a window.
     """
     if length <= max_length:
         return [(0, length)]

@@ -57,26 +57,23 @@ def write(
 
     Parameters
     ----------
-    model
+    model : Model
         From `plmbook.models.load` with `decoder=True`; to go on with proteins, Ankh3 with `prefix="[S2S]"`.
     proteins : DataFrame
         `id`, `sequence`.
     spans, extend : sequence of spans, int, optional
         Either the spans of each protein, from `plan`, or how many residues to write after its end.
-    sentinel : {"residue", "span"}
-        What a sentinel stands for.  "residue": each residue has its own, as in Ankh's training; a fill is as long as
-        what was there.  "span": each span has one, as in T5's, and the model says how long its fill is.
-    longest : int, optional
-        For "span": the most residues of a fill.  Default: twice as many as the longest span.
+    sentinel, longest : {"residue", "span"}, int, optional
+        "residue": each residue has its own sentinel, as in Ankh's training; a fill is as long as what was there.
+        "span": each span has one, as in T5's, and the model says how long its fill is, at most `longest` residues
+        (default: twice as many as the longest span).
     n : int
         Sequences wanted of each protein, perhaps alike; more than one needs a seed.
-    seed, temperature : int, float
+    seed, temperature : int, float, optional
         Draw the residues, each protein from the same seed, so that it gives the same alone and among others; below 1
         the likely residues become likelier.  Without a seed: the most likely residue at each step (greedy).
-    perplexity : bool
-        Also how likely the model finds each whole protein that it wrote: a pass of the encoder for each residue.
-    progress : bool
-        Show a bar.
+    perplexity, progress : bool
+        Also how likely the model finds each whole protein, a pass of the encoder for each residue; show a bar.
 
     Returns
     -------

@@ -287,10 +287,8 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
 
     Parameters
     ----------
-    config_path : path
-        YAML file of `Config` entries.
-    progress : bool
-        Show a bar.
+    config_path, progress : path, bool
+        YAML file of `Config` entries; show a bar.
 
     Returns
     -------

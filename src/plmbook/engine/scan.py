@@ -63,15 +63,14 @@ def backgrounds(
 
     Parameters
     ----------
-    model : Model
-    sequence : str
+    model, sequence : Model, str
         The wild type S, L residues.
     variants : sequence of n sequences of Mutation
         The substitutions of each background B, at distinct positions, or none: the wild type.
-    long, progress
-        As in `substitutions`.
     block : int
         Residues of a block, at least one background: bounds the memory, not the batch (that is the encoder's).
+    long, progress
+        As in `substitutions`.
 
     Yields
     ------
@@ -141,15 +140,12 @@ def pseudo_log_likelihood(
 ) -> np.ndarray:
     """Pseudo-log-likelihood of variants of a protein: the sum over all i of ln p(x_i at i | x with i masked).
 
-    Position by position, all variants at once: a masked position hides the substitution there, and far from it
-    a window holds none; such inputs are equal and run once.  Source: Salazar et al. 2020.
+    Position by position, all variants at once: a masked position hides the substitution there, and far from it a
+    window holds none; such inputs are equal and run once.  Source: Salazar et al. 2020.
 
     Parameters
     ----------
-    model : Model
-    sequence : str
-        The wild type, L residues.
-    variants : sequence of n sequences of Mutation
+    model, sequence, variants
         As in `backgrounds`, also the errors.  Default: the wild type alone.
     long, progress
         As in `substitutions`; "truncate" is refused where it cuts.

@@ -63,9 +63,7 @@ def plan(
     pool: str = "mean",
     shard_residues: int = SHARD_RESIDUES,
 ) -> Plan:
-    """Read all proteins once: check them, plan the shards, and hash the content; arguments as in `store.write`.
-    `max_length` is the longest protein that the model reads, None where there is no limit.
-    """
+    """Check all proteins, plan the shards, hash the content; arguments of `store.write`, `max_length` None: any."""
     one_of("pool", pool, POOLS)
     one_of("long", long, encode.LONG)
     limit = np.inf if max_length is None else max_length

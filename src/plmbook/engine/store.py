@@ -134,9 +134,7 @@ def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
 def write_shard(
     folder: Path, facts: dict, number: int, proteins: pd.DataFrame, vectors: np.ndarray | list[np.ndarray]
 ) -> Path:
-    """Write one shard (its proteins, and vectors as `encode.embed` gives them), whole or not at all; in any order and
-    by several processes.
-    """
+    """Write one shard, vectors as of `encode.embed`, whole or not at all; in any order and by several processes."""
     table = shards.arrow_table(facts, proteins, vectors)
     planned = facts["shards"][number]
     if table.num_rows != planned["rows"] or proteins["id"].iloc[0] != planned["first"]:

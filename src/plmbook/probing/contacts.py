@@ -96,27 +96,18 @@ def fit(
 
     Parameters
     ----------
-    model : Model
-        With `attentions`.
-    structures : iterable of Structure
-        The training proteins.
+    model, structures : Model, iterable of Structure
+        With `attentions`; the training proteins, at least one with a contact and a pair without.
     penalty : float
         scikit-learn's C (that of Rao et al.): the weight of the likelihood against the L1 norm of the weights.
-    non_contacts : int
-        Of each protein all its contacts are used, and this many times as many pairs without contact, drawn; Rao et al.
-        use all pairs, so that their likelihood has more terms.
-    seed : int
-        Of the draws; what is drawn of a protein depends on the seed and its id only.
+    non_contacts, seed : int
+        Of each protein all its contacts are used, and this many times as many pairs without contact (Rao et al. use all
+        pairs), drawn by the seed and the protein's id only.
 
     Returns
     -------
     Regression
         The intercept is corrected for the draw (Prentice and Pyke 1979), so that probabilities are those of all pairs.
-
-    Raises
-    ------
-    InputError
-        Where there is no protein, or none with a contact and a pair without.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -148,9 +139,7 @@ def fit(
 
 
 def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: str, seed: int) -> np.ndarray:
-    """Places in `touching` (n_pairs,) that a fit reads, sorted: all contacts, and `non_contacts` other pairs for each,
-    by the protein's name and the seed.
-    """
+    """Places in `touching` (n_pairs,), sorted: all contacts and `non_contacts` others each, by name and seed."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
     drawn = rng.choice(outside, size=min(len(outside), non_contacts * len(inside)), replace=False)
@@ -220,9 +209,7 @@ def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
 
 
 def pair_table(structure: Structure, probability: np.ndarray, nearest: int = NEAREST) -> pd.DataFrame:
-    """The pairs of one protein, best first: position, partner (1-based, position < partner), probability, contact
-    (bool).
-    """
+    """The pairs of one protein, best first: position, partner (1-based, position < partner), probability, contact."""
     i, j = pairs(structure.counted, nearest)
     found = pd.DataFrame(
         {
@@ -254,16 +241,12 @@ def contact_precision(
 
     Parameters
     ----------
-    model : Model
-        With `attentions`.
-    structures : DataFrame
-        As in `plmbook.core.structures.structures_of`.
+    model, structures : Model, DataFrame
+        With `attentions`; as in `plmbook.core.structures.structures_of`.
     train_ids, test_ids : sequence of str
-        Proteins to fit on, and others to test on.  Default of the latter: all others.
-    seed : int
-        Of the pairs without contact in the fit.
-    progress : bool
-        Show a bar.
+        Proteins to fit on, and to test on: by default all others.  One that is unknown, or in both, is an `InputError`.
+    seed, progress : int, bool
+        Of the pairs without contact in the fit; show a bar.
 
     Returns
     -------
@@ -272,11 +255,6 @@ def contact_precision(
         n_contacts (int64), and shares (float64; NaN where a range has no pair): for the long range background, p_at_l,
         p_at_l2, p_at_l5 (of the L / 2 and L / 5 best pairs, at least one), separation_only_p_at_l,
         separation_only_p_at_l5; for the others p_at_l_medium, background_medium, p_at_l_short, background_short.
-
-    Raises
-    ------
-    InputError
-        Where a protein is unknown, or is both trained and tested on.
     """
     known = structures_of(structures)
     train_ids = list(train_ids)

@@ -111,9 +111,7 @@ def transfer(
 
 
 def commonest(queries: pd.DataFrame, references: pd.DataFrame, *, label: str = "localisation") -> pd.DataFrame:
-    """The baseline that knows no query, in the columns of `transfer`: the commonest label of the references (of equal
-    ones the first by name); `neighbour` is empty and `similarity` 0.
-    """
+    """The baseline in the columns of `transfer`: the commonest label (ties: first by name), similarity 0."""
     need(references, [label])
     need(queries, ["id", label])
     winner = references[label].value_counts().sort_index().idxmax()
@@ -143,9 +141,7 @@ def estimate(
     n: int = 1000,
     seed: int = 0,
 ) -> Estimate:
-    """A statistic of (truth, predicted) with a 95 % interval from resampling the queries; the references stay as they
-    are.
-    """
+    """A statistic of (truth, predicted), 95 % interval from resampling the queries; the references stay as they are."""
     need(predictions, ["truth", "predicted"])
     size = len(predictions)
     if not size:

@@ -101,11 +101,6 @@ def fit(
     sklearn Pipeline
         Standardisation and logistic regression, in float64 and to convergence: the optimum is unique, so that the
         answer does not hang on the processor. Most frequent class for `majority`.
-
-    Raises
-    ------
-    InputError
-        A missing column, a mask or states that do not fit the sequence, fewer than two states to learn.
     """
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
@@ -158,13 +153,12 @@ def secondary_structure(
 
     Parameters
     ----------
-    model : Model
+    model, layer, progress : Model, int, bool
+        As in `fit`; show a bar.
     proteins : DataFrame
         id, sequence, dssp3, counted (str): none of the training proteins.
     probes : dict of kind to Pipeline
         From `fit_all`, of the same model and layer.
-    layer, progress : int, bool
-        As in `fit`; show a bar.
 
     Returns
     -------
@@ -179,9 +173,7 @@ def secondary_structure(
 
 
 def q3(table: pd.DataFrame, kind: str = "states", *, n: int = 1000, seed: int = 0) -> Estimate:
-    """Share of the counted residues whose state is predicted, 95 % interval from resampling proteins (the estimate's
-    n). `table` is from `secondary_structure`, `kind` one of its probes.
-    """
+    """Share of the counted residues whose state a probe predicts, 95 % interval from resampling proteins (the n)."""
     return _ratio(table, f"correct_{kind}", n=n, seed=seed)
 
 

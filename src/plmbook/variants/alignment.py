@@ -90,9 +90,7 @@ def carriers(residues: np.ndarray, variant: Sequence[Mutation]) -> np.ndarray:
 
 
 def divergences(orthologs: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
-    """How far each ortholog is from human: gene, assembly, divergence (float64), the share of differing residues where
-    both have one of the 20; NaN where nothing is aligned.
-    """
+    """Share of residues that differ from human where both are of the 20 (NaN: nowhere): gene, assembly, divergence."""
     sequences = genes.set_index("gene")["sequence"]
     parts = []
     for gene in orthologs["gene"].unique():

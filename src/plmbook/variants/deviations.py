@@ -49,9 +49,7 @@ def scan_genes(
     *,
     structures: Mapping[str, Structure] | None = None,
 ) -> list[GeneScan]:
-    """Score every second site on the background of each variant (gene, mutation, each once), a `GeneScan` a gene.
-    `genes` and `orthologs` are the bundled tables, structures by gene; a gene that `genes` lacks is refused.
-    """
+    """A `GeneScan` a gene of its variants (gene, mutation, each once); `genes`, which has all, `orthologs`: bundled."""
     sequences = genes.set_index("gene")["sequence"]
     found = []
     for gene, mutations in variants.groupby("gene", sort=False)["mutation"]:

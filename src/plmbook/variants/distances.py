@@ -108,9 +108,8 @@ def contact_auroc(
 
     Parameters
     ----------
-    pairs : DataFrame
-        Of `position_pairs`, one or more proteins.
-    value : {"value", "corrected"}
+    pairs, value : DataFrame, {"value", "corrected"}
+        Of `position_pairs`, one or more proteins; what is compared.
     cutoffs, ranges : sequence of float, of int
         In contact is what is closer than a cutoff (angstrom); least separations.
     controls : mapping of str to sequence of str

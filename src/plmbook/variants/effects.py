@@ -120,18 +120,14 @@ def score(
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
-    sequence : str
-        The wild type, L residues.
+    model, sequence : Model, str
+        From `plmbook.models.load`; the wild type, L residues.
     variants : sequence of n sequences of Mutation
         One or more substitutions each, at distinct positions; a variant without any is the wild type and scores 0.
     strategy : str
         A key of `STRATEGIES`.
-    long : {"window", "truncate", "error", "whole"}
-        What to do where the protein is longer than the model takes; see `plmbook.engine.encode`.
-    progress : bool
-        Show a bar.
+    long, progress : {"window", "truncate", "error", "whole"}, bool
+        What to do where the protein is longer than the model takes (`plmbook.engine.encode`); show a bar.
 
     Returns
     -------
@@ -164,14 +160,12 @@ def score_table(
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`.
+    model, strategy, long, progress
+        As in `score`.
     proteins : DataFrame
         `id` or `gene` (unique), `sequence`.
     variants : DataFrame
         `id` or `gene`, `mutation` ("R175H" or "R175H:N239Y", any form that `Mutation` reads), further columns.
-    strategy, long, progress
-        As in `score`.
 
     Returns
     -------

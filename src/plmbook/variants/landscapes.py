@@ -240,8 +240,8 @@ def substitution_similarity(mutations: pd.Series) -> np.ndarray:
 
 def mean_lift(pairs: pd.DataFrame) -> pd.Series:
     """What a second mutation lifts other damaging ones by, float64 (n,): it knows the second and not the first.  The
-    mean lift by `second` in the other half of the damaging mutations (mutation, second, lift), the mean of all lifts
-    where it has none; halves, since the mean over all other rows would rank a second's rows by minus their own lift.
+    mean lift (mutation, second, lift) by `second` in the other half of the mutations (every other one by name), that
+    half's mean where it has none; the mean over all other rows would rank a second's rows by minus their own lift.
     """
     half = pd.factorize(pairs["mutation"], sort=True)[0] % 2
     values = pd.Series(np.nan, index=pairs.index, dtype="float64")
@@ -300,9 +300,7 @@ def correlations(
 
 
 def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequence[str]) -> pd.DataFrame:
-    """`correlations` within each pair of positions, where the positions themselves cannot help: position1, position2
-    (int64), predictor (str), value (float64), n (int64); pairs in order, then predictors.
-    """
+    """`correlations` within pairs of positions: position1, position2 (int64), predictor, value, n, sorted by pair."""
     _filled(table, [measured, *predictors, "position1", "position2"])
     rows = []
     for (first, second), part in table.groupby(["position1", "position2"]):

@@ -95,8 +95,8 @@ def gene_percentiles(table: pd.DataFrame, column: str) -> pd.Series:
 def mean_by_bin(
     table: pd.DataFrame, value: str, *, bins: str = "bin", minimum: int = 3, n: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """The mean of a column in each bin, first within genes (of `minimum` rows there), then over them: `bins`, value,
-    low, high (float64; bootstrap over genes), genes, variants (int64); in the order of `BINS`, else of appearance.
+    """The mean by bin (`BINS`, else by appearance) within genes of `minimum` rows there, then over genes
+    (bootstrapped): `bins`, value, low, high (float64), genes, variants (int64).
     """
     rows = []
     for name, part in table.groupby(bins, sort=False):

@@ -30,9 +30,7 @@ _TIE = 1e-3  # nats: epistasis of the same weights on another processor differs 
 
 
 def sample_variants(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFrame:
-    """A seeded sample of variants over many genes: one of each gene, then a second of each, until there are n. Rows of
-    `variants`, sorted by gene and mutation; they do not depend on the order of the rows given.
-    """
+    """A seeded sample, sorted, whatever the order given: one variant of each gene, then a second, until there are n."""
     shuffled = variants.sort_values(["gene", "mutation"]).sample(frac=1, random_state=seed)
     turn = shuffled.groupby("gene").cumcount()
     chosen = shuffled.loc[turn.sort_values(kind="stable").index[:n]]

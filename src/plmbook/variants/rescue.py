@@ -89,16 +89,14 @@ def scores(
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`, or a sequence of such: an ensemble, whose scores are the mean of the members'.
+    model : Model or sequence of Model
+        From `plmbook.models.load`; several are an ensemble, whose scores are the mean of the members'.
     sequence : str
         The wild type, L residues.
     variants : sequence of n sequences of Mutation
         One substitution each, or several at distinct positions; one without any is the wild type.
-    long, progress
+    long, block, progress
         As in `plmbook.engine.scan.backgrounds`; so are the errors.
-    block : int
-        Residues of a block: bounds the memory.
 
     Yields
     ------
@@ -111,9 +109,7 @@ def scores(
 
 
 def second_sites(sequence: str, variant: Variant) -> np.ndarray:
-    """Which substitutions are second sites of a variant: bool (L, 20), False in the wild type's column, at the
-    variant's own positions, and where the wild type is none of the 20.
-    """
+    """Second sites of a variant, bool (L, 20): not wild-type letters, its own positions or those outside the 20."""
     own = scan.columns(sequence)
     sites = np.ones((len(sequence), 20), dtype=bool)
     sites[np.arange(len(sequence)), own] = False
@@ -150,8 +146,8 @@ def scan_protein(
 
     Parameters
     ----------
-    model
-        From `plmbook.models.load`, or a sequence of such: the answer is that of the ensemble.
+    model, long, block, progress
+        As in `scores`; of several models the answer is that of the ensemble.
     sequence, id : str
         The wild type, L residues, and what the tables call it.
     variants : sequence of n sequences of Mutation
@@ -160,12 +156,8 @@ def scan_protein(
         Of this very sequence, for the distances.
     orthologs : int array (n_species, L), optional
         Of `plmbook.variants.alignment.ortholog_residues`; for `cpd`.
-    top : int
-        Candidates of a variant by each score.
-    maps : bool
-        Keep the whole map of each variant as int8: n x 20 L bytes.
-    long, block, progress
-        As in `scores`.
+    top, maps : int, bool
+        Candidates of a variant by each score; keep the whole map of each variant as int8, n x 20 L bytes.
 
     Returns
     -------
@@ -187,9 +179,7 @@ def jobs(
     structures: Mapping[str, Structure] | None = None,
     orthologs: Mapping[str, np.ndarray] | None = None,
 ) -> list[Job]:
-    """The variants of a table by protein, in order of appearance, everything checked (`effects.pair_up`, `Job.check`);
-    structures and orthologs are by protein, and may be missing.
-    """
+    """The variants of a table by protein, in order of appearance, checked; structures and orthologs by protein."""
     pairs = effects.pair_up(proteins, variants)
     key = effects.key_columns(proteins, variants)[1]
     found: dict[str, Job] = {}
@@ -214,9 +204,7 @@ def scan_job(
     block: int = scan.BLOCK,
     progress: bool = False,
 ) -> list[Rescue]:
-    """Scan one protein: a `Rescue` a model and, of several, that of their mean at the end; each background runs once by
-    each model.  Options and errors as in `scan_protein`.
-    """
+    """A `Rescue` a model and, of several, that of their mean at the end; options and errors as in `scan_protein`."""
     job.check()
     check_top(top)
     models = members(model)

@@ -119,9 +119,7 @@ def precisions(path: str | Path) -> dict[str, str]:
 def of_bundled_genes(
     proteins: pd.DataFrame, genes: pd.DataFrame, structures: pd.DataFrame, orthologs: pd.DataFrame
 ) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
-    """Structures and alignments by id, as `write` takes them, from the bundled tables, of proteins (id, sequence) whose
-    sequence is a bundled gene's, whatever it is called.
-    """
+    """Structures and alignments by id, as `write` takes them, of proteins whose sequence is that of a bundled gene."""
     names = dict(zip(genes["sequence"], genes["gene"], strict=True))
     named = {
         name: (names[sequence], sequence)

@@ -98,9 +98,7 @@ def pseudo_sample(
     longest: int = PSEUDO_LENGTH,
     seed: int = bundled.SEED,
 ) -> pd.DataFrame:
-    """A seeded sample of n labelled variants in genes of at most `longest` residues, sorted by gene and mutation: half
-    P/LP, half B/LB; where a class has fewer, the other makes up for it.
-    """
+    """A seeded, sorted sample of n variants in genes of at most `longest` residues: half P/LP, half B/LB if it can."""
     short = set(genes["gene"][genes["length"] <= longest])
     rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
     pathogenic, benign = (rows[rows["significance"] == label] for label in bundled.LABELLED)
