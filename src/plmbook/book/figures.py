@@ -105,10 +105,7 @@ def by_bin(
 
 
 def per_gene(table: pd.DataFrame, *, value: str = "auroc", axis: str = "AUROC within the gene") -> "Figure":
-    """One line per gene, one mark per model; genes sorted by the mean over the models, best at the top.
-
-    `table`: gene, model (name, kind) and the column `value`.
-    """
+    """One line per gene, best at the top by the mean over models; `table`: gene, model (name, kind) and `value`."""
     order = table.groupby("gene")[value].mean().sort_values(ascending=False).index.tolist()
     figure, (ax,) = _canvas(1.0 + 0.2 * len(order))
     ends = table.groupby("gene")[value].agg(["min", "max"]).loc[order]
@@ -306,10 +303,7 @@ def steps(table: pd.DataFrame, *, rows: str, step: str, value: str, axis: str) -
 
 
 def memory(table: pd.DataFrame, *, stop: float | None = None) -> "Figure":
-    """Resident memory of a job over time, from 0.
-
-    `table`: minutes, mib.
-    """
+    """Resident memory of a job over time, from 0; `table`: minutes, mib."""
     figure, (ax,) = _canvas(2.8)
     ax.plot(table["minutes"], table["mib"], color=WAY_COLOURS["plmbook"], linewidth=1.4)
     ax.set(xlabel="minutes", ylabel="resident memory (MiB)", ylim=(0, 1.15 * table["mib"].max()))
@@ -656,10 +650,7 @@ def maps(
 
 
 def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) -> "Figure":
-    """A measure against the layer, a line a pooling, a panel a model in its colour.
-
-    `table`: model (kind, name), pool (a key of `POOL_LINES`), layer (int), value.
-    """
+    """A measure (value) against the layer (int), a line a pooling (pool, of `POOL_LINES`), a panel a model."""
     from matplotlib.lines import Line2D
 
     shown = _series(table)

@@ -153,10 +153,7 @@ def declared_by(source: Path) -> dict[str, Any]:
 
 
 def notebooks(*, root: Path | None = None) -> list[Path]:
-    """The notebooks of the project in the order in which they run: by number, the appendix last.
-
-    Returns list of Path, the `py:percent` sources.
-    """
+    """The notebooks (`py:percent` sources) of the project in the order in which they run: by number, appendix last."""
     sources = sorted((root_of(root) / "analysis").glob("[0-9]*.py"))
     return sorted(sources, key=lambda path: path.name.startswith(APPENDIX))
 

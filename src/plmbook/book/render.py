@@ -19,10 +19,7 @@ from plmbook.book.runner import RunError, gate, plain, run_notebook
 
 
 def toc_files(*, root: Path | None = None) -> list[str]:
-    """The pages that the table of contents names, in its order, without suffixes.
-
-    Returns list of str, paths from the root, such as `book/intro`.
-    """
+    """The pages that the table of contents names, in its order: paths from the root without suffix, as `book/intro`."""
     import yaml
 
     def walk(node: Any) -> Iterator[str]:

@@ -36,10 +36,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def content_hash(table: pd.DataFrame) -> str:
-    """sha256 of what a table holds: names, kinds and values of its columns, in order; the index does not count.
-
-    Equal for equal tables whatever the file format, its compression and the library that wrote it.
-    """
+    """sha256 of names, kinds and values of a table's columns, in order, whatever the index, file format and library."""
     digest = hashlib.sha256(str(len(table)).encode())
     for name in table.columns:
         column = table[name]

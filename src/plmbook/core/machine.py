@@ -9,10 +9,7 @@ from pathlib import Path
 
 
 def hardware() -> dict[str, str]:
-    """`processor`, `cores` that this process may use, `memory` (GiB), `system`, `torch`, `device`, `threads`.
-
-    What the system does not tell is "unknown".
-    """
+    """`processor`, `cores` for this process, `memory` (GiB), `system`, `torch`, `device`, `threads`; else "unknown"."""
     import torch
 
     return {
@@ -69,10 +66,7 @@ def memory() -> str:
 
 
 def checkout(folder: str | Path) -> str:
-    """The commit of a folder by `git describe --always --dirty --tags`, or why it has none.
-
-    An archive or a machine may have no git. A repository that merely surrounds the folder does not count.
-    """
+    """The commit of a folder by `git describe --always --dirty --tags` (its own, not one around it), or why none."""
     if not (Path(folder) / ".git").exists():
         return "no git checkout"
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--tags"]

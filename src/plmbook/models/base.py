@@ -176,12 +176,7 @@ class Model:
 
 
 def pooled(states: "np.ndarray", pool: str) -> "np.ndarray":
-    """Pool hidden states (L, d), residues only, by "mean" or "max": float32 (d,); "residue" gives (L, d) back.
-
-    >>> import numpy as np
-    >>> pooled(np.array([[1.0, 5.0], [3.0, 4.0]]), "mean")
-    array([2. , 4.5], dtype=float32)
-    """
+    """Pool hidden states (L, d), residues only, by "mean" or "max": float32 (d,); "residue" gives (L, d) back."""
     if not len(states):
         raise InputError("no residue to pool")
     if pool == "mean":

@@ -189,8 +189,7 @@ def expand(names: Iterable[str]) -> list[str]:
 def bundled_cards() -> list[Card]:
     """The cards in `data/models/*.json`, sorted by name; none where the folder is absent.
 
-    A file holds the fields of `Card` (those with a default, and `citation`, may be missing) and facts about the
-    training.
+    A file holds the fields of `Card` (`citation` and those with a default may be missing) and facts about the training.
     """
     return [_read_card(path) for path in sorted((paths.data() / "models").glob("*.json"))]
 

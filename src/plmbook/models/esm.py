@@ -223,10 +223,9 @@ def _read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, 
 
 
 def _read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
-    """Build the ESM-2 network of a bundled card and fill it from its safetensors file (float16 or float32).
+    """Build the ESM-2 network of a bundled card and fill it from its file (float16 or float32; sha256 as on the card).
 
-    The sha256 must be the card's.  `lm_head.weight`, rotary frequencies (tied, derived) and the contact head may be
-    absent.
+    `lm_head.weight`, rotary frequencies (tied, derived) and the contact head may be absent.
     """
     if card.sha256 and (found := file_sha256(path)) != card.sha256:
         raise InputError(

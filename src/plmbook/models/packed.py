@@ -84,8 +84,7 @@ def _rotate(x, tables):
 def fuse(model):
     """Lay the query, key and value weights of each layer end to end, so that one product serves the three.
 
-    The modules' parameters become parts of the joint tensor: no memory is added, and fair-esm's own forward still
-    works. To be called when the model is on its device, in its dtype.
+    No memory is added, and fair-esm's own forward still works. Call it when the model is on its device, in its dtype.
     """
     for layer in model.layers:
         module = layer.self_attn
@@ -102,10 +101,7 @@ def _joint(module):
 
 
 def projections(layer, x, tables):
-    """Query, key and value of one layer, each (N, H, head_dim), from x (N, d) after the layer norm.
-
-    The first two are rotated by `tables`; None for learned positions.
-    """
+    """Query, key (both rotated by `tables`, if any) and value, (N, H, head_dim), from x (N, d) after the layer norm."""
     module = layer.self_attn
     joint = module.joint if hasattr(module, "joint") else _joint(module)
     joined = F.linear(x, *joint).view(len(x), 3, module.num_heads, -1)

@@ -276,10 +276,7 @@ def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
 
 
 def _read_encoder(folder: Path, config, *, device: str = "cpu", dtype: str = "float32") -> Encoder:
-    """Read the encoder's weights, each checked before it is used; layer norms and the position bias stay float32.
-
-    A decoder in the files is left alone, whatever it holds.
-    """
+    """Read the encoder's weights, each checked (a decoder is let be); layer norms and position bias stay float32."""
     state = read_state(folder, _expected_shapes(config))
 
     def weight(*keys, dtype=DTYPES[dtype]):

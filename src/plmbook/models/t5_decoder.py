@@ -73,7 +73,8 @@ class Seq2Seq(Model):
 
         Ankh's way (`likelihood.py` of its repository): `<extra_id_0>` stands for the residue, the decoder reads its
         start token and `<extra_id_0>`; the answer is at its last position, over the vocabulary without the tokens that
-        begin with `<` or `[`.  Ankh3's `[NLU]` first there is here the prefix of every model that has one.
+        begin with `<` or `[`.  Its `[NLU]` for Ankh3 is here the prefix of every model that has one; Ankh's own
+        function gives the exponential of the mean over a protein.
         """
         if layers or not logits:
             raise InputError(f"model {self.name!r}: loaded with its decoder; embeddings are those of the encoder alone")
@@ -312,10 +313,7 @@ def _check_drawing(n: int, seed: int | None, temperature: float) -> None:
 
 @torch.inference_mode()
 def _write(model, row, openings, least, most, *, n, seed, temperature) -> list[tuple[list[int], float]]:
-    """What the decoder writes, n times: after each of the openings `least` to `most` residues, then the end.
-
-    Tokens, and the log-likelihood of the residues among them.
-    """
+    """Tokens that the decoder writes, n times, `least` to `most` residues an opening; the residues' log-likelihood."""
     from transformers import GenerationConfig
 
     _check_drawing(n, seed, temperature)

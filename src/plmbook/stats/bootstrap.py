@@ -74,9 +74,9 @@ def ratio(
     tails: tuple[float, float] = TAILS,
     of: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Estimate:
-    """The sum of some numbers over that of others (1: their mean), and what `of` makes of it; a row is a unit.
+    """The sum of some numbers over that of others (1: their mean), and what `of` makes of it; n = the rows (units).
 
-    Resamples whose denominator is not above 0 do not count. `n` of the estimate are the rows.
+    Resamples whose denominator is not above 0 do not count.
     """
     pair = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), denominator)
     drawn = counts(len(pair[0]), n=n, seed=seed) if units is None else weights(units, n=n, seed=seed)

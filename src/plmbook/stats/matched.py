@@ -109,10 +109,7 @@ def gene_aurocs(
 
 
 def quantile_bins(table: pd.DataFrame, column: str, *, by: Sequence[str], bins: int = 3) -> pd.Series:
-    """Which part of its group a row is in, by the quantiles of a column, int64 from 0 for the lowest: a stratum.
-
-    Parts have equally many rows, but equal values stay together.
-    """
+    """A stratum: which part of its group a row is in, by a column's quantiles (int64, 0 the lowest; ties together)."""
     # Equal values share the highest of their ranks, so that they fall on one side.
     share = table.groupby(list(by), sort=False)[column].rank(pct=True, method="max")
     return np.minimum(np.ceil(share * bins - 1e-9).astype("int64") - 1, bins - 1)

@@ -156,8 +156,9 @@ def pair_auroc(
 ) -> np.ndarray | float:
     """AUROC over the pairs of a P/LP and a B/LB variant that lie in one gene, or over those of two genes (`between`).
 
-    Their mean, weighted by pairs, is the pooled AUROC. Each pair counts alike, so genes with many variants dominate.
-    Weights are constant within a gene; copies of a gene are still one gene. NaN where there is no such pair.
+    Their mean, weighted by pairs, is the pooled AUROC. Between genes a score also gains by having the level of each
+    gene right. Each pair counts alike, so genes with many variants dominate. Weights are constant within a gene; copies
+    of a gene are still one gene. NaN where there is no such pair.
     """
     genes = gene_aurocs(table, minimum=1, score=score)
     weight = _weights(weight, len(table))
@@ -173,10 +174,7 @@ def pair_auroc(
 
 
 def gene_share(table: pd.DataFrame) -> pd.Series:
-    """A score that knows nothing but the gene: minus the gene's share of P/LP among its labelled variants, in [-1, 0].
-
-    The baseline for pooled AUROC; its within-gene AUROC is 0.5.
-    """
+    """A score that knows only the gene, the baseline for pooled AUROC: minus the gene's share of P/LP, in [-1, 0]."""
     need(table, ["gene"])
     pathogenic = pd.Series(_labels(table).astype(float), index=table.index)
     return (0.0 - pathogenic.groupby(table["gene"]).transform("mean")).rename("score")

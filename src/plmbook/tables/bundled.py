@@ -128,8 +128,7 @@ def residue_frequencies() -> list[float]:
 def read_in_training(table: str) -> set[str]:
     """The proteins of a bundled test that the tests of unseen families leave out, for every model.
 
-    They share half of the shorter sequence at 30 % identity (`data/make/relatives.py`) with one that a bundled model
-    read.
+    They share half of the shorter sequence at 30 % identity (`data/make/relatives.py`) with one that a model has read.
     """
     found = load("relatives")
     return set(found["id"][found["table"] == table])

@@ -122,10 +122,7 @@ Noted = tuple[pd.DataFrame, tuple[str, ...]]  # a table, and sentences on it
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One downstream task; a subclass for each kind of label, whose methods are its learners.
-
-    A learner takes the data and a seed, and gives an answer for each test protein, in their order.
-    """
+    """A downstream task, a subclass a kind of label; methods are learners: data, seed -> answers for test proteins."""
 
     name: str
     title: str

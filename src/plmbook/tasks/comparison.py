@@ -1,10 +1,9 @@
 """Several models on several tasks: ranks, tests over tasks, costs, and how far a difference can be trusted.
 
-A table of *scores* has a row a column of a published table and a column a model; its index says to which task a row
-belongs. Rows of one task share proteins and training and are not independent, so what is tested is first averaged
-within a task: the task is the *block*. Tests over blocks are those that Demšar (2006) recommends for classifiers over
-data sets, and the Bayesian signed-rank test of Benavoli et al. (2017). None of them knows the error of a single figure:
-`sampling` gives its size for the test sets whose number of proteins is known.
+A table of *scores* has a row a column of a published table and a column a model; its index has the task. Rows of one
+task share proteins and training, so what is tested is first averaged within a task: the task is the *block*. Tests over
+blocks are those of Demšar (2006) for classifiers over data sets, and the Bayesian signed-rank test of Benavoli et al.
+(2017). None of them knows the error of a single figure: `sampling` does, where the number of proteins is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -166,9 +165,9 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
 def friedman(table: pd.DataFrame) -> Friedman:
     """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport.
 
-    `table`: ranks as of `block_ranks`, two blocks (rows) and three models (columns) at least. Demšar (2006), equations
-    in 3.2.2; ties are corrected as in Conover (1999). Both p take blocks for independent. Where all agree, F is
-    infinite.
+    `table`: ranks as of `block_ranks`, two blocks and three models at least. Demšar (2006), equations in 3.2.2; ties as
+    in Conover (1999). Both p take blocks for independent. F is infinite where all agree. The chi-squared is that of
+    SciPy's `friedmanchisquare` but for its last digits.
     """
     values = table.to_numpy(dtype=np.float64)
     n, k = values.shape
@@ -330,8 +329,7 @@ def _share_error(share: float, n: int) -> float:
 def _correlation_error(rho: float, n: int) -> float:
     """Half the width of the 95 % interval of a Spearman correlation of n pairs, near enough.
 
-    On Fisher's scale the standard error is sqrt((1 + rho^2 / 2) / (n - 3)) (Bonett and Wright 2000); back: times 1 -
-    rho^2.
+    sqrt((1 + rho^2 / 2) / (n - 3)) on Fisher's scale (Bonett and Wright 2000), 1 - rho^2 as wide on rho's own.
     """
     return float(Z * (1 - rho**2) * np.sqrt((1 + rho**2 / 2) / (n - 3)))
 

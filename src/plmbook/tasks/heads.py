@@ -200,7 +200,7 @@ class Pairs(nn.Module):
 
 
 class Head(nn.Module):
-    """Encoder (or none), pooling (without: an answer a residue or pair), linear map, loss: what all heads share.
+    """Encoder (or none), pooling (none: an answer a residue or pair), linear map, loss: what all heads share.
 
     `kind` is a key of `KINDS`; `bias` is that of the linear map, at the start.
     """
@@ -348,7 +348,7 @@ def fit(
     score : callable
         From the logits and the labels of the validation proteins, as lists, to a number: higher is better.
     epochs, patience : int
-        At most; without a better score, after which training stops.
+        Epochs at most; epochs without a better score, after which training stops.
     batch : int
         Proteins of a step.
     rate : float
@@ -424,10 +424,7 @@ def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH)
 def collate(
     examples: Sequence[tuple[np.ndarray, np.ndarray | None]], kind: str, device: str | torch.device = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
-    """Proteins padded at the end: embeddings (B, L, d), labels as in `Head.forward`, mask (B, L) of what is a residue.
-
-    Rows that padding adds do not count in the loss.
-    """
+    """Proteins padded at the end: embeddings (B, L, d), labels as in `Head.forward`, mask (B, L) of residues."""
     rows = [torch.from_numpy(np.asarray(x, dtype=np.float32)) for x, _ in examples]
     embeddings = pad_sequence(rows, batch_first=True)
     mask = pad_sequence([torch.ones(len(each), dtype=torch.bool) for each in rows], batch_first=True)
