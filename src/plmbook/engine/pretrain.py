@@ -137,9 +137,8 @@ class Proteins:
 
     def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> tuple[int, int, int]:
         """Number, start and end of a piece, `tokens[start:end]`, around a random residue of the first `pool` proteins.
-
-        So a protein is chosen in proportion to its length.  A shorter one comes whole; a piece over an end is moved in:
-        residues of proteins shorter than a piece, and the ends of long ones, are read less often.
+        A shorter protein comes whole, a piece over an end is moved in: residues of short proteins, and ends, are read
+        less often.
         """
         last = int(min(pool, len(self.edges) - 1))
         residue = rng.integers(self.edges[last])

@@ -182,10 +182,9 @@ def pseudo_log_likelihood(
 def answers(
     model, sequences: Sequence[str], queries: Iterable[Query], *, long: str = "window", progress: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Answer many queries of `sequences` (wild types), checked before any forward; every distinct input runs once.
-
-    Yields which, int (k,), indices of queries (each once, in any order), and their log-probabilities, float32 (k, 20)
-    in the order of `AMINO_ACIDS`; the inputs behind them have at most `BLOCK` residues.  Not finite: a RuntimeError.
+    """Answer queries of `sequences` (wild types), checked first; every distinct input runs once.  Yields which, int
+    (k,), queries (each once, in any order) and log-probabilities, float32 (k, 20), columns `AMINO_ACIDS`; the inputs
+    behind them have at most `BLOCK` residues.  What is not finite is a RuntimeError.
     """
     return _answers(model, sequences, _readings(model, sequences, long), queries, progress=progress)
 

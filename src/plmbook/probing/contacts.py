@@ -147,9 +147,7 @@ def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: 
 
 
 def separation_rates(structures: Iterable[Structure]) -> np.ndarray:
-    """Share of contacts by separation, float64 (n,): isotonic regression (farther is rarer), weighted by the number of
-    pairs, since few are far apart.
-    """
+    """Share of contacts by separation, float64 (n,): isotonic regression (farther is rarer), weighted by pairs."""
     from sklearn.isotonic import IsotonicRegression
 
     found = []
@@ -281,11 +279,10 @@ def cross_fit(
 ) -> pd.DataFrame:
     """A plan by which each protein is tested once, by a regression that was fitted on other families.
 
-    The proteins of `lengths` (id -> residues), each of a family of its own, are dealt into two halves, each tested by
-    the regression of `n_train` proteins of the other; `others` (the 53 genes, of other families) by that of the second
-    half, none fitted on.  Proteins beyond `longest` residues are fitted on only where a half lacks shorter ones.
-    Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is tested with), trains (whether the *other*
-    half's regression is fitted on it); `training_ids` reads it.
+    The proteins of `lengths` (id -> residues), each of its own family, are dealt into two halves, each tested by the
+    regression of `n_train` proteins of the other, those up to `longest` residues first; `others` (the 53 genes) by that
+    of the second half, none fitted on.  Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is tested
+    with), trains (whether the *other* half's regression is fitted on it); `training_ids` reads it.
     """
     dealt = np.random.default_rng(seed).permutation(sorted(lengths)).tolist()
     dealt.sort(key=lambda name: lengths[name] > longest)  # stable: the short ones first, in the order drawn

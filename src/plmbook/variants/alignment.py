@@ -1,7 +1,6 @@
 """What an alignment of 100 vertebrates says: how common a residue is in its column, and which species carry a variant.
 
-The baseline of every model is one column at a time: columns are independent of each other, rows of each other (no
-phylogenetic weight); plain counting on purpose.
+The baseline of every model counts one column at a time: columns and rows are independent (no phylogenetic weight).
 """
 
 from collections.abc import Sequence

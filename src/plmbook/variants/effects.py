@@ -3,11 +3,10 @@
 Every score is a natural-log likelihood ratio of the variant over the wild type: **negative = damaging**, 0 = the wild
 type itself. There is no cut-off between damaging and harmless here, and none of this is for clinical use.
 
-Notation: S is the wild-type sequence, M the mutant (all substitutions of the variant applied), D the variant's
-mutated positions, x_i the residue of x at i, x_(-i) the sequence x with the mask token at i, x_(-D) with the mask token
-at every position of D, and p(a at i | x) what the model says about position i when it reads x. p is normalised over
-the model's whole vocabulary. Four strategies are sums over D and differ only in what the model reads, which each says
-in one line. `plmbook.engine.scan` collects what all variants ask, and runs every distinct input once.
+Notation: S is the wild-type sequence, M the mutant (all substitutions applied), D the mutated positions, x_i the
+residue of x at i, x_(-i) and x_(-D) the sequence x with the mask token at i, or at all of D, and p(a at i | x)
+what the model says about position i when it reads x, normalised over the model's whole vocabulary. Four strategies are
+sums over D and differ only in what the model reads; `plmbook.engine.scan` runs every distinct input once.
 """
 
 from collections.abc import Callable, Sequence

@@ -80,10 +80,9 @@ class Ngram:
 
 
 def count(sequences: Iterable[str]) -> pd.DataFrame:
-    """Count residues by their contexts; one with a letter outside the 20 is not counted.
-
-    Returns context (str: `L_K` = between L and K, `A.._` = three after A, `_.W` = two before W, `-` = beyond the end,
-    `.` = any), then one int64 column an amino acid; a row per possible context, in the order of `_contexts`.
+    """Counts by context, a row each in the order of `_contexts`: context (str: `L_K` = between L and K, `A.._` = three
+    after A, `_.W` = two before W, `-` = beyond the end, `.` = any), and how often each amino acid is at `_` (int64).  A
+    residue whose context has a letter outside the 20 is not counted.
     """
     ends = END * _PAD
     text = ends.join(["", *sequences, ""])

@@ -48,10 +48,9 @@ def pairs(
 ) -> pd.DataFrame:
     """The candidates of each variant and as many matched random second sites, with the scores of the scan.
 
-    `variants` has gene and mutation, each once, `sequences` the wild types by gene; `seed` is of the random ones.
-    Returns gene, mutation, position (int64, 1-based), alt, kind (one of `KINDS`), score_background, epistasis (float64,
-    natural log): of a variant `top` candidates, epistasis falling, then the random ones.  `earlier` (columns `PAIR`)
-    stands for a variant where its candidates are the best but for 0.001 nats: last digits differ between processors.
+    Columns gene, mutation, position (int64, 1-based), alt, kind (one of `KINDS`), score_background, epistasis (float64,
+    natural log): `top` candidates, epistasis falling, then the random ones.  `earlier` (columns `PAIR`) stands for a
+    variant where its candidates are the best but for 0.001 nats: last digits differ between processors.
     """
     unknown = sorted(set(variants["gene"]) - set(sequences.index))
     if unknown:

@@ -98,7 +98,7 @@ def pseudo_sample(
     longest: int = PSEUDO_LENGTH,
     seed: int = bundled.SEED,
 ) -> pd.DataFrame:
-    """A seeded, sorted sample of n variants in genes of at most `longest` residues: half P/LP, half B/LB if it can."""
+    """A seeded, sorted sample of n variants in genes of at most `longest` residues: half P/LP, half B/LB if enough."""
     short = set(genes["gene"][genes["length"] <= longest])
     rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
     pathogenic, benign = (rows[rows["significance"] == label] for label in bundled.LABELLED)
