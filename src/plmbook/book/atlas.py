@@ -115,7 +115,11 @@ def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
 
 
 def script(name: str, value: object) -> str:
-    """One shard: a line that hands a value to the page; `<`, which could end the script, is escaped."""
+    """One shard: a line that hands a value to the page.
+
+    >>> print(script("toy", {"text": "</script>"}), end="")
+    plmbookAtlas.receive("toy", {"text":"\\u003c/script\\u003e"});
+    """
     text = ", ".join(json.dumps(part, separators=(",", ":"), allow_nan=False) for part in (name, value))
     return f"{CALL}({text.translate(_ESCAPES)});\n"
 
@@ -288,12 +292,12 @@ def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, obje
 def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
     """How conserved each position is, float32 (L,): 1 minus the share of its entropy in the largest, ln 20.
 
-    `alignment`: the rows of one gene in the bundled table `alignment` (without: NaN); gaps and unknown letters don't
+    `alignment`: the rows of one gene in the bundled table `alignment` (None: NaN); gaps and unknown letters don't
     count.
 
     >>> row = pd.DataFrame([[1] + [5] + [0] * 19, [2] + [3] * 20], columns=["position", *AMINO_ACIDS])
-    >>> conservation(row, 2).round(6).tolist()
-    [1.0, 0.0]
+    >>> conservation(row, 2).round(6).tolist(), conservation(None, 1).tolist()
+    ([1.0, 0.0], [nan])
     """
     if alignment is None:
         return np.full(length, np.nan, dtype=np.float32)

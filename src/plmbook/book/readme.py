@@ -70,6 +70,11 @@ def current(text: str) -> str:
 
     >>> current(f"a\\n{START}\\nnumbers\\n{END}\\n")
     'numbers\\n'
+    >>> current("no markers")
+    Traceback (most recent call last):
+        ...
+    plmbook.core.errors.InputError: README: expected one line <!-- results:start --> and below it one <!-- results:end
+    -->
     """
     return _split(text)[1]
 

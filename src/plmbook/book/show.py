@@ -80,8 +80,8 @@ def figure(drawn: "Figure", table: pd.DataFrame, name: str, *, profile: str, cap
 def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
     """Put a small table on the page.
 
-    Columns `value`, `low`, `high` become one, "0.861 [0.830, 0.890]"; integers get thousands separators, other numbers
-    `digits` decimals, missing values a dash.
+    Columns `value`, `low`, `high` become one, "0.861 [0.830, 0.890]"; integers get thousands separators, missing values
+    a dash.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
     caption : str
         Plain text above the table: the models, the data.
     digits : int
-        Decimals.
+        Decimals of other numbers.
     """
     from IPython.display import display
 

@@ -57,10 +57,12 @@ STYLE: Any = {
 def kind(model: str) -> str:
     """What a model is in the colours of the book: a key of `MODEL_COLOURS`, such as `bundled`, `esm2` or `alignment`.
 
-    >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D")]
-    ['esm1v', 'esm2']
-    >>> [kind(m) for m in ("plmbook_t6_3M", "plmbook_t6_3M_general")]
-    ['bundled', 'bundled, general']
+    >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D", "plmbook_t6_3M", "plmbook_t6_3M_general")]
+    ['esm1v', 'esm2', 'bundled', 'bundled, general']
+    >>> kind("cadd")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with ...
     """
     starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
     for start, found in starts.items():

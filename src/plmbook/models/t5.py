@@ -1,10 +1,8 @@
 """Ankh, Ankh2, Ankh3 and ProtT5: encoders of T5 (Raffel et al. 2020), in the files that their authors put on the hub.
 
-transformers says what the weights are called and how large they are; reading them is our own, stricter code: the
-configuration must be the card's, and a key that is missing, left over, misshapen or not finite is an error.  Tokens
-(one a residue, `</s>` at the end) are looked up in the model's own vocabulary: tokenizers of natural language put an
-unknown token before the first residue in some versions of transformers and none in others.
-
+Reading is our own, stricter code: the configuration must be the card's, and a key that is missing, left over, misshapen
+or not finite is an error.  Tokens (one a residue, `</s>` at the end) are looked up in the model's own vocabulary:
+tokenizers of natural language put an unknown token first in some versions of transformers and none in others.
 Sequences lie end to end, without padding, and only layers that are asked for are computed; the tests hold it against
 transformers' own forward.  N tokens in all, B sequences of n tokens, d the width, H heads, c the width of a head.
 """

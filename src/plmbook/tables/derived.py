@@ -4,10 +4,8 @@ What takes long is a *derived table*: `make results` writes `data/derived/<model
 `NAME.json`. `Run.derive` uses it only where its key (sha256 over the model's weights, the input files, the rows asked
 for, the parameters and the version of the algorithm) is the one expected now; else everything is computed. Then the
 content must have the manifest's sha256, and a seeded sample of rows is computed afresh and must agree, else it is an
-error. Every use leaves a record in `results/<profile>/derived/` for the appendix of the book.
-
-A room's `studies.py` has functions with the decorator `study`, which names their tables; `plmbook results` walks
-`STUDIES`.
+error. Every use is recorded in `results/<profile>/derived/`, for the appendix of the book. A room's `studies.py` names
+its tables with the decorator `study`; `plmbook results` walks `STUDIES`.
 """
 
 import functools

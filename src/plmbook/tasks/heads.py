@@ -1,9 +1,7 @@
 """Heads: small networks that learn a task from the embeddings of residues, which stay as they are.
 
 A head reads embeddings (B, L, d) with a mask of which rows are residues, and answers with logits and, given labels, a
-loss: `fitted = fit(make, training, validation, score, ...)`, `predict(fitted.head, embeddings)`.
-
-The ConvBERT heads carry the class names and parameters of Ankh (Elnaggar et al. 2023): `num_layers` layers of
+loss. The ConvBERT heads carry the class names and parameters of Ankh (Elnaggar et al. 2023): `num_layers` layers of
 transformers' ConvBERT (Jiang et al. 2020), pooling, one linear map; `num_hidden_layers` does nothing, as in Ankh's
 version 1, whose README has the examples. Unlike Ankh's, what a head says does not depend on the padding: rows beyond a
 protein's end are kept out of convolution, pooling and loss, and not of attention alone. `Probe` is what they are
@@ -172,7 +170,12 @@ def _convbert() -> tuple[type, type]:
 
 
 def _pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
-    """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d)."""
+    """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d).
+
+    >>> hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
+    >>> _pool(hidden, mask, "avg").item(), _pool(hidden, mask, "max").item(), _pool(hidden, None, "max").item()
+    (2.0, 3.0, 9.0)
+    """
     if mask is None:
         return hidden.amax(dim=1) if pooling == "max" else hidden.mean(dim=1)
     there = mask[..., None]
