@@ -176,7 +176,14 @@ class Model:
 
 
 def pooled(states: "np.ndarray", pool: str) -> "np.ndarray":
-    """Pool hidden states (L, d), residues only, by "mean" or "max": float32 (d,); "residue" gives (L, d) back."""
+    """Pool hidden states (L, d), residues only, by "mean" or "max": float32 (d,); "residue" gives (L, d) back.
+
+    >>> import numpy as np
+    >>> pooled(np.zeros((0, 2)), "mean")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: no residue to pool
+    """
     if not len(states):
         raise InputError("no residue to pool")
     if pool == "mean":

@@ -179,6 +179,10 @@ def expand(names: Iterable[str]) -> list[str]:
     --------
     >>> expand(["esm1b", "esm1v"])[:3]
     ['esm1b_t33_650M_UR50S', 'esm1v_t33_650M_UR90S_1', 'esm1v_t33_650M_UR90S_2']
+    >>> expand([])
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: no model named
     """
     single = [member for name in names for member in ENSEMBLES.get(name, (name,))]
     if not single:

@@ -20,6 +20,11 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
 
     A model narrower than `_NARROW` stays in float32.  Near the threshold a noisy machine may answer otherwise the next
     time; a store of embeddings records what was chosen and keeps to it.
+
+    >>> choose_device("cpu", "float16", dim=320, heads=20)
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: dtype 'float16': expected auto, float32 or bfloat16
     """
     if dtype not in ("auto", *DTYPES):
         raise InputError(f"dtype {dtype!r}: expected auto, float32 or bfloat16")

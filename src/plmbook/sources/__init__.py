@@ -88,6 +88,13 @@ def fetch(name: str, accession: str | None = None) -> Path:
     InputError
         For a file that the mirror does not hold, or whose sha256 is not the published one or the one recorded at the
         first download.
+
+    Examples
+    --------
+    >>> fetch("clinvr")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: unknown source 'clinvr'; expected one of uniprot, ...; did you mean 'clinvar'?
     """
     if name not in SOURCES:
         raise InputError(f"unknown source {name!r}; expected one of {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")

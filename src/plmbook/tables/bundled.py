@@ -107,6 +107,13 @@ def load(name: str) -> pd.DataFrame:
     -------
     DataFrame
         The columns of the schema, then any others, with a fresh integer index.
+
+    Examples
+    --------
+    >>> load("genome")
+    Traceback (most recent call last):
+    ...
+    plmbook.core.errors.InputError: no bundled table 'genome'; expected one of genes, ...; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
