@@ -1,4 +1,4 @@
-"""The size of `src`, room by room, and whether it is within the budget of `pyproject.toml` (`[tool.plmbook.budget]`)."""
+"""The size of `src`, room by room, and whether it is within the budget of `pyproject.toml`, `[tool.plmbook.budget]`."""
 
 import ast
 import sys
