@@ -7,14 +7,15 @@ import platform
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from plmbook import __version__
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.core.text import open_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PACKAGES = (
     *("plmbook", "python", "numpy", "scipy", "pandas", "pyarrow", "torch", "fair-esm", "transformers"),
@@ -23,7 +24,7 @@ PACKAGES = (
 """What numbers depend on: its versions are recorded with a derived table and with a page."""
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: "pd.DataFrame", path: Path) -> None:
     """Write a table that a person asked for, whole or not at all: .parquet, else tab-separated with six decimals."""
 
     def write(temporary: Path) -> None:
@@ -35,8 +36,11 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     write_atomically(path, write)
 
 
-def content_hash(table: pd.DataFrame) -> str:
+def content_hash(table: "pd.DataFrame") -> str:
     """sha256 of names, kinds and values of a table's columns, in order, whatever the index, file format and library."""
+    import numpy as np
+    import pandas as pd
+
     digest = hashlib.sha256(str(len(table)).encode())
     for name in table.columns:
         column = table[name]
@@ -53,7 +57,7 @@ def content_hash(table: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
-def save(table: pd.DataFrame, name: str, profile: str = "embedded") -> Path:
+def save(table: "pd.DataFrame", name: str, profile: str = "embedded") -> Path:
     """Write `results/<profile>/NAME.parquet`; a reader sees the old file or the new one, never half of one.
 
     Parameters
@@ -73,7 +77,7 @@ def save(table: pd.DataFrame, name: str, profile: str = "embedded") -> Path:
     return path
 
 
-def read(name: str, profile: str = "embedded") -> pd.DataFrame:
+def read(name: str, profile: str = "embedded") -> "pd.DataFrame":
     """Read what `save` wrote.
 
     Parameters
@@ -88,6 +92,8 @@ def read(name: str, profile: str = "embedded") -> pd.DataFrame:
     path = paths.results(profile) / f"{name}.parquet"
     if not path.exists():
         raise InputError(f"{path} does not exist; run `plmbook results --profile {profile}` first")
+    import pandas as pd
+
     return pd.read_parquet(path)
 
 
@@ -107,7 +113,7 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def write_parquet(path: str | Path, table: pd.DataFrame, **encoding) -> None:
+def write_parquet(path: str | Path, table: "pd.DataFrame", **encoding) -> None:
     """Write a table without its index, whole or not at all."""
 
     def write(temporary: Path) -> None:

@@ -11,11 +11,12 @@ import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TextIO
 
 from plmbook.core.errors import InputError, did_you_mean, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextlib.contextmanager
@@ -105,8 +106,10 @@ def read_records(source: str | Path | TextIO) -> Iterator[tuple[str, str]]:
 
 def read_csv(
     source: str | Path | TextIO, separator: str = "\t", *, quoted: bool = False, **options: Any
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """`pandas.read_csv` of any text file; a quotation mark is a letter like others unless the format is `quoted`."""
+    import pandas as pd
+
     with open_text(source) as handle:
         quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         return pd.read_csv(handle, sep=separator, quoting=quoting, **options)
