@@ -24,7 +24,7 @@ from IPython.display import Markdown
 
 import plmbook
 from plmbook import sources, tables
-from plmbook.book import figures, profiles, runner, show
+from plmbook.book import profiles, runner, show
 from plmbook.core import artifacts, machine, paths
 from plmbook.models import cards
 from plmbook.models.files import weights_path
@@ -175,7 +175,7 @@ Markdown(f"""
 - {n_shipped} of {len(records)} derived tables were shipped, with {int(records["sampled"].sum()):,} rows checked;
   {len(records) - n_shipped} were computed.
 - {int(files["recorded"].sum())} of {len(files)} bundled tables are the recorded ones, and
-  {int(figures["written"].sum())} of {len(figures)} figures have the table behind them on disk.
+  {int(listed["written"].sum())} of {len(listed)} figures have the table behind them on disk.
 """)
 
 # %% [markdown]
