@@ -36,7 +36,7 @@ MODULES := $(shell find src/plmbook -name '*.py')
 
 # Which notebook imports which module, runs after which other one, and starts first: written by the package itself.
 DEPENDS := .build/depends.mk
-ifneq ($(filter pages,$(MAKECMDGOALS)),)
+ifneq ($(filter pages book/%,$(MAKECMDGOALS)),)
 include $(DEPENDS)
 endif
 CODE := src tests analysis benchmarks data/make .ci
@@ -44,7 +44,7 @@ NOTEBOOKS := $(ORDER:%=book/notebooks/%.ipynb)
 
 # What every notebook reads besides: its parameters, and the bundled tables and weights.
 TABLES := $(shell find data -type f -not -path 'data/make/*' -not -name '*.md' 2>/dev/null)
-PAGES := $(wildcard book/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* $(addprefix src/plmbook/book/,render.py atlas.py map_page.py style.py palette.json)) _config.yml
+PAGES := $(wildcard book/*.md book/api/*.md book/*.bib book/*.yml book/_static/* book/_static/atlas/* src/plmbook/book/*.json) $(MODULES) _config.yml
 
 .PHONY: help setup book pages check-site test test-browser results model data lab bench lint clean FORCE
 
@@ -152,9 +152,11 @@ pages: $(SITE)
 	@mkdir -p .build
 	if [ "$$(cat $@ 2>/dev/null || true)" != "$(PROFILE)" ]; then echo "$(PROFILE)" > $@; fi
 
-$(DEPENDS): $(SOURCES) $(MODULES) | $(READY)
+# Asked for each time, and written only where something has come, gone or changed.
+$(DEPENDS): FORCE | $(READY)
 	@mkdir -p $(@D)
-	$(BIN)/python -m plmbook.book.dependencies > $@
+	$(BIN)/python -m plmbook.book.dependencies > $@.new
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 INPUTS := analysis/profiles/$(PROFILE).yml .build/profile requirements.lock $(TABLES)
 

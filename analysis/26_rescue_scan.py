@@ -84,6 +84,7 @@ for name in model_names:
     artifacts.save(found.pairs, f"rescue_pairs.{title}", profile)
     n_of_class = [int((variants["significance"] == group).sum()) for group in bundled.LABELLED]
     counts.append((title, variants["id"].nunique(), *n_of_class, limit or "all", len(found.pairs)))
+    del members, found  # before the next is loaded
 counts = pd.DataFrame(counts, columns=["model", "genes", *bundled.LABELLED, "variants of a gene, at most", "pairs"])
 show.table(counts, caption=f"Backgrounds scanned, and pairs of positions that count; {release}")
 

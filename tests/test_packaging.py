@@ -166,6 +166,8 @@ class TestMake:
             time.sleep(0.05)  # so that what is made next is newer still
             os.utime(tmp_path / name, (later, later))
 
+        (tmp_path / "book/api").mkdir()
+        (tmp_path / "book/api/core.md").write_text("", encoding="utf-8")
         first = pages()
         assert sorted(first[:2]) == ["01_a", "02_b"] and first[2:] == ["03_c", "90_run", "--render"]
         assert pages() == []
@@ -180,8 +182,9 @@ class TestMake:
             "data/genes.tsv": everything,
             "analysis/profiles/embedded.yml": everything,
             "_config.yml": ["--render"],
+            "book/api/core.md": ["--render"],
             **dict.fromkeys(page, ["--render"]),
-            f"{package}/cli.py": [],
+            f"{package}/cli.py": ["--render"],  # the API pages show docstrings
             "data/make/genes.py": [],
         }.items():
             change(name)

@@ -1,6 +1,7 @@
 """What protein language models know about proteins, in one book: the shared module behind its chapters.
 
-The names below are what most people need, the rest is `plmbook.ROOM.name`; each is imported when first asked for.
+The names below are what most people need, each imported when first asked for; the rest is imported
+from its room, as in `from plmbook.variants import effects`.
 
 >>> import plmbook
 >>> plmbook.parse_mutations("R175H")[0].position

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from miniature import make_project
-from plmbook.book import dependencies, profiles
+from plmbook.book import dependencies, profiles, render
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 
@@ -86,6 +86,22 @@ def test_rules_name_files_that_exist():
         for file in rule.replace(":", " ").split():
             assert file.startswith("book/notebooks/") or (paths.root() / file).is_file(), file
     assert "benchmarks/results/go.json" in text and "src/plmbook/book/palette.json" in text
+
+
+def test_without_make_notebooks_run_in_the_same_order(tmp_path, monkeypatch):
+    """One that reads another's table runs after it, whatever their numbers; the appendix runs last."""
+    root = make_project(tmp_path)
+    (root / "analysis/00_first.py").write_text("# %%\n", encoding="utf-8")
+    source = root / "analysis/01_count.py"
+    header = "# ---\n# jupyter:\n#   make:\n#     after: [02_later]\n# ---\n"
+    source.write_text(header + source.read_text(encoding="utf-8"), encoding="utf-8")
+    (root / "analysis/02_later.py").write_text("# %%\n", encoding="utf-8")
+    ran = []
+    monkeypatch.setattr(render, "run_notebook", lambda path, profile, root: ran.append(path.stem))
+    monkeypatch.setattr(render, "render", lambda profile, root: None)
+    render.run_all("embedded", root=root)
+    assert sorted(ran) == ["00_first", "01_count", "02_later", "90_run"] and ran[-1] == "90_run"
+    assert ran.index("02_later") < ran.index("01_count")
 
 
 def test_a_notebook_that_runs_after_none_is_refused(tmp_path):

@@ -211,3 +211,9 @@ def test_what_is_wrong_is_named_and_nothing_is_left(tmp_path):
         embeddings.fill(tmp_path / "d", tmp_path / "nan")
     with pytest.raises(InputError, match=r"no proteins\.parquet"):
         embeddings.read(tmp_path / "nan")
+
+
+def test_quotation_marks_around_cells_of_tab_separated_text_are_taken_off(tmp_path):
+    (tmp_path / "r.tsv").write_text('"id"\t"e_0"\t"e_1"\n"P1"\t0.5\t1\n"P2"\t2\t3\n')
+    ((table, rows),) = embeddings.batches(tmp_path)
+    assert table["id"].tolist() == ["P1", "P2"] and rows.tolist() == [[0.5, 1], [2, 3]]

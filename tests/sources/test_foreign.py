@@ -236,3 +236,11 @@ def test_a_file_that_is_cut_off_is_named(extracted):
         foreign.read_fair_esm(extracted)
     with pytest.raises(InputError, match="found none"):
         foreign.read_fair_esm(extracted / "none")
+
+
+def test_quotation_marks_around_cells_of_tab_separated_text_are_taken_off(tmp_path):
+    """R's write.table puts them around names and texts; one inside a cell is a letter, and joins no rows."""
+    (tmp_path / "r.tsv").write_text('"id"\t"note"\t"e_0"\t"e_1"\n"P1"\ta "b\t0.5\t1\n"P2"\tc\t2\t3\n')
+    found = foreign.read_hub(tmp_path / "r.tsv")
+    assert found["id"].tolist() == ["P1", "P2"] and found["note"].tolist() == ['a "b', "c"]
+    assert np.stack(found["embedding"]).tolist() == [[0.5, 1], [2, 3]]

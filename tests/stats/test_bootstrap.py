@@ -18,6 +18,11 @@ def test_counts_are_draws_with_replacement():
     assert (bootstrap.counts(7, n=5, seed=1) == drawn[:5]).all()
 
 
+def test_nothing_to_resample_is_refused():
+    with pytest.raises(InputError, match="nothing to resample"):
+        bootstrap.counts(0)
+
+
 def test_rows_of_a_unit_are_drawn_together():
     units = ["b", "a", "b", "c", "a"]
     weights = bootstrap.weights(units, n=50, seed=2)

@@ -371,7 +371,7 @@ def tasks():
     ],
 )
 def test_proteins_and_residues_of_the_tasks_are_counted(tasks, name, counts, residues):
-    lengths = tasks[name].groupby("split")["length"].agg(["size", "sum"]).loc[list(bundled.TASK_SPLITS)]
+    lengths = tasks[name].groupby("split")["length"].agg(["size", "sum"]).loc[["train", "validation", "test"]]
     assert lengths["size"].tolist() == counts and lengths["sum"].tolist() == residues
 
 
@@ -410,7 +410,7 @@ def test_states_of_the_tasks_are_counted(tasks):
     states = pd.Series(list("".join(test["dssp3"])))[np.array(list("".join(test["counted"]))) == "1"]
     assert states.value_counts().to_dict() == {"C": 3_695, "H": 3_109, "E": 1_918}
     unknown = table.groupby("split")["sequence"].agg("".join).str.count("X")
-    assert unknown[list(bundled.TASK_SPLITS)].tolist() == [846, 119, 0]
+    assert unknown[["train", "validation", "test"]].tolist() == [846, 119, 0]
 
 
 def test_every_fold_can_be_learnt(tasks):

@@ -4,13 +4,10 @@ import ast
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    pass
 
 SECTIONS = ("description", "shared", "notebooks")
 """The keys of a profile: a sentence, the parameters of all notebooks, and those of each notebook by its name."""
@@ -153,7 +150,7 @@ def declared_by(source: Path) -> dict[str, Any]:
 
 
 def notebooks(*, root: Path | None = None) -> list[Path]:
-    """The notebooks (`py:percent` sources) of the project in the order in which they run: by number, appendix last."""
+    """The notebooks (`py:percent` sources) of the project by number, the appendix last."""
     sources = sorted((root_of(root) / "analysis").glob("[0-9]*.py"))
     return sorted(sources, key=lambda path: path.name.startswith(APPENDIX))
 

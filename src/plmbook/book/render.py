@@ -7,15 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from plmbook.book.site import check_site
-
-if TYPE_CHECKING:
-    pass
-from plmbook.book.profiles import notebooks, root_of
+from plmbook.book.dependencies import header
+from plmbook.book.profiles import APPENDIX, notebooks, root_of
 from plmbook.book.runner import RunError, gate, plain, run_notebook
+from plmbook.book.site import check_site
 
 
 def toc_files(*, root: Path | None = None) -> list[str]:
@@ -146,6 +145,9 @@ def _publish(built: Path, site: Path) -> Path:
 
 def run_all(profile: str, *, root: Path | None = None) -> Path:
     """Run every notebook, one after the other, and build the site. `make book` does so in parallel."""
-    for source in notebooks(root=root):
-        run_notebook(source, profile, root=root)
+    sources = {source.stem: source for source in notebooks(root=root)}
+    after = {stem: set(header(source).get("after", ())) for stem, source in sources.items()}
+    after |= {stem: set(sources) - {stem} for stem in sources if stem.startswith(APPENDIX)}
+    for stem in TopologicalSorter(after).static_order():
+        run_notebook(sources[stem], profile, root=root)
     return render(profile, root=root)

@@ -91,7 +91,7 @@ def read(name: str, profile: str = "embedded") -> "pd.DataFrame":
     """
     path = paths.results(profile) / f"{name}.parquet"
     if not path.exists():
-        raise InputError(f"{path} does not exist; run `plmbook results --profile {profile}` first")
+        raise InputError(f"{path} does not exist; run `make book PROFILE={profile}`, or the notebook that saves it")
     import pandas as pd
 
     return pd.read_parquet(path)

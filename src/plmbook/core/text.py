@@ -7,6 +7,7 @@ import contextlib
 import csv
 import gzip
 import io
+import re
 import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
@@ -113,6 +114,16 @@ def read_csv(
     with open_text(source) as handle:
         quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         return pd.read_csv(handle, sep=separator, quoting=quoting, **options)
+
+
+def unquoted(table: "pd.DataFrame") -> "pd.DataFrame":
+    """A table read without quoting, a pair of quotation marks around a whole name or cell taken off (R writes them)."""
+    import pandas as pd
+
+    pair = re.compile(r'^"(.*)"$')
+    table = table.rename(columns=lambda name: pair.sub(r"\1", str(name)))
+    texts = [name for name in table if pd.api.types.is_string_dtype(table[name])]
+    return table.assign(**{name: table[name].str.replace(pair, r"\1", regex=True) for name in texts})
 
 
 def refuse_unless_file(path: Path) -> None:

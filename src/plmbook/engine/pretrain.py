@@ -312,6 +312,8 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
     optimizers = _optimizers(model, config)
     state: dict[str, Any] = {"step": 0, "tokens": 0, "seconds": 0.0}
     checkpoint = out / "checkpoint.pt"
+    for left in out.glob(".checkpoint.*.pt"):  # of a run that was killed while it saved
+        left.unlink()
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         _refuse_another_run(config, saved["config"], saved["state"]["step"], checkpoint)

@@ -131,7 +131,7 @@ def answer(
     """Learn the trainings, and answer about their test proteins: the rows of `plan`, and an int32 column a term.
 
     As `steps`, `UNLEARNT` where the term has too few proteins. `features`: by learner, float32 (n, d) in the order of
-    the proteins. Invariant: the column of a term does not depend on which other terms are benchmark for.
+    the proteins. Invariant: the column of a term does not depend on which other terms are asked for.
     """
     terms = benchmark.terms if terms is None else list(terms)
     parts = []

@@ -132,7 +132,7 @@ def read(
         - secondary_structure: `test_set` (str, "" in train), `dssp3` (str, HEC), `dssp8` (str, HGIEBTSC), `counted`
           (str of 0 and 1: where a prediction is scored), each as long as the sequence;
         - remote_homology: `fold` (str);
-        - localisation: `localisation` (str, one of `plmbook.tables.LOCALISATIONS`);
+        - localisation: `localisation` (str, one of `plmbook.tables.bundled.LOCALISATIONS`);
         - solubility: `soluble` (bool);
         - fluorescence: `log_fluorescence` (float64);
         - cath: `role` (str, lookup or query), `cath` (str, C.A.T.H).

@@ -14,7 +14,7 @@ import pandas as pd
 
 from plmbook.core.artifacts import write_atomically, write_parquet
 from plmbook.core.errors import InputError
-from plmbook.core.text import open_text
+from plmbook.core.text import open_text, unquoted
 from plmbook.sources import foreign, uniprot
 
 REPOSITORY = "Darkadin/ESM2_embeddings_Human_Mouse"
@@ -35,6 +35,7 @@ def batches(
     seen: set[str] = set()
     width = None
     for table in _stream(files, kind, batch_size):
+        table = unquoted(table) if kind == ".tsv" else table
         found, vectors = foreign.separated(table, place)
         width = width or vectors.shape[1]
         if vectors.shape[1] != width:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from plmbook.core.errors import InputError, some
-from plmbook.core.text import read_csv
+from plmbook.core.text import read_csv, unquoted
 from plmbook.models.base import POOLS, pooled
 from plmbook.sources import uniprot
 from plmbook.tables.readers import read_parquet
@@ -131,8 +131,10 @@ def _tables(place: Path) -> pd.DataFrame:
 
 def _table(path: Path) -> pd.DataFrame:
     try:  # in CSV the commas of a list are quoted
-        text = {"separator": "\t"} if ".tsv" in path.name else {"separator": ",", "quoted": True}
-        found = read_parquet(path) if path.suffix == ".parquet" else read_csv(path, **text)
+        if path.suffix == ".parquet":
+            found = read_parquet(path)
+        else:
+            found = unquoted(read_csv(path)) if ".tsv" in path.name else read_csv(path, ",", quoted=True)
     except InputError:
         raise
     except ValueError as error:  # what pandas says of a content

@@ -37,6 +37,8 @@ class Estimate(NamedTuple):
 
 def counts(n_units: int, *, n: int = 1000, seed: int = 0) -> np.ndarray:
     """How often each unit is drawn in each resample: int64 (n, n_units), each row sums to n_units."""
+    if n_units < 1:
+        raise InputError("nothing to resample: no protein, gene or row to judge")
     return np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n)
 
 

@@ -352,17 +352,22 @@ def calibrate(table: pd.DataFrame, *, score: str = "score", folds: int = 5, seed
 
 def reliability(table: pd.DataFrame, *, probability: str = "probability", bins: int = 10) -> pd.DataFrame:
     """`calibration_bins` of a column of probabilities of P/LP (see `calibrate`)."""
+    return calibration_bins(*_probabilities(table, probability), bins=bins)
+
+
+def _probabilities(table: pd.DataFrame, probability: str) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each labelled row is pathogenic, and its probability, from 0 to 1."""
     pathogenic, values = _classes(table, probability)
     if ((values < 0) | (values > 1)).any():
         raise InputError(f"{probability} must lie in [0, 1]")
-    return calibration_bins(pathogenic, values, bins=bins)
+    return pathogenic, values
 
 
 def brier(table: pd.DataFrame, *, probability: str = "probability") -> float:
     """Mean squared distance between the probability of P/LP and the class (1 or 0); 0 is perfect (Brier 1950)."""
     from sklearn.metrics import brier_score_loss
 
-    return float(brier_score_loss(*_classes(table, probability)))
+    return float(brier_score_loss(*_probabilities(table, probability)))
 
 
 def expected_calibration_error(table: pd.DataFrame, *, probability: str = "probability", bins: int = 10) -> float:

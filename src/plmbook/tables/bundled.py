@@ -28,7 +28,7 @@ _VOCABULARIES = {name: tuple(words) for name, words in _DESCRIPTION.pop("vocabul
 _VOCABULARIES["amino acids"] = tuple(AMINO_ACIDS)
 SIGNIFICANCES = _VOCABULARIES["significances"]
 LABELLED = SIGNIFICANCES[:2]
-SPLITS, TASK_SPLITS = _VOCABULARIES["splits"], _VOCABULARIES["task splits"]
+SPLITS = _VOCABULARIES["splits"]
 KINGDOMS, LOCALISATIONS = _VOCABULARIES["kingdoms"], _VOCABULARIES["localisations"]
 NAMESPACES, GO_COLUMNS = _VOCABULARIES["namespaces"], _VOCABULARIES["collections"]
 
