@@ -35,7 +35,7 @@ def test_saved_tables_come_back_whole(folders):
     table = pd.DataFrame({"gene": ["A"], "score": [-1.5]})
     path = artifacts.save(table, "toy")
     pd.testing.assert_frame_equal(artifacts.read("toy"), table)
-    with pytest.raises(InputError, match="plmbook results --profile embedded"):
+    with pytest.raises(InputError, match="make book PROFILE=embedded"):
         artifacts.read("other")
     with pytest.raises(ZeroDivisionError):
         artifacts.write_atomically(path, lambda temporary: 1 / 0)

@@ -25,7 +25,8 @@ KINDS = {
     "UTF-16, big end first": codecs.BOM_UTF16_BE + WORDS.encode("utf-16-be"),
     "gzip": gzip.compress(WORDS.encode(), mtime=0),
     "gzip of UTF-16": gzip.compress(WORDS.encode("utf-16"), mtime=0),
-    "bgzip": gzip.compress(WORDS.encode(), mtime=0) + gzip.compress(b"", mtime=0),  # many members, the last of them empty
+    # many members, the last of them empty
+    "bgzip": gzip.compress(WORDS.encode(), mtime=0) + gzip.compress(b"", mtime=0),
 }
 
 

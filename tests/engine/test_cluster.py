@@ -58,8 +58,9 @@ def nodes():
         import ray
         from ray.cluster_utils import Cluster
 
-        # A dead node refuses a check at once, a slow one has ten seconds: seen within a second instead of fifteen.
-        checks = {"initial_delay_ms": 0, "period_ms": 300, "failure_threshold": 3}
+        # A dead node refuses a check at once, a slow one has ten seconds: seen within five seconds instead of fifteen.
+        # Not sooner: the processes of the node that was killed live a moment longer than it, and write.
+        checks = {"initial_delay_ms": 0, "period_ms": 1000, "failure_threshold": 5}
         checks = {f"health_check_{name}": value for name, value in checks.items()}
         head = {"num_cpus": 1, "object_store_memory": STORE_BYTES, "include_dashboard": False, "_system_config": checks}
         made = Cluster(initialize_head=True, head_node_args=head)
