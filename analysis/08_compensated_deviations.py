@@ -325,7 +325,7 @@ caption = (
     f"(*in* a clade); P/LP residues, {release}. Whiskers: 95 % bootstrap over genes. Dotted: chance."
 )
 wrapped = subsets.assign(panel=subsets["statistic"].str.replace(", ", ",\n"))
-figure = figures.forests(wrapped, axis="matched AUROC", reference=0.5)
+figure = figures.forest(wrapped, panel="panel", axis="matched AUROC", reference=0.5, columns=2)
 show.figure(figure, subsets, "08_parts", profile=profile, caption=caption)
 show.table(
     subsets.loc[subsets["statistic"] == primary, ["name", *columns[:6], "q"]].rename(columns={"name": "part"}),

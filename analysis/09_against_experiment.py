@@ -208,7 +208,7 @@ caption = (
     "Spearman correlation with measured epistasis, doubles not decided by the floor. Coloured: epistasis of "
     f"{models_named}; grey: rules. Whiskers: 95 %, resampling positions (GB1: pairs of positions). Dotted: none."
 )
-figure = figures.forests(primary, panel="landscape", axis="Spearman correlation", reference=0)
+figure = figures.forest(primary, panel="landscape", axis="Spearman correlation", reference=0, columns=2)
 show.figure(figure, primary, "09_correlation", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]
@@ -278,7 +278,7 @@ caption = (
     "Whiskers: 95 %, resampling mutations. Dotted: chance."
 )
 chance = shown.drop_duplicates("panel").set_index("panel")["chance"].to_dict()
-figure = figures.forests(shown, axis="precision at k", reference=chance)
+figure = figures.forest(shown, panel="panel", axis="precision at k", reference=chance, columns=2)
 show.figure(figure, shown, "09_precision", profile=profile, caption=caption)
 
 # %% tags=["hide-input"]

@@ -171,7 +171,7 @@ caption = (
     + "; ".join(f"{each} {row['genes']} and {row['variants']:,}" for each, row in sizes.iterrows())
     + ". Whiskers: 95 % bootstrap over genes."
 )
-figure = figures.forests(frequency.assign(panel=frequency["statistic"]), axis="correlation", reference=0)
+figure = figures.forest(frequency, axis="correlation", reference=0, columns=2)
 show.figure(figure, frequency, "10_frequency", profile=profile, caption=caption)
 
 # %% [markdown]
@@ -356,7 +356,7 @@ caption = (
     f"Chance that a P/LP variant has a higher value than a B/LB variant of the same gene and part of the predicted effect; "
     f"{first}, {release}. Whiskers: 95 % bootstrap over genes. Dotted: no difference."
 )
-figure = figures.forests(difference.assign(panel=difference["statistic"]), axis="chance", reference=0.5)
+figure = figures.forest(difference, axis="chance", reference=0.5, columns=2)
 show.figure(figure, difference, "10_classes", profile=profile, caption=caption)
 show.table(
     difference[["statistic", "name", "value", "low", "high", "p", "genes", "P/LP", "B/LB"]].rename(

@@ -175,7 +175,7 @@ def within(part, first, second):
 def forest_of(way):
     part = answers[answers["way"] == way]
     named = part.assign(panel=part["model"].str.replace("_t", "\n_t", n=1))
-    return figures.forests(named, panel="panel", axis="candidate above random", reference=0.5)
+    return figures.forest(named, panel="panel", axis="candidate above random", reference=0.5, columns=2)
 
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Chance that a candidate has the higher value than a matched random second site, both positions masked, a panel a model"}}

@@ -326,7 +326,7 @@ drawn = pd.DataFrame(
         "high": both["high"].to_numpy(),
     }
 )
-figure = figures.forests(drawn, axis="AUPRC less that of the best baseline", reference=0.0)
+figure = figures.forest(drawn, panel="panel", axis="AUPRC less that of the best baseline", reference=0.0, columns=2)
 caption = (
     f"LightGBM on the embeddings of {show.models_named({each: short.get(each, each) for each in embeddings})} against "
     "the best baseline of each term. "

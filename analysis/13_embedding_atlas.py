@@ -261,10 +261,12 @@ artifacts.save(
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Share of the ten nearest proteins with the same label, a panel for family, compartment, compartment with relatives left out and species, a line for each model as it is and whitened, for 3-mers and for composition, with 95 % intervals and chance"}}
 forest = forest_of(neighbours, neighbours["question"])
-figure = figures.forests(
+figure = figures.forest(
     forest,
+    panel="panel",
     axis=f"share of the {k} nearest with the same label",
     reference=neighbours.groupby("question")["chance"].first().to_dict(),
+    columns=2,
 )
 models_named = show.models_named({each: short.get(each, each) for each in vectors})
 caption = (
@@ -336,7 +338,7 @@ Markdown(
 kept = [(row.space, row.form) in [*drawn_forms, ("length", "")] for row in measured.itertuples()]
 main = measured[kept].sort_values(["k", "direction"], kind="stable")
 forest = forest_of(main, [f"{row.direction},\nat {row.k}" for row in main.itertuples()])
-figure = figures.forests(forest, axis="recall of the ortholog", columns=2)
+figure = figures.forest(forest, panel="panel", axis="recall of the ortholog", columns=2)
 caption = (
     f"Orthologs found by embeddings of {models_named}, centred or whitened, and by sequence alone. "
     "Whiskers: 95 % bootstrap over the clusters of the pairs."

@@ -154,7 +154,7 @@ apart = pd.concat(apart, ignore_index=True)
 apart = apart.rename(columns={"auprc_difference": "value", "auprc_low": "low", "auprc_high": "high"})
 apart = apart.assign(panel=apart["model"].map(lambda name: short.get(name, name)))
 apart = apart[["model", "panel", "name", "value", "low", "high"]]
-figure = figures.forests(apart, axis="mean AUPRC less that of the last layer", reference=0.0)
+figure = figures.forest(apart, panel="panel", axis="mean AUPRC less that of the last layer", reference=0.0, columns=2)
 caption = (
     f"The same for {' and '.join(f'{name} ({n_layers} layers)' for name, n_layers in depth.items())}, less what the "
     "mean of the last layer reaches. "

@@ -308,7 +308,9 @@ drawn = pd.concat(
     ignore_index=True,
 )
 drawn = drawn[["model", "kind", "panel", "question", "value", "low", "high"]]
-figure = figures.forests(drawn, rows="question", axis="AUROC of motif residues in their protein", reference=0.5)
+figure = figures.forest(
+    drawn, panel="panel", rows="question", axis="AUROC of motif residues in their protein", reference=0.5, columns=2
+)
 caption = (
     f"Do {show.models_named({name: short.get(name, name) for name in names})} look at the motif? Masked: "
     f"{len(fallen)} proteins; shares, and the kind of residue alone: {len(needed)}. Whiskers: 95 % bootstrap over clusters. Dotted: chance."

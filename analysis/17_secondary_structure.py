@@ -57,7 +57,7 @@ lines = pd.concat(
 )
 lines["statistic"] += ", Q" + lines["states"].astype(str)
 show.figure(
-    figures.forests(lines, panel="statistic", axis="share of residues right"),
+    figures.forest(lines, axis="share of residues right", columns=2),
     lines,
     "17_accuracy",
     profile=profile,

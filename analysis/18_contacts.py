@@ -54,7 +54,7 @@ task_pages.show_examples(task_names)
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Long-range precision by learner on CASP13 and CASP14"}}
 lines = task_pages.rows(measured.drop_duplicates(["model", "test", "learner"]))
 show.figure(
-    figures.forests(lines, panel="statistic", axis="share of contacts"),
+    figures.forest(lines, axis="share of contacts", columns=2),
     lines,
     "18_precision",
     profile=profile,

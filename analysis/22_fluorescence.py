@@ -73,7 +73,7 @@ own["panel"] = [
     for row in own.itertuples()
 ]
 show.figure(
-    figures.against(own, x="truth", y="predicted", x_axis="measured (log brightness)", axis="predicted", diagonal=True),
+    figures.against(own, x="truth", y="predicted", x_axis="measured (log brightness)", axis="predicted"),
     own,
     "22_variants",
     profile=profile,

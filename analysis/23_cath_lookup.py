@@ -49,7 +49,7 @@ task_pages.show_examples(task_names)
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Accuracy of the nearest domain at four levels of CATH by learner"}}
 lines = task_pages.rows(measured)
 show.figure(
-    figures.forests(lines, panel="statistic", axis="share of queries right"),
+    figures.forest(lines, axis="share of queries right", columns=2),
     lines,
     "23_levels",
     profile=profile,

@@ -139,19 +139,17 @@ def test_roc_curves_keep_published_and_run_here_apart():
 
 def test_contact_precision_has_a_panel_a_model_and_a_dot_a_protein():
     names = ["plmbook_t6_3M", "plmbook_t6_3M_general"]
-    rows = pd.DataFrame({"background": [0.01, 0.02, 0.04], "p_at_l": [0.1, 0.0, 0.3], "other": [0.2, 0.2, 0.2]})
+    rows = pd.DataFrame({"background": [0.01, 0.02, 0.04], "p_at_l": [0.1, 0.0, 0.3]})
     table = pd.concat([rows.assign(model=names[0]), rows.iloc[:2].assign(model=names[1])], ignore_index=True)
-    figure = figures.contact_precision(table, times=10)
+    figure = figures.contact_precision(table)
     assert [axis.get_title() for axis in figure.axes] == names
     for axis, n in zip(figure.axes, (3, 2), strict=True):
         (dots,) = axis.collections
         assert np.allclose(dots.get_offsets(), rows[["background", "p_at_l"]].head(n))
         slopes = [line.get_ydata()[1] / line.get_xdata()[1] for line in axis.get_lines()]
-        assert slopes == pytest.approx([1, 10])  # random pairs, and ten times as many
+        assert slopes == pytest.approx([1, 5])  # random pairs, and five times as many
     colours = [to_hex(axis.collections[0].get_facecolor()[0]).upper() for axis in figure.axes]
     assert colours == [style.MODEL_COLOURS[style.BUNDLED], style.MODEL_COLOURS[style.GENERAL]]
-    (one,) = figures.contact_precision(table[table["model"] == names[0]], value="other").axes
-    assert np.allclose(one.collections[0].get_offsets()[:, 1], 0.2)
 
 
 def test_contact_map_has_the_structure_below_the_diagonal_and_the_best_pairs_above():
@@ -278,7 +276,7 @@ def test_forests_fill_a_grid_and_mark_chance_in_each_panel():
         }
     )
     chance = {"one": 0.05, "two": 0.1, "three": 0.2}
-    figure = figures.forests(table, axis="precision", reference=chance)
+    figure = figures.forest(table, panel="panel", axis="precision", reference=chance, columns=2)
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert [ax.get_title() for ax in shown] == ["one", "two", "three"] and len(figure.axes) == 4
     assert [tick.get_text() for tick in shown[0].get_yticklabels()] == ["model", "rule"]
@@ -386,4 +384,3 @@ def test_dots_against_each_other_have_a_panel_each_and_a_line_where_they_are_equ
     assert [ax.get_title() for ax in shown] == ["a", "b", "c"]
     assert [len(ax.collections[0].get_offsets()) for ax in shown] == [2, 1, 1]
     assert all(line.get_xdata().tolist() == line.get_ydata().tolist() == [0, 4] for ax in shown for line in ax.lines)
-    assert not figures.against(table, x="x", y="y", x_axis="", axis="", diagonal=False).axes[0].lines

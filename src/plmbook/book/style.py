@@ -28,7 +28,11 @@ WAY_COLOURS: dict[str, str] = PALETTE["ways"]
 WAY_MARKS = {"plmbook": "D", "fair-esm": "o", "transformers": "s", "published": "o"}
 LIMIT = "limit"  # of the machine: black and dotted, without marks
 DTYPE_LINES: dict[str, Any] = {"float32": "-", "bfloat16": "--"}
-POOL_LINES: dict[str, tuple[Any, str]] = {"mean": ("-", "o"), "max": ("--", "s"), "bos": ("-.", "^")}
+POOL_LINES: dict[str, Any] = {
+    "mean": {"linestyle": "-", "marker": "o"},
+    "max": {"linestyle": "--", "marker": "s"},
+    "bos": {"linestyle": "-.", "marker": "^"},
+}
 
 # Groups of proteins on a map: Paul Tol's "muted" scheme (2021), which shares no colour with the schemes above; a second
 # round has another mark. What is in no group is grey and lies below.
