@@ -218,9 +218,8 @@ def test_every_gene_and_variant_of_the_index_has_its_shard(source, written):
         assert positions == sorted(positions)
     files = {path.relative_to(folder).as_posix().removesuffix(".js") for path in folder.rglob("*.*")}
     assert files == expected
-    assert (report.models, report.genes, report.maps) == (2, 2, 9)
-    assert report.size == sum(path.stat().st_size for path in folder.rglob("*.js"))
-    assert "9 maps of 2 genes by 2 models" in str(report)
+    size = sum(path.stat().st_size for path in folder.rglob("*.js"))
+    assert report == f"9 maps of 2 genes by 2 models, {size / 1e6:.1f} MB"
 
 
 def test_a_map_takes_a_byte_a_number_and_a_quarter_for_the_letters(source, written):
@@ -330,7 +329,7 @@ def test_a_profile_that_was_not_scanned_says_so(tmp_path):
     index = shard(tmp_path / "data", "index")
     assert index["models"] == [] and index["genes"] == []
     assert index["missing"] == "results/paper/rescue_maps.<model>.parquet"
-    assert str(report) == "no rescue tables in this profile, the page says so"
+    assert report == "no rescue tables in this profile, the page says so"
 
 
 @pytest.mark.parametrize("name", ["rescue", "rescue_variants", "rescue_wild_type"])

@@ -19,7 +19,7 @@ import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,29 +49,13 @@ _ENCODE = bytes.maketrans(*_ALPHABET)
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-class Written(NamedTuple):
-    """What `write` wrote."""
-
-    models: int
-    genes: int
-    maps: int
-    size: int  # bytes of all shards
-
-    def __str__(self) -> str:
-        return (
-            f"{self.maps:,} maps of {self.genes} genes by {self.models} models, {self.size / 1e6:.1f} MB"
-            if self.models
-            else "no rescue tables in this profile, the page says so"
-        )
-
-
 # --- the files -------------------------------------------------------------------------------------------
 
 
 def write(
     folder: str | Path, profile: str, *, models: Iterable[str] | None = None, source: str | Path | None = None
-) -> Written:
-    """Write the shards of a profile; what `folder` held before is removed.
+) -> str:
+    """Write the shards of a profile, what `folder` held before is removed; gives a line that says what was written.
 
     Without any `rescue_maps.<model>` the index has no models, which the page answers with a message; tables that do not
     fit each other, as after half a run, are an InputError.
@@ -90,8 +74,14 @@ def write(
             for mutation, shard in variant_shards(model, gene):
                 write_shard(folder, f"{model.name}/{gene}/{mutation}", shard)
                 n_maps += 1
-    size = sum(path.stat().st_size for path in folder.rglob("*.js"))
-    return Written(len(scans), len(genes), n_maps, size)
+    if not scans:
+        return "no rescue tables in this profile, the page says so"
+    return f"{n_maps:,} maps of {len(genes)} genes by {len(scans)} models, {megabytes(folder)}"
+
+
+def megabytes(folder: Path) -> str:
+    """How large the shards of a folder are together."""
+    return f"{sum(path.stat().st_size for path in folder.rglob('*.js')) / 1e6:.1f} MB"
 
 
 def titles(names: Iterable[str]) -> list[str]:

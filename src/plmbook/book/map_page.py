@@ -6,7 +6,7 @@ Shards are as those of the rescue atlas (`plmbook.book.atlas`), in a folder of t
 
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,23 +22,8 @@ THOUSANDTH = 1000  # cosines are integers, in thousandths
 LAYOUTS = {"umap": "UMAP", "pca": "principal components"}
 
 
-class Written(NamedTuple):
-    """What `write` wrote."""
-
-    models: int  # How many; proteins of the first model
-    proteins: int
-    size: int  # Bytes of all shards
-
-    def __str__(self) -> str:
-        return (
-            f"{self.proteins:,} proteins by {self.models} model{'s' * (self.models != 1)}, {self.size / 1e6:.1f} MB"
-            if self.models
-            else "no maps in this profile, the page says so"
-        )
-
-
-def write(folder: str | Path, profile: str, *, source: str | Path | None = None) -> Written:
-    """Write the shards of a profile."""
+def write(folder: str | Path, profile: str, *, source: str | Path | None = None) -> str:
+    """Write the shards of a profile; gives a line that says what was written."""
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
@@ -52,8 +37,10 @@ def write(folder: str | Path, profile: str, *, source: str | Path | None = None)
     atlas.write_shard(folder, f"{FOLDER}/index", index)
     for name, each in shards.items():
         atlas.write_shard(folder, f"{FOLDER}/{name}", each)
-    size = sum(path.stat().st_size for path in (folder / FOLDER).glob("*.js"))
-    return Written(len(shards), index["models"][0]["proteins"] if shards else 0, size)
+    if not shards:
+        return "no maps in this profile, the page says so"
+    models = f"{len(shards)} model{'s' * (len(shards) != 1)}"
+    return f"{index['models'][0]['proteins']:,} proteins by {models}, {atlas.megabytes(folder / FOLDER)}"
 
 
 def mapped_models(source: Path) -> list[str]:

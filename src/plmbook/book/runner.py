@@ -12,6 +12,7 @@ import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from plmbook.core import artifacts
 from plmbook.core.errors import InputError, did_you_mean
@@ -98,43 +99,28 @@ def _execute(source: Path, parameters: dict[str, Any], *, root: Path) -> "nbform
     logging.getLogger("papermill").setLevel(logging.ERROR)
     work = root / ".build"
     work.mkdir(exist_ok=True)
-    entered, executed = work / f"{source.stem}.in.ipynb", work / f"{source.stem}.out.ipynb"
+    executed = work / f"{source.stem}.out.ipynb"
     notebook = jupytext.read(source)
     # papermill refuses a notebook that names no kernel, and a .py names none
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook.metadata["language_info"] = {"name": "python"}
-    nbformat.write(notebook, entered)
     environment = {
         "IPYTHONDIR": str(work / "ipython" / source.stem),  # no start-up files of the user, no shared history
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "JUPYTER_PLATFORM_DIRS": "1",
     }
     Path(environment["IPYTHONDIR"]).mkdir(parents=True, exist_ok=True)
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
+    # the level silences the kernel's own remarks, not the cells'
+    quiet: Any = {"progress_bar": False, "extra_arguments": ["--log-level=CRITICAL"]}
     try:
-        papermill.execute_notebook(
-            str(entered),
-            str(executed),
-            parameters=parameters,
-            cwd=str(root),
-            progress_bar=False,
-            log_output=False,
-            extra_arguments=["--log-level=CRITICAL"],  # the kernel's own remarks, not the cells'
-        )
+        with patch.dict(os.environ, environment):
+            papermill.execute_notebook(notebook, executed, parameters=parameters, cwd=root, **quiet)
     except papermill.PapermillExecutionError:
         failed = nbformat.read(executed, as_version=4)
         # papermill marks the failure with cells of its own, which are not part of the notebook
         marker = "papermill-error-cell-tag"
         failed.cells = [cell for cell in failed.cells if marker not in cell.metadata.get("tags", [])]
         _fail(failed, source, [fault for fault in _output_faults(failed) if "unexecuted" not in fault], root=root)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        entered.unlink(missing_ok=True)
     result = nbformat.read(executed, as_version=4)
     executed.unlink()
     return result

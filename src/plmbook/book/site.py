@@ -5,50 +5,24 @@
 
 import re
 import sys
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from bs4 import BeautifulSoup
+
+LOADING = ("script", "img", "iframe", "source", "video", "audio", "embed")  # tags whose `src` the browser fetches
+PAGES = {"next", "prev", "canonical", "index", "search", "author", "license", "genindex"}  # `rel` of a link to a page
+
 
 @dataclass
-class _Page(HTMLParser):
+class _Page:
     """What one HTML page loads, links to and shows."""
 
-    loads: list[str] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
-    anchors: set[str] = field(default_factory=set)
-    faults: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        self.anchors.update(found[name] for name in ("id", "name") if found.get(name))
-        if tag in ("script", "img", "iframe", "source", "video", "audio", "embed") and "src" in found:
-            self.loads.append(found["src"])
-        if tag == "object" and "data" in found:
-            self.loads.append(found["data"])
-        # rel=next, prev, canonical name a page; the others make the browser fetch a file
-        pages = {"next", "prev", "canonical", "index", "search", "author", "license", "genindex"}
-        if tag == "link" and "href" in found and not set(found.get("rel", "").split()) <= pages:
-            self.loads.append(found["href"])
-        if tag == "a" and "href" in found:
-            self.links.append(found["href"])
-        if tag == "img" and not found.get("alt", "").strip():
-            self.faults.append(f"an image without alt text: {found.get('src', '')[:80]}")
-        for name in ("traceback", "stderr"):
-            if "output" in found.get("class", "").split() and name in found["class"].split():
-                self.faults.append(f"a cell shows an output of the kind {name}")
-
-    def handle_data(self, data: str) -> None:
-        # A script in the page may fetch one later. Only addresses that end like a script or a style are meant.
-        if self.cdata_elem in ("script", "style"):
-            self.faults += [
-                f"an inline {self.cdata_elem} names {address}"
-                for address in re.findall(r"https?://[^\"' )]+\.(?:m?js|css)\b", data)
-            ]
+    loads: list[str]
+    links: list[str]
+    anchors: set[str]
+    faults: list[str]
 
 
 def check_site(site: Path) -> list[str]:
@@ -62,8 +36,7 @@ def check_site(site: Path) -> list[str]:
         found = list(page.faults)
         found += [f"loads from outside: {url}" for url in page.loads if _is_outside(url)]
         for url in [*page.loads, *page.links]:
-            reason = _broken(url, path, pages)
-            if reason:
+            if reason := _broken(url, path, pages):
                 found.append(reason)
         faults += [f"{path.relative_to(site)}: {fault}" for fault in dict.fromkeys(found)]
     for path in sorted(site.rglob("*.css")):
@@ -74,10 +47,26 @@ def check_site(site: Path) -> list[str]:
 
 
 def _parse(path: Path) -> _Page:
-    page = _Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    page.close()
-    return page
+    tags = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser", multi_valued_attributes=None).find_all(True)
+    found = [(tag.name, {name: str(value) for name, value in tag.attrs.items()}) for tag in tags]
+    loads = [of["src"] for tag, of in found if tag in LOADING and "src" in of]
+    loads += [of["data"] for tag, of in found if tag == "object" and "data" in of]
+    loads += [
+        of["href"]
+        for tag, of in found
+        if tag == "link" and "href" in of and not set(of.get("rel", "").split()) <= PAGES
+    ]
+    links = [of["href"] for tag, of in found if tag == "a" and "href" in of]
+    anchors = {of[name] for _, of in found for name in ("id", "name") if name in of}
+    images = [of for tag, of in found if tag == "img" and not of.get("alt", "").strip()]
+    faults = [f"an image without alt text: {of.get('src', '')[:80]}" for of in images]
+    shown = {word for _, of in found if "output" in (words := of.get("class", "").split()) for word in words}
+    faults += [f"a cell shows an output of the kind {kind}" for kind in ("traceback", "stderr") if kind in shown]
+    for tag in tags:  # a script in the page may fetch one later; only addresses that end like one are meant
+        if tag.name in ("script", "style"):
+            named = re.findall(r"https?://[^\"' )]+\.(?:m?js|css)\b", tag.string or "")
+            faults += [f"an inline {tag.name} names {address}" for address in named]
+    return _Page(loads, links, anchors, faults)
 
 
 def _is_outside(url: str) -> bool:
