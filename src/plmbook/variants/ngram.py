@@ -16,7 +16,6 @@ The counts are a table, a row per context (`count`); `Ngram.from_table` smooths 
 Source: smoothing by a Dirichlet prior, MacKay and Peto 1995; the cache, Kuhn and De Mori 1990.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -41,7 +40,6 @@ _END, _UNKNOWN = 20, 21  # codes after those of the 20 residues
 _LETTERS = 22
 _CODES = np.full(256, _UNKNOWN, dtype=np.uint8)
 _CODES[np.frombuffer((AMINO_ACIDS + END).encode(), dtype=np.uint8)] = np.arange(21)
-_CONTEXT = re.compile(rf"(?P<left>[{AMINO_ACIDS}{END}]?\.*)_(?P<right>\.*[{AMINO_ACIDS}{END}]?)")
 _PAD = max(_DISTANCES)
 _PIECE = 2_000_000  # residues counted at once: bounds the memory
 
@@ -58,14 +56,15 @@ class Ngram:
     @classmethod
     def from_table(cls, table: pd.DataFrame, *, prior: float = PRIOR) -> "Ngram":
         """Smooth a table of counts, as `count` makes it or the bundled one; contexts that are absent count 0."""
-        counts = {offset: np.zeros((_LETTERS, 20)) for offset in _offsets()}
-        both = np.zeros((_LETTERS, _LETTERS, 20))
+        contexts = _contexts()
+        counts = {offset: np.zeros((_LETTERS, 20)) for offset, _ in contexts.values()}
+        counts[0] = np.zeros((_LETTERS, _LETTERS, 20))
         for context, row in zip(table["context"], table[list(AMINO_ACIDS)].to_numpy(dtype=np.float64), strict=True):
-            place, codes = _parse(context)
-            if place == 0:
-                both[codes] = row
-            else:
-                counts[place][codes] = row
+            if context not in contexts:
+                raise InputError(f"{context!r} is no context of an n-gram; expected one like L_K, A.._ or _.W")
+            offset, codes = contexts[context]
+            counts[offset][codes] = row
+        both = counts.pop(0)
         frequencies = both.sum((0, 1))
         if (frequencies <= 0).any():
             raise InputError("the counts of an n-gram need every amino acid at least once with both neighbours known")
@@ -95,17 +94,21 @@ def count(sequences: Iterable[str]) -> pd.DataFrame:
         pair = _counted(codes, (-distance, 0))  # [code, code `distance` later]
         parts += [pair[:21, :20], pair[:20, :21].T]  # as seen from the later and from the earlier of the two
     counts = pd.DataFrame(np.concatenate(parts), columns=list(AMINO_ACIDS), dtype="int64")
-    counts.insert(0, "context", pd.Series(_contexts(), dtype="str"))
+    counts.insert(0, "context", list(_contexts()))
     return counts
 
 
-def _contexts() -> list[str]:
-    """Every context in the order of the tables: the neighbours left and right, then the pairs by distance and side."""
-    letters = AMINO_ACIDS + END
-    found = [f"{left}_{right}" for left in letters for right in letters]
+def _contexts() -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Every context in the order of the tables: the neighbours left and right, then the pairs by distance and side; for
+    each the offset of its letter from the residue (0: it has both neighbours) and the codes of its letters.
+    """
+    letters = list(enumerate(AMINO_ACIDS + END))
+    found: dict[str, tuple[int, tuple[int, ...]]] = {}
+    found |= {f"{left}_{right}": (0, (a, b)) for a, left in letters for b, right in letters}
     for distance in _DISTANCES:
         gap = "." * (distance - 1)
-        found += [f"{letter}{gap}_" for letter in letters] + [f"_{gap}{letter}" for letter in letters]
+        found |= {f"{letter}{gap}_": (-distance, (code,)) for code, letter in letters}
+        found |= {f"_{gap}{letter}": (distance, (code,)) for code, letter in letters}
     return found
 
 
@@ -143,28 +146,10 @@ def log_ratios(sequence: str, ngram: Ngram) -> dict[str, np.ndarray]:
     return terms
 
 
-def _offsets() -> list[int]:
-    return [side * distance for distance in _DISTANCES for side in (-1, 1)]
-
-
 def _smoothed(counts: np.ndarray, frequencies: np.ndarray, prior: float) -> np.ndarray:
     """ln of (counts + prior f) / (total + prior) over f, along the last axis."""
     smoothed = (counts + prior * frequencies) / (counts.sum(axis=-1, keepdims=True) + prior)
     return np.log(smoothed / frequencies)
-
-
-def _parse(context: str) -> tuple[int, tuple[int, ...]]:
-    """Offset of the one letter and its code, or 0 and the codes of both neighbours."""
-    match = _CONTEXT.fullmatch(context)
-    left, right = (match["left"], match["right"]) if match else ("", "")
-    letters = (left + right).replace(".", "")
-    codes = tuple(int(_CODES[ord(letter)]) for letter in letters)
-    if len(left) == len(right) == len(letters) / 2 == 1:
-        return 0, codes
-    offset = len(right) - len(left)
-    if len(letters) == 1 and min(len(left), len(right)) == 0 and abs(offset) in _DISTANCES:
-        return offset, codes
-    raise InputError(f"{context!r} is no context of an n-gram; expected one like L_K, A.._ or _.W")
 
 
 def _counted(codes: np.ndarray, offsets: Sequence[int]) -> np.ndarray:
