@@ -121,21 +121,13 @@ def write(
         device, room = _room(ray, device, cpus)
         resources = {"num_cpus": cpus, "num_gpus": int(device == "cuda")}
         model = _reported(ray, resources, folder, card.name, device, dtype, path)
-        options: dict[str, Any] = {
-            "layer": layer,
-            "pool": pool,
-            "long": long,
-            "token_budget": token_budget or model.token_budget,
-        }
+        token_budget = token_budget or model.token_budget
+        options: dict[str, Any] = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
         mine = shards.new_manifest(model, proteins, source=source, shard_residues=shard_residues, **options)
-        folder.mkdir(parents=True, exist_ok=True)
-        with store.lock(folder):
-            facts, missing = store.begin(folder, mine)
+        with store.job(folder, mine, progress=progress) as (facts, missing, bar):
             if missing:
                 job = _Job(folder, facts, device, path)
-                _run(ray, job, missing, proteins, min(actors or room, len(missing)), resources, progress)
-            if missing or not facts.get("complete"):
-                store.finish(folder, facts)
+                _run(ray, job, missing, proteins, min(actors or room, len(missing)), resources, bar)
     return len(missing)
 
 
@@ -225,25 +217,22 @@ def _report(folder: Path, name: str, device: str, dtype: str, path: Path | None)
     return SimpleNamespace(**facts, device=device, token_budget=store.choose_token_budget(folder, model))
 
 
-def _run(ray, job: _Job, missing: list[int], proteins, n_actors: int, resources: dict, progress: bool) -> None:
+def _run(ray, job: _Job, missing: list[int], proteins, n_actors: int, resources: dict, bar: tqdm) -> None:
     """Stream the missing shards through the actors; returns when every one is written."""
     with _muted("ray.data"):
         written = _written(ray, job, missing, proteins, n_actors, resources)
-        counts = {number: job.facts["shards"][number]["proteins"] for number in missing}
-        total = job.facts["proteins"]["count"]
-        with tqdm(total=total, initial=total - sum(counts.values()), unit=" proteins", disable=not progress) as bar:
-            try:
-                for batch in written.iter_batches(batch_size=None, prefetch_batches=0):
-                    for number, failure in zip(batch["number"].tolist(), batch["failure"].tolist(), strict=True):
-                        if failure:
-                            error = pickle.loads(failure)
-                            raise type(error)(f"{error}\n{ADVICE}")
-                        bar.update(counts[number])
-            except ray.exceptions.RayTaskError as error:  # of the task that reads the proteins: actors return theirs
-                cause = getattr(error, "cause", None)
-                raise (InputError if isinstance(cause, InputError) else RuntimeError)(f"{cause}\n{ADVICE}") from error
-            except ray.exceptions.RayError as error:
-                raise _died(error) from error
+        try:
+            for batch in written.iter_batches(batch_size=None, prefetch_batches=0):
+                for number, failure in zip(batch["number"].tolist(), batch["failure"].tolist(), strict=True):
+                    if failure:
+                        error = pickle.loads(failure)
+                        raise type(error)(f"{error}\n{ADVICE}")
+                    bar.update(job.facts["shards"][number]["proteins"])
+        except ray.exceptions.RayTaskError as error:  # of the task that reads the proteins: actors return theirs
+            cause = getattr(error, "cause", None)
+            raise (InputError if isinstance(cause, InputError) else RuntimeError)(f"{cause}\n{ADVICE}") from error
+        except ray.exceptions.RayError as error:
+            raise _died(error) from error
 
 
 def _written(ray, job: _Job, missing: list[int], proteins, n_actors: int, resources: dict):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from plmbook.core.errors import InputError, one_of
+from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, MutationError, join_mutations
 from plmbook.engine import encode
 
@@ -32,21 +32,6 @@ class Query(NamedTuple):
     position: int  # 0-based
 
 
-def substitutions(
-    model, sequence: str, *, strategy: str = "wildtype-marginals", long: str = "window", progress: bool = False
-) -> np.ndarray:
-    """Score every substitution of a protein."""
-    masks = {"wildtype-marginals": False, "masked-marginals": True}
-    one_of("strategy", strategy, masks)
-    (read,) = _readings(model, [sequence], long)
-    own = columns(sequence)
-    positions = np.flatnonzero(own[: read.kept] >= 0)
-    found = np.full((len(sequence), 20), np.nan, dtype=np.float32)
-    found[positions] = _table(model, sequence, read, positions, masked=masks[strategy], progress=progress)
-    _subtract_own(found, own)
-    return found
-
-
 def backgrounds(
     model,
     sequence: str,
@@ -58,8 +43,8 @@ def backgrounds(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Score every second-site substitution on the background of each variant of a protein.
 
-    A background without mutation equals `substitutions(model, sequence)`; the order of the variants, and of the
-    mutations of one, does not matter.  Of a protein in windows only those run that hold a mutation.
+    The order of the variants, and of the mutations of one, does not matter.  Of a protein in windows only those run
+    that hold a mutation.
 
     Parameters
     ----------
@@ -70,7 +55,7 @@ def backgrounds(
     block : int
         Residues of a block, at least one background: bounds the memory, not the batch (that is the encoder's).
     long, progress
-        As in `substitutions`.
+        As in `plmbook.engine.encode.log_probabilities`.
 
     Yields
     ------
@@ -78,7 +63,7 @@ def backgrounds(
         Of `variants`; the slices follow one another and cover it.
     tables : float32 array (b, L, 20)
         ln p_B(a at j) - ln p_B(S_j at j), columns in the order of `AMINO_ACIDS`: against the wild type's residue, also
-        at the background's own positions.  NaN rows as in `substitutions`.
+        at the background's own positions.  NaN rows where that is none of the 20, and where "truncate" cut.
 
     Raises
     ------
@@ -96,7 +81,7 @@ def backgrounds(
     return _backgrounds(model, sequence, read, edits, max(1, block // len(sequence)), progress)
 
 
-def comasked(model, sequence: str, pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
+def comasked(model, sequence: str, pairs, *, long: str = "window") -> np.ndarray:
     """Log-probabilities at two positions that are both masked, float32 (n, 2, 20): `[k, 0]` at i, `[k, 1]` at j of pair
     k. `pairs` (n, 2) are 1-based and different, in either order; one forward pass of {i, j} serves every variant at i
     with every second site at j and the reverse.
@@ -113,17 +98,15 @@ def comasked(model, sequence: str, pairs, *, long: str = "window", progress: boo
     alone, which_alone = np.unique(distinct[~near], return_inverse=True)
     found[~near] = _table(model, sequence, read, alone, masked=True)[which_alone]
     step = max(1, BLOCK // read.longest)
-    with tqdm(total=len(distinct), desc=model.name, unit="pair", disable=not progress) as bar:
-        for start in range(0, len(distinct), step):
-            rows, sides = np.nonzero(near[start : start + step])
-            chunk = distinct[start : start + step].tolist()
-            queries = [
-                Query(0, tuple((position, MASK) for position in chunk[row]), chunk[row][side])
-                for row, side in zip(rows.tolist(), sides.tolist(), strict=True)
-            ]
-            for asked_here, table in _answers(model, [sequence], [read], queries):
-                found[start + rows[asked_here], sides[asked_here]] = table
-            bar.update(len(chunk))
+    for start in range(0, len(distinct), step):
+        rows, sides = np.nonzero(near[start : start + step])
+        chunk = distinct[start : start + step].tolist()
+        queries = [
+            Query(0, tuple((position, MASK) for position in chunk[row]), chunk[row][side])
+            for row, side in zip(rows.tolist(), sides.tolist(), strict=True)
+        ]
+        for asked_here, table in _answers(model, [sequence], [read], queries):
+            found[start + rows[asked_here], sides[asked_here]] = table
     result = found[which]
     backwards = asked[:, 0] > asked[:, 1]
     result[backwards] = result[backwards, ::-1]
@@ -148,7 +131,7 @@ def pseudo_log_likelihood(
     model, sequence, variants
         As in `backgrounds`, also the errors.  Default: the wild type alone.
     long, progress
-        As in `substitutions`; "truncate" is refused where it cuts.
+        As in `backgrounds`; "truncate" is refused where it cuts.
 
     Returns
     -------
@@ -301,11 +284,11 @@ def _checked_pairs(pairs, read: _Reading, length: int) -> np.ndarray:
     return asked
 
 
-def _table(model, sequence: str, read: _Reading, positions: np.ndarray, *, masked: bool, progress=False) -> np.ndarray:
+def _table(model, sequence: str, read: _Reading, positions: np.ndarray, *, masked: bool) -> np.ndarray:
     """float32 (n, 20): ln p at positions (0-based) of the wild type, each masked alone or none masked."""
     found = np.empty((len(positions), 20), dtype=np.float32)
     queries = (Query(0, ((i, MASK),) if masked else (), i) for i in positions.tolist())
-    for which, table in _answers(model, [sequence], [read], queries, progress=progress):
+    for which, table in _answers(model, [sequence], [read], queries):
         found[which] = table
     return found
 

@@ -83,18 +83,11 @@ def write(
     options: dict[str, Any] = {"layer": layer, "pool": pool, "long": long, "token_budget": token_budget}
     mine = shards.new_manifest(model, proteins, source=source, shard_residues=shard_residues, **options)
     existing(folder)  # refuses before anything is made
-    folder.mkdir(parents=True, exist_ok=True)
-    with lock(folder):
-        facts, missing = begin(folder, mine)
-        total = facts["proteins"]["count"]
-        done = total - sum(facts["shards"][number]["proteins"] for number in missing)
-        with tqdm(total=total, initial=done, unit=" proteins", disable=not progress) as bar:
-            for number, chosen in shards.split(facts, missing, proteins):
-                vectors = encode.embed(model, chosen["sequence"].tolist(), **options)
-                write_shard(folder, facts, number, chosen, vectors)
-                bar.update(len(chosen))
-        if missing or not facts.get("complete"):
-            finish(folder, facts)
+    with job(folder, mine, progress=progress) as (facts, missing, bar):
+        for number, chosen in shards.split(facts, missing, proteins):
+            vectors = encode.embed(model, chosen["sequence"].tolist(), **options)
+            write_shard(folder, facts, number, chosen, vectors)
+            bar.update(len(chosen))
     return len(missing)
 
 
@@ -104,6 +97,22 @@ def choose_token_budget(folder: str | Path, model) -> int:
     """
     before = existing(folder)
     return encode.token_budget(model) if before is None else before["token_budget"]
+
+
+@contextlib.contextmanager
+def job(folder: Path, mine: dict, *, progress: bool) -> Iterator[tuple[dict, list[int], tqdm]]:
+    """Hold the folder for the job that the manifest `mine` describes: what `begin` gives, and a bar to update by
+    proteins.  Who leaves without an error has written every missing shard.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder):
+        facts, missing = begin(folder, mine)
+        total = facts["proteins"]["count"]
+        done = total - sum(facts["shards"][number]["proteins"] for number in missing)
+        with tqdm(total=total, initial=done, unit=" proteins", disable=not progress) as bar:
+            yield facts, missing, bar
+        if missing or not facts.get("complete"):
+            _finish(folder, facts)
 
 
 def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
@@ -154,7 +163,7 @@ def write_shard(
     return _place(folder, folder / "data" / name, content)
 
 
-def finish(folder: Path, facts: dict) -> None:
+def _finish(folder: Path, facts: dict) -> None:
     """Check every shard and write their checksums into the manifest: the store is complete."""
     found = _survey(folder, facts)
     _refuse_faults(folder, found[found["state"] != "ok"])

@@ -10,6 +10,7 @@ sums over D and differ only in what the model reads; `plmbook.engine.scan` runs 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,45 +27,31 @@ DEFAULT = "wildtype-marginals"
 
 _KEYS = ("id", "gene")  # the columns that may name a protein, the first one that is there
 
-_COLUMN = {letter: i for i, letter in enumerate(AMINO_ACIDS)}
-
 Variant = tuple[Mutation, ...]  # sorted, at distinct positions
 Pairs = Sequence[tuple[str, Variant]]  # wild types and their variants, checked
 
 
-def wildtype_marginals(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | S) - ln p(S_i at i | S): one forward pass of the wild type serves all.
-
-    Source: Meier et al. 2021 ("wild type marginal"); Brandes et al. 2023 score all human missense variants with it.
-    """
-    return _marginals(model, pairs, lambda variant, i: (), **options)
-
-
-def masked_marginals(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | S_(-i)) - ln p(S_i at i | S_(-i)): one masked position, one pass, at a time.
-
-    Source: the variant-prediction script of Meier et al. 2021 (fair-esm); equal to `comasked` for one substitution.
-    """
-    return _marginals(model, pairs, lambda variant, i: ((i, MASK),), **options)
-
-
-def comasked(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | S_(-D)) - ln p(S_i at i | S_(-D)): one forward pass per set of positions.
-
-    Source: the equation printed in Meier et al. 2021 ("masked marginal").
-    """
-    return _marginals(model, pairs, lambda variant, i: tuple([(m.position - 1, MASK) for m in variant]), **options)
+def _marginals(reads: Callable[[Variant, int], Edits], model, pairs: Pairs, *, long: str, progress: bool) -> np.ndarray:
+    """sum over i in D of ln p(M_i at i | x) - ln p(S_i at i | x), where x is S with the edits that `reads` gives."""
+    proteins = list(dict.fromkeys(sequence for sequence, _ in pairs))
+    number = {sequence: n for n, sequence in enumerate(proteins)}
+    questions = (
+        scan.Query(number[sequence], reads(variant, m.position - 1), m.position - 1)
+        for sequence, variant in pairs
+        for m in variant
+    )
+    column = AMINO_ACIDS.index
+    substitutions = [(n, column(m.alt), column(m.ref)) for n, (_, variant) in enumerate(pairs) for m in variant]
+    owner, alt, ref = np.array(substitutions, dtype=np.int64).reshape(-1, 3).T
+    ratios = np.empty(len(owner))  # one for each substitution, in float64
+    for which, table in scan.answers(model, proteins, questions, long=long, progress=progress):
+        row = np.arange(len(which))
+        ratios[which] = table[row, alt[which]].astype(np.float64) - table[row, ref[which]]
+    # summed in the order of the substitutions: company does not change the last digit
+    return np.bincount(owner, weights=ratios, minlength=len(pairs))
 
 
-def mutant_marginals(model, pairs: Pairs, **options) -> np.ndarray:
-    """sum over i in D of ln p(M_i at i | M) - ln p(S_i at i | M): one pass of the **mutant** per variant.
-
-    Source: Meier et al. 2021 ("mutant marginal"); as far as can be inferred, what the rescue-mutation study published.
-    """
-    return _marginals(model, pairs, lambda variant, i: substituted(variant), **options)
-
-
-def pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
+def _pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
     """PLL(M) - PLL(S), with PLL(x) = sum over all i of ln p(x_i at i | x_(-i)): a forward pass per residue for the wild
     type and for each variant (less the one that a single substitution shares). Letters outside the 20 are left out.
 
@@ -84,11 +71,18 @@ def pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
 Strategy = Callable[..., np.ndarray]  # (model, pairs, *, long, progress) -> float64 (n,)
 
 STRATEGIES: dict[str, Strategy] = {
-    "wildtype-marginals": wildtype_marginals,
-    "masked-marginals": masked_marginals,
-    "mutant-marginals": mutant_marginals,
-    "pseudo-likelihood": pseudo_likelihood,
-    "comasked": comasked,
+    # x = S: one forward pass of the wild type serves all.  Meier et al. 2021 ("wild type marginal"); Brandes et al.
+    # 2023 score all human missense variants with it.
+    "wildtype-marginals": partial(_marginals, lambda variant, i: ()),
+    # x = S_(-i): one masked position, one pass, at a time.  The variant-prediction script of Meier et al. 2021
+    # (fair-esm); equal to `comasked` for one substitution.
+    "masked-marginals": partial(_marginals, lambda variant, i: ((i, MASK),)),
+    # x = M: one pass of the **mutant** per variant.  Meier et al. 2021 ("mutant marginal"); as far as can be inferred,
+    # what the rescue-mutation study published.
+    "mutant-marginals": partial(_marginals, lambda variant, i: substituted(variant)),
+    "pseudo-likelihood": _pseudo_likelihood,
+    # x = S_(-D): one pass per set of positions.  The equation printed in Meier et al. 2021 ("masked marginal").
+    "comasked": partial(_marginals, lambda variant, i: tuple([(m.position - 1, MASK) for m in variant])),
 }
 
 
@@ -246,7 +240,7 @@ def masked_likelihood(
     proteins: pd.DataFrame,
     *,
     frequencies: Sequence[float],
-    ngram: Ngram | None = None,
+    ngram: Ngram,
     share: float = 0.15,
     seed: int = 0,
     progress: bool = False,
@@ -260,50 +254,26 @@ def masked_likelihood(
     expected = np.asarray(frequencies, dtype=np.float64)
     if expected.shape != (20,) or (expected <= 0).any() or abs(expected.sum() - 1) > 1e-3:
         raise InputError("frequencies must be 20 positive numbers that add up to 1, in the order " + AMINO_ACIDS)
-    masked, rows = [], []
-    for name, sequence in zip(proteins["id"], proteins["sequence"], strict=True):
-        chosen = _choose_masks(name, sequence, share=share, seed=seed)
-        masked.append(scan.edited(sequence, tuple((int(i), MASK) for i in chosen)))
-        rows.append(chosen)
+    names, sequences = proteins["id"].tolist(), proteins["sequence"].tolist()
+    rows = [_choose_masks(*each, share=share, seed=seed) for each in zip(names, sequences, strict=True)]
+    masked = [
+        scan.edited(sequence, tuple((int(i), MASK) for i in chosen))
+        for sequence, chosen in zip(sequences, rows, strict=True)
+    ]
     found = encode.log_probabilities(model, masked, rows=rows, progress=progress)
     answers = []
-    for name, sequence, text, chosen, table in zip(
-        proteins["id"], proteins["sequence"], masked, rows, found, strict=True
-    ):
-        columns = [_COLUMN[sequence[i]] for i in chosen]
-        log_likelihood = float(table[np.arange(len(chosen)), columns].astype(np.float64).sum())
-        answer = [name, len(chosen), log_likelihood, float(np.log(expected[columns]).sum())]
-        if ngram is not None:
-            answer.append(float(log_probabilities(text, ngram)[chosen, columns].sum()))
-        answers.append(answer)
-    names = ["id", "n_masked", "log_likelihood", "frequency_log_likelihood"]
-    return pd.DataFrame(answers, columns=names if ngram is None else [*names, "ngram_log_likelihood"])
-
-
-def _marginals(
-    model, pairs: Pairs, reads: Callable[[Variant, int], Edits], *, long: str = "window", progress: bool = False
-) -> np.ndarray:
-    """(n,) float64: sum over i in D of ln p(M_i at i | x) - ln p(S_i at i | x), where x is what the model `reads`."""
-    proteins = list(dict.fromkeys(sequence for sequence, _ in pairs))
-    number = {sequence: n for n, sequence in enumerate(proteins)}
-    questions = (
-        scan.Query(number[sequence], reads(variant, m.position - 1), m.position - 1)
-        for sequence, variant in pairs
-        for m in variant
-    )
-    substitutions = [(n, _COLUMN[m.alt], _COLUMN[m.ref]) for n, (_, variant) in enumerate(pairs) for m in variant]
-    owner, alt, ref = np.array(substitutions, dtype=np.int64).reshape(-1, 3).T
-    ratios = np.empty(len(owner))  # one for each substitution, in float64
-    for which, table in scan.answers(model, proteins, questions, long=long, progress=progress):
-        row = np.arange(len(which))
-        ratios[which] = table[row, alt[which]].astype(np.float64) - table[row, ref[which]]
-    # summed in the order of the substitutions: company does not change the last digit
-    return np.bincount(owner, weights=ratios, minlength=len(pairs))
+    for name, sequence, text, chosen, table in zip(names, sequences, masked, rows, found, strict=True):
+        own = scan.columns(sequence)[chosen]
+        by_model = float(table[np.arange(len(chosen)), own].astype(np.float64).sum())
+        by_ngram = float(log_probabilities(text, ngram)[chosen, own].sum())
+        answers.append((name, len(chosen), by_model, float(np.log(expected[own]).sum()), by_ngram))
+    columns = ["id", "n_masked", "log_likelihood", "frequency_log_likelihood", "ngram_log_likelihood"]
+    return pd.DataFrame(answers, columns=columns)
 
 
 def _choose_masks(name: str, sequence: str, *, share: float, seed: int) -> np.ndarray:
     """Sorted 0-based positions to mask: a function of the seed and the protein's id."""
-    eligible = np.flatnonzero([letter in _COLUMN for letter in sequence])
+    eligible = np.flatnonzero(scan.columns(sequence) >= 0)
     if not len(eligible):
         raise InputError(f"{name}: none of the 20 amino acids in its sequence")
     digest = bytes.fromhex(sha256(f"{seed} {name}"))
