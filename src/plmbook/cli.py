@@ -18,9 +18,10 @@ from typing import Annotated, Any
 import typer
 
 from plmbook import __version__
-from plmbook.core.errors import InputError
+from plmbook.core.errors import InputError, did_you_mean, some
 from plmbook.models.base import POOLS
-from plmbook.models.cards import CARDS, titles
+from plmbook.models.cards import CARDS, expand, facts, listing, titles
+from plmbook.models.cards import card as card_of
 
 ENGINES = ("local", "ray")
 GO_SPLITS = ("random", "homology", "both")
@@ -130,8 +131,6 @@ def list_models(
     a model also writes sequences. The card of a bundled model also says how it was trained, on what, and how it fared
     in every test of the book.
     """
-    from plmbook.models.cards import facts, listing
-
     if name is not None:
         typer.echo(json.dumps(facts(name), indent=1))
         return
@@ -608,9 +607,7 @@ def build_book(
 
 def _cards(names: Sequence[str], *, several: bool = True) -> list:
     """The cards of what a user named, each runnable."""
-    from plmbook.models.cards import card, expand
-
-    cards = [card(name) for name in expand(names)]
+    cards = [card_of(name) for name in expand(names)]
     if not several and len(cards) > 1:
         members = ", ".join(each.name for each in cards)
         raise InputError(f"{names[0]} is an ensemble of {len(cards)} models; name one: {members}")
@@ -630,8 +627,6 @@ def _check_scores(cards: Sequence) -> None:
 
 def _one_of(what: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        from plmbook.core.errors import did_you_mean
-
         raise InputError(f"--{what} {value}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
 
 
@@ -673,18 +668,16 @@ def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = Fa
     over = proteins[proteins["length"] > limit] if limit else proteins.head(0)
     if not len(over):
         return
-    named = ", ".join(f"{row.id} ({row.length})" for row in over.head(10).itertuples())
-    more = f" and {len(over) - 10} more" if len(over) > 10 else ""
-    what = (
-        f"{len(over)} of {len(proteins)} proteins are longer than the {card.max_length} residues that {card.name} reads"
-    )
+    named = some((f"{row.id} ({row.length})" for row in over.itertuples()), 10)
+    most = f"the {card.max_length} residues that {card.name} reads"
+    what = f"{len(over)} of {len(proteins)} proteins are longer than {most}: {named}"
     if long == "error":
-        raise InputError(f"{what}: {named}{more}; cut them, or use --long window")
+        raise InputError(f"{what}; cut them, or use --long window")
     if long == "truncate" and whole:
-        raise InputError(f"{what}: {named}{more}; pseudo-likelihood needs every residue, use --long window")
+        raise InputError(f"{what}; pseudo-likelihood needs every residue, use --long window")
     if long == "truncate" and variants is not None:
         _check_not_cut(variants, card)
-    _say_long(f"{what}: {named}{more}", long)
+    _say_long(what, long)
 
 
 def _check_not_cut(variants, card) -> None:

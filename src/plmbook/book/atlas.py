@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import entropy
 
 from plmbook import tables
 from plmbook.book import profiles, style
@@ -292,9 +293,7 @@ def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
     if alignment is None:
         return np.full(length, np.nan, dtype=np.float32)
     counts = alignment.sort_values("position")[list(AMINO_ACIDS)].to_numpy(np.float64)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    terms = np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1)), 0)  # (L, 20)
-    return (1 + terms.sum(axis=1) / np.log(20)).astype(np.float32)
+    return (1 - entropy(counts, base=20, axis=1)).astype(np.float32)
 
 
 def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, object]]]:

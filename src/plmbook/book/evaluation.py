@@ -105,17 +105,16 @@ def contact_maps(table: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for name, data in (("kept", "structures kept aside"), ("genes", "AlphaFold, 53 genes")):
         part = table[table["set"] == name]
-        rows = []
-        for statistic, of, column in (
-            ("P@L", "model", "p_at_l"),
-            ("P@L", "separation only", "separation_only_p_at_l"),
-            ("P@L", "random pairs", "background"),
-            ("P@L/5", "model", "p_at_l5"),
-            ("P@L/5", "separation only", "separation_only_p_at_l5"),
-        ):
-            rows.append((statistic, of, *metrics.mean_over_genes(part[column], **OPTIONS)))
-        for opponent, column in (("random pairs", "background"), ("separation only", "separation_only_p_at_l")):
-            ratio = contacts.ratio_of_means(part, "p_at_l", column, **OPTIONS)
+        columns = {
+            ("P@L", "model"): "p_at_l",
+            ("P@L", "separation only"): "separation_only_p_at_l",
+            ("P@L", "random pairs"): "background",
+            ("P@L/5", "model"): "p_at_l5",
+            ("P@L/5", "separation only"): "separation_only_p_at_l5",
+        }
+        rows = [(*key, *metrics.mean_over_genes(part[column], **OPTIONS)) for key, column in columns.items()]
+        for opponent in ("random pairs", "separation only"):
+            ratio = contacts.ratio_of_means(part, "p_at_l", columns["P@L", opponent], **OPTIONS)
             rows.append((f"P@L / that of {opponent}", "model", *ratio))
         parts.append(_rows("long-range contacts from attention", data, rows))
     return pd.concat(parts, ignore_index=True)

@@ -97,31 +97,24 @@ def load_profile(name: str, *, root: Path | None = None) -> dict[str, Any]:
 
 
 def parameters_of(path: Path, profile: str, *, root: Path | None = None) -> dict[str, Any]:
-    """The parameters that a profile gives to a notebook.
-    A shared parameter goes to every notebook that declares it. A parameter of the notebook's own section must be
-    declared by that notebook: papermill alone would only warn about a misspelt name, and the default would run.
+    """The parameters that a profile gives to a notebook: of the shared ones those that it declares, and its own.
+
+    Its own must be declared: papermill alone would only warn about a misspelt name, and the default would run.
     """
     root = root_of(root)
     content = load_profile(profile, root=root)
     file = f"analysis/profiles/{profile}.yml"
     declared = {source.stem: declared_by(source) for source in notebooks(root=root)}
-    for section in content["notebooks"]:
-        if section not in declared:
-            raise ProfileError(f"{file}: no notebook analysis/{section}.py{did_you_mean(section, declared)}")
     everywhere = {name for names in declared.values() for name in names}
-    for name in content["shared"]:
-        if name not in everywhere:
-            raise ProfileError(
-                f"{file}: shared parameter {name!r} is declared by no notebook{did_you_mean(name, everywhere)}"
-            )
-    mine = declared[path.stem]
-    own = content["notebooks"].get(path.stem, {})
-    for name in own:
-        if name not in mine:
-            raise ProfileError(
-                f"{file}: {path.stem} has no parameter {name!r}: expected one of {', '.join(mine) or 'none'}"
-                f"{did_you_mean(name, mine)}"
-            )
+    mine, own = declared[path.stem], content["notebooks"].get(path.stem, {})
+    for names, known, fault in (
+        (content["notebooks"], declared, "no notebook analysis/{}.py"),
+        (content["shared"], everywhere, "shared parameter {!r} is declared by no notebook"),
+        (own, mine, f"{path.stem} has no parameter {{!r}}: expected one of {', '.join(mine) or 'none'}"),
+    ):
+        for name in names:
+            if name not in known:
+                raise ProfileError(f"{file}: {fault.format(name)}{did_you_mean(name, known)}")
     chosen = {name: value for name, value in {**content["shared"], **own}.items() if name in mine}
     for name, value in chosen.items():
         if not _same_kind(mine[name], value):

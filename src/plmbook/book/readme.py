@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
-SEED = 20220917  # as in the chapter on variant effects, so that the intervals are the same
 STRATEGY = "masked-marginals"  # of the embedded model: the one whose scores of every P/LP and B/LB variant are shipped
 PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": "ESM-2 650M, published"}
 
 
-def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
+def glance(*, n: int = 1000) -> "pd.DataFrame":
     """How well the scores tell P/LP from B/LB, from the committed tables alone, as `metrics.summary`; no model runs.
 
-    Each score on all variants that have it; the embedded model's once its masked marginals are shipped.
+    Each score on all variants that have it; the embedded model's once its masked marginals are shipped. Intervals are
+    those of the chapter on variant effects.
     """
     import pandas as pd
 
@@ -37,7 +37,9 @@ def glance(*, n: int = 1000, seed: int = SEED) -> "pd.DataFrame":
     parts += _embedded()
     columns = ["gene", "mutation", "model", "strategy", "score"]
     effects = pd.concat([part[columns] for part in parts], ignore_index=True)
-    return metrics.summary(effects.merge(variants, on=["gene", "mutation"], validate="many_to_one"), n=n, seed=seed)
+    return metrics.summary(
+        effects.merge(variants, on=["gene", "mutation"], validate="many_to_one"), n=n, seed=bundled.SEED
+    )
 
 
 def block(table: "pd.DataFrame") -> str:

@@ -6,10 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 from plmbook.book.dependencies import header
 from plmbook.book.profiles import APPENDIX, notebooks, root_of
@@ -19,19 +17,9 @@ from plmbook.book.site import check_site
 
 def toc_files(*, root: Path | None = None) -> list[str]:
     """The pages that the table of contents names, in its order: paths from the root without suffix, as `book/intro`."""
-    import yaml
+    from sphinx_external_toc.parsing import parse_toc_yaml  # Jupyter Book's own
 
-    def walk(node: Any) -> Iterator[str]:
-        if isinstance(node, dict):
-            yield from (value for key, value in node.items() if key in ("root", "file"))
-            for value in node.values():
-                yield from walk(value)
-        elif isinstance(node, list):
-            for item in node:
-                yield from walk(item)
-
-    file = root_of(root) / "book" / "_toc.yml"
-    return list(walk(yaml.safe_load(file.read_text(encoding="utf-8"))))
+    return list(parse_toc_yaml(root_of(root) / "book" / "_toc.yml"))
 
 
 def check_pages(profile: str, *, root: Path | None = None) -> list[str]:

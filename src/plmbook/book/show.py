@@ -110,18 +110,12 @@ def as_text(table: pd.DataFrame, *, digits: int = 3) -> pd.DataFrame:
     >>> as_text(t).iloc[0].tolist()
     ['a', '0.500 [0.250, 0.750]', '4,336', '–']
     """
-    texts = {}
-    together = {"value", "low", "high"} <= set(table.columns)
-    for name in table.columns:
-        column = table[name]
-        if together and name in ("low", "high"):
-            continue
-        if together and name == "value":
-            ends = table[["value", "low", "high"]].itertuples(index=False)
-            texts["value [95 % interval]"] = [interval(*row, digits=digits) for row in ends]
-        else:
-            texts[name] = [_as_text(value, digits) for value in column]
-    return pd.DataFrame(texts)
+    texts = table.astype(object).map(_as_text, digits=digits)
+    if {"value", "low", "high"} <= set(table):
+        ends = table[["value", "low", "high"]].itertuples(index=False)
+        texts["value"] = [interval(*row, digits=digits) for row in ends]
+        texts = texts.drop(columns=["low", "high"]).rename(columns={"value": "value [95 % interval]"})
+    return texts.reset_index(drop=True)
 
 
 def _as_text(value: object, digits: int) -> str:

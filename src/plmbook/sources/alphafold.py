@@ -9,6 +9,7 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.residues import THREE_LETTER
 from plmbook.core.text import open_text
+from plmbook.sources.cells import coordinates
 
 
 def read_accession(source: str | Path | TextIO) -> str:
@@ -28,7 +29,6 @@ def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
     """
     atoms = _atoms(source)
     alpha = _each_residue(atoms, "CA")
-    n_residues = len(alpha)
     one_letter = {three.upper(): one for one, three in THREE_LETTER.items()}
     unknown = sorted(set(alpha.res_name) - set(one_letter))
     if unknown:
@@ -41,15 +41,9 @@ def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
         raise InputError(
             f"AlphaFold PDB: expected a C-beta in every residue but glycine, missing at {sorted(map(int, without))[:5]}"
         )
-    table = pd.DataFrame(
-        {"position": np.arange(1, n_residues + 1), "residue": [one_letter[name] for name in alpha.res_name]}
-    )
-    for axis, letter in enumerate("xyz"):
-        table[f"ca_{letter}"] = alpha.coord[:, axis].astype(np.float32)
-    for axis, letter in enumerate("xyz"):
-        table[f"cb_{letter}"] = beta[:, axis].astype(np.float32)
-    table["plddt"] = alpha.b_factor.astype(np.float32)
-    return table
+    residues = {"position": np.arange(1, len(alpha) + 1), "residue": [one_letter[name] for name in alpha.res_name]}
+    places = coordinates("ca", alpha.coord) | coordinates("cb", beta)
+    return pd.DataFrame(residues | places | {"plddt": alpha.b_factor.astype(np.float32)})
 
 
 def read_backbone(source: str | Path | TextIO) -> pd.DataFrame:
@@ -58,12 +52,10 @@ def read_backbone(source: str | Path | TextIO) -> pd.DataFrame:
     float32, angstrom, to the nearest 0.01, of the atoms N, C and O.
     """
     atoms = _atoms(source)
-    table = pd.DataFrame({"position": _each_residue(atoms, "N").res_id.astype(np.int64)})
+    columns = {"position": _each_residue(atoms, "N").res_id.astype(np.int64)}
     for atom in "nco":
-        places = _each_residue(atoms, atom.upper()).coord.astype(np.float64)
-        for axis, letter in enumerate("xyz"):
-            table[f"{atom}_{letter}"] = places[:, axis].round(2).astype(np.float32)
-    return table
+        columns |= coordinates(atom, _each_residue(atoms, atom.upper()).coord.astype(np.float64).round(2))
+    return pd.DataFrame(columns)
 
 
 def _atoms(source: str | Path | TextIO):

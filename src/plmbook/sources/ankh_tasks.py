@@ -7,7 +7,7 @@ the type of a column from its first rows fails on an odd label further down, whi
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from plmbook.core.errors import InputError, did_you_mean, some
+from plmbook.core.errors import InputError, one_of, some
 from plmbook.core.text import read_csv
-from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_table, sequence_of
+from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_table, sequence_of, visible_files
 from plmbook.sources.record import Source
 from plmbook.tables.bundled import LOCALISATIONS
 from plmbook.tables.readers import read_parquet
 
 SPLITS = ("train", "validation", "test")  # as in the bundled tables
 FOLDS = 1_195  # of the remote homology set
-LEFT_OUT = ["split", "file", "row", "reason"]
+LEFT_OUT = {"split": "str", "file": "str", "row": "int64", "reason": "str"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class HubDataset:
     licence: str  # as the hub states it
     becomes: str  # what `read` makes of a record
     optional: tuple[str, ...] = ()  # fields that a file may lack
+    title: str = ""  # of its entry among the sources; "" where another data set's files are read
+    citation: str = ""
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -62,40 +64,33 @@ class HubDataset:
         return tuple(split for split in SPLITS if any(file.split == split for file in self.files))
 
 
-_FACTS = yaml.safe_load(Path(__file__).with_name("ankh_tasks.yml").read_text(encoding="utf-8"))
 _ANKH = "Elnaggar and others 2023, doi:10.48550/arXiv.2301.06568"
 
 
-def _file(facts: dict) -> HubFile:
-    return HubFile(**facts | {"needs": tuple(facts.get("needs", ()))})
-
-
 def _dataset(name: str, facts: dict) -> HubDataset:
-    facts = {key: value for key, value in facts.items() if key not in ("title", "citation")}
-    facts |= {"files": tuple(map(_file, facts["files"])), "optional": tuple(facts.get("optional", ()))}
-    return HubDataset(name=name, **facts)
+    files = tuple(HubFile(**file | {"needs": tuple(file.get("needs", ()))}) for file in facts["files"])
+    return HubDataset(name, **facts | {"files": files, "optional": tuple(facts.get("optional", ()))})
 
 
-def _source(dataset: HubDataset, title: str, citation: str) -> Source:
+def _source(dataset: HubDataset) -> Source:
     unpinned = "no revision is pinned: the newest is read and recorded"
     folder = dataset.hub_id.split("/")[1]
     return Source(
         name=f"ankh-{dataset.name.replace('_', '-')}",
-        title=title,
+        title=dataset.title,
         url=f"https://huggingface.co/datasets/{dataset.hub_id}",
         release=f"commit {dataset.revision}" if dataset.revision else unpinned,
         licence=dataset.licence,
-        citation=f"{citation}; {_ANKH}",
+        citation=f"{dataset.citation}; {_ANKH}",
         extracts=tuple(f"{folder}/{file.name}{end}" for file in dataset.files for end in ("", ".gz")),
         note="No data set of the hub is bundled; the tests read files of the same layout.",
         reader=f"plmbook.sources.ankh_tasks.read({dataset.name!r}) reads it",
     )
 
 
+_FACTS = yaml.safe_load(Path(__file__).with_name("ankh_tasks.yml").read_text(encoding="utf-8"))
 DATASETS: dict[str, HubDataset] = {name: _dataset(name, facts) for name, facts in _FACTS.items()}
-SOURCES = tuple(
-    _source(DATASETS[name], facts["title"], facts["citation"]) for name, facts in _FACTS.items() if "title" in facts
-)
+SOURCES = tuple(_source(dataset) for dataset in DATASETS.values() if dataset.title)
 
 
 def read(
@@ -151,11 +146,7 @@ def read(
         If a folder, file, part or column is missing, two files could be the one, a file has no usable record, the
         revision is no commit of the hub (or is given with a local folder), or the hub cannot be reached.
     """
-    if name not in DATASETS:
-        raise InputError(
-            f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}"
-        )
-    dataset = DATASETS[name]
+    dataset = DATASETS[one_of("unknown data set", name, DATASETS)]
     if split is not None and split not in dataset.splits:
         raise InputError(f"{name}: split {split!r}; expected one of {', '.join(dataset.splits)}")
     for field in columns or {}:
@@ -181,8 +172,7 @@ def read(
         raise InputError(f"{place.where}: no file of {name}; expected {expected}, found {there}")
     examples = pd.concat(found, ignore_index=True)
     examples.attrs = {"hub_id": dataset.hub_id, "revision": place.revision}
-    kinds = {column: "int64" if column == "row" else "str" for column in LEFT_OUT}
-    return examples, pd.DataFrame(left_out, columns=LEFT_OUT).astype(kinds)
+    return examples, pd.DataFrame(left_out, columns=list(LEFT_OUT)).astype(LEFT_OUT)
 
 
 def duplicates_across(examples: pd.DataFrame) -> pd.DataFrame:
@@ -190,8 +180,7 @@ def duplicates_across(examples: pd.DataFrame) -> pd.DataFrame:
 
     `sequence`, `splits` and `ids` (str, comma-separated), `n` (int64, proteins).
     """
-    missing = [column for column in ("id", "split", "sequence") if column not in examples]
-    if missing:
+    if missing := [column for column in ("id", "split", "sequence") if column not in examples]:
         raise InputError(f"duplicates_across: expected a row a protein, missing {missing}, found {list(examples)}")
     shared = examples[examples.groupby("sequence")["split"].transform("nunique") > 1]
     rows = [
@@ -225,9 +214,7 @@ def _place(dataset: HubDataset, folder: str | Path | None, revision: str | None)
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the files of {dataset.hub_id}")
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    names = sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
-    return _Place(str(folder), tuple(names), "", lambda name: folder / name)
+    return _Place(str(folder), tuple(visible_files(folder)), "", lambda name: folder / name)
 
 
 def _in_mirror(mirror: Path, hub_id: str) -> Path:
@@ -290,14 +277,12 @@ def _choose(place: _Place, file: HubFile) -> list[str]:
     candidates: dict[tuple[int, int], list[tuple[str, re.Match]]] = {}  # the names that come first win
     for name in place.names:
         path = PurePosixPath(name)
-        match = _FILE.fullmatch(path.name)
-        if not match:
-            continue
-        # as the hub converts: default/train/0000.parquet
-        stem = (path.parent.name if match["stem"].isdigit() else match["stem"]).lower()
-        if stem in file.stems:
-            rank = (file.stems.index(stem), _SUFFIXES.index(match["suffix"]))
-            candidates.setdefault(rank, []).append((name, match))
+        if match := _FILE.fullmatch(path.name):
+            # as the hub converts: default/train/0000.parquet
+            stem = (path.parent.name if match["stem"].isdigit() else match["stem"]).lower()
+            if stem in file.stems:
+                rank = (file.stems.index(stem), _SUFFIXES.index(match["suffix"]))
+                candidates.setdefault(rank, []).append((name, match))
     if candidates:
         return _parts(place, file, candidates[min(candidates)])
     if file.optional:
@@ -386,12 +371,15 @@ def _text(cell) -> str:
 
 def _labels(cell, what: str, allowed: str, length: int) -> str:
     labels = letters_of(cell)
-    if len(labels) != length:
-        raise Unusable(f"{what} is not as long as the sequence ({len(labels)} labels, {length} residues)")
-    strange = sorted(set(labels) - set(allowed))
-    if strange:
+    _check_length(labels, what, "labels", length)
+    if strange := sorted(set(labels) - set(allowed)):
         raise Unusable(f"{what} has {' '.join(strange)}; expected letters of {allowed}")
     return labels
+
+
+def _check_length(found: Sized, what: str, of: str, length: int) -> None:
+    if len(found) != length:
+        raise Unusable(f"{what} is not as long as the sequence ({len(found)} {of}, {length} residues)")
 
 
 def _number(cell, what: str) -> float:
@@ -404,28 +392,23 @@ def _number(cell, what: str) -> float:
 def _mask(cell, what: str, length: int) -> np.ndarray:
     """bool (L,): where a text of 0.0 and 1.0 is 1."""
     numbers = numbers_of(cell, what)
-    if len(numbers) != length:
-        raise Unusable(f"{what} is not as long as the sequence ({len(numbers)} values, {length} residues)")
+    _check_length(numbers, what, "values", length)
     if not np.isin(numbers, (0, 1)).all():
         raise Unusable(f"{what} has values other than 0 and 1")
     return numbers == 1
 
 
+_DSSP = {"dssp3": "HEC", "dssp8": "HGIEBTSC"}
+
+
 def _secondary_structure(record: dict, file: HubFile) -> dict:
-    sequence = sequence_of(record["sequence"])
-    dssp3 = _labels(record["dssp3"], "dssp3", "HEC", len(sequence))
-    dssp8 = _labels(record["dssp8"], "dssp8", "HGIEBTSC", len(sequence))
-    counted = _mask(record["disorder"], "disorder", len(sequence))
+    protein = _protein(record)
+    length = protein["length"]
+    states = {name: _labels(record[name], name, letters, length) for name, letters in _DSSP.items()}
+    counted = _mask(record["disorder"], "disorder", length)
     if file.test_set == "CB513":
-        counted &= _mask(record["cb513_mask"], "cb513_mask", len(sequence))
-    return {
-        "test_set": file.test_set,
-        "sequence": sequence,
-        "length": len(sequence),
-        "dssp3": dssp3,
-        "dssp8": dssp8,
-        "counted": "".join("01"[int(each)] for each in counted),
-    }
+        counted &= _mask(record["cb513_mask"], "cb513_mask", length)
+    return {"test_set": file.test_set, **protein, **states, "counted": "".join("01"[int(each)] for each in counted)}
 
 
 def _remote_homology(record: dict, file: HubFile) -> dict:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -52,13 +53,22 @@ def _flat(cell) -> Iterator:
 
 def residue_table(identifier: str, sequence: str, places: np.ndarray, atom: str) -> pd.DataFrame:
     """A row a residue: `id`, `position`, `residue` and the places (L, 3) as `ATOM_x`, `ATOM_y`, `ATOM_z` (float32)."""
-    table = pd.DataFrame(
-        {
-            "id": pd.Series([identifier] * len(sequence), dtype="str"),
-            "position": np.arange(1, len(sequence) + 1, dtype=np.int64),
-            "residue": pd.Series(list(sequence), dtype="str"),
-        }
-    )
-    for axis, letter in enumerate("xyz"):
-        table[f"{atom}_{letter}"] = places[:, axis].astype(np.float32)
-    return table
+    positions = np.arange(1, len(sequence) + 1, dtype=np.int64)
+    columns = {"id": identifier, "position": positions, "residue": list(sequence)} | coordinates(atom, places)
+    return pd.DataFrame(columns).astype({"id": "str", "residue": "str"})
+
+
+def coordinates(atom: str, places: np.ndarray) -> dict[str, np.ndarray]:
+    """Places (L, 3) as the columns `ATOM_x`, `ATOM_y`, `ATOM_z` (float32)."""
+    return {f"{atom}_{letter}": places[:, axis].astype(np.float32) for axis, letter in enumerate("xyz")}
+
+
+def called(source: object, what: str) -> str:
+    """What messages call a source: its path, or the name of an open file, if it has one, else what it is."""
+    return str(getattr(source, "name", what) if hasattr(source, "read") else source)
+
+
+def visible_files(folder: Path) -> list[str]:
+    """The files of a folder, searched in depth, from the folder, sorted; the hub's client keeps its cache in .cache."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))

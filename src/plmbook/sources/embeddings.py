@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from plmbook.core.artifacts import write_atomically, write_parquet
 from plmbook.core.errors import InputError
 from plmbook.core.text import open_text, unquoted
 from plmbook.sources import foreign, uniprot
+from plmbook.sources.cells import visible_files
 
 REPOSITORY = "Darkadin/ESM2_embeddings_Human_Mouse"
 
@@ -116,7 +118,7 @@ def _files(place: str | Path, revision: str | None) -> tuple[list[str], str]:
     if local.exists():
         if revision is not None:
             raise InputError(f"{place}: a local folder has no revision, found {revision!r}")
-        names = [str(local)] if local.is_file() else sorted(str(p) for p in local.rglob("*") if _counts(p, local))
+        names = [str(local)] if local.is_file() else [str(local / name) for name in visible_files(local)]
     else:
         names = _on_hub(str(place), revision)
     by_kind = {kind: [n for n in names if n.endswith((kind, f"{kind}.gz"))] for kind in (".parquet", ".csv", ".tsv")}
@@ -125,10 +127,6 @@ def _files(place: str | Path, revision: str | None) -> tuple[list[str], str]:
         kinds = " and ".join(found) or "none"
         raise InputError(f"{place}: expected .parquet, .csv or .tsv files, of one kind; found {kinds}")
     return next((files, kind) for kind, files in found.items())
-
-
-def _counts(path: Path, folder: Path) -> bool:
-    return path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _on_hub(repository: str, revision: str | None) -> list[str]:
@@ -154,26 +152,17 @@ def _stream(files: list[str], kind: str, batch_size: int) -> Iterator[pd.DataFra
     import datasets
     import pyarrow.dataset
 
-    text = {"sep": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {"sep": ","}
+    text: dict[str, Any] = {"sep": "\t", "quoting": csv.QUOTE_NONE} if kind == ".tsv" else {"sep": ","}
     if kind != ".parquet" and not files[0].startswith(_HUB):
         for file in files:
             with open_text(file) as handle:
                 yield from pd.read_csv(handle, chunksize=batch_size, **text)
         return
+    form, options = "csv", {"chunksize": batch_size, **text}
     if kind == ".parquet":
         # without reading ahead: a row group of 5,120 columns is large
         plain = pyarrow.dataset.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
-        rows = datasets.load_dataset(
-            "parquet",
-            data_files=files,
-            split="train",
-            streaming=True,
-            batch_size=batch_size,
-            fragment_scan_options=plain,
-        )
-    else:
-        rows = datasets.load_dataset(
-            "csv", data_files=files, split="train", streaming=True, chunksize=batch_size, **text
-        )
+        form, options = "parquet", {"batch_size": batch_size, "fragment_scan_options": plain}
+    rows = datasets.load_dataset(form, data_files=files, split="train", streaming=True, **options)
     for table in rows.with_format("arrow").iter(batch_size=batch_size):
         yield table.to_pandas()

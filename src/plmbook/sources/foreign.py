@@ -16,6 +16,7 @@ from plmbook.core.errors import InputError, some
 from plmbook.core.text import read_csv, unquoted
 from plmbook.models.base import POOLS, pooled
 from plmbook.sources import uniprot
+from plmbook.sources.cells import visible_files
 from plmbook.tables.readers import read_parquet
 
 _IDS = ("id", *(name for name in uniprot.TSV["id"] if name != "id"), "proteinid", "proteinac", "identifier",
@@ -116,9 +117,7 @@ def _tables(place: Path) -> pd.DataFrame:
         raise InputError(f"{place}: no such file or folder")
     files = [place]
     if place.is_dir():
-        files = sorted(path for path in place.rglob("*") if path.is_file() and path.name.endswith(_SUFFIXES))
-        hidden = [path for path in files if any(part.startswith(".") for part in path.relative_to(place).parts)]
-        files = [path for path in files if path not in hidden]  # the hub's client keeps its cache in .cache
+        files = [place / name for name in visible_files(place) if name.endswith(_SUFFIXES)]
     if not files or not files[0].name.endswith(_SUFFIXES):
         raise InputError(f"{place}: expected {', '.join(_SUFFIXES)} files, found none")
     parts = [_table(path) for path in files]

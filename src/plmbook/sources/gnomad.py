@@ -41,19 +41,8 @@ def read_export(source: str | Path | TextIO) -> pd.DataFrame:
                 gene, transcript, mutation, canonical = _missense(entry.split("|"))
                 if mutation:
                     rows.append((gene, mutation, transcript, canonical, allele, fields[5], count, total))
-    table = pd.DataFrame(
-        rows,
-        columns=[
-            "gene",
-            "mutation",
-            "ensembl_transcript",
-            "canonical",
-            "allele",
-            "filter",
-            "allele_count",
-            "allele_number",
-        ],
-    )
+    columns = "gene mutation ensembl_transcript canonical allele filter allele_count allele_number"
+    table = pd.DataFrame(rows, columns=columns.split())
     table["allele_frequency"] = table["allele_count"] / table["allele_number"].replace(0, np.nan)
     return table
 

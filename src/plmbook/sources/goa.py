@@ -9,6 +9,7 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.text import open_text
+from plmbook.sources.cells import called
 
 ASPECTS = {"F": "molecular_function", "P": "biological_process", "C": "cellular_component"}
 CAFA = ("EXP", "IDA", "IPI", "IMP", "IGI", "IEP", "TAS", "IC")  # evidence that CAFA counts as experimental
@@ -32,7 +33,7 @@ def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", eviden
     codes asked for (none: all count), such as `CAFA`. A protein and term may occur with several evidences. A line with
     too few fields, no GO id or an unknown aspect is an error.
     """
-    where = getattr(source, "name", "GAF file") if hasattr(source, "read") else source
+    where = called(source, "GAF file")
     rows: list[tuple] = []
     left_out: Counter[str] = Counter()
     header: dict[str, str] = {}

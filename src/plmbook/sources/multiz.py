@@ -22,8 +22,8 @@ HEADER = re.compile(
 Rows = dict[str, str]  # assembly -> aligned row
 
 
-def read_alignments(source: str | Path | TextIO, keep: set[str] | None = None) -> dict[str, Rows]:
-    """Read aligned rows: transcript -> assembly -> row, exons joined in their order; `keep`: only these transcripts.
+def read_alignments(source: str | Path | TextIO) -> dict[str, Rows]:
+    """Read aligned rows: transcript -> assembly -> row, exons joined in their order.
 
     FASTA whose headers are `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or `TRANSCRIPT_ASSEMBLY`
     (exons already joined). A record that appears again must be equal; rows of one transcript have one length.
@@ -35,8 +35,6 @@ def read_alignments(source: str | Path | TextIO, keep: set[str] | None = None) -
         if match is None:
             raise InputError(f"multiz100way: expected a header TRANSCRIPT_ASSEMBLY[_EXON_TOTAL], found {header!r}")
         transcript, assembly = match["transcript"], match["assembly"]
-        if keep is not None and transcript not in keep:
-            continue
         exon = int(match["exon"] or 1)
         totals[transcript] = int(match["total"] or 1)
         if exons.setdefault((transcript, assembly), {}).setdefault(exon, row) != row:
@@ -86,12 +84,9 @@ def flank(human: str, other: str, position: int) -> int:
     The human row has no gaps and no final stop; the end of the protein ends the flank.
     """
     i = position - 1
-    k = 0
-    while k < _MAX_FLANK and i - k >= 1 and i + k + 1 < len(human):
-        if human[i - k - 1] != other[i - k - 1] or human[i + k + 1] != other[i + k + 1]:
-            break
-        k += 1
-    return k
+    reach = min(_MAX_FLANK, i, len(human) - 1 - i)
+    same = [human[i - k] == other[i - k] and human[i + k] == other[i + k] for k in range(1, reach + 1)]
+    return [*same, False].index(False)
 
 
 def carriers(rows: Mapping[str, str], position: int, alt: str) -> dict[str, int]:

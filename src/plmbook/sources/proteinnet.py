@@ -11,7 +11,7 @@ import pandas as pd
 from plmbook.core.errors import InputError
 from plmbook.core.structures import c_beta
 from plmbook.core.text import open_text
-from plmbook.sources.cells import Unusable, letters_of, numbers_of, residue_table, sequence_of
+from plmbook.sources.cells import Unusable, called, letters_of, numbers_of, residue_table, sequence_of
 
 
 def read_proteinnet(
@@ -23,7 +23,7 @@ def read_proteinnet(
     geometry, C-alpha of glycine, NaN where the mask is -. `left_out` receives (number of the record from 1, id, reason)
     of each that has no [TERTIARY] or whose parts do not fit together; without it such a record is an error.
     """
-    where = str(getattr(source, "name", "ProteinNet") if hasattr(source, "read") else source)
+    where = called(source, "ProteinNet")
     with open_text(source) as handle:
         for number, record in enumerate(_records(handle, where), start=1):
             identifier = " ".join(record["ID"])

@@ -28,8 +28,7 @@ def read_scores(source: str | Path | TextIO) -> pd.DataFrame:
     """
     raw = read_csv(source, dtype=str, keep_default_na=False)
     needed = ["GENE", "MUTATION", "AA_CHANGE", "GROUP", "gnomAD_AF", *MODELS, *FLANKS]
-    missing = [name for name in needed if name not in raw.columns]
-    if missing:
+    if missing := [name for name in needed if name not in raw.columns]:
         raise InputError(f"published scores: missing the columns {', '.join(missing)}")
     repeated = raw.duplicated(["GENE", "MUTATION"])
     if repeated.any():
@@ -42,17 +41,9 @@ def read_scores(source: str | Path | TextIO) -> pd.DataFrame:
         if Mutation.parse(change) != mutation:
             raise InputError(f"published scores, line {row}: MUTATION {mutation} and AA_CHANGE {change} disagree")
     frequency = raw["gnomAD_AF"].astype("float64")
-    table = pd.DataFrame(
-        {
-            "gene": raw["GENE"],
-            "mutation": raw["MUTATION"],
-            "position": [m.position for m in mutations],
-            "ref": [m.ref for m in mutations],
-            "alt": [m.alt for m in mutations],
-            "significance": raw["GROUP"],
-            "allele_frequency": frequency.where(frequency > 0, np.nan),
-        }
-    )
+    changes = {part: [getattr(each, part) for each in mutations] for part in ("position", "ref", "alt")}
+    table = pd.DataFrame({"gene": raw["GENE"], "mutation": raw["MUTATION"], **changes, "significance": raw["GROUP"]})
+    table["allele_frequency"] = frequency.where(frequency > 0, np.nan)
     for column, model in MODELS.items():
         table[model] = pd.to_numeric(raw[column].replace("", np.nan))
     for column in FLANKS:

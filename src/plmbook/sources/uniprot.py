@@ -9,6 +9,7 @@ import pandas as pd
 
 from plmbook.core.errors import InputError
 from plmbook.core.text import read_csv, read_records
+from plmbook.sources.cells import called
 
 HEADER = re.compile(
     r"(?P<database>sp|tr)\|(?P<accession>[A-Z0-9]+(?:-\d+)?)\|(?P<entry_name>\w+) (?P<description>.*?) "
@@ -35,7 +36,7 @@ def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
     first of the names, or ""), `taxon` (int64, NCBI; 0 where absent), `length` (int64), `sequence`, `go_ids` (tuple of
     str, sorted). Accessions, sequences and GO ids must be there, and lengths be those of the sequences.
     """
-    where = getattr(source, "name", "UniProt table") if hasattr(source, "read") else source
+    where = called(source, "UniProt table")
     raw = read_csv(source, dtype=str, keep_default_na=False)
     columns = named(raw.columns)
     for needed in ("id", "sequence", "go_ids"):
@@ -90,11 +91,8 @@ def go_ids(cell: object) -> tuple[str, ...]:
     >>> go_ids("nucleus [GO:0005634]; cytosol [GO:0005829]"), go_ids(["GO:0005634"]), go_ids(None)
     (('GO:0005634', 'GO:0005829'), ('GO:0005634',), ())
     """
-    return tuple(sorted(set(GO_ID.findall(str(cell) if isinstance(cell, str) else " ".join(_texts(cell))))))
-
-
-def _texts(cell: object) -> list[str]:
-    return [str(each) for each in cell] if isinstance(cell, Iterable) else []
+    texts = [cell] if isinstance(cell, str) else cell if isinstance(cell, Iterable) else []
+    return tuple(sorted(set(GO_ID.findall(" ".join(map(str, texts))))))
 
 
 def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:
@@ -111,22 +109,11 @@ def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:
                 f"UniProt FASTA, record {number}: expected a header like "
                 f"'sp|P02766|TTHY_HUMAN ... OS=... OX=...', found {header!r}"
             )
-        fields = match.groupdict()
-        rows.append(
-            {
-                "uniprot": fields["accession"],
-                "entry_name": fields["entry_name"],
-                "description": fields["description"],
-                "organism": fields["organism"],
-                "taxon": int(fields["taxon"]),
-                "gene": fields["gene"] or "",
-                "version": int(fields["version"] or 0),
-                "length": len(sequence),
-                "sequence": sequence,
-            }
-        )
-    table = pd.DataFrame(rows)
-    if rows and table["uniprot"].duplicated().any():
+        numbers = {"taxon": int(match["taxon"]), "version": int(match["version"] or 0), "length": len(sequence)}
+        rows.append(match.groupdict("") | numbers | {"uniprot": match["accession"], "sequence": sequence})
+    columns = "uniprot entry_name description organism taxon gene version length sequence"
+    table = pd.DataFrame(rows, columns=columns.split())
+    if table["uniprot"].duplicated().any():
         repeated = table.loc[table["uniprot"].duplicated(), "uniprot"].tolist()
         raise InputError(f"UniProt FASTA: expected every accession once, found again: {', '.join(repeated)}")
     return table
