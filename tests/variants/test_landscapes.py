@@ -160,8 +160,6 @@ def test_rescues_need_errors():
     assert landscapes.epistasis(table, toy())["error"].isna().all()
     with pytest.raises(InputError, match="needs the error"):
         landscapes.rescues(table, toy())
-    with pytest.raises(InputError, match="z >= 0"):
-        landscapes.rescues(table, toy(), z=-1)
 
 
 # --- a model beside the measurements ---

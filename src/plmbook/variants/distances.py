@@ -66,12 +66,7 @@ def position_pairs(
 ) -> pd.DataFrame:
     """The pairs of one protein with what the model and the structure say about them."""
     check_structure(structure, rescue.sequence, rescue.id)
-    single = [row for row, mutation in enumerate(rescue.mutations) if ":" not in mutation]
-    place = np.array([int(rescue.mutations[row][1:-1]) - 1 for row in single], dtype=np.int64)
-    positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(positions), len(rescue.sequence)))
-    np.add.at(sums, which, rescue.by_position[value][single].astype(np.float64))
-    means = sums / n_variants[:, None]  # (n_positions, L)
+    positions, n_variants, means = position_means(rescue, rescue.by_position[value])
     far = np.abs(positions[:, None] - np.arange(len(rescue.sequence))) >= nearest
     counted = structure.counted[positions][:, None] & structure.counted
     row, j = np.nonzero(far & counted & ~np.isnan(means))
@@ -91,6 +86,18 @@ def position_pairs(
             "plddt": structure.plddt[j].astype(np.float64),
         }
     )
+
+
+def position_means(rescue: Rescue, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The positions (0-based) that have variants of one substitution, how many each has, and the mean over these of
+    numbers (n, L): float64 (n_positions, L).
+    """
+    single = [row for row, mutation in enumerate(rescue.mutations) if ":" not in mutation]
+    place = np.array([int(rescue.mutations[row][1:-1]) - 1 for row in single], dtype=np.int64)
+    positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(positions), len(rescue.sequence)))
+    np.add.at(sums, which, numbers[single].astype(np.float64))
+    return positions, n_variants, sums / n_variants[:, None]
 
 
 def contact_auroc(

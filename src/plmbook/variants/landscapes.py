@@ -59,14 +59,9 @@ def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
 def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
     """Measured epistasis of every double mutant, on both scales."""
     values = log_fitness(table, proteins)
-    repeated = values.duplicated(["landscape", "mutation"])
-    if repeated.any():
-        row = values[repeated].iloc[0]
-        raise InputError(f"landscape {row['landscape']!r}: {row['mutation']} comes twice")
+    _refuse(values[values.duplicated(["landscape", "mutation"])], " comes twice")
     n_mutations = values["mutation"].str.count(":") + 1
-    if (n_mutations > 2).any():
-        row = values[n_mutations > 2].iloc[0]
-        raise InputError(f"landscape {row['landscape']!r}: {row['mutation']}: expected one or two mutations")
+    _refuse(values[n_mutations > 2], ": expected one or two mutations")
     doubles = values[n_mutations == 2].rename(columns={"f": "f12", "error": "error12"}).reset_index(drop=True)
     singles = values[n_mutations == 1].set_index(["landscape", "mutation"])[["f", "error"]]
     parts = doubles["mutation"].str.partition(":")
@@ -74,13 +69,8 @@ def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
         doubles[f"mutation{which}"] = parts[column]
         doubles[f"position{which}"] = parts[column].str[1:-1].astype("int64")
         keys = pd.MultiIndex.from_arrays([doubles["landscape"], parts[column]])
-        known = keys.isin(singles.index)
-        if not known.all():
-            row = doubles[~known].iloc[0]
-            raise InputError(
-                f"landscape {row['landscape']!r}: {row['mutation']}: expected its single mutant "
-                f"{row[f'mutation{which}']} among the variants, found none"
-            )
+        expected = f": expected its single mutant {{mutation{which}}} among the variants, found none"
+        _refuse(doubles[~keys.isin(singles.index)], expected)
         doubles[[f"f{which}", f"error{which}"]] = singles.reindex(keys).to_numpy()
     additive = doubles["f1"] + doubles["f2"]
     doubles["epistasis"] = doubles["f12"] - additive
@@ -90,6 +80,13 @@ def epistasis(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
     sides = [f"{name}{which}" for name in ("mutation", "position") for which in "12"]
     measured = ["f1", "f2", "f12", "error1", "error2", "error12", "floor", "epistasis", "error", "floored", "residual"]
     return doubles[["landscape", "mutation", *sides, *measured]]
+
+
+def _refuse(rows: pd.DataFrame, why: str) -> None:
+    """Name the first of some rows at fault, and why, in which the columns of the row may stand in braces."""
+    if len(rows):
+        row = rows.iloc[0]
+        raise InputError(f"landscape {row['landscape']!r}: {row['mutation']}{why.format(**row)}")
 
 
 def _residual(landscape: pd.Series, additive: pd.Series, found: pd.Series) -> pd.Series:
@@ -102,30 +99,23 @@ def _residual(landscape: pd.Series, additive: pd.Series, found: pd.Series) -> pd
     return found - expected
 
 
-def rescues(table: pd.DataFrame, proteins: pd.DataFrame, *, z: float = _Z) -> pd.DataFrame:
+def rescues(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
     """Which second mutations rescue a damaging first one, by a rule that is fixed beforehand."""
-    if not z >= 0:
-        raise InputError(f"expected z >= 0 standard errors, found {z}")
     doubles = epistasis(table, proteins)
     if doubles["error"].isna().any():
         row = doubles[doubles["error"].isna()].iloc[0]
         raise InputError(f"landscape {row['landscape']!r}: {row['mutation']}: a rescue needs the error of each fitness")
     shared = {"mutation": "double", "f12": "f_double", "error": "epistasis_error"}
     sides = []
-    for first, second in (("1", "2"), ("2", "1")):
-        own = {
-            f"mutation{first}": "mutation",
-            f"mutation{second}": "second",
-            f"f{first}": "f",
-            f"f{second}": "f_second",
-        }
+    for a, b in ("12", "21"):
+        own = {f"mutation{a}": "mutation", f"mutation{b}": "second", f"f{a}": "f", f"f{b}": "f_second"}
         side = doubles.rename(columns=shared).rename(columns=own)
-        sides.append(side.assign(lift_error=np.sqrt(doubles[f"error{first}"] ** 2 + doubles["error12"] ** 2)))
+        sides.append(side.assign(lift_error=np.sqrt(doubles[f"error{a}"] ** 2 + doubles["error12"] ** 2)))
     found = pd.concat(sides).sort_index(kind="stable")
     found = found[found["f"] <= found["floor"] / 2].reset_index(drop=True)
     found["lift"] = found["f_double"] - found["f"]
-    found["rescued"] = (found["f_double"] >= found["f"] / 2) & (found["lift"] >= z * found["lift_error"])
-    found["specific"] = found["rescued"] & (found["epistasis"] >= z * found["epistasis_error"])
+    found["rescued"] = (found["f_double"] >= found["f"] / 2) & (found["lift"] >= _Z * found["lift_error"])
+    found["specific"] = found["rescued"] & (found["epistasis"] >= _Z * found["epistasis_error"])
     names = ["landscape", "mutation", "second", "double", "f", "f_second", "f_double", "lift", "lift_error"]
     return found[[*names, "epistasis", "epistasis_error", "residual", "floored", "rescued", "specific"]]
 

@@ -340,8 +340,7 @@ class _Reducer:
             self._candidates(variant, sites, background, epistasis)
             if self.maps is not None and self.scales is not None:
                 shown = np.where(sites.any(axis=1)[:, None], epistasis, np.nan)
-                codes, scales = quantise(shown[None])
-                self.maps[number], self.scales[number] = codes[0], scales[0]
+                self.maps[number], self.scales[number] = quantise(shown)
 
     def _positions(self, number, sites, background, epistasis) -> None:
         inside = sites.any(axis=1)

@@ -93,13 +93,10 @@ class Rescue:
         return table.assign(model=self.model).astype({"id": "str", "ref": "str", "model": "str"})
 
 
-def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Maps, float (n, L, 20), in one byte a number: codes int8 (n, L, 20), -127 to 127 and `ABSENT` for NaN, and scales
-    float32 (n,), nats of a step: largest absolute value / 127.  code * scale is within half a step of the number.
+def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.float32]:
+    """A map, float (L, 20), in one byte a number: codes int8 (L, 20), -127 to 127 and `ABSENT` for NaN, and the scale,
+    nats of a step: largest absolute value / 127.  code * scale is within half a step of the number.
     """
-    flat = np.abs(epistasis).reshape(len(epistasis), -1)
-    largest = np.nan_to_num(flat).max(axis=1, initial=0.0)
-    scales = (largest / 127).astype(np.float32)
-    steps = np.divide(epistasis, scales[:, None, None], out=np.zeros(epistasis.shape), where=scales[:, None, None] > 0)
-    codes = np.clip(np.rint(steps), -127, 127)
-    return np.where(np.isnan(epistasis), ABSENT, codes).astype(np.int8), scales
+    scale = np.float32(np.nan_to_num(np.abs(epistasis)).max(initial=0.0) / 127)
+    steps = np.divide(epistasis, scale, out=np.zeros(epistasis.shape), where=scale > 0)
+    return np.where(np.isnan(epistasis), ABSENT, np.clip(np.rint(steps), -127, 127)).astype(np.int8), scale

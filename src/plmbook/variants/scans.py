@@ -58,8 +58,8 @@ def scan_table(
             maps=True,
         )
         tested = _labelled(found, part)
-        pairs = pair_table(tested, structures[gene]) if tested.mutations else pd.DataFrame()
-        parts.append((pairs, found.candidates, summary(found, part), found.map_table, found.wild_type_table))
+        pairs = _pair_table(tested, structures[gene]) if tested.mutations else pd.DataFrame()
+        parts.append((pairs, found.candidates, _summary(found, part), found.map_table, found.wild_type_table))
     whole = [[table.assign(model=name) for table in tables if len(table)] for tables in zip(*parts, strict=True)]
     return Scan(*(pd.concat(tables, ignore_index=True) for tables in whole))
 
@@ -71,21 +71,17 @@ def _labelled(found: Rescue, part: pd.DataFrame) -> Rescue:
     return replace(found, mutations=tuple(part["mutation"][rows]), by_position=by_position)
 
 
-def pair_table(found: Rescue, structure: Structure) -> pd.DataFrame:
+def _pair_table(found: Rescue, structure: Structure) -> pd.DataFrame:
     """The pairs of a protein, mean |epistasis| as value, and what else a pair could be ranked by: score, z, wild."""
     by, table = found.by_position, distances.position_pairs(found, structure)
-    place = np.array([parse_mutations(text)[0].position for text in found.mutations])
-    positions, which, n_variants = np.unique(place, return_inverse=True, return_counts=True)
-    rows, partners = np.searchsorted(positions, table["position"]), table["partner"].to_numpy() - 1
     wild = np.broadcast_to(np.abs(found.score_wild_type).sum(axis=1) / 19, by["z"].shape)
     for name, numbers in {"score": np.abs(by["mean_score_background"]), "z": np.abs(by["z"]), "wild": wild}.items():
-        sums = np.zeros((len(positions), len(found.sequence)))
-        np.add.at(sums, which, numbers)
-        table[name] = (sums / n_variants[:, None])[rows, partners]  # the mean over the variants at the position
+        positions, _, means = distances.position_means(found, numbers)
+        table[name] = means[np.searchsorted(positions, table["position"] - 1), table["partner"] - 1]
     return table
 
 
-def summary(found: Rescue, part: pd.DataFrame) -> pd.DataFrame:
+def _summary(found: Rescue, part: pd.DataFrame) -> pd.DataFrame:
     """A row a variant: its own score, how much it moves, and its best second substitution by epistasis."""
     own = part["position"].to_numpy() - 1, [AMINO_ACIDS.index(alt) for alt in part["alt"]]
     best = found.candidates[found.candidates["rank"] == 1].drop_duplicates("mutation").set_index("mutation")

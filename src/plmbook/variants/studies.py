@@ -90,21 +90,16 @@ def _labelled_effects(run: Run, strategy: str) -> pd.DataFrame:
     return chosen.assign(model=run.model.name, strategy=strategy, score=table["score"].to_numpy())
 
 
-def pseudo_sample(
-    variants: pd.DataFrame,
-    genes: pd.DataFrame,
-    *,
-    n: int = PSEUDO_VARIANTS,
-    longest: int = PSEUDO_LENGTH,
-    seed: int = bundled.SEED,
-) -> pd.DataFrame:
-    """A seeded, sorted sample of n variants in genes of at most `longest` residues: half P/LP, half B/LB if enough."""
-    short = set(genes["gene"][genes["length"] <= longest])
+def pseudo_sample(variants: pd.DataFrame, genes: pd.DataFrame, *, n: int = PSEUDO_VARIANTS) -> pd.DataFrame:
+    """A seeded, sorted sample of n variants in genes of at most `PSEUDO_LENGTH` residues: half P/LP, half B/LB if
+    enough.
+    """
+    short = set(genes["gene"][genes["length"] <= PSEUDO_LENGTH])
     rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
     pathogenic, benign = (rows[rows["significance"] == label] for label in bundled.LABELLED)
     n_benign = min(len(benign), max(n // 2, n - len(pathogenic)))
     n_pathogenic = min(len(pathogenic), n - n_benign)
-    drawn = [part.sample(k, random_state=seed) for part, k in ((pathogenic, n_pathogenic), (benign, n_benign))]
+    drawn = [part.sample(k, random_state=bundled.SEED) for part, k in ((pathogenic, n_pathogenic), (benign, n_benign))]
     return pd.concat(drawn).sort_values(["gene", "mutation"]).reset_index(drop=True)
 
 
