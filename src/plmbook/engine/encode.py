@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from plmbook.core.errors import InputError, one_of
+from plmbook.core.errors import InputError, one_of, some
 from plmbook.models.base import POOLS
 
 LONG = ("error", "truncate", "window", "whole")
@@ -90,8 +90,9 @@ def log_probabilities(
         pieces += _pieces(owner, lengths[owner], limit, None if rows is None else residues)
 
     def ask(batch):
-        every = all(piece.taken is None for piece in batch)
-        return {"rows": None if every else [_local_rows(piece) for piece in batch]}
+        if all(piece.taken is None for piece in batch):
+            return {"rows": None}
+        return {"rows": [np.arange(p.stop) if p.taken is None else p.taken - p.start for p in batch]}
 
     for piece, output in _forwards(model, sequences, pieces, token_budget, progress, ask):
         table = output.log_probabilities
@@ -243,8 +244,7 @@ def kept_lengths(sequences: Sequence[str], max_length: int | None, long: str) ->
     over = [n for n, length in enumerate(lengths, start=1) if max_length is not None and length > max_length]
     if not over:
         return lengths
-    listed = ", ".join(f"number {n} ({lengths[n - 1]})" for n in over[:10])
-    listed += f" and {len(over) - 10} more" if len(over) > 10 else ""
+    listed = some((f"number {n} ({lengths[n - 1]})" for n in over), 10)
     if long == "error":
         raise InputError(f"{len(over)} of {len(lengths)} sequences are longer than {max_length} residues: {listed}")
     level, done = (logging.WARNING, "cut after them") if long == "truncate" else (logging.INFO, "read in windows")
@@ -300,10 +300,6 @@ def _forwards(model, sequences, pieces, budget, progress, ask) -> Iterator[tuple
                 continue
             yield from zip(batch, outputs, strict=True)
             bar.update(n_tokens)
-
-
-def _local_rows(piece: _Piece) -> np.ndarray:
-    return np.arange(piece.stop) if piece.taken is None else piece.taken - piece.start
 
 
 def _run_if_it_fits(model, texts: list[str], options: dict) -> list | None:

@@ -187,12 +187,6 @@ def _pool(curriculum, step: int) -> float:
     return math.inf if curriculum is None else curriculum[0] + curriculum[1] * step
 
 
-def _assemble(pieces: list[np.ndarray], alphabet) -> tuple[torch.Tensor, list[int]]:
-    """Tokens (N,) int64 with BOS and EOS around each piece, and the length of each."""
-    parts = [part for piece in pieces for part in ([alphabet.cls_idx], piece, [alphabet.eos_idx])]
-    return torch.from_numpy(np.concatenate(parts).astype(np.int64)), [len(piece) + 2 for piece in pieces]
-
-
 def corrupt(tokens: torch.Tensor, alphabet, share: float, seed: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mask tokens (N,) as BERT and ESM do: the corrupted tokens, int64 (N,), and which were chosen, bool (N,).  `share`
     of the standard residues are (never BOS, EOS or unknown): 80 % become <mask>, 10 % a random residue, 10 % stay.
@@ -213,14 +207,19 @@ def learning_rate(config: Config, step: int) -> float:
     return config.learning_rate * min(rise, fall)
 
 
-def _loss_of(model, tokens, lengths, chosen, targets):
-    """Mean cross-entropy (nats) at the chosen positions, over the whole vocabulary."""
-    last = len(model.layers)
-    x = packed.hidden_states(model, tokens, lengths)[last][chosen]
-    return F.cross_entropy(packed.lm_logits(model, x).float(), targets[chosen])
+def _masked_loss(model, pieces: list[np.ndarray], config: Config, share: float, seed: list[int]):
+    """Mean cross-entropy (nats, over the whole vocabulary) at the chosen residues of pieces, and how many these are."""
+    alphabet, device = model.alphabet, next(model.parameters()).device
+    parts = [part for piece in pieces for part in ([alphabet.cls_idx], piece, [alphabet.eos_idx])]
+    tokens, lengths = torch.from_numpy(np.concatenate(parts).astype(np.int64)), [len(piece) + 2 for piece in pieces]
+    corrupted, chosen = corrupt(tokens, alphabet, share, seed)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
+        x = packed.hidden_states(model, corrupted.to(device), lengths)[len(model.layers)][chosen.to(device)]
+        loss = F.cross_entropy(packed.lm_logits(model, x).float(), tokens.to(device)[chosen.to(device)])
+    return loss, int(chosen.sum())
 
 
-def _validation_loss(model, sequences: list[str], config: Config, device) -> float:
+def _validation_loss(model, sequences: list[str], config: Config) -> float:
     """Mean loss (nats, over the whole vocabulary) on held-out families, 15 % of the residues chosen with a fixed seed:
     a curve to watch, not the book's perplexity (`variants.studies.heldout_likelihood` masks every chosen residue).
     """
@@ -229,12 +228,9 @@ def _validation_loss(model, sequences: list[str], config: Config, device) -> flo
     total, count = 0.0, 0
     with torch.no_grad():
         for first in range(0, len(pieces), 16):
-            tokens, lengths = _assemble(pieces[first : first + 16], model.alphabet)
-            corrupted, chosen = corrupt(tokens, model.alphabet, 0.15, [config.seed, 7, first])
-            with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
-                loss = _loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
-            total += float(loss) * int(chosen.sum())
-            count += int(chosen.sum())
+            loss, n_chosen = _masked_loss(model, pieces[first : first + 16], config, 0.15, [config.seed, 7, first])
+            total += float(loss) * n_chosen
+            count += n_chosen
     return total / count
 
 
@@ -259,7 +255,7 @@ def new_model(config: Config):
     return model
 
 
-def _look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4.0) -> None:
+def _look_at_neighbours(model, neighbours: list[list[int]]) -> None:
     """Let the heads of the first layers look at fixed neighbours (offsets in residues) to begin with.
 
     With rotary positions the product of two biases, (q_proj.bias rotated by i) . (k_proj.bias rotated by j), depends on
@@ -270,7 +266,7 @@ def _look_at_neighbours(model, neighbours: list[list[int]], *, height: float = 4
         module = layer.self_attn
         size = module.q_proj.out_features // module.num_heads
         frequency = 1.0 / (10000 ** (torch.arange(0, size, 2).float() / size))
-        strength = (frequency > 0.05) * math.sqrt(height * math.sqrt(size))
+        strength = (frequency > 0.05) * math.sqrt(4.0 * math.sqrt(size))
         with torch.no_grad():
             for head, offset in enumerate(offsets):
                 rows = slice(head * size, (head + 1) * size)
@@ -327,10 +323,7 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
     steps = range(state["step"], config.steps)
     for step in tqdm(steps, initial=state["step"], total=config.steps, unit="step", disable=not progress):
         drawn = [sources[name].tokens[start:end] for name, _, start, end in draw_batch(sources, config, step)]
-        tokens, lengths = _assemble(drawn, model.alphabet)
-        corrupted, chosen = corrupt(tokens, model.alphabet, config.mask_share, [config.seed, step])
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.autocast):
-            loss = _loss_of(model, corrupted.to(device), lengths, chosen.to(device), tokens.to(device))
+        loss, _ = _masked_loss(model, drawn, config, config.mask_share, [config.seed, step])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, config.clip)
         for optimizer in optimizers:
@@ -339,10 +332,11 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
             optimizer.step()
             optimizer.zero_grad()
         losses.append(loss.item())
-        state.update(step=step + 1, tokens=state["tokens"] + len(tokens), seconds=time.perf_counter() - started)
+        n_tokens = state["tokens"] + sum(len(piece) + 2 for piece in drawn)
+        state.update(step=step + 1, tokens=n_tokens, seconds=time.perf_counter() - started)
         save = step + 1 == config.steps or (step + 1) % config.checkpoint_every == 0
         if save or (step + 1) % config.log_every == 0:
-            validation = _validation_loss(model, held_out, config, device) if save else float("nan")
+            validation = _validation_loss(model, held_out, config) if save else float("nan")
             _log(out / "log.tsv", state, float(np.mean(losses)), validation, learning_rate(config, step))
             losses = []
         if save:
@@ -355,11 +349,10 @@ def train(config_path: str | Path, *, progress: bool = True) -> Path:
 def _optimizers(model, config: Config) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the network, AdamW for the rest: embedding, biases, layer norms."""
     trained = {n: p for n, p in model.named_parameters() if not n.startswith("contact_head")}
-    matrices = [p for n, p in trained.items() if p.dim() == 2 and n != "embed_tokens.weight"]
-    inside = {id(p) for p in matrices}
-    rest = [p for p in trained.values() if id(p) not in inside]
+    matrices = {n: p for n, p in trained.items() if p.dim() == 2 and n != "embed_tokens.weight"}
+    rest = [p for n, p in trained.items() if n not in matrices]
     muon = torch.optim.Muon(
-        matrices,
+        list(matrices.values()),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         momentum=config.momentum,

@@ -256,21 +256,17 @@ def read(folder: str | Path) -> pd.DataFrame:
 
 def _survey(folder: Path, facts: dict) -> pd.DataFrame:
     """What `verify` returns."""
-    rows: dict[int, tuple] = {}
+    rows = {n: (n, "", "missing", "not computed yet, or removed", "") for n in range(len(facts["shards"]))}
     others = []
     data = folder / "data"
     for path in sorted(data.iterdir()) if data.is_dir() else []:
         digest = file_sha256(path) if path.is_file() else ""
         number, state, why = _judged(path, digest, facts)
-        if number is None or number in rows:
-            state, why = (state, why) if number is None else ("foreign", why or f"a second shard {number}")
-            others.append((-1, path.name, state, why, digest))
+        if number is None or rows[number][2] != "missing":
+            others.append((-1, path.name, "foreign", why or f"a second shard {number}", digest))
         else:
             rows[number] = (number, path.name, state, why, digest)
-    for number in range(len(facts["shards"])):
-        rows.setdefault(number, (number, "", "missing", "not computed yet, or removed", ""))
-    found = [*(rows[n] for n in sorted(rows)), *others]
-    return pd.DataFrame(found, columns=["shard", "file", "state", "why", "sha256"])
+    return pd.DataFrame([*rows.values(), *others], columns=["shard", "file", "state", "why", "sha256"])
 
 
 def _judged(path: Path, digest: str, facts: dict) -> tuple[int | None, str, str]:

@@ -11,7 +11,7 @@ The tables are bundled (`landscapes`, `landscape_proteins`).  Mutations of one p
 positions, are alike: intervals come from resampling positions, pairs of positions or mutations, never doubles.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -274,14 +274,7 @@ def correlations(
         predictor (str), value, low, high (float64: rho, 95 % interval), n (int64: rows); a row a predictor.
     """
     _filled(table, [measured, *predictors, *units])
-    ranked = {name: _Ranks(table[name].to_numpy(dtype=np.float64)) for name in (measured, *predictors)}
-
-    def rho(weight: np.ndarray) -> np.ndarray:
-        target = ranked[measured].weighted(weight)
-        return np.array([_pearson(target, ranked[name].weighted(weight), weight) for name in predictors])
-
-    values = rho(np.ones(len(table)))
-    drawn = np.array([rho(weight) for weight in _weights(table, units, n=n, seed=seed)])
+    values, drawn = _resampled(_rho(table, measured, predictors), table, units, n=n, seed=seed)
     rows = [
         (name, value, *bootstrap.percentiles(resampled), len(table))
         for name, value, resampled in zip(predictors, values, drawn.T, strict=True)
@@ -294,11 +287,8 @@ def pair_correlations(table: pd.DataFrame, *, measured: str, predictors: Sequenc
     _filled(table, [measured, *predictors, "position1", "position2"])
     rows = []
     for (first, second), part in table.groupby(["position1", "position2"]):
-        ones, target = np.ones(len(part)), _Ranks(part[measured].to_numpy(dtype=np.float64))
-        for name in predictors:
-            other = _Ranks(part[name].to_numpy(dtype=np.float64))
-            rho = _pearson(target.weighted(ones), other.weighted(ones), ones)
-            rows.append((first, second, name, rho, len(part)))
+        values = _rho(part, measured, predictors)(np.ones(len(part)))
+        rows += [(first, second, name, rho, len(part)) for name, rho in zip(predictors, values, strict=True)]
     return pd.DataFrame(rows, columns=["position1", "position2", "predictor", "value", "n"])
 
 
@@ -325,8 +315,7 @@ def precision(
     def shares(weight: np.ndarray) -> np.ndarray:
         return np.array([_first_k(each.sums(weight), each.sums(weight * hits), ks) for each in ranked.values()])
 
-    values = shares(np.ones(len(table)))  # (n_predictors, n_ks)
-    drawn = np.array([shares(weight) for weight in _weights(table, units, n=n, seed=seed)])
+    values, drawn = _resampled(shares, table, units, n=n, seed=seed)  # (n_predictors, n_ks), (n, n_predictors, n_ks)
     rows = []
     for p, name in enumerate(predictors):
         for q, k in enumerate(ks):
@@ -356,6 +345,17 @@ class _Ranks:
         return (np.cumsum(size) - size / 2)[self.run]
 
 
+def _rho(table: pd.DataFrame, measured: str, predictors: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """Spearman correlation of each predictor with what was measured, as a function of the weights of the rows."""
+    ranked = {name: _Ranks(table[name].to_numpy(dtype=np.float64)) for name in (measured, *predictors)}
+
+    def rho(weight: np.ndarray) -> np.ndarray:
+        target = ranked[measured].weighted(weight)
+        return np.array([_pearson(target, ranked[name].weighted(weight), weight) for name in predictors])
+
+    return rho
+
+
 def _pearson(x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
     total = weight.sum()
     if not total:  # a resample of few units may hold no row
@@ -377,14 +377,16 @@ def _first_k(size: np.ndarray, hits: np.ndarray, ks: Sequence[int]) -> np.ndarra
     return np.where(inside, share, np.nan)
 
 
-def _weights(table: pd.DataFrame, units: Sequence[str], *, n: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each row counts in each resample of the units."""
+def _resampled(
+    statistic: Callable[[np.ndarray], np.ndarray], table: pd.DataFrame, units: Sequence[str], *, n: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A statistic of the weights of the rows, and its values in the resamples of the units."""
     codes, names = pd.factorize(pd.concat([table[name] for name in units], ignore_index=True))
     if len(names) < 2:
         raise InputError(f"expected two or more of {' and '.join(units)} to resample, found {len(names)}")
     codes = codes.reshape(len(units), len(table))
-    for drawn in bootstrap.counts(len(names), n=n, seed=seed).astype(np.float64):
-        yield drawn[codes].prod(axis=0)
+    resamples = bootstrap.counts(len(names), n=n, seed=seed).astype(np.float64)
+    return statistic(np.ones(len(table))), np.array([statistic(drawn[codes].prod(axis=0)) for drawn in resamples])
 
 
 def _filled(table: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -63,9 +63,7 @@ def gene_correlations(
         spread = np.sqrt((ranks[:, :2] ** 2).sum(axis=0))
         if (spread > 1e-9 * len(part)).all():
             rows.append((gene, len(part), float(ranks[:, 0] @ ranks[:, 1] / spread.prod())))
-    return pd.DataFrame(rows, columns=["gene", "n", "correlation"]).astype(
-        {"gene": "str", "n": "int64", "correlation": "float64"}
-    )
+    return pd.DataFrame(rows, columns=["gene", "n", "correlation"])
 
 
 def correlation(

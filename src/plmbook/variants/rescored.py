@@ -195,35 +195,24 @@ def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
     a pseudo-log-likelihood L passes a sequence, less those that hide where two sequences differ.
     """
     variants = rows.groupby(["gene", "mutation"], sort=False)["position"].agg(["size", "nunique"]).reset_index()
-    return _cost(
-        [len(sequences[gene]) for gene in variants["gene"]],
-        [2 * n for n in variants["nunique"]],
-        [_pseudo_passes(len(sequences[gene]), n) for gene, n in zip(variants["gene"], variants["size"], strict=True)],
-    )
+    lengths = sequences.str.len()[variants["gene"]].to_numpy()
+    return _cost(lengths, variants["nunique"].to_numpy(), variants["size"].to_numpy())
 
 
 def exhaustive(sequences: pd.Series, variants: pd.DataFrame) -> pd.DataFrame:
     """What the two ways would cost for every second site of each variant of one substitution; columns of `forwards`."""
-    lengths = [len(sequences[gene]) for gene in variants["gene"]]
-    pseudo = [_pseudo_passes(length, 19 * (length - 1)) for length in lengths]
-    return _cost(lengths, [2 * (length - 1) for length in lengths], pseudo)
+    lengths = sequences.str.len()[variants["gene"]].to_numpy()
+    return _cost(lengths, lengths - 1, 19 * (lengths - 1))
 
 
-def _cost(lengths, comasked, pseudo) -> pd.DataFrame:
-    rows = [
-        (way, sum(passes), sum(n * length for n, length in zip(passes, lengths, strict=True)))
-        for way, passes in (("comasked", comasked), ("pseudo-likelihood", pseudo))
-    ]
-    return pd.DataFrame(rows, columns=["way", "passes", "residues"])
-
-
-def _pseudo_passes(length: int, seconds: int) -> int:
-    """Distinct inputs of the wild type, the variant, and so many single and double mutants."""
+def _cost(lengths: np.ndarray, positions: np.ndarray, seconds: np.ndarray) -> pd.DataFrame:
+    """The cost of variants of proteins of some lengths, with so many second sites at so many positions each."""
     # Masked at i the variant is the wild type, and a double mutant the single one; masked at j, neither holds a second
     # site, so that all of a position's second sites are the wild type, or the variant.
-    at_variant = 1 + seconds
-    elsewhere = (length - 1) * 2 * (1 + seconds) - 2 * seconds
-    return at_variant + elsewhere
+    pseudo = (1 + seconds) + (lengths - 1) * 2 * (1 + seconds) - 2 * seconds
+    ways = {"comasked": 2 * positions, "pseudo-likelihood": pseudo}
+    rows = [(way, int(passes.sum()), int(passes @ lengths)) for way, passes in ways.items()]
+    return pd.DataFrame(rows, columns=["way", "passes", "residues"])
 
 
 def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) -> Estimate:

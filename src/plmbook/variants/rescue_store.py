@@ -120,17 +120,13 @@ def of_bundled_genes(
     proteins: pd.DataFrame, genes: pd.DataFrame, structures: pd.DataFrame, orthologs: pd.DataFrame
 ) -> tuple[dict[str, Structure], dict[str, np.ndarray]]:
     """Structures and alignments by id, as `write` takes them, of proteins whose sequence is that of a bundled gene."""
-    names = dict(zip(genes["sequence"], genes["gene"], strict=True))
-    named = {
-        name: (names[sequence], sequence)
-        for name, sequence in zip(proteins["id"], proteins["sequence"], strict=True)
-        if sequence in names
-    }
-    wanted = structures[structures["gene"].isin([gene for gene, _ in named.values()])]
+    gene_of = dict(zip(genes["sequence"], genes["gene"], strict=True))
+    named = proteins.assign(gene=proteins["sequence"].map(gene_of)).dropna(subset="gene")
+    wanted = structures[structures["gene"].isin(named["gene"])]
     models = structures_of(wanted) if len(wanted) else {}
-    rows = {name: ortholog_residues(orthologs, gene, sequence)[1] for name, (gene, sequence) in named.items()}
+    rows = {row.id: ortholog_residues(orthologs, row.gene, row.sequence)[1] for row in named.itertuples()}
     return (
-        {name: models[gene] for name, (gene, _) in named.items() if gene in models},
+        {row.id: models[row.gene] for row in named.itertuples() if row.gene in models},
         {name: residues for name, residues in rows.items() if len(residues)},
     )
 
