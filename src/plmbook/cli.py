@@ -19,6 +19,7 @@ import typer
 
 from plmbook import __version__
 from plmbook.core.errors import InputError, did_you_mean, some
+from plmbook.core.residues import parse_mutations
 from plmbook.models.base import POOLS
 from plmbook.models.cards import CARDS, expand, facts, listing, titles
 from plmbook.models.cards import card as card_of
@@ -681,8 +682,6 @@ def _check_lengths(proteins, card, long: str, *, variants=None, whole: bool = Fa
 
 
 def _check_not_cut(variants, card) -> None:
-    from plmbook.core.residues import parse_mutations
-
     for row in variants.itertuples():
         for mutation in parse_mutations(row.mutation):
             if mutation.position > card.max_length:

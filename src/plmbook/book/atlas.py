@@ -66,7 +66,7 @@ def write(
     shutil.rmtree(folder, ignore_errors=True)
     names = titles(profiles.profile_models(profile)) if models is None else list(models)
     scans = [_Model(source, name) for name in scanned_models(source, names)]
-    genes = _genes(scans)
+    genes = sorted({gene for model in scans for gene in model.maps})
     write_shard(folder, "index", index(profile, scans, genes))
     n_maps, structures = 0, _structures(genes) if genes else {}
     for gene, facts in structures.items():
@@ -186,10 +186,6 @@ def _unbroken(candidates: pd.DataFrame, rank: str) -> int:
     return int(there.groupby(ordered["mutation"]).cummin().groupby(ordered["mutation"]).sum().min())
 
 
-def _genes(models: list[_Model]) -> list[str]:
-    return sorted({gene for model in models for gene in model.maps})
-
-
 def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, object]:
     """What the controls of the page need: profile, residues, release, classes, missing (tables), top, models, genes.
 
@@ -234,16 +230,12 @@ def _listed(values: pd.Series) -> list[float | None]:
 
 def _structures(genes: list[str]) -> dict[str, dict[str, Any]]:
     """What is known of each gene beside the scans; see `gene_shard`."""
-    by_gene = {name: dict(iter(tables.load(name).groupby("gene"))) for name in ("structures", "backbone", "alignment")}
-    variants = dict(iter(bundled.matching_variants().groupby("gene")))
+    found = {name: tables.load(name) for name in ("structures", "backbone", "alignment")}
+    found["variants"] = bundled.matching_variants()
+    by_gene = {name: dict(iter(table.groupby("gene"))) for name, table in found.items()}
     proteins = tables.load("genes").set_index("gene")
     return {
-        gene: {
-            "gene": gene,
-            "protein": proteins.loc[gene],
-            "variants": variants[gene],
-            **{name: rows.get(gene) for name, rows in by_gene.items()},
-        }
+        gene: {"gene": gene, "protein": proteins.loc[gene]} | {name: rows.get(gene) for name, rows in by_gene.items()}
         for gene in genes
     }
 
@@ -264,17 +256,14 @@ def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, obje
         places = facts[table][[f"{atom}_{axis}" for axis in "xyz"]].to_numpy(np.float64)
         numbers[atom] = np.rint(HUNDREDTH * places).astype(np.int16)
     variants = facts["variants"]
+    classes = map(bundled.SIGNIFICANCES.index, variants["significance"])
+    known = zip(variants["mutation"], classes, _listed(variants["allele_frequency"]), strict=True)
     return {
         "gene": gene,
         "uniprot": protein["uniprot"],
         "entry": protein["entry_name"],
         "sequence": protein["sequence"],
-        "variants": [
-            [mutation, bundled.SIGNIFICANCES.index(group), frequency]
-            for mutation, group, frequency in zip(
-                variants["mutation"], variants["significance"], _listed(variants["allele_frequency"]), strict=True
-            )
-        ],
+        "variants": list(map(list, known)),
         "numbers": pack(numbers),
         "wild_type": {m.name: pack({"score": m.wild_type(gene)}) for m in models if gene in m.maps},
     }
@@ -313,19 +302,10 @@ def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, ob
             raise InputError(f"{of}: expected a map of {wild.size} numbers, found {len(row.epistasis)}")
         if row.mutation not in candidates:
             raise InputError(f"{of}: a map without candidates; run the chapter again")
-        yield (
-            row.mutation,
-            {
-                "gene": gene,
-                "mutation": row.mutation,
-                "model": model.name,
-                "scale": float(row.scale),
-                "numbers": pack(
-                    {"map": np.frombuffer(row.epistasis, dtype=np.int8)}
-                    | _candidates(candidates[row.mutation], wild, of=of)
-                ),
-            },
-        )
+        numbers = {"map": np.frombuffer(row.epistasis, dtype=np.int8)}
+        numbers |= _candidates(candidates[row.mutation], wild, of=of)
+        shard = {"gene": gene, "mutation": row.mutation, "model": model.name, "scale": float(row.scale)}
+        yield row.mutation, shard | {"numbers": pack(numbers)}
 
 
 def _candidates(table: pd.DataFrame, wild: np.ndarray, *, of: str) -> dict[str, np.ndarray]:

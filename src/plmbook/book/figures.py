@@ -183,7 +183,7 @@ def reliability(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.DataFrame | None = None) -> Figure:
+def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.DataFrame) -> Figure:
     """Ranks of two models against each other, one dot a variant, coloured by class.
 
     `named`: rows of `table` with gene and mutation to write beside their dots.
@@ -194,7 +194,7 @@ def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.Data
         part = table[table["significance"] == group]
         ax.scatter(part[first], part[second], s=5, color=CLASS_COLOURS[group], alpha=0.45, linewidths=0, label=group)
     ax.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, linestyle=":")
-    for row in (named if named is not None else table[:0]).to_dict("records"):
+    for row in named.to_dict("records"):
         right = row[first] > 60  # write towards the middle
         ax.annotate(
             f"{row['gene']} {row['mutation']}",

@@ -39,9 +39,7 @@ def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple
 
 def short(model: str) -> str:
     """What a page calls a model: default and general for the bundled ones, else its label."""
-    bundled = {
-        cards.card(alias).name: word for alias, word in (("embedded", "default"), ("embedded_general", "general"))
-    }
+    bundled = {cards.card("embedded").name: "default", cards.card("embedded_general").name: "general"}
     return bundled.get(model) or style.label(model)
 
 

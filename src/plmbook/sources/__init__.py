@@ -101,24 +101,19 @@ def fetch(name: str, accession: str | None = None) -> Path:
     source = SOURCES[name]
     if source.reader:
         raise InputError(f"source {name!r} is no file: {source.reader}")
-    if source.per_protein and accession is None and not os.environ.get("PLMBOOK_MIRROR"):
+    mirror = os.environ.get("PLMBOOK_MIRROR")
+    if source.per_protein and accession is None and not mirror:
         raise InputError(f"source {name!r} has more than one file: expected a {source.item}")
     if accession is not None and not source.per_protein:
         raise InputError(f"source {name!r} is one file: expected no accession, found {accession!r}")
-    mirror = os.environ.get("PLMBOOK_MIRROR")
     if mirror:
         return _from_mirror(source, Path(mirror).expanduser(), accession)
     return _download(source, accession)
 
 
-def _mirror_names(source: Source, accession: str | None) -> list[str]:
+def _from_mirror(source: Source, mirror: Path, accession: str | None) -> Path:
     names = [source.file_name(accession)] if accession or not source.per_protein else []
     names += [f"{name}.gz" for name in names] + list(source.extracts)
-    return names
-
-
-def _from_mirror(source: Source, mirror: Path, accession: str | None) -> Path:
-    names = _mirror_names(source, accession)
     for name in names:
         for path in (mirror / name, *sorted(mirror.glob(f"*/{name}")), *sorted(mirror.glob(f"*/*/{name}"))):
             if path.is_file():
