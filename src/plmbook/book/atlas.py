@@ -1,15 +1,13 @@
 """The interactive atlas: the rescue tables of a profile as scripts that the page `book/atlas.md` loads one by one.
 
-A browser that opens a page from `file://` loads no data, but scripts.  So every piece of data is a classic script, a
-*shard*, of one line that hands a JSON value to the page: `plmbookAtlas.receive(NAME, VALUE);`.
+A browser that opens a page from `file://` loads no data, but scripts: every piece is a *shard*, a classic script.
 
     index.js                      models, genes, and the scanned variants of each gene
     gene/TP53.js                  sequence, scores of the wild type, structure, conservation, ClinVar's variants
     MODEL/TP53/R175H.js           the map of one variant by one model, and its candidates
 
-Arrays of numbers are *packed*: little-endian bytes, those of equal weight together (as blosc's shuffle does, so that
-they deflate better), zlib, and letters in base 85.  `unpack` and `book/_static/atlas/shards.js` read them back, to the
-last bit; what follows from other numbers (epistasis from two scores, a distance from coordinates) is not written twice.
+Arrays of numbers are *packed*: little-endian bytes, those of equal weight together (they deflate better), zlib, letters
+in base 85; `book/_static/atlas/shards.js` reads them back. What follows from other numbers is not written twice.
 """
 
 import base64
@@ -58,8 +56,7 @@ def write(
 ) -> str:
     """Write the shards of a profile, what `folder` held before is removed; gives a line that says what was written.
 
-    Without any `rescue_maps.<model>` the index has no models, which the page answers with a message; tables that do not
-    fit each other, as after half a run, are an InputError.
+    Without maps the index has no models, which the page says; tables that do not fit each other are an InputError.
     """
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
@@ -270,10 +267,7 @@ def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, obje
 
 
 def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
-    """How conserved each position is, float32 (L,): 1 minus the share of its entropy in the largest, ln 20.
-
-    `alignment`: the rows of one gene in the bundled table `alignment` (None: NaN); gaps and unknown letters don't
-    count.
+    """How conserved each position of an `alignment` is: 1 less its entropy in units of ln 20, float32 (L,); None: NaN.
 
     >>> row = pd.DataFrame([[1] + [5] + [0] * 19, [2] + [3] * 20], columns=["position", *AMINO_ACIDS])
     >>> conservation(row, 2).round(6).tolist(), conservation(None, 1).tolist()
@@ -288,9 +282,8 @@ def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
 def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, object]]]:
     """The maps of a gene by one model: yields mutation, and gene, mutation, model, scale (nats a step), numbers.
 
-    Packed: map (int8, L x 20, -128 where there is no second site), and of the candidates, in the order of the table
-    `rescue.<model>`: position, alt (index in the order of the residues), rank, rank_background, score_background, cpd
-    (-1 without an alignment), and epistasis where it is not the difference of the two scores in float32 (an ensemble).
+    Packed: map (int8, L x 20, -128 where there is no second site), and columns of the candidates in their order; their
+    epistasis only where it is not the difference of the two scores in float32 (an ensemble).
     """
     if gene not in model.maps:
         return

@@ -1,7 +1,6 @@
 """Figures of the book: each function takes a table and gives a `matplotlib.figure.Figure`; it computes nothing.
 
-Figures are narrow and their letters large, to be read on a phone. `plmbook.book.show.figure` puts one on the page; the
-alternative text is in the metadata of the notebook's cell: `# %% mystnb={"image": {"alt": "..."}}`.
+Figures are narrow and their letters large, to be read on a phone; `plmbook.book.show.figure` puts one on the page.
 
 Tables have the column `model`, and optionally `name`, the text of a line (else `label(model)`), and `kind`, whose
 colour a row has (else `kind(model)`; `style.RUN_HERE` tells a run here from published scores of the same model).

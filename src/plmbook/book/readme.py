@@ -4,32 +4,30 @@
 """
 
 import sys
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from plmbook import tables
+from plmbook.book.show import interval
 from plmbook.core import paths
+from plmbook.core.artifacts import write_text
 from plmbook.core.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from plmbook.models.cards import bundled_cards
+from plmbook.stats import metrics
+from plmbook.tables import bundled
+from plmbook.variants import alignment
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 STRATEGY = "masked-marginals"  # of the embedded model: the one whose scores of every P/LP and B/LB variant are shipped
 PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": "ESM-2 650M, published"}
 
 
-def glance(*, n: int = 1000) -> "pd.DataFrame":
+def glance(*, n: int = 1000) -> pd.DataFrame:
     """How well the scores tell P/LP from B/LB, from the committed tables alone, as `metrics.summary`; no model runs.
 
     Each score on all variants that have it; the embedded model's once its masked marginals are shipped. Intervals are
     those of the chapter on variant effects.
     """
-    import pandas as pd
-
-    from plmbook import tables
-    from plmbook.stats import metrics
-    from plmbook.tables import bundled
-    from plmbook.variants import alignment
-
     variants = tables.load("variants")[["gene", "mutation", "significance"]]
     published = tables.load("published_effects")
     parts = [published[published["model"] == model] for model in PUBLISHED]
@@ -42,12 +40,11 @@ def glance(*, n: int = 1000) -> "pd.DataFrame":
     )
 
 
-def block(table: "pd.DataFrame") -> str:
+def block(table: pd.DataFrame) -> str:
     """The lines between the markers, as Markdown.
 
     `table`: from `glance`.
 
-    >>> import pandas as pd
     >>> row = {"model": "alignment", "strategy": "site-independent", "value": 0.9, "low": 0.85, "high": 0.9504,
     ...        "n_pathogenic": 3376, "n_benign": 688, "n_genes": 47}
     >>> table = pd.DataFrame([row | {"statistic": "auroc"}, row | {"statistic": "within-gene auroc", "n_genes": 31}])
@@ -62,43 +59,36 @@ def block(table: "pd.DataFrame") -> str:
         found = {row.statistic: row for row in part.itertuples()}
         pooled, within = found["auroc"], found["within-gene auroc"]
         counts = f"{pooled.n_pathogenic:,} + {pooled.n_benign:,}"
-        cells = (_name(model, strategy), counts, _interval(pooled), f"{_interval(within)}, {within.n_genes} genes")
+        ends = [interval(each.value, each.low, each.high) for each in (pooled, within)]
+        cells = (_name(model, strategy), counts, ends[0], f"{ends[1]}, {within.n_genes} genes")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def current(text: str) -> str:
-    """What a README holds between the markers.
+def split(text: str) -> tuple[str, str, str]:
+    """A README before its block and with the first marker, the block, and from the second marker on.
 
-    >>> current(f"a\\n{START}\\nnumbers\\n{END}\\n")
+    >>> split(f"a\\n{START}\\nnumbers\\n{END}\\n")[1]
     'numbers\\n'
-    >>> current("no markers")
+    >>> split("no markers")
     Traceback (most recent call last):
         ...
     plmbook.core.errors.InputError: README: expected one line <!-- results:start --> and below it one <!-- results:end
     -->
     """
-    return _split(text)[1]
-
-
-def replaced(text: str, numbers: str) -> str:
-    """The README with other lines between the markers.
-
-    >>> replaced(f"a\\n{START}\\nold\\n{END}\\nb", "new\\n") == f"a\\n{START}\\nnew\\n{END}\\nb"
-    True
-    """
-    before, _, after = _split(text)
-    return before + numbers + after
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
+        raise InputError(f"README: expected one line {START} and below it one {END}")
+    start, end = text.index(START) + len(START) + 1, text.index(END)
+    return text[:start], text[start:end], text[end:]
 
 
 def main() -> int:
     """Rewrite the block of the repository's README."""
-    from plmbook.core.artifacts import write_text
-
     path = paths.root() / "README.md"
     try:
         before = path.read_text(encoding="utf-8")
-        after = replaced(before, block(glance()))
+        start, _, end = split(before)
+        after = start + block(glance()) + end
     except InputError as error:
         print(f"plmbook.book.readme: {error}", file=sys.stderr)
         return 2
@@ -107,12 +97,8 @@ def main() -> int:
     return 0
 
 
-def _embedded() -> list["pd.DataFrame"]:
+def _embedded() -> list[pd.DataFrame]:
     """The shipped scores of the embedded model: one table, or none before `make results` has written it."""
-    import pandas as pd
-
-    from plmbook.models.cards import bundled_cards
-
     shipped = [(card.name, paths.derived() / card.name / f"{STRATEGY}.parquet") for card in bundled_cards()]
     return [pd.read_parquet(path).assign(model=name, strategy=STRATEGY) for name, path in shipped if path.is_file()]
 
@@ -121,18 +107,6 @@ def _name(model: str, strategy: str) -> str:
     if model in PUBLISHED:
         return PUBLISHED[model]
     return "counting the alignment column" if model == "alignment" else f"the embedded model, `{model}`, {strategy}"
-
-
-def _interval(row) -> str:
-    return f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
-
-
-def _split(text: str) -> tuple[str, str, str]:
-    """Before and with the first marker, between, from the second marker on."""
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
-        raise InputError(f"README: expected one line {START} and below it one {END}")
-    start, end = text.index(START) + len(START) + 1, text.index(END)
-    return text[:start], text[start:end], text[end:]
 
 
 if __name__ == "__main__":

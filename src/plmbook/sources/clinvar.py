@@ -34,9 +34,8 @@ def classify(significance: str) -> str:
 def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") -> pd.DataFrame:
     """The missense variants of a variant_summary file, whole or cut to some columns, one row an allele.
 
-    `gene` (of the name, so one symbol even where a variant overlaps two genes), `mutation` ("R175H"), `transcript`
-    (RefSeq, with version), `change` ("c.524G>A"), `significance` (see `classify`), `stated` (ClinVar's own words). The
-    whole file has each variant once an assembly; other assemblies, and what is no missense, are passed over.
+    `gene` (of the name: one symbol even where a variant overlaps two genes), `mutation` ("R175H"), `transcript`,
+    `change` ("c.524G>A"), `significance` (of `classify`), `stated` (ClinVar's words). Other assemblies are left out.
     """
     rows = []
     with open_text(source) as handle:

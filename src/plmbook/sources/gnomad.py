@@ -19,9 +19,7 @@ def read_export(source: str | Path | TextIO) -> pd.DataFrame:
 
     `gene`, `mutation` ("R175H", in the numbering of `ensembl_transcript`), `ensembl_transcript`, `canonical` (bool),
     `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`, `allele_number` (int64), `allele_frequency` (AC /
-    AN; NaN where AN is 0). The published export wrote AF and AF_popmax without a tab between them
-    ("7.95697e-065.78168e-05"), so its own AF cannot be read; rows with and without that fault (15 and 14 fields) are
-    accepted.
+    AN; NaN where AN is 0: the published export ran AF and AF_popmax together, 14 fields instead of 15).
     """
     rows = []
     with open_text(source) as handle:

@@ -29,9 +29,8 @@ class Gaf(NamedTuple):
 def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", evidence: tuple[str, ...] = ()) -> Gaf:
     """Read a GAF file; what does not count is left out and counted.
 
-    That is ids of another database, the qualifier NOT (the protein does not have the term), and evidence not among the
-    codes asked for (none: all count), such as `CAFA`. A protein and term may occur with several evidences. A line with
-    too few fields, no GO id or an unknown aspect is an error.
+    That is ids of another database, the qualifier NOT, and evidence not among the codes asked for (none: all count),
+    such as `CAFA`. A line with too few fields, no GO id or an unknown aspect is an error.
     """
     where = called(source, "GAF file")
     rows: list[tuple] = []

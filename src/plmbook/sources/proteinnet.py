@@ -19,9 +19,8 @@ def read_proteinnet(
 ) -> Iterator[pd.DataFrame]:
     """Stream the structures of a ProteinNet text file, a row a residue; memory holds one record.
 
-    `id` (as in the file), `position` (int64), `residue`, `cb_x`, `cb_y`, `cb_z` (float32, angstrom): C-beta by ideal
-    geometry, C-alpha of glycine, NaN where the mask is -. `left_out` receives (number of the record from 1, id, reason)
-    of each that has no [TERTIARY] or whose parts do not fit together; without it such a record is an error.
+    `id`, `position` (int64), `residue`, `cb_x`, `cb_y`, `cb_z` (float32, angstrom): ideal C-beta, C-alpha of glycine,
+    NaN where the mask is -. `left_out` receives (number from 1, id, reason) of unusable records, else an error.
     """
     where = called(source, "ProteinNet")
     with open_text(source) as handle:

@@ -1,16 +1,11 @@
 """AUROC of cases against controls of the same stratum: comparisons that cannot gain by what the strata fix.
 
-A *stratum* is a set of rows that are alike in what should not count: of one protein, at one separation, of one
-frequency, and so on.  A case is compared with the controls of its stratum only.  In each gene
+A *stratum* is a set of rows that are alike in what should not count (protein, separation, frequency). A gene's AUROC is
+the sum over its strata of U (pairs in which the case has the higher value, ties half) over that of n_cases n_controls;
+the statistic is the mean over genes, its interval comes from resampling genes.
 
-    AUROC = sum over strata of U / sum over strata of n_cases n_controls
-
-with U the number of pairs in which the case has the higher value, ties half.  The statistic is the mean over genes,
-each counting alike; its interval comes from resampling genes.
-
-The p-value is of a permutation that keeps the cases' neighbourhood: within each stratum the labels are rotated along
-the chain (order of the rows) by a random number.  Neighbours' values are alike and cases come in runs, so that labels
-dealt out freely would make chance look rarer than it is.
+The p-value is of a permutation that rotates the labels of each stratum along the chain: neighbours' values are alike
+and cases come in runs, so that labels dealt out freely would make chance look rarer than it is.
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,8 @@ ratios). **Pathogenic is the positive class, a lower score is more damaging**: a
 below every B/LB. Other classes and missing scores are refused, never dropped: `labelled` selects explicitly.
 
 A *statistic* is a function `statistic(table, *, score="score", weight=None)`; `weight` (..., n_rows) says how often
-each row counts in each of several resamples, and the answer has the leading shape. So the bootstrap sorts the scores
-once. `roc_auc` and `average_precision` are the same for arrays, where the *higher* score is the more positive.
+each row counts in each of several resamples: the bootstrap sorts the scores once. `roc_auc` and `average_precision` are
+the same for arrays, where the *higher* score is the more positive.
 """
 
 import itertools
@@ -156,9 +156,8 @@ def pair_auroc(
 ) -> np.ndarray | float:
     """AUROC over the pairs of a P/LP and a B/LB variant that lie in one gene, or over those of two genes (`between`).
 
-    Their mean, weighted by pairs, is the pooled AUROC. Between genes a score also gains by having the level of each
-    gene right. Each pair counts alike, so genes with many variants dominate. Weights are constant within a gene; copies
-    of a gene are still one gene. NaN where there is no such pair.
+    Their mean, weighted by pairs, is the pooled AUROC; genes with many variants dominate. Weights are constant within a
+    gene; copies of a gene are still one gene. NaN where there is no such pair.
     """
     genes = gene_aurocs(table, minimum=1, score=score)
     weight = _weights(weight, len(table))
