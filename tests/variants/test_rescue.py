@@ -13,6 +13,7 @@ from plmbook import tables
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, Mutation, MutationError, apply_mutations, parse_mutations
 from plmbook.core.structures import Structure
+from plmbook.engine import scan
 from plmbook.models.esm import load_esm
 from plmbook.variants import effects, rescue
 from plmbook.variants.rescue_tables import BY_POSITION, RESCUE
@@ -126,10 +127,11 @@ def test_batch_and_single_agree(random_esm):
 
 
 @pytest.mark.parametrize("block", [1, 25, 10**6])
-def test_the_size_of_a_block_changes_nothing(block):
+def test_the_size_of_a_block_changes_nothing(block, monkeypatch):
     variants = variants_of("M1V", "R3H", "L4P", "D8N", "H10A")
     expected = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, maps=True)
-    found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, maps=True, block=block)
+    monkeypatch.setattr(scan, "BLOCK", block)
+    found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, maps=True)
     pd.testing.assert_frame_equal(found.candidates, expected.candidates)
     pd.testing.assert_frame_equal(found.position_table, expected.position_table)
     np.testing.assert_array_equal(found.maps, expected.maps)
@@ -145,11 +147,12 @@ def test_where_no_window_holds_the_variant_there_is_no_epistasis():
     assert (found.loc[found["rank"] <= 5, "position"] <= 20).all()
 
 
-def test_memory_does_not_grow_with_variants_times_20_l():
+def test_memory_does_not_grow_with_variants_times_20_l(monkeypatch):
+    monkeypatch.setattr(scan, "BLOCK", 50 * len(LONG))
     variants = [(Mutation(i, ref, alt),) for i, ref in enumerate(LONG, 1) for alt in AMINO_ACIDS if alt != ref]
     whole = len(variants) * len(LONG) * 20 * 4  # bytes of one array of all backgrounds
     tracemalloc.start()
-    for block in rescue.scores(FakeModel(uniform), LONG, variants, block=50 * len(LONG)):
+    for block in rescue.scores(FakeModel(uniform), LONG, variants):
         del block
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -276,10 +279,11 @@ def test_z_does_not_exist_where_the_variants_agree():
 # The published script's defects
 
 
-def test_the_first_backgrounds_are_not_lost_and_each_has_its_own_label():
+def test_the_first_backgrounds_are_not_lost_and_each_has_its_own_label(monkeypatch):
     variants = variants_of("M1V", "K2A", "R3H", "L4P", "V5A", "A6G", "E7D")
     for block in (10, 20, 50):  # one, two and five backgrounds at a time
-        found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, top=1, block=block)
+        monkeypatch.setattr(scan, "BLOCK", block)
+        found = rescue.scan_protein(FakeModel(seeded), SEQUENCE, variants, top=1)
         assert found.candidates["mutation"].unique().tolist() == [str(variant[0]) for variant in variants]
         for row in found.candidates.itertuples():
             mutant = apply_mutations(SEQUENCE, parse_mutations(row.mutation))
@@ -287,13 +291,14 @@ def test_the_first_backgrounds_are_not_lost_and_each_has_its_own_label():
             assert row.score_background == pytest.approx(effects.score(FakeModel(seeded), mutant, second)[0], abs=1e-5)
 
 
-def test_a_forward_that_fails_is_an_error_and_no_earlier_answer_is_used():
+def test_a_forward_that_fails_is_an_error_and_no_earlier_answer_is_used(monkeypatch):
     def fails_on_the_last(sequence):
         if sequence.startswith("V"):
             raise MemoryError("no room")
         return seeded(sequence)
 
-    blocks = rescue.scores(FakeModel(fails_on_the_last), SEQUENCE, variants_of("K2A", "M1V"), block=1)
+    monkeypatch.setattr(scan, "BLOCK", 1)
+    blocks = rescue.scores(FakeModel(fails_on_the_last), SEQUENCE, variants_of("K2A", "M1V"))
     seen = []
     with pytest.raises(MemoryError):
         for block in blocks:

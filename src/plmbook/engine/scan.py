@@ -210,13 +210,11 @@ def check_variant(sequence: str, variant: Sequence[Mutation]) -> None:
     """Make sure that the substitutions of a variant fit its wild type and change each position once."""
     for mutation in variant:
         mutation.check(sequence)
-    if len(variant) > 1:
-        positions = sorted(mutation.position for mutation in variant)
-        for one, next_one in zip(positions, positions[1:], strict=False):
-            if one == next_one:
-                raise MutationError(
-                    f"{join_mutations(variant)}: position {one} is changed twice; a variant changes each position once"
-                )
+    positions = [mutation.position for mutation in variant]
+    if twice := [position for position in positions if positions.count(position) > 1]:
+        raise MutationError(
+            f"{join_mutations(variant)}: position {min(twice)} is changed twice; a variant changes each position once"
+        )
 
 
 def substituted(variant: Sequence[Mutation]) -> Edits:

@@ -149,11 +149,7 @@ def contact_auroc(
 
 
 def gene_contact_aurocs(
-    pairs: pd.DataFrame,
-    *,
-    cutoff: float = CUTOFFS[0],
-    nearest: int = RANGES[0],
-    minimum: int = matched.MINIMUM,
+    pairs: pd.DataFrame, *, cutoff: float = CUTOFFS[0], nearest: int = RANGES[0], minimum: int = matched.MINIMUM
 ) -> pd.DataFrame:
     """`contact_auroc` of each gene, matched on separation; columns of `plmbook.stats.matched.gene_aurocs`."""
     chosen = pairs[pairs["separation"] >= nearest].assign(

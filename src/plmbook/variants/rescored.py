@@ -38,13 +38,7 @@ def sample_variants(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFram
 
 
 def pairs(
-    model,
-    sequences: pd.Series,
-    variants: pd.DataFrame,
-    *,
-    top: int,
-    seed: int,
-    earlier: pd.DataFrame | None = None,
+    model, sequences: pd.Series, variants: pd.DataFrame, *, top: int, seed: int, earlier: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """The candidates of each variant and as many matched random second sites, with the scores of the scan.
 

@@ -82,7 +82,6 @@ def scores(
     variants: Sequence[Variant],
     *,
     long: str = "window",
-    block: int = scan.BLOCK,
     progress: bool = False,
 ) -> Iterator[Block]:
     """Score every second-site substitution of each variant of a protein, block by block.
@@ -95,7 +94,7 @@ def scores(
         The wild type, L residues.
     variants : sequence of n sequences of Mutation
         One substitution each, or several at distinct positions; one without any is the wild type.
-    long, block, progress
+    long, progress
         As in `plmbook.engine.scan.backgrounds`; so are the errors.
 
     Yields
@@ -104,7 +103,7 @@ def scores(
         float32 (b, L, 20): score_background and epistasis of b variants in their order, and score_wild_type (L, 20).
         Epistasis is 0 on a background without substitutions, and where no window with a substitution answers.
     """
-    found = _blocks(members(model), sequence, variants, long=long, block=block, progress=progress)
+    found = _blocks(members(model), sequence, variants, long=long, progress=progress)
     return map(itemgetter(-1), found)
 
 
@@ -139,14 +138,13 @@ def scan_protein(
     top: int = TOP,
     maps: bool = False,
     long: str = "window",
-    block: int = scan.BLOCK,
     progress: bool = False,
 ) -> Rescue:
     """Scan the background of each variant of a protein.
 
     Parameters
     ----------
-    model, long, block, progress
+    model, long, progress
         As in `scores`; of several models the answer is that of the ensemble.
     sequence, id : str
         The wild type, L residues, and what the tables call it.
@@ -169,7 +167,7 @@ def scan_protein(
         Before any forward: as `scores`; a variant that comes twice or is empty; a structure or alignment that misfits.
     """
     job = Job(id, sequence, [tuple(sorted(variant)) for variant in variants], structure, orthologs)
-    return scan_job(model, job, top=top, maps=maps, long=long, block=block, progress=progress)[-1]
+    return scan_job(model, job, top=top, maps=maps, long=long, progress=progress)[-1]
 
 
 def jobs(
@@ -201,7 +199,6 @@ def scan_job(
     top: int = TOP,
     maps: bool = False,
     long: str = "window",
-    block: int = scan.BLOCK,
     progress: bool = False,
 ) -> list[Rescue]:
     """A `Rescue` a model and, of several, that of their mean at the end; options and errors as in `scan_protein`."""
@@ -210,7 +207,7 @@ def scan_job(
     models = members(model)
     names = [each.name for each in models] + [ENSEMBLE] * (len(models) > 1)
     reducers = [_Reducer(job, top=top, maps=maps) for _ in names]
-    for blocks in _blocks(models, job.sequence, job.variants, long=long, block=block, progress=progress):
+    for blocks in _blocks(models, job.sequence, job.variants, long=long, progress=progress):
         for one, reducer in zip(blocks, reducers, strict=True):
             reducer.add(one)
     return [reducer.result(name) for name, reducer in zip(names, reducers, strict=True)]
@@ -272,9 +269,9 @@ def published_z(means: np.ndarray) -> np.ndarray:
 # --- pieces ----------------------------------------------------------------------------------------------
 
 
-def _blocks(models, sequence, variants, *, long, block, progress) -> Iterator[list[Block]]:
+def _blocks(models, sequence, variants, *, long, progress) -> Iterator[list[Block]]:
     """The blocks of each model and, of several, their mean at the end; inputs are checked at once."""
-    options = {"long": long, "block": max(1, block // len(models)), "progress": progress}
+    options = {"long": long, "block": max(1, scan.BLOCK // len(models)), "progress": progress}
     # The wild type is the first background: where a window holds no substitution both have the very same numbers.
     scans = [_against_wild_type(scan.backgrounds(model, sequence, [(), *variants], **options)) for model in models]
     if len(scans) == 1:  # `map` does not hold a block while the next is computed, as `zip` would

@@ -9,7 +9,8 @@ A part of another job is refused, never used and never removed; parts are joined
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,9 @@ def write(
         missing = [number for number, part in enumerate(parts) if not part.exists()]
         for number in tqdm(missing, desc=path.name, unit="protein", disable=not progress):
             found = rescue.scan_job(models, jobs[number], top=top, long=long, progress=progress)
-            table = pd.concat([each.candidates for each in found], ignore_index=True)
-            _write_part(parts[number], table, facts[number])
+            table = pa.Table.from_pandas(pd.concat([each.candidates for each in found]), preserve_index=False)
+            table = table.replace_schema_metadata({_FACTS: _as_json(facts[number])})
+            write_atomically(parts[number], partial(pq.write_table, table, compression="zstd"))
         marks = {_KEY: whole.encode(), _FACTS: _as_json(facts[0])}
         write_atomically(path, lambda temporary: _join(temporary, parts, carried, marks))
         _remove(folder, parts)
@@ -217,25 +219,15 @@ def _refuse_foreign(folder: Path, facts: list[dict]) -> None:
         raise InputError(f"{found}: {why}; repeat what was asked first, or remove the folder {folder}")
 
 
-def _write_part(path: Path, table: pd.DataFrame, facts: dict) -> None:
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    arrow = arrow.replace_schema_metadata({_FACTS: _as_json(facts)})
-    write_atomically(path, lambda temporary: pq.write_table(arrow, temporary, compression="zstd"))
-
-
 def _join(path: Path, parts: list[Path], carried: pd.DataFrame, marks: dict[bytes, bytes]) -> None:
     """All parts in one file, with the variants' further columns; a part is in memory at a time."""
-    tables = _tables(parts, carried)
-    first = next(tables)
+    key = ["id", "mutation"]
+    tables = (pd.read_parquet(part).merge(carried, on=key, how="left", validate="many_to_one") for part in parts)
+    arrow = (pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None) for table in tables)
+    first = next(arrow)
     with pq.ParquetWriter(path, first.schema.with_metadata(marks), compression="zstd") as writer:
-        for table in itertools.chain([first], tables):
+        for table in itertools.chain([first], arrow):
             writer.write_table(table.cast(writer.schema))
-
-
-def _tables(parts: list[Path], carried: pd.DataFrame) -> Iterator[pa.Table]:
-    for part in parts:
-        table = pd.read_parquet(part).merge(carried, on=["id", "mutation"], how="left", validate="many_to_one")
-        yield pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
 
 
 def _carried(variants: pd.DataFrame) -> pd.DataFrame:

@@ -150,20 +150,13 @@ def rescores(run: Run, *, settings: RescoreSettings = RESCORED) -> pd.DataFrame:
     variants = bundled.matching_variants()
     pathogenic = variants[variants["significance"] == bundled.LABELLED[0]]
     drawn = rescored.sample_variants(pathogenic, n=settings.n_variants, seed=bundled.SEED)
-    named = [(gene, text) for gene, texts in settings.named.items() for text in texts]
+    rows = [(gene, text) for gene, texts in settings.named.items() for text in texts]
+    named = pd.DataFrame(rows, columns=["gene", "mutation"])
     parts = []
     for way, chosen, top, score, values, sample, times in (
         ("comasked", drawn, settings.top, rescored.comasked, rescored.COMASKED, SAMPLE, 1),
         # one double mutant takes four passes a residue; the sum of as many numbers differs by more than one of them
-        (
-            "pseudo-likelihood",
-            pd.DataFrame(named, columns=["gene", "mutation"]),
-            settings.named_top,
-            rescored.pseudo_likelihood,
-            rescored.PSEUDO,
-            1,
-            5,
-        ),
+        ("pseudo-likelihood", named, settings.named_top, rescored.pseudo_likelihood, rescored.PSEUDO, 1, 5),
     ):
         earlier = None if run.recompute else _shipped_pairs(paths.derived() / run.model.name / f"rescue-{way}.parquet")
         pairs = rescored.pairs(run.model, sequences, chosen, top=top, seed=bundled.SEED, earlier=earlier)
