@@ -11,8 +11,6 @@ from plmbook.tables import schema_of
 
 ABSENT = -128  # code of what is no second site in a map of int8
 
-_ONE_OF_20 = tuple(AMINO_ACIDS)
-
 RESCUE, RESCUE_MAPS, RESCUE_WILD_TYPE = map(schema_of, ("rescue", "rescue_maps", "rescue_wild_type"))
 
 
@@ -62,35 +60,29 @@ class Rescue:
     def position_table(self) -> pd.DataFrame:
         """A row a variant and position: id, mutation, model (str), position (int64), the columns of `BY_POSITION`."""
         n, length = len(self.mutations), len(self.sequence)
-        table = pd.DataFrame(
-            {
-                "id": self.id,
-                "mutation": np.repeat(np.array(self.mutations, dtype=object), length),
-                "model": self.model,
-                "position": np.tile(np.arange(1, length + 1), n),
-            }
-        ).astype({"id": "str", "mutation": "str", "model": "str"})
-        return table.assign(**{name: self.by_position[name].reshape(-1) for name in BY_POSITION})
+        columns = {
+            "id": self.id,
+            "mutation": np.repeat(self.mutations, length),
+            "model": self.model,
+            "position": np.tile(np.arange(1, length + 1), n),
+        }
+        return pd.DataFrame(columns | {name: self.by_position[name].reshape(-1) for name in BY_POSITION})
 
     @property
     def map_table(self) -> pd.DataFrame:
         """A row a variant with its map, the columns of `RESCUE_MAPS`; none where the maps were not kept."""
-        rows = []
-        if self.maps is not None and self.scales is not None:
-            maps = zip(self.mutations, self.scales, self.maps, strict=True)
-            rows = [(self.id, mutation, self.model, scale, codes.tobytes()) for mutation, scale, codes in maps]
-        return pd.DataFrame(rows, columns=list(RESCUE_MAPS.names)).astype(
-            {"id": "str", "mutation": "str", "model": "str", "scale": "float32"}
-        )
+        if self.maps is None:
+            return pd.DataFrame(columns=list(RESCUE_MAPS.names))
+        codes = [each.tobytes() for each in self.maps]
+        table = pd.DataFrame({"mutation": self.mutations, "scale": self.scales, "epistasis": codes})
+        return table.assign(id=self.id, model=self.model)[list(RESCUE_MAPS.names)]
 
     @property
     def wild_type_table(self) -> pd.DataFrame:
         """A row a position with score_wild_type of the 20 residues, the columns of `RESCUE_WILD_TYPE`."""
-        table = pd.DataFrame(self.score_wild_type, columns=_ONE_OF_20)
-        table.insert(0, "id", self.id)
-        table.insert(1, "position", np.arange(1, len(self.sequence) + 1))
-        table.insert(2, "ref", list(self.sequence))
-        return table.assign(model=self.model).astype({"id": "str", "ref": "str", "model": "str"})
+        table = pd.DataFrame(self.score_wild_type, columns=list(AMINO_ACIDS)).assign(id=self.id, model=self.model)
+        table = table.assign(position=np.arange(1, len(table) + 1), ref=list(self.sequence))
+        return table[list(RESCUE_WILD_TYPE.names)]
 
 
 def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.float32]:

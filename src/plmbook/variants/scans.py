@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -57,22 +58,19 @@ def scan_table(
             top=top,
             maps=True,
         )
-        tested = _labelled(found, part)
-        pairs = _pair_table(tested, structures[gene]) if tested.mutations else pd.DataFrame()
+        labelled = part["significance"].isin(bundled.LABELLED).to_numpy()
+        pairs = _pair_table(found, labelled, structures[gene]) if labelled.any() else pd.DataFrame()
         parts.append((pairs, found.candidates, _summary(found, part), found.map_table, found.wild_type_table))
     whole = [[table.assign(model=name) for table in tables if len(table)] for tables in zip(*parts, strict=True)]
     return Scan(*(pd.concat(tables, ignore_index=True) for tables in whole))
 
 
-def _labelled(found: Rescue, part: pd.DataFrame) -> Rescue:
-    """What was found of the P/LP and B/LB variants."""
-    rows = part["significance"].isin(bundled.LABELLED).to_numpy()
-    by_position = {name: numbers[rows] for name, numbers in found.by_position.items()}
-    return replace(found, mutations=tuple(part["mutation"][rows]), by_position=by_position)
-
-
-def _pair_table(found: Rescue, structure: Structure) -> pd.DataFrame:
-    """The pairs of a protein, mean |epistasis| as value, and what else a pair could be ranked by: score, z, wild."""
+def _pair_table(found: Rescue, labelled: np.ndarray, structure: Structure) -> pd.DataFrame:
+    """The pairs of a protein by its P/LP and B/LB variants (`labelled`, bool (n,)), mean |epistasis| as value, and what
+    else a pair could be ranked by: score, z, wild.
+    """
+    by_position = {name: numbers[labelled] for name, numbers in found.by_position.items()}
+    found = replace(found, mutations=tuple(compress(found.mutations, labelled)), by_position=by_position)
     by, table = found.by_position, distances.position_pairs(found, structure)
     wild = np.broadcast_to(np.abs(found.score_wild_type).sum(axis=1) / 19, by["z"].shape)
     for name, numbers in {"score": np.abs(by["mean_score_background"]), "z": np.abs(by["z"]), "wild": wild}.items():
