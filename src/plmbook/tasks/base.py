@@ -221,7 +221,8 @@ class Task:
 
     def head_options(self, examples: Examples) -> dict:
         """Of Ankh's head, beside its shape."""
-        return {"pooling": self.pooling} if self.pooling else {}
+        pooled = {"pooling": self.pooling} if self.pooling else {}
+        return pooled | ({"num_tokens": len(examples.classes)} if self.head_kind == "classes" else {})
 
     def head_label(self, label):
         """A label as the head's loss takes it."""

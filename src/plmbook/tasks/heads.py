@@ -22,9 +22,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.core.machine import one_torch_thread
+from plmbook.tasks.base import IGNORED
 
 POOLINGS = ("max", "avg", "mean")  # Ankh writes avg, and takes mean for the same
-IGNORED = -100  # the label of a residue that does not count, as `plmbook.tasks.base.IGNORED`
 IGNORED_PAIR = -1  # the label of a pair that does not count
 BATCH = 16  # proteins of a step, as Ankh's examples accumulate
 WARM_UP = 0.1  # share of the steps of the longest training in which the rate rises
@@ -45,8 +45,11 @@ class HeadOutput:
 # --- losses --------------------------------------------------------------------------------------------
 
 
-def _binary_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.binary_cross_entropy_with_logits(logits, labels.reshape(logits.shape).to(logits.dtype))
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and labels
+
+
+def _of_proteins(loss: Loss) -> Loss:
+    return lambda logits, labels: loss(logits, labels.reshape(logits.shape).to(logits.dtype))
 
 
 def _class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -64,10 +67,6 @@ def _label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(logits[counted], labels[counted].to(logits.dtype))
 
 
-def _square_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.mse_loss(logits, labels.reshape(logits.shape).to(logits.dtype))
-
-
 def _pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Mean over the pairs that count; 0 where none does."""
     losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED_PAIR, reduction="sum")
@@ -78,17 +77,17 @@ def _pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 class _Kind:
     """What a head answers."""
 
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    loss: Loss
     padding: int  # the label of a row that padding adds
     dtype: torch.dtype  # of labels
     grows: tuple[int, ...] = ()  # sides of a protein's label, as of `F.pad`: 1 where it is as long as the protein
 
 
 KINDS = {
-    "binary": _Kind(_binary_loss, 0, torch.float32),
+    "binary": _Kind(_of_proteins(F.binary_cross_entropy_with_logits), 0, torch.float32),
     "classes": _Kind(_class_loss, IGNORED, torch.int64, grows=(0, 1)),
     "labels": _Kind(_label_loss, IGNORED, torch.float32, grows=(0, 0, 0, 1)),
-    "number": _Kind(_square_loss, 0, torch.float32),
+    "number": _Kind(_of_proteins(F.mse_loss), 0, torch.float32),
     "contacts": _Kind(_pair_loss, IGNORED_PAIR, torch.int64, grows=(0, 1, 0, 1)),
 }
 
@@ -99,11 +98,10 @@ KINDS = {
 class _MaskedLinear(nn.Linear):
     """A linear map whose rows beyond the end of a protein are zero: what the convolution finds beyond a chain's end."""
 
-    mask: torch.Tensor | None = None  # (B, L, 1)
+    mask: torch.Tensor  # (B, L, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mapped = super().forward(x)
-        return mapped if self.mask is None else mapped * self.mask
+        return super().forward(x) * self.mask
 
 
 class ConvBert(nn.Module):
@@ -135,24 +133,19 @@ class ConvBert(nn.Module):
             num_hidden_layers=num_hidden_layers,
             hidden_dropout_prob=dropout,
         )
-        self.layers: Any = nn.ModuleList([ConvBertLayer(config) for _ in range(num_layers)])
-        layer: Any
-        for layer in self.layers:
-            attention = layer.attention.self
+        layers: list[Any] = [ConvBertLayer(config) for _ in range(num_layers)]
+        for attention in (layer.attention.self for layer in layers):
             attention.conv_out_layer = _MaskedLinear(input_dim, attention.all_head_size)
+        self.layers: Any = nn.ModuleList(layers)
 
-    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Hidden states (B, L, d), zero where the mask (B, L) is False: beyond the end of a protein."""
-        if mask is None:
-            there = additive = None
-        else:
-            there = mask[..., None].to(embeddings.dtype)  # (B, L, 1)
-            additive = (1 - there[:, None, None, :, 0]) * torch.finfo(embeddings.dtype).min  # (B, 1, 1, L)
-        x = embeddings if there is None else embeddings * there
+        there = mask[..., None].to(embeddings.dtype)  # (B, L, 1)
+        additive = (1 - there[:, None, None, :, 0]) * torch.finfo(embeddings.dtype).min  # (B, 1, 1, L)
+        x = embeddings * there
         for layer in self.layers:
             layer.attention.self.conv_out_layer.mask = there
-            x = layer(x, attention_mask=additive)
-            x = x if there is None else x * there
+            x = layer(x, attention_mask=additive) * there
         return x
 
 
@@ -169,15 +162,13 @@ def _convbert() -> tuple[type, type]:
     return ConvBertConfig, ConvBertLayer
 
 
-def _pool(hidden: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
+def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
     """The maximum or the mean over the residues of each protein: (B, L, d) to (B, d).
 
     >>> hidden, mask = torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[True, True, False]])
-    >>> _pool(hidden, mask, "avg").item(), _pool(hidden, mask, "max").item(), _pool(hidden, None, "max").item()
-    (2.0, 3.0, 9.0)
+    >>> _pool(hidden, mask, "avg").item(), _pool(hidden, mask, "max").item()
+    (2.0, 3.0)
     """
-    if mask is None:
-        return hidden.amax(dim=1) if pooling == "max" else hidden.mean(dim=1)
     there = mask[..., None]
     if pooling == "max":
         return hidden.masked_fill(~there, -torch.inf).amax(dim=1)
@@ -220,7 +211,7 @@ class Head(nn.Module):
         nn.init.uniform_(linear.weight, -0.1, 0.1)
         nn.init.constant_(linear.bias, bias)
 
-    def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the linear map reads: (B, L, d') or, pooled, (B, d')."""
         x = embeddings if self.encoder is None else self.encoder(embeddings, mask)
         return x if self.pooling is None else _pool(x, mask, self.pooling)
@@ -230,9 +221,11 @@ class Head(nn.Module):
     ) -> HeadOutput:
         """Logits, and the loss where there are labels, of embeddings (B, L, d); `mask` (B, L): where a residue is.
 
-        They are: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, `IGNORED` where one does not count; labels
-        (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64, `IGNORED_PAIR` where a pair does not count.
+        Without a mask that is everywhere. Labels are: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64,
+        `IGNORED` where one does not count; labels (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64,
+        `IGNORED_PAIR` where a pair does not count.
         """
+        mask = torch.ones_like(embeddings[..., 0], dtype=torch.bool) if mask is None else mask
         logits = self.decoder(self.hidden(embeddings, mask))
         return HeadOutput(logits, None if labels is None else KINDS[self.kind].loss(logits, labels))
 
@@ -257,7 +250,7 @@ class Probe(Head):
         by_residue = by_residue or kind == "contacts"
         super().__init__(kind, layer or None, decoder, pooling=None if by_residue else "avg", bias=bias)
 
-    def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         x = embeddings if self.pooling is None else _pool(embeddings, mask, self.pooling)
         return x if self.encoder is None else self.encoder(x)
 
@@ -268,10 +261,13 @@ class Probe(Head):
 class ConvBertForBinaryClassification(Head):
     """Yes or no of a protein: logits (B, 1). `layers` are the parameters of `ConvBert`."""
 
-    def __init__(self, *, pooling: str = "max", **layers):
-        _check_pooled(pooling)
+    answers = "binary"
+
+    def __init__(self, *, pooling: str = "max", bias: float = 0.0, **layers):
+        if pooling is None:
+            raise InputError("pooling None: an answer for a protein needs one, expected avg or max")
         encoder = ConvBert(**layers)
-        super().__init__("binary", encoder, nn.Linear(encoder.input_dim, 1), pooling=pooling)
+        super().__init__(self.answers, encoder, nn.Linear(encoder.input_dim, 1), pooling=pooling, bias=bias)
 
 
 class ConvBertForMultiClassClassification(Head):
@@ -290,13 +286,13 @@ class ConvBertForMultiLabelClassification(ConvBertForMultiClassClassification):
     answers = "labels"
 
 
-class ConvBertForRegression(Head):
+class ConvBertForRegression(ConvBertForBinaryClassification):
     """A number a protein: logits (B, 1). `training_labels_mean` is the bias of the linear map at the start."""
 
-    def __init__(self, *, pooling: str = "max", training_labels_mean: float | None = None, **layers):
-        _check_pooled(pooling)
-        encoder, bias = ConvBert(**layers), training_labels_mean or 0.0
-        super().__init__("number", encoder, nn.Linear(encoder.input_dim, 1), pooling=pooling, bias=bias)
+    answers = "number"
+
+    def __init__(self, *, training_labels_mean: float | None = None, **options):
+        super().__init__(bias=training_labels_mean or 0.0, **options)
 
 
 class ConvBertForContactPrediction(Head):
@@ -305,11 +301,6 @@ class ConvBertForContactPrediction(Head):
     def __init__(self, *, num_tokens: int = 2, dropout: float = 0.1, **layers):
         encoder = ConvBert(dropout=dropout, **layers)
         super().__init__("contacts", encoder, Pairs(encoder.input_dim, num_tokens))
-
-
-def _check_pooled(pooling: str | None) -> None:
-    if pooling is None:
-        raise InputError("pooling None: an answer for a protein needs one, expected avg or max")
 
 
 # --- training ------------------------------------------------------------------------------------------

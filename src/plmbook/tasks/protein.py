@@ -42,9 +42,6 @@ class ClassTask(Task):
     def linear(self, data: TaskData, seed: int) -> list:
         return logistic(data, data.means)
 
-    def head_options(self, examples: Examples) -> dict:
-        return super().head_options(examples) | {"num_tokens": len(examples.classes)}
-
     def answer(self, logits: np.ndarray) -> int:
         return int(logits.argmax())
 
@@ -63,9 +60,6 @@ class BinaryTask(ClassTask):
     def labels(self, table: pd.DataFrame) -> tuple[list, tuple[str, ...]]:
         return [int(value) for value in table[self.column]], ("no", "yes")
 
-    def head_options(self, examples: Examples) -> dict:
-        return Task.head_options(self, examples)
-
     def answer(self, logits: np.ndarray) -> int:
         return int(logits[0] > 0)
 
@@ -81,9 +75,6 @@ class NumberTask(Task):
 
     cheapest = "one-hot"
     head_kind = "number"
-
-    def labels(self, table: pd.DataFrame) -> tuple[list, tuple[str, ...]]:
-        return [float(value) for value in table[self.column]], ()
 
     def n_mutations(self, table: pd.DataFrame) -> np.ndarray | int:
         """Residues in which each sequence differs from the commonest ones of training; 0 where lengths are unequal."""

@@ -60,9 +60,6 @@ class ResidueTask(Task):
     def linear(self, data: TaskData, seed: int) -> list:
         return _logistic(data, data.states)
 
-    def head_options(self, examples: Examples) -> dict:
-        return super().head_options(examples) | {"num_tokens": len(examples.classes)}
-
     def answer(self, logits: np.ndarray) -> np.ndarray:
         return logits.argmax(axis=-1)
 
