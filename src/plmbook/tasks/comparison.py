@@ -128,12 +128,10 @@ def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> p
     `merge`: task -> block, such as `RELATED`; the tasks of a block are averaged after that.
     """
     means = table.groupby(level="task", sort=False).mean()
-    absent = [task for task in merge or {} if task not in means.index]
-    if absent:
-        raise InputError(f"task {absent[0]!r} is to be merged, but the table has {', '.join(map(str, means.index))}")
-    if merge:
-        means = means.groupby([merge.get(task, task) for task in means.index], sort=False).mean()
-    return means.rename_axis("task")
+    for task in merge or {}:
+        if task not in means.index:
+            raise InputError(f"task {task!r} is to be merged, but the table has {', '.join(map(str, means.index))}")
+    return means.rename(index=merge or {}).groupby(level="task", sort=False).mean()
 
 
 def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -311,11 +309,10 @@ def costs(cards: Mapping[str, str]) -> pd.DataFrame:
     (Kaplan et al. 2020), for ESM 2 x 12 x layers x dim^2 and a few per cent. Left out: attention itself, which grows
     with the length, and the decoder of T5.
     """
-    rows = []
-    for name, card in ((name, models.card(of)) for name, of in cards.items()):
-        size = card.parameters
-        rows.append((name, card.name, card.family, card.layers, card.dim, size, 2 * size / 1e9))
-    return pd.DataFrame(rows, columns=["model", "card", "family", "layers", "dim", "parameters", "gflops"])
+    found = {name: models.card(card) for name, card in cards.items()}
+    rows = [(name, of.name, of.family, of.layers, of.dim, of.parameters) for name, of in found.items()]
+    table = pd.DataFrame(rows, columns=["model", "card", "family", "layers", "dim", "parameters"])
+    return table.assign(gflops=2 * table["parameters"] / 1e9)
 
 
 def pareto(cost: ArrayLike, badness: ArrayLike) -> np.ndarray:
@@ -422,25 +419,21 @@ def with_published(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         rule = part["learner"].map(lambda name: tasks.LEARNERS[name].baseline)
         if rule.all():
             raise InputError(f"results of the tasks: {', '.join(key)}: no learner but baselines")
-        best = part.loc[part["value"].where(~rule).idxmax()]
-        simple = (
-            part.loc[part["value"].where(rule).idxmax()] if rule.any() else pd.Series({"learner": "", "value": np.nan})
-        )
+        best = part[~rule].nlargest(1, "value").iloc[0]
+        simple = part[rule].nlargest(1, "value")  # or none
         published = scores.loc[known.published]
         column = _counterpart(key[1], published.index)
         rows.append(
             {
-                **dict(zip(KEYS, key, strict=True)),
-                "n": best["n"],
-                "learner": best["learner"],
-                **{name: 100 * best[name] for name in ("value", "low", "high", "seed_low", "seed_high")},
+                **best[[*KEYS, "n", "learner"]],
+                **(100 * best[["value", "low", "high", "seed_low", "seed_high"]]),
                 "seeds": best["seeds"],
-                "baseline": simple["learner"],
-                "baseline_value": 100 * simple["value"],
+                "baseline": "".join(simple["learner"]),
+                "baseline_value": 100 * simple["value"].max(),
                 "column": column,
                 "lowest": published.loc[column].min() if column else np.nan,
                 "highest": published.loc[column].max() if column else np.nan,
-                "data": _data(key[1], int(best["n"])),
+                "data": f"{best['n']:,}" + (f" of {PROTEINS[key[1]]}" if key[1] in PROTEINS else ""),
                 "comparable": known.comparable.split(":")[0],
             }
         )
@@ -457,10 +450,6 @@ def _counterpart(test: str, columns: Sequence[str]) -> str:
     if len(named) != 1 and test == "test":
         named = list(columns)
     return named[0] if len(named) == 1 else ""
-
-
-def _data(test: str, n: int) -> str:
-    return f"{n:,} of {PROTEINS[test]}" if test in PROTEINS else f"{n:,}"
 
 
 def _columns(results: pd.DataFrame) -> pd.Series:
