@@ -148,10 +148,11 @@ def test_noise_gives_about_the_background(proteins):
     assert ratio.low < 1.2
 
 
-def test_probabilities_are_those_of_all_pairs_though_few_are_fitted(proteins):
+def test_probabilities_are_those_of_all_pairs_though_few_are_fitted(proteins, monkeypatch):
     """Noise: with the intercept corrected for the draw, the mean probability is the share of contacts."""
     model, structures = fake_model(proteins, knows=False), structures_of(proteins)
-    regression = contacts.fit(model, list(structures.values()), non_contacts=2)
+    monkeypatch.setattr(contacts, "NON_CONTACTS", 2)
+    regression = contacts.fit(model, list(structures.values()))
     shares, means = [], []
     for structure in structures.values():
         i, j = contacts.pairs(structure.counted)
@@ -169,7 +170,7 @@ def test_separation_only_ranks_by_the_rates_of_the_training_proteins():
     regression = contacts.fit(model, structures_of(rod).values())
     assert np.allclose(regression.rates[[6, 7]], 1) and np.allclose(regression.rates[8:], 0)
     assert (np.diff(regression.rates) <= 1e-12).all()
-    assert contacts._separation_only(regression, np.array([0, 0]), np.array([7, 500])).tolist() == [1.0, 0.0]
+    assert contacts.rates_at(regression.rates, np.array([7, 500])).tolist() == [1.0, 0.0]
 
 
 def test_a_row_counts_only_confident_residues(proteins):

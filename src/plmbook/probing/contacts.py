@@ -84,25 +84,16 @@ def _features(attention: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray
     return found
 
 
-def fit(
-    model,
-    structures: Iterable[Structure],
-    *,
-    penalty: float = PENALTY,
-    non_contacts: int = NON_CONTACTS,
-    seed: int = 0,
-) -> Regression:
+def fit(model, structures: Iterable[Structure], *, seed: int = 0) -> Regression:
     """Fit the weights of the attention maps on proteins of known structure.
 
     Parameters
     ----------
     model, structures : Model, iterable of Structure
         With `attentions`; the training proteins, at least one with a contact and a pair without.
-    penalty : float
-        scikit-learn's C (that of Rao et al.): the weight of the likelihood against the L1 norm of the weights.
-    non_contacts, seed : int
-        Of each protein all its contacts are used, and this many times as many pairs without contact (Rao et al. use all
-        pairs), drawn by the seed and the protein's id only.
+    seed : int
+        Of each protein all its contacts are used, and `NON_CONTACTS` times as many pairs without contact (Rao et al.
+        use all pairs), drawn by the seed and the protein's id only.
 
     Returns
     -------
@@ -117,7 +108,7 @@ def fit(
         i, j = pairs(structure.counted)
         touching = contact_map(structure.cb)[i, j]
         n_all += [np.count_nonzero(~touching), np.count_nonzero(touching)]
-        chosen = draw_pairs(touching, non_contacts, name=structure.id, seed=seed)
+        chosen = draw_pairs(touching, name=structure.id, seed=seed)
         attention = model.attentions(structure.sequence)
         shape = attention.shape[:2]
         tables.append(_features(attention, i[chosen], j[chosen]))
@@ -128,7 +119,7 @@ def fit(
             f"in {len(structures)} proteins"
         )
     label = np.concatenate(labels)
-    logistic = LogisticRegression(l1_ratio=1.0, C=penalty, solver="liblinear", random_state=seed)
+    logistic = LogisticRegression(l1_ratio=1.0, C=PENALTY, solver="liblinear", random_state=seed)
     logistic.fit(np.concatenate(tables), label)
     drawn = np.count_nonzero(~label) / n_all[0]  # share of the pairs without contact that the fit has seen
     return Regression(
@@ -138,11 +129,11 @@ def fit(
     )
 
 
-def draw_pairs(touching: np.ndarray, non_contacts: int = NON_CONTACTS, *, name: str, seed: int) -> np.ndarray:
-    """Places in `touching` (n_pairs,), sorted: all contacts and `non_contacts` others each, by name and seed."""
+def draw_pairs(touching: np.ndarray, *, name: str, seed: int) -> np.ndarray:
+    """Places in `touching` (n_pairs,), sorted: all contacts and `NON_CONTACTS` others each, by name and seed."""
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     inside, outside = np.flatnonzero(touching), np.flatnonzero(~touching)
-    drawn = rng.choice(outside, size=min(len(outside), non_contacts * len(inside)), replace=False)
+    drawn = rng.choice(outside, size=min(len(outside), NON_CONTACTS * len(inside)), replace=False)
     return np.sort(np.concatenate([inside, drawn]))
 
 
@@ -183,9 +174,9 @@ def predict(regression: Regression, attention: np.ndarray) -> np.ndarray:
     return expit(logit)
 
 
-def _separation_only(regression: Regression, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """The baseline's score of pairs: how often residues that far apart touch in the training proteins, float64."""
-    return regression.rates[np.minimum(j - i, len(regression.rates) - 1)]
+def rates_at(rates: np.ndarray, separations: np.ndarray) -> np.ndarray:
+    """The baseline's score of pairs: how often residues that far apart touch (`separation_rates`), float64."""
+    return rates[np.minimum(separations, len(rates) - 1)]
 
 
 def precision_at(scores: np.ndarray, contacts: np.ndarray, k: int) -> float:
@@ -269,25 +260,18 @@ def contact_precision(
     return pd.DataFrame(rows, columns=["id", "length", *MEASURES]).astype({"id": "str"})
 
 
-def cross_fit(
-    lengths: Mapping[str, int],
-    others: Sequence[str] = (),
-    *,
-    n_train: int = N_TRAIN,
-    longest: int = LONGEST_TRAINED,
-    seed: int = 0,
-) -> pd.DataFrame:
+def cross_fit(lengths: Mapping[str, int], others: Sequence[str] = (), *, seed: int = 0) -> pd.DataFrame:
     """A plan by which each protein is tested once, by a regression that was fitted on other families.
 
     The proteins of `lengths` (id -> residues), each of its own family, are dealt into two halves, each tested by the
-    regression of `n_train` proteins of the other, those up to `longest` residues first; `others` (the 53 genes) by that
-    of the second half, none fitted on.  Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is tested
-    with), trains (whether the *other* half's regression is fitted on it); `training_ids` reads it.
+    regression of `N_TRAIN` proteins of the other, those up to `LONGEST_TRAINED` residues first; `others` (the 53 genes)
+    by that of the second half, none fitted on.  Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is
+    tested with), trains (whether the *other* half's regression is fitted on it); `training_ids` reads it.
     """
     dealt = np.random.default_rng(seed).permutation(sorted(lengths)).tolist()
-    dealt.sort(key=lambda name: lengths[name] > longest)  # stable: the short ones first, in the order drawn
+    dealt.sort(key=lambda name: lengths[name] > LONGEST_TRAINED)  # stable: the short ones first, in the order drawn
     halves = [dealt[0::2], dealt[1::2]]
-    training = {name for half in halves for name in half[:n_train]}
+    training = {name for half in halves for name in half[:N_TRAIN]}
     rows = [(name, "kept", fold, name in training) for fold, half in enumerate(halves) for name in sorted(half)]
     rows += [(name, "other", 0, False) for name in others]
     return pd.DataFrame(rows, columns=["id", "set", "fold", "trains"]).astype({"id": "str", "set": "str"})
@@ -307,10 +291,7 @@ def ratio_of_means(
     numbers = table[[value, reference]].to_numpy(dtype=np.float64)  # (n_proteins, 2)
     if not len(numbers) or np.isnan(numbers).any() or numbers[:, 1].sum() == 0:
         raise InputError(f"{value} / {reference} needs both numbers of each protein, and a reference above zero")
-    sums = bootstrap.counts(len(numbers), n=n, seed=seed) @ numbers  # (n, 2)
-    sums = sums[sums[:, 1] > 0]
-    found = float(numbers[:, 0].sum() / numbers[:, 1].sum())
-    return Estimate(found, *bootstrap.percentiles(sums[:, 0] / sums[:, 1]), len(numbers))
+    return bootstrap.ratio(*numbers.T, n=n, seed=seed)
 
 
 def _tested(model, structure: Structure, regression: Regression) -> dict[str, Any]:
@@ -328,7 +309,7 @@ def _tested(model, structure: Structure, regression: Regression) -> dict[str, An
         if name != "long":
             continue
         found |= {"n_pairs": len(truth), "n_contacts": int(truth.sum())}
-        baseline = _separation_only(regression, i, j)
+        baseline = rates_at(regression.rates, j - i)
         for part in (2, 5):
             found[f"p_at_l{part}"] = precision_at(score, truth, max(n_residues // part, 1))
         found["separation_only_p_at_l"] = precision_at(baseline, truth, max(n_residues, 1))

@@ -16,6 +16,7 @@ from plmbook.stats import bootstrap
 from plmbook.stats.bootstrap import Estimate
 
 DECIMALS = 9  # of a cosine: what differs by less is a tie, whatever the order in which a processor adds up
+LABEL = "localisation"  # the column that is transferred
 _CHUNK = 500  # queries whose cosines to all references are in memory together
 
 
@@ -67,22 +68,16 @@ def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple
 
 
 def transfer(
-    queries: pd.DataFrame,
-    references: pd.DataFrame,
-    query_vectors: np.ndarray,
-    reference_vectors: np.ndarray,
-    *,
-    label: str = "localisation",
+    queries: pd.DataFrame, references: pd.DataFrame, query_vectors: np.ndarray, reference_vectors: np.ndarray
 ) -> pd.DataFrame:
-    """Predict the label of each query: that of its nearest reference.
+    """Predict the localisation of each query: that of its nearest reference.
 
     Parameters
     ----------
     queries, references : DataFrame
-        id (str) and the label (str), n and m rows; an id that is in both is an `InputError`.
+        id, localisation (str), n and m rows; an id that is in both is an `InputError`. The localisation of the queries
+        is only copied to `truth`.
     query_vectors, reference_vectors : float array (n, d) and (m, d)
-    label : str
-        The column to transfer; that of the queries is only copied to `truth`.
 
     Returns
     -------
@@ -91,7 +86,7 @@ def transfer(
         similarity (float64, its cosine).
     """
     for table, vectors, name in ((queries, query_vectors, "queries"), (references, reference_vectors, "references")):
-        need(table, ["id", label])
+        need(table, ["id", LABEL])
         if len(table) != len(vectors):
             raise InputError(f"{len(vectors)} vectors for {len(table)} {name}")
     both = set(queries["id"]) & set(references["id"])
@@ -102,22 +97,21 @@ def transfer(
     return pd.DataFrame(
         {
             "id": queries["id"].to_numpy(),
-            "truth": queries[label].to_numpy(),
-            "predicted": found[label].to_numpy(dtype=object),
+            "truth": queries[LABEL].to_numpy(),
+            "predicted": found[LABEL].to_numpy(dtype=object),
             "neighbour": found["id"].to_numpy(dtype=object),
             "similarity": similarities[:, 0],
         }
     ).astype({"id": "str", "truth": "str", "predicted": "str", "neighbour": "str"})
 
 
-def commonest(queries: pd.DataFrame, references: pd.DataFrame, *, label: str = "localisation") -> pd.DataFrame:
+def commonest(queries: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
     """The baseline in the columns of `transfer`: the commonest label (ties: first by name), similarity 0."""
-    need(references, [label])
-    need(queries, ["id", label])
-    winner = references[label].value_counts().sort_index().idxmax()
-    return pd.DataFrame({"id": queries["id"].to_numpy(), "truth": queries[label].to_numpy()}).assign(
-        predicted=winner, neighbour="", similarity=0.0
-    )
+    need(references, [LABEL])
+    need(queries, ["id", LABEL])
+    winner = references[LABEL].mode()[0]
+    found = queries[["id", LABEL]].rename(columns={LABEL: "truth"}).reset_index(drop=True)
+    return found.assign(predicted=winner, neighbour="", similarity=0.0)
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:

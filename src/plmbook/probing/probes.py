@@ -78,7 +78,6 @@ def fit(
     model=None,
     layer: int = -1,
     max_residues: int = MAX_RESIDUES,
-    strength: float = STRENGTH,
     seed: int = 0,
 ) -> "Pipeline":
     """Fit a probe on labelled proteins.
@@ -93,8 +92,6 @@ def fit(
         For `states`: layer 0 is the input embedding, -1 the last.
     max_residues, seed : int
         Whole proteins in a seeded order, as many as have at most so many counted residues together.
-    strength : float
-        Inverse of the L2 penalty on the coefficients (scikit-learn's C).
 
     Returns
     -------
@@ -120,7 +117,7 @@ def fit(
     # The columns of hidden states are nearly collinear: a method of first order takes a thousand steps, Newton's a few.
     # One-hot columns are not, and there are more of them.
     solver = "newton-cholesky" if kind == "states" else "lbfgs"
-    regression = LogisticRegression(C=strength, solver=solver, tol=1e-5, max_iter=2000)
+    regression = LogisticRegression(C=STRENGTH, solver=solver, tol=1e-5, max_iter=2000)
     return make_pipeline(StandardScaler(), regression).fit(x, y)
 
 

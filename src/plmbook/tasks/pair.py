@@ -38,7 +38,7 @@ class PairTask(Task):
     def separation(self, data: TaskData, seed: int) -> list:
         rates = contacts.separation_rates(data.examples.labels_of("train"))
         tested = data.examples.sequences_of("test")
-        return [rates[np.minimum(_separations(len(each)), len(rates) - 1)] for each in tested]
+        return [contacts.rates_at(rates, _separations(len(each))) for each in tested]
 
     def one_hot(self, data: TaskData, seed: int) -> list:
         """Logistic regression on the two amino acids of a pair and on how often pairs so far apart touch."""
@@ -51,7 +51,7 @@ class PairTask(Task):
             touching = pair_labels(structure)
             i, j = np.nonzero(np.triu(touching >= 0, k=1))
             y = touching[i, j] == 1
-            chosen = contacts.draw_pairs(y, contacts.NON_CONTACTS, name=structure.id, seed=0)
+            chosen = contacts.draw_pairs(y, name=structure.id, seed=0)
             features.append(_pair_features(structure.sequence, i[chosen], j[chosen], rates))
             labels.append(y[chosen])
         fitted = LogisticRegression(C=probes.STRENGTH, max_iter=500)
@@ -136,8 +136,7 @@ def _pair_features(sequence: str, i: np.ndarray, j: np.ndarray, rates: np.ndarra
     low, high = np.minimum(codes[i], codes[j]), np.maximum(codes[i], codes[j])
     column = np.where(low < 0, 400, 20 * low + high)
     of_type = sparse.csr_array((np.ones(len(i)), (np.arange(len(i)), column)), shape=(len(i), 401))
-    rate = rates[np.minimum(np.abs(j - i), len(rates) - 1)]
-    return sparse.csr_array(sparse.hstack([of_type, sparse.csr_array(rate[:, None])]))
+    return sparse.csr_array(sparse.hstack([of_type, contacts.rates_at(rates, np.abs(j - i))[:, None]]))
 
 
 # --- structures to learn from and to test on -----------------------------------------------------------
