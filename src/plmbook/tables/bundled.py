@@ -14,7 +14,7 @@ from plmbook.core.errors import InputError, did_you_mean
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models.cards import card
 from plmbook.tables.readers import read_table
-from plmbook.tables.schema import LENGTH_RULE, Column, Schema
+from plmbook.tables.schema import Column, Schema
 
 SEED = 20220917  # the date of the ClinVar release
 
@@ -33,7 +33,7 @@ KINGDOMS, LOCALISATIONS = _VOCABULARIES["kingdoms"], _VOCABULARIES["localisation
 NAMESPACES, GO_COLUMNS = _VOCABULARIES["namespaces"], _VOCABULARIES["collections"]
 
 _RULES: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
-    LENGTH_RULE[0]: LENGTH_RULE[1],
+    "length is the number of residues of sequence": lambda table: table["length"] == table["sequence"].str.len(),
     "mutation is ref, position and alt": lambda table: (
         table["mutation"] == table["ref"] + table["position"].astype(str) + table["alt"]
     ),

@@ -11,8 +11,9 @@ import pandas as pd
 from plmbook.core.errors import InputError, did_you_mean, shown
 from plmbook.core.residues import MutationError, first_fault, join_mutations, parse_mutations
 from plmbook.core.text import fasta_records, lines, refuse_unless_file
-from plmbook.tables.schema import LISTED, SEQUENCES, Faults, Schema, TableError, check, refuse_missing_columns
+from plmbook.tables.schema import LISTED, Column, Faults, Schema, TableError, check, refuse_missing_columns
 
+_SEQUENCES = Schema("proteins", (Column("id", "str"), Column("sequence", "str")), key=("id",))
 _BLOCK_CHARACTERS = 2**20  # of headers and sequences: what a reader that streams holds at a time
 
 
@@ -132,7 +133,7 @@ class FastaFile:
             raise InputError(f"{self.path}: was changed while it was in use; leave it as it is and start again")
 
     def _note_repeated_ids(self, hashes: np.ndarray, faults: "Faults") -> None:
-        hashes.sort()
+        hashes.sort()  # in place: there may be a hundred million
         repeated = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
         if not repeated:
             return
@@ -176,7 +177,7 @@ def read_variants(
         mutation, does not fit the sequence, or repeats an earlier one. All faults are counted and up to ten listed.
     """
     path = Path(path)
-    proteins = check(proteins, SEQUENCES, where="the proteins given")
+    proteins = check(proteins, _SEQUENCES, where="the proteins given")
     table, numbers = read_delimited(path)
     identifier = "gene" if "gene" in table.columns and "id" not in table.columns else "id"
     refuse_missing_columns(table, (identifier, "mutation"), path, instead={"id": "gene"})
@@ -228,9 +229,8 @@ def _fitting_mutations(ids: Sequence[str], texts: Sequence[str], proteins: pd.Da
 
 def _fields(header: str, parts: Sequence[tuple[int, str]]) -> tuple[str, str, str]:
     """Id, description and sequence of a FASTA record."""
-    words = header.split(maxsplit=1)
-    sequence = "".join([part for _, part in parts])
-    return words[0] if words else "", words[1].strip() if len(words) > 1 else "", sequence
+    name, description = [*header.split(maxsplit=1), "", ""][:2]
+    return name, description, "".join([part for _, part in parts])
 
 
 def _protein_table(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
@@ -244,21 +244,12 @@ def _check_record(name: str, sequence: str, line: int, parts: Sequence[tuple[int
     if not sequence:
         faults.add_line(line, f"record {name!r} has no sequence; expected residues below the header")
     elif first_fault(sequence) is not None:
-        _name_residue(name, parts, faults)
+        line, (offset, why) = next((line, fault) for line, part in parts if (fault := first_fault(part)))
+        faults.add_line(line, f"record {name!r}: {why.format(place=f'column {offset + 1}')}")  # the first says enough
     elif len(sequence) >= 30 and not sequence.strip("ACGTUN") and len(set(sequence) - {"N"}) >= 4:
         faults.add_line(
             line, f"record {name!r}: expected a protein, found only the letters of DNA or RNA; translate it first"
         )
-
-
-def _name_residue(name: str, parts: Sequence[tuple[int, str]], faults: Faults) -> None:
-    """One fault a record: the rest of a lower-case sequence says the same."""
-    for line, part in parts:
-        fault = first_fault(part)
-        if fault is not None:
-            offset, why = fault
-            faults.add_line(line, f"record {name!r}: {why.format(place=f'column {offset + 1}')}")
-            return
 
 
 def read_delimited(path: str | Path) -> tuple[pd.DataFrame, list[int]]:

@@ -64,16 +64,7 @@ _EXPECTED = {
 }
 
 
-def _length_is_that_of_the_sequence(table: pd.DataFrame) -> pd.Series:
-    return table["length"] == table["sequence"].str.len()
-
-
-LENGTH_RULE = ("length is the number of residues of sequence", _length_is_that_of_the_sequence)
-_ID = Column("id", "str", meaning="first word of the FASTA header")
-_SEQUENCE = Column("sequence", "str", meaning="residues, one letter each")
-_LENGTH = Column("length", "int64", minimum=1, meaning="residues")
-PROTEINS = Schema("proteins", (_ID, _SEQUENCE, _LENGTH), key=("id",), rules=(LENGTH_RULE,))
-SEQUENCES = Schema("proteins", (_ID, _SEQUENCE), key=("id",))  # what `read_variants` needs of the proteins
+Converted = tuple[pd.Series, np.ndarray]  # values in the column's dtype, and which of them are wrong
 
 
 def check(
@@ -217,30 +208,26 @@ def _expected(column: Column) -> str:
     return text
 
 
-def _as_text(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column) -> tuple[pd.Series, np.ndarray]:
+def _as_text(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column) -> Converted:
     wrong = ~texts
     if column.allowed:
         wrong |= ~values.isin(column.allowed).to_numpy(bool)
     return values.where(texts & ~missing, "").astype("str"), wrong
 
 
-def _as_bool(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column) -> tuple[pd.Series, np.ndarray]:
+def _as_bool(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column) -> Converted:
     if values.dtype == bool:
         return values.copy(), np.zeros(len(values), bool)
     known = values.map({True: 1, False: 0, "True": 1, "False": 0}).astype("float64").to_numpy()
     return pd.Series(known == 1), np.isnan(known)
 
 
-def _as_bytes(
-    values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column
-) -> tuple[pd.Series, np.ndarray]:
+def _as_bytes(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column) -> Converted:
     wrong = ~values.map(lambda value: isinstance(value, bytes)).to_numpy(bool)
     return values.astype(object).where(~wrong, b""), wrong
 
 
-def _as_number(
-    values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column
-) -> tuple[pd.Series, np.ndarray]:
+def _as_number(values: pd.Series, texts: np.ndarray, missing: np.ndarray, column: Column) -> Converted:
     if values.dtype == bool:  # True is no number, though pandas would read it as 1
         return pd.Series(np.zeros(len(values), column.kind)), np.ones(len(values), bool)
     numbers = pd.to_numeric(values, errors="coerce").astype("float64").to_numpy()
@@ -261,14 +248,9 @@ def _check_key(table: pd.DataFrame, key: Sequence[str], faults: Faults) -> None:
         return
     codes = table.groupby(list(key), sort=False).ngroup().to_numpy()
     _, firsts = np.unique(codes, return_index=True)  # the first row of each combination
-    already = set(faults.rows().tolist())
-    for row in repeated:
-        if row in already:
-            continue
-        shown = ", ".join(f"{name} {table[name][row]!r}" for name in key)
-        faults.add(
-            int(row), f"{shown} repeats {faults.label(int(firsts[codes[row]]))}; expected each {' and '.join(key)} once"
-        )
+    for row in np.setdiff1d(repeated, faults.rows()).tolist():
+        own, first = ", ".join(f"{name} {table[name][row]!r}" for name in key), faults.label(firsts[codes[row]])
+        faults.add(row, f"{own} repeats {first}; expected each {' and '.join(key)} once")
 
 
 def _check_rule(
