@@ -1,5 +1,6 @@
 """Files that this package writes: atomic, with a hash of their content, and the versions behind them."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +23,8 @@ PACKAGES = (
     *("scikit-learn", "lightgbm", "umap-learn"),
 )
 """What numbers depend on: its versions are recorded with a derived table and with a page."""
+_INTEGER = ("integer", "<i8")
+_NUMBERS = {"b": ("bool", "u1"), "i": _INTEGER, "u": _INTEGER, "f": ("number", "<f8")}  # by the kind of a dtype
 
 
 def write_table(table: "pd.DataFrame", path: Path) -> None:
@@ -38,19 +41,11 @@ def write_table(table: "pd.DataFrame", path: Path) -> None:
 
 def content_hash(table: "pd.DataFrame") -> str:
     """sha256 of names, kinds and values of a table's columns, in order, whatever the index, file format and library."""
-    import numpy as np
-    import pandas as pd
-
     digest = hashlib.sha256(str(len(table)).encode())
-    for name in table.columns:
-        column = table[name]
-        kind = "text"
-        if pd.api.types.is_bool_dtype(column):
-            kind, content = "bool", column.to_numpy(dtype=np.uint8).tobytes()
-        elif pd.api.types.is_integer_dtype(column):
-            kind, content = "integer", column.to_numpy(dtype="<i8").tobytes()
-        elif pd.api.types.is_float_dtype(column):
-            kind, content = "number", column.to_numpy(dtype="<f8").tobytes()
+    for name, column in table.items():
+        kind, dtype = _NUMBERS.get(column.dtype.kind, ("text", ""))
+        if dtype:
+            content = column.to_numpy(dtype=dtype).tobytes()
         else:
             content = json.dumps(column.astype(object).where(column.notna(), None).tolist()).encode()
         digest.update(json.dumps([str(name), kind]).encode() + content)
@@ -99,27 +94,19 @@ def read(name: str, profile: str = "embedded") -> "pd.DataFrame":
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     """The versions of packages, of `plmbook` and of `python`; "absent" where one is not installed."""
-    return {name: _version(name) for name in packages}
-
-
-def _version(package: str) -> str:
     from importlib import metadata
 
-    if package in (ours := {"plmbook": __version__, "python": platform.python_version()}):
-        return ours[package]
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"
+    found = {"plmbook": __version__, "python": platform.python_version()}
+    for name in set(packages) - found.keys():
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return {name: found.get(name, "absent") for name in packages}
 
 
 def write_parquet(path: str | Path, table: "pd.DataFrame", **encoding) -> None:
     """Write a table without its index, whole or not at all."""
-
-    def write(temporary: Path) -> None:
-        table.to_parquet(temporary, index=False, compression="zstd", **encoding)
-
-    write_atomically(path, write)
+    options = {"index": False, "compression": "zstd"} | encoding
+    write_atomically(path, lambda temporary: table.to_parquet(temporary, **options))
 
 
 def write_json(path: str | Path, facts: object) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,12 +50,9 @@ def one_torch_thread() -> Iterator[None]:
 def processor(cpuinfo: str | Path = "/proc/cpuinfo") -> str:
     """The name of the processor, as Linux's `cpuinfo` says it, or Python; "unknown" where nothing does."""
     path = Path(cpuinfo)
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name" and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    named = re.search(r"^model name[ \t]*:[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine() or "unknown"
 
 
 def memory() -> str:

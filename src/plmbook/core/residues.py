@@ -22,10 +22,17 @@ THREE_LETTER = {
     "S": "Ser", "T": "Thr", "V": "Val", "W": "Trp", "Y": "Tyr",
 }  # fmt: skip
 
-_ONE_LETTER = {three: one for one, three in THREE_LETTER.items()}
+_ONE_LETTER = {written: one for one, three in THREE_LETTER.items() for written in (one, three)}
 _STOPS = ("*", "Ter", "X", "Stop")
 _FORMS = "written like R175H, Arg175His or p.Arg175His"
 _LONGEST_EXCERPT = 60  # characters of a user's text that a message repeats
+
+_OTHER_CHANGES = {  # the first that is found holds: `Arg97ProfsTer23` is a frameshift, not a stop
+    r"^[cgmnr]\.|>": "a nucleotide change, not a change of the protein",
+    ":": "a reference sequence before the change; give the protein in the column `id` and the change alone",
+    "(?i:fs)": "a frameshift",
+    "(?i:del|ins|dup|ext|_)": "an insertion, deletion, duplication or extension",
+}
 
 # The whole grammar: optional "p.", optional parentheses, a residue, a number, and the rest: what kind of change it is.
 _CHANGE = re.compile(
@@ -67,7 +74,7 @@ class Mutation:
                 f"{text}: position {self.position} does not exist; positions start at 1 (is the source 0-based?)"
             )
         for letter in (self.ref, self.alt):
-            if not _is_residue(letter):
+            if letter not in tuple(AMINO_ACIDS):
                 raise MutationError(f"{text}: {letter!r} is not one of the 20 amino acids {AMINO_ACIDS}")
         if self.ref == self.alt:
             raise MutationError(f"{text}: synonymous (both residues are {self.ref}); only missense changes are scored")
@@ -95,7 +102,7 @@ class Mutation:
             raise MutationError(f"expected a mutation {_FORMS}, found {_excerpt(repr(text))} (an empty cell?)")
         text = text.strip()
         match = _CHANGE.fullmatch(text)
-        ref, alt = (_one_letter(match["ref"]), _one_letter(match["alt"])) if match else ("", "")
+        ref, alt = (_ONE_LETTER.get(match[side], "") for side in ("ref", "alt")) if match else ("", "")
         if match is None or not (ref and alt) or ref == alt or len(match["ref"]) != len(match["alt"]):
             raise MutationError(
                 f"{_excerpt(text)}: {_why_refused(text, match)}; only missense changes are scored, {_FORMS}"
@@ -222,30 +229,15 @@ def first_fault(sequence: str) -> tuple[int, str] | None:
     return match.start(), why
 
 
-def _is_residue(letter: str) -> bool:
-    return isinstance(letter, str) and len(letter) == 1 and letter in AMINO_ACIDS
-
-
-def _one_letter(text: str) -> str:
-    """The one-letter code of a residue written either way, or "" where it is none."""
-    return text if _is_residue(text) else _ONE_LETTER.get(text, "")
-
-
 def _excerpt(text: str) -> str:
     return text if len(text) <= _LONGEST_EXCERPT else text[:_LONGEST_EXCERPT] + "..."
 
 
 def _why_refused(text: str, match: re.Match | None) -> str:
-    """Say why a text is not a missense change. The order matters: `Arg97ProfsTer23` is a frameshift, not a stop."""
-    lower = text.lower()
-    if re.match(r"[cgmnr]\.", text) or ">" in text:
-        return "a nucleotide change, not a change of the protein"
-    if ":" in text:
-        return "a reference sequence before the change; give the protein in the column `id` and the change alone"
-    if "fs" in lower:
-        return "a frameshift"
-    if re.search(r"del|ins|dup|ext|_", lower):
-        return "an insertion, deletion, duplication or extension"
+    """Say why a text is not a missense change."""
+    for pattern, why in _OTHER_CHANGES.items():
+        if re.search(pattern, text):
+            return why
     if match is None:
         return "not a mutation (a residue, a position, a residue)"
     ref, alt = match["ref"], match["alt"]
@@ -253,16 +245,16 @@ def _why_refused(text: str, match: re.Match | None) -> str:
         return "a change of a stop codon (stop loss), or of an unknown residue X"
     if alt in _STOPS:
         return "a stop codon (nonsense change)"
-    if alt == "=" or (alt and _one_letter(alt) == _one_letter(ref) != ""):
+    if alt == "=" or (alt in _ONE_LETTER and _ONE_LETTER[alt] == _ONE_LETTER.get(ref)):
         return "synonymous (no residue changes)"
     if not alt:
         return "the new residue is missing"
     if alt in ("?", "0"):
         return "an unknown consequence"
-    wrong = [letters for letters in (ref, alt) if not _one_letter(letters)]
+    wrong = [letters for letters in (ref, alt) if letters not in _ONE_LETTER]
     if not wrong:
         return "one-letter and three-letter codes are mixed"
     named = " and ".join(repr(letters) for letters in wrong)
-    if all(_one_letter(letters.upper()) or _one_letter(letters.capitalize()) for letters in wrong):
+    if all({letters.upper(), letters.capitalize()} & _ONE_LETTER.keys() for letters in wrong):
         return f"{named}: letter case matters, one-letter codes are upper case, three-letter codes are like Arg"
     return f"{named}: not among the 20 amino acids"
