@@ -79,7 +79,7 @@ def test_the_window_sees_neighbours_that_the_residue_does_not():
     table = probes.secondary_structure(None, test, fitted)
     assert probes.q3(table, "window").value > 0.98
     assert probes.q3(table, "residue").value < 0.5
-    gain = probes.q3_gain(table, "window", "residue")
+    gain = probes.q3(table, "window", than="residue")
     assert gain.low > 0.4 and gain.value == pytest.approx(
         probes.q3(table, "window").value - probes.q3(table, "residue").value
     )
@@ -174,7 +174,7 @@ def test_q3_is_over_residues_and_its_interval_over_proteins():
     assert found.value == 28 / 40 and found.n == 3
     assert found.low == pytest.approx(0.6) and found.high == pytest.approx(1.0)
     assert found == probes.q3(table, n=2000, seed=1)
-    assert probes.q3_gain(table).value == pytest.approx(8 / 40)
+    assert probes.q3(table, than="window").value == pytest.approx(8 / 40)
     with pytest.raises(InputError, match="lacks correct_residue"):
         probes.q3(table, "residue")
     with pytest.raises(InputError, match="at least one counted residue"):

@@ -129,7 +129,7 @@ def secondary_structure(table: pd.DataFrame) -> pd.DataFrame:
         "commonest state": "majority",
     }
     rows = [("Q3", name, *probes.q3(table, kind, **OPTIONS)) for name, kind in names.items()]
-    rows.append(("Q3 - that of the window", "model", *probes.q3_gain(table, **OPTIONS)))
+    rows.append(("Q3 - that of the window", "model", *probes.q3(table, than="window", **OPTIONS)))
     return _rows("secondary structure, linear probe", "CB513", rows)
 
 

@@ -58,8 +58,9 @@ def _features(sequences: Sequence[str], kind: str, *, model=None, layer: int = -
         if model is None:
             raise InputError("features 'states': expected a model")
         return list(encode.embed(model, list(sequences), layer=layer, pool="residue"))
-    make = {"majority": _nothing, "residue": one_hot, "window": window_one_hot}[kind]
-    return [make(sequence) for sequence in sequences]
+    if kind == "majority":
+        return [np.zeros((len(sequence), 1), dtype=np.float32) for sequence in sequences]
+    return list(map(one_hot if kind == "residue" else window_one_hot, sequences))
 
 
 def _draw(proteins: pd.DataFrame, *, max_residues: int = MAX_RESIDUES, seed: int = 0) -> pd.DataFrame:
@@ -169,17 +170,17 @@ def secondary_structure(
     return table.astype({name: "int64" for name in table.columns if name != "id"})
 
 
-def q3(table: pd.DataFrame, kind: str = "states", *, n: int = 1000, seed: int = 0) -> Estimate:
-    """Share of the counted residues whose state a probe predicts, 95 % interval from resampling proteins (the n)."""
-    return _ratio(table, f"correct_{kind}", n=n, seed=seed)
+def q3(table: pd.DataFrame, kind: str = "states", *, than: str = "", n: int = 1000, seed: int = 0) -> Estimate:
+    """Share of the counted residues whose state a probe predicts, 95 % interval from resampling proteins (the n).
 
-
-def q3_gain(
-    table: pd.DataFrame, kind: str = "states", baseline: str = "window", *, n: int = 1000, seed: int = 0
-) -> Estimate:
-    """Q3 of one probe minus that of another on the same resampled proteins; see `q3`."""
-    need(table, [f"correct_{kind}", f"correct_{baseline}"])
-    return _ratio(table.assign(_gain=table[f"correct_{kind}"] - table[f"correct_{baseline}"]), "_gain", n=n, seed=seed)
+    `than`: minus the share of another probe on the same resampled proteins.
+    """
+    names = [f"correct_{each}" for each in (kind, than) if each]
+    need(table, [*names, "n_residues"])
+    right, *others = (table[name].to_numpy(np.float64) for name in names)
+    if not table["n_residues"].sum() > 0:
+        raise InputError("Q3 needs at least one counted residue")
+    return bootstrap.ratio(right - sum(others), table["n_residues"], n=n, seed=seed)
 
 
 def as_bool(mask: str) -> np.ndarray:
@@ -190,19 +191,6 @@ def as_bool(mask: str) -> np.ndarray:
 def _letters(text: str) -> np.ndarray:
     """The letters of a text, str array (L,)."""
     return np.array(list(text), dtype="U1")
-
-
-def _nothing(sequence: str) -> np.ndarray:
-    return np.zeros((len(sequence), 1), dtype=np.float32)
-
-
-def _ratio(table: pd.DataFrame, numerator: str, *, n: int, seed: int) -> Estimate:
-    """Sum of one column over that of `n_residues`, proteins resampled."""
-    need(table, [numerator, "n_residues"])
-    right, all_of_them = table[numerator].to_numpy(np.float64), table["n_residues"].to_numpy(np.float64)
-    if not all_of_them.sum() > 0:
-        raise InputError("Q3 needs at least one counted residue")
-    return bootstrap.ratio(right, all_of_them, n=n, seed=seed)
 
 
 def _check(proteins: pd.DataFrame) -> None:
