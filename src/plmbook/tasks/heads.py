@@ -9,7 +9,7 @@ compared with: the linear map alone, or one hidden layer.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -234,21 +234,13 @@ class Probe(Head):
     """A linear map, or one hidden layer and a linear map, of each residue or pair or of a protein's mean embedding."""
 
     def __init__(
-        self,
-        kind: str,
-        input_dim: int,
-        outputs: int = 1,
-        *,
-        hidden_dim: int | None = None,
-        by_residue: bool = False,
-        dropout: float = 0.2,
-        bias: float = 0.0,
+        self, kind: str, input_dim: int, outputs: int = 1, *, hidden_dim: int = 0, by_residue: bool = False, **options
     ):
-        layer = hidden_dim and nn.Sequential(nn.Linear(input_dim, hidden_dim), nn.ReLU(), nn.Dropout(dropout))
+        layer = nn.Sequential(nn.Linear(input_dim, hidden_dim), nn.ReLU(), nn.Dropout(0.2)) if hidden_dim else None
         width = hidden_dim or input_dim
         decoder = Pairs(width, outputs) if kind == "contacts" else nn.Linear(width, outputs)
         by_residue = by_residue or kind == "contacts"
-        super().__init__(kind, layer or None, decoder, pooling=None if by_residue else "avg", bias=bias)
+        super().__init__(kind, layer, decoder, pooling=None if by_residue else "avg", **options)
 
     def hidden(self, embeddings: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         x = embeddings if self.pooling is None else _pool(embeddings, mask, self.pooling)
@@ -431,12 +423,11 @@ def collate(
     return embeddings.to(device), torch.stack(labels).to(device), mask.to(device)
 
 
-def _batches(lengths: Sequence[int], batch: int, order: np.random.Generator) -> Iterator[np.ndarray]:
+def _batches(lengths: Sequence[int], batch: int, order: np.random.Generator) -> list[np.ndarray]:
     """Batches of proteins of similar length, in a random order."""
     shuffled = order.permutation(len(lengths))
     found = []
     for start in range(0, len(shuffled), POOL * batch):
         together = sorted(shuffled[start : start + POOL * batch], key=lambda n: lengths[n])
         found += [np.array(together[k : k + batch]) for k in range(0, len(together), batch)]
-    for place in order.permutation(len(found)):
-        yield found[place]
+    return [found[place] for place in order.permutation(len(found))]

@@ -1,7 +1,7 @@
 """What comes of answers: the measure of each task, test, learner and seed, and differences, with intervals."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,7 @@ def estimate(outcomes: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimat
     if not len(outcomes):
         raise InputError("no test protein to judge")
     of, predicted, truth = _task(outcomes), outcomes["predicted"].to_numpy(), outcomes["truth"].to_numpy()
-    values = [of.measure(predicted[rows], truth[rows]) for rows in _resamples(len(truth), n, seed)]
-    return Estimate(of.measure(predicted, truth), *bootstrap.percentiles(values), of.n_counted(truth))
+    return _resampled(lambda rows: of.measure(predicted[rows], truth[rows]), of, truth, n, seed)
 
 
 def gain(outcomes: pd.DataFrame, than: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimate:
@@ -36,8 +35,7 @@ def gain(outcomes: pd.DataFrame, than: pd.DataFrame, *, n: int = 1000, seed: int
     def difference(rows) -> float:
         return of.measure(first[rows], truth[rows]) - of.measure(second[rows], truth[rows])
 
-    values = [difference(rows) for rows in _resamples(len(both), n, seed)]
-    return Estimate(difference(slice(None)), *bootstrap.percentiles(values), of.n_counted(truth))
+    return _resampled(difference, of, truth, n, seed)
 
 
 def scores(outcomes: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
@@ -82,5 +80,6 @@ def _task(outcomes: pd.DataFrame) -> Task:
     return task(outcomes["task"].iloc[0])
 
 
-def _resamples(size: int, n: int, seed: int) -> Iterator[np.ndarray]:
-    return bootstrap.rows(size, n=n, seed=[seed, zlib.crc32(str(size).encode())])
+def _resampled(statistic: Callable[..., float], of: Task, truth: np.ndarray, n: int, seed: int) -> Estimate:
+    drawn = bootstrap.rows(len(truth), n=n, seed=[seed, zlib.crc32(str(len(truth)).encode())])
+    return Estimate(statistic(slice(None)), *bootstrap.percentiles(list(map(statistic, drawn))), of.n_counted(truth))
