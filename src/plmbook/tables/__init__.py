@@ -3,17 +3,3 @@
 from plmbook.tables.bundled import BUNDLED, load, schema_of
 from plmbook.tables.readers import FastaFile, read_fasta, read_table, read_variants
 from plmbook.tables.schema import Column, Schema, TableError, check
-
-__all__ = [
-    "BUNDLED",
-    "Column",
-    "FastaFile",
-    "Schema",
-    "TableError",
-    "check",
-    "load",
-    "read_fasta",
-    "read_table",
-    "read_variants",
-    "schema_of",
-]

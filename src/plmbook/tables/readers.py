@@ -191,9 +191,8 @@ def read_variants(
     faults = Faults(path, numbers)
     mutations = _fitting_mutations(ids, table["mutation"].tolist(), proteins, faults)
     faults.refuse(TableError, "in the table of variants")
-    carried = table.drop(columns=["mutation", *(["id"] if identifier == "id" else [])])
-    head = pd.DataFrame({"id": pd.Series(ids, dtype="str"), "mutation": pd.Series(mutations, dtype="str")})
-    return pd.concat([head, carried], axis=1)
+    head = pd.DataFrame({"id": ids, "mutation": mutations}, dtype="str")
+    return pd.concat([head, table.drop(columns=["id", "mutation"], errors="ignore")], axis=1)
 
 
 def _fitting_mutations(ids: Sequence[str], texts: Sequence[str], proteins: pd.DataFrame, faults: Faults) -> list[str]:
