@@ -22,9 +22,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from plmbook.core.errors import InputError, one_of
 from plmbook.core.machine import one_torch_thread
-from plmbook.tasks.base import IGNORED
 
 POOLINGS = ("max", "avg", "mean")  # Ankh writes avg, and takes mean for the same
+IGNORED = -100  # the label of a residue that does not count, as `plmbook.tasks.base.IGNORED`
 IGNORED_PAIR = -1  # the label of a pair that does not count
 BATCH = 16  # proteins of a step, as Ankh's examples accumulate
 WARM_UP = 0.1  # share of the steps of the longest training in which the rate rises
