@@ -83,8 +83,7 @@ answers, widths, depth = {}, {}, {}
 for name in names:
     model = models.load(name, dtype="float32")
     depth[name] = model.card.layers
-    read = {"collection": source, "dataset": dataset, "profile": profile}
-    table = studies.layer_answers(model, seed=seed, settings=settings, **read)
+    table = studies.layer_answers(model, seed=seed, settings=settings, collection=source, profile=profile)
     answers[name] = {}
     for feature, part in table.groupby("feature", sort=False):
         limits, values = (part["id"] == trainings.THRESHOLD).to_numpy(), trainings.probability(part[list(labels)])

@@ -104,7 +104,7 @@ fold = occlusion.folds_of(labels, proteins["cluster"], seed=seed)
 for name in names:
     model = models.load(name, dtype="float32")
     features = studies.go_embeddings(model, collection=source, profile=profile).drop(columns="id").to_numpy()
-    options = {"seed": seed, "collection": source, "dataset": dataset, "profile": profile}
+    options = {"seed": seed, "collection": source, "profile": profile}
     learnt = studies.go_regressions(model, embeddings=features, **options).groupby("fold")
     found = [occlusion.from_coefficients(part, features, fold, number) for number, part in learnt]
     fitted[name] = found
@@ -180,7 +180,7 @@ shared["kind"] = pd.concat([occlusion.by_residue_type(part, "share") for _, part
 masking = studies.MaskSettings(width=width, stride=stride, longest=longest, per_question=per_question)
 masked_of = occlusion.to_mask(dataset, longest=longest, per_question=per_question)
 model = models.load(first, dtype="float32")
-options = {"seed": seed, "collection": source, "dataset": dataset, "profile": profile}
+options = {"seed": seed, "collection": source, "profile": profile}
 windows = studies.residue_drops(model, settings=masking, classifiers=fitted[first], **options)
 fixed = {  # rows of the well-known proteins, and the first question each has motif and term of
     row: next(key for key, rows in members.items() if row in rows)

@@ -66,11 +66,10 @@ def term_metrics(
     rows = []
     for term, y, p, threshold in zip(labels.columns, truth.T, probabilities.T, thresholds, strict=True):
         row = {"term": str(term), "n": len(y), "n_with": int(y.sum()), "prevalence": y.mean(), "threshold": threshold}
-        value, drawn = _values(y, p, threshold, weights)
-        for name in METRICS:
-            row[name] = value[name]
+        for name, (value, *drawn) in _values(y, p, threshold, weights, METRICS).items():
+            row[name] = value
             if n:
-                row[f"{name}_low"], row[f"{name}_high"] = bootstrap.percentiles(drawn[name])
+                row[f"{name}_low"], row[f"{name}_high"] = bootstrap.percentiles(drawn)
         rows.append(row)
     return pd.DataFrame(rows).astype({"term": "str", "n": "int64", "n_with": "int64"})
 
@@ -94,19 +93,13 @@ def against_baselines(
 
     The baseline is chosen on the proteins that it is measured on: that flatters it, not the learner.
     """
-    checked = _compared(labels, predicted, learner, metric)
-    weights = _weights(labels, clusters, n, seed)
-    rows = []
+    found = _compared(labels, predicted, learner, metric, _weights(labels, clusters, n, seed))
+    own, rows = found.pop(learner), []
     for k, term in enumerate(labels.columns):
-        found = {
-            name: _values(truth[:, k], values[:, k], predicted[name][1][k], weights, only=(metric,))
-            for name, (truth, values) in checked.items()
-        }
-        value, drawn = found.pop(learner)
-        best = max(found, key=lambda name: np.nan_to_num(found[name][0][metric], nan=-np.inf))
-        low, high = bootstrap.percentiles(drawn[metric] - found[best][1][metric])
-        of_best = found[best][0][metric]
-        rows.append((str(term), value[metric], best, of_best, value[metric] - of_best, low, high, bool(low > 0)))
+        best = max(found, key=lambda name: np.nan_to_num(found[name][k, 0], nan=-np.inf))
+        difference, *drawn = own[k] - found[best][k]
+        low, high = bootstrap.percentiles(drawn)
+        rows.append((str(term), own[k, 0], best, found[best][k, 0], difference, low, high, bool(low > 0)))
     columns = ["term", "value", "baseline", "baseline_value", "difference", "low", "high", "beats"]
     return pd.DataFrame(rows, columns=columns).astype({"term": "str", "baseline": "str"})
 
@@ -126,13 +119,12 @@ def mean_differences(
     Single terms have wide intervals; their mean shows a small advantage that is there in many. Terms with one class do
     not count. A row per baseline: baseline (str), value (of the learner), baseline_value, difference, low, high.
     """
-    checked = _compared(labels, predicted, learner, metric)
-    weights = _weights(labels, clusters, n, seed)
-    means = {name: _mean(labels, values, predicted[name][1], weights, metric) for name, (_, values) in checked.items()}
-    own, own_drawn, _ = means.pop(learner)
+    found = _compared(labels, predicted, learner, metric, _weights(labels, clusters, n, seed))
+    means = {name: _mean(labels, values) for name, values in found.items()}
+    own = means.pop(learner)
     rows = [
-        (name, own, value, own - value, *bootstrap.percentiles(own_drawn - drawn))
-        for name, (value, drawn, _) in means.items()
+        (name, own[0], other[0], own[0] - other[0], *bootstrap.percentiles(own[1:] - other[1:]))
+        for name, other in means.items()
     ]
     columns = ["baseline", "value", "baseline_value", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=columns).astype({"baseline": "str"})
@@ -151,10 +143,10 @@ def mean_metric(
 
     Arguments as in `term_metrics`; value, low, high (float) and n_terms (int: those counted).
     """
-    _, p = _checked(labels, probabilities, np.zeros(labels.shape[1]))
-    weights = _weights(labels, clusters, n, seed)
-    value, drawn, n_terms = _mean(labels, p, np.zeros(labels.shape[1]), weights, metric)
-    return {"value": value, **bootstrap.percentiles(drawn)._asdict(), "n_terms": n_terms}
+    thresholds = np.zeros(labels.shape[1])
+    found = _by_term(labels, probabilities, thresholds, metric, _weights(labels, clusters, n, seed))
+    value, *drawn = _mean(labels, found)
+    return {"value": float(value), **bootstrap.percentiles(drawn)._asdict(), "n_terms": int(_divided(labels).sum())}
 
 
 def cafa(
@@ -209,7 +201,7 @@ def cafa(
     predictions would not reach 1. The roots are left out. With a short list of terms neither can be set beside a leader
     board of CAFA, which counts all terms of the ontology.
     """
-    truth, probabilities = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    truth, probabilities = _checked(labels, probabilities)
     terms = pd.Index(map(str, labels.columns))
     if aspects is not None and (without := [term for term in terms if term not in aspects]):
         raise InputError(f"{len(without)} terms have no aspect, such as {without[0]}")
@@ -293,7 +285,7 @@ def calibration(labels: pd.DataFrame, probabilities: np.ndarray, *, bins: int = 
 
     term (str), predicted, observed, low, high (95 % Wilson interval), n (int64); by term, predicted ascending.
     """
-    truth, probabilities = _checked(labels, probabilities, np.zeros(labels.shape[1]))
+    truth, probabilities = _checked(labels, probabilities)
     parts = [
         metrics.calibration_bins(y, p, bins=bins).assign(term=str(term))
         for term, y, p in zip(labels.columns, truth.T, probabilities.T, strict=True)
@@ -308,23 +300,40 @@ def _weights(labels: pd.DataFrame, clusters: Sequence | None, n: int, seed: int)
     return bootstrap.weights(np.arange(len(labels)) if clusters is None else clusters, n=n, seed=seed)
 
 
-def _mean(labels: pd.DataFrame, p, thresholds, weights, metric: str) -> tuple[float, np.ndarray, int]:
-    """The mean over the terms with both classes, on all proteins and on each resample (n,), and their number."""
-    both = [k for k, share in enumerate(labels.mean()) if 0 < share < 1]
-    if not both:
+def _compared(
+    labels: pd.DataFrame, predicted: Mapping, learner: str, metric: str, weights: np.ndarray
+) -> dict[str, np.ndarray]:
+    """`_by_term` of each learner."""
+    one_of("metric", metric, METRICS)
+    if learner not in predicted or len(predicted) < 2:
+        raise InputError(f"expected the predictions of {learner!r} and of a baseline, found {', '.join(predicted)}")
+    return {name: _by_term(labels, *given, metric, weights) for name, given in predicted.items()}
+
+
+def _by_term(labels: pd.DataFrame, probabilities, thresholds, metric: str, weights: np.ndarray) -> np.ndarray:
+    """A measure of each term on all proteins, then on each resample, float64 (k, 1 + n)."""
+    y, p = _checked(labels, probabilities, thresholds)
+    return np.array([_values(*each, weights, (metric,))[metric] for each in zip(y.T, p.T, thresholds, strict=True)])
+
+
+def _divided(labels: pd.DataFrame) -> np.ndarray:
+    """The terms with both classes, bool (k,)."""
+    return labels.mean().between(0, 1, inclusive="neither").to_numpy()
+
+
+def _mean(labels: pd.DataFrame, values: np.ndarray) -> np.ndarray:
+    """The mean of `_by_term` over the terms with both classes, float64 (1 + n,)."""
+    both = _divided(labels)
+    if not both.any():
         raise InputError(f"none of {labels.shape[1]} terms divides the proteins; nothing to measure")
-    y = labels.to_numpy(dtype=bool)
-    found = [_values(y[:, k], p[:, k], thresholds[k], weights, only=(metric,)) for k in both]
-    value = float(np.mean([each[metric] for each, _ in found]))
-    return value, np.nanmean([drawn[metric] for _, drawn in found], axis=0), len(both)
+    return np.append(values[both, 0].mean(), np.nanmean(values[both, 1:], axis=0))
 
 
-def _values(y, p, threshold, weights, *, only: Sequence[str] = METRICS) -> tuple[dict, dict]:
-    """Each measure on all proteins, and on each resample (n,)."""
+def _values(y, p, threshold, weights, only: Sequence[str]) -> dict[str, np.ndarray]:
+    """Each measure on all proteins, then on each resample, float64 (1 + n,)."""
     everyone = np.ones((1, len(y)))
     parts = [_measures(y, p, p >= threshold, part, only) for part in (everyone, *bootstrap.chunks(weights))]
-    drawn = {name: np.concatenate([np.empty(0), *(part[name] for part in parts[1:])]) for name in only}
-    return {name: float(parts[0][name][0]) for name in only}, drawn
+    return {name: np.concatenate([part[name] for part in parts]) for name in only}
 
 
 def _measures(y, p, said, weights, only) -> dict:
@@ -383,21 +392,13 @@ def _curve(y: np.ndarray, p: np.ndarray, information: np.ndarray | None) -> pd.D
     return normalize(counted, "all", TAUS, everyone, "cafa")
 
 
-def _compared(labels: pd.DataFrame, predicted: Mapping, learner: str, metric: str) -> dict[str, tuple]:
-    """What `_checked` gives of each learner."""
-    one_of("metric", metric, METRICS)
-    if learner not in predicted or len(predicted) < 2:
-        raise InputError(f"expected the predictions of {learner!r} and of a baseline, found {', '.join(predicted)}")
-    return {name: _checked(labels, *given) for name, given in predicted.items()}
-
-
-def _checked(labels: pd.DataFrame, probabilities: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked(labels: pd.DataFrame, probabilities: np.ndarray, thresholds=None) -> tuple[np.ndarray, np.ndarray]:
     """bool and float64 (n, k)."""
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    if probabilities.shape != labels.shape or len(thresholds) != labels.shape[1] or not labels.size:
+    k = labels.shape[1] if thresholds is None else len(thresholds)
+    if probabilities.shape != labels.shape or k != labels.shape[1] or not labels.size:
         raise InputError(
-            f"labels {labels.shape}, probabilities {probabilities.shape}, {len(thresholds)} thresholds: expected "
-            "(n, k), (n, k) and k"
+            f"labels {labels.shape}, probabilities {probabilities.shape}, {k} thresholds: expected (n, k), (n, k) and k"
         )
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise InputError("a probability is missing or not in [0, 1]")

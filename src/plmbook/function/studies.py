@@ -60,9 +60,7 @@ def go_embeddings(run: Run, *, collection: proteomes.Collection | None = None) -
     """Embeddings of the proteins with GO terms, last layer, mean: id, e0000, ... (float32, rounded to hundredths)."""
     collection = collection or proteomes.load(GO_COLUMN)
     table = hundredths(run, "go-embeddings", collection.proteins, files=_files(collection, "go_proteins.parquet"))
-    numbers = table.drop(columns="id")
-    vectors = pd.DataFrame((numbers.to_numpy(dtype=np.float64) / 100).astype(np.float32), columns=numbers.columns)
-    return pd.concat([table[["id"]], vectors], axis=1)
+    return table.set_index("id").astype("float64").div(100).astype("float32").reset_index()
 
 
 def _embeddings(run: Run, collection: proteomes.Collection, given: np.ndarray | None = None) -> np.ndarray:
@@ -129,20 +127,12 @@ def _answers(run: Run, again: bool, collection, benchmark, embeddings, seed: int
         def check(shipped: pd.DataFrame) -> tuple[int, float]:
             rng, largest, n = draw_of(shipped), 0.0, 0
             for _ in range(ANSWER_DRAWS):
-                drawn, term = (
-                    chosen.iloc[[rng.integers(len(chosen))]],
-                    benchmark.terms[rng.integers(len(benchmark.terms))],
-                )
+                drawn = chosen.iloc[[rng.integers(len(chosen))]]
+                term = benchmark.terms[rng.integers(len(benchmark.terms))]
                 before = shipped.merge(drawn, on=list(trainings.KEYS))
-                difference = float(trainings.mean_difference(before, compute(before, [term]), [term]).item())
-                if not difference <= ANSWER_TOLERANCE:
-                    what = ", ".join(map(str, drawn.iloc[0]))
-                    raise DerivedMismatch(
-                        f"{name}, {source.name}: {term} ({what}): learnt afresh, the probabilities are "
-                        f"{difference:.3g} from the shipped ones in the mean, over {ANSWER_TOLERANCE:g}. Restore the "
-                        "file, or run `make results`"
-                    )
-                largest, n = max(largest, difference), n + len(before)
+                what = f"{name}, {source.name} ({', '.join(map(str, drawn.iloc[0]))})"
+                largest = max(largest, _near_enough(what, before, compute(before, [term]), [term]))
+                n += len(before)
             return n, largest
 
         return run.derive(
@@ -168,20 +158,29 @@ def _answers(run: Run, again: bool, collection, benchmark, embeddings, seed: int
     return pd.concat([learnt, of(COMPOSITION, "composition", shares)], ignore_index=True)
 
 
+def _near_enough(what: str, shipped: pd.DataFrame, fresh: pd.DataFrame, terms: list[str]) -> float:
+    """The largest mean difference of the probabilities of a term; over the tolerance it is an error."""
+    apart = trainings.mean_difference(shipped, fresh, terms)
+    if not apart.max() <= ANSWER_TOLERANCE:
+        raise DerivedMismatch(
+            f"{what}: {apart.idxmax()}, learnt afresh: the probabilities are {apart.max():.3g} from the shipped ones "
+            f"in the mean, over {ANSWER_TOLERANCE:g}. Restore the file, or run `make results`"
+        )
+    return float(apart.max())
+
+
 @study("GO regressions", saves="go_regressions", tables={"go-regressions": 1})
 def go_regressions(
     run: Run,
     *,
     seed: int = bundled.SEED,
     collection: proteomes.Collection | None = None,
-    dataset: occlusion.MotifDataset | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the terms with motifs, cross-fitted over proteins: fold, term, intercept, w0000, ..."""
     collection = collection or proteomes.load(GO_COLUMN)
-    dataset = dataset or occlusion.motif_dataset(collection)
-    embeddings, labels = _embeddings(run, collection, embeddings), dataset.labels
-    fold = occlusion.folds_of(labels, dataset.proteins["cluster"], seed=seed)
+    embeddings, labels = _embeddings(run, collection, embeddings), occlusion.motif_dataset(collection).labels
+    fold = occlusion.folds_of(labels, collection.proteins["cluster"], seed=seed)
     every = [(number, term) for number in range(occlusion.FOLDS) for term in labels]
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
@@ -216,17 +215,16 @@ def residue_drops(
     seed: int = bundled.SEED,
     settings: MaskSettings = MASKED,
     collection: proteomes.Collection | None = None,
-    dataset: occlusion.MotifDataset | None = None,
     classifiers: Sequence | None = None,
 ) -> pd.DataFrame:
     """How far the log-odds of terms fall where a window is masked: id, start, stop (0-based, excluded), one a term."""
     collection = collection or proteomes.load(GO_COLUMN)
-    dataset = dataset or occlusion.motif_dataset(collection)
+    dataset = occlusion.motif_dataset(collection)
     proteins, terms = dataset.proteins, list(dataset.labels)
     fold = occlusion.folds_of(dataset.labels, proteins["cluster"], seed=seed)
     if classifiers is None:
         vectors = _embeddings(run, collection)
-        options = {"collection": collection, "dataset": dataset, "embeddings": vectors, "profile": run.profile}
+        options = {"collection": collection, "embeddings": vectors, "profile": run.profile}
         learnt = go_regressions(run.model, seed=seed, **options).groupby("fold")
         classifiers = [occlusion.from_coefficients(part, vectors, fold, number) for number, part in learnt]
     chosen = occlusion.to_mask(dataset, longest=settings.longest, per_question=settings.per_question)
@@ -265,16 +263,14 @@ def layer_answers(
     seed: int = bundled.SEED,
     settings: LayerSettings = LAYERS,
     collection: proteomes.Collection | None = None,
-    dataset: layers.Dataset | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the common GO terms from every layer and pool: what it says of the test proteins.
 
     Columns feature, id, and one a term (int32): log-odds in thousandths; rows with the id "threshold" have thresholds.
     """
     collection = collection or proteomes.load(GO_COLUMN)
-    if dataset is None:
-        chosen = {name: getattr(settings, name) for name in ("longest", "n_residues", "fractions")}
-        dataset = layers.dataset(collection, seed=seed, **chosen)
+    chosen = {name: getattr(settings, name) for name in ("longest", "n_residues", "fractions")}
+    dataset = layers.dataset(collection, seed=seed, **chosen)
     card, ids, terms = run.model.card, dataset.proteins["id"], list(dataset.labels)
     sequences = dataset.proteins.set_index("id")["sequence"]
     most = min(card.dim, int((dataset.split == "train").sum()) - 1)  # components that the training proteins have
@@ -301,14 +297,8 @@ def layer_answers(
         before = shipped[(shipped["feature"] == top) & shipped["term"].isin(drawn)].set_index("term").loc[drawn]
         fresh = learn(pooled, features=[top], terms=drawn)
         one, other = (layers.answers(table, pooled, ids) for table in (before.reset_index(), fresh))
-        apart = trainings.mean_difference(one, other, drawn)
-        if not apart.max() <= ANSWER_TOLERANCE:
-            raise DerivedMismatch(
-                f"layer-regressions, {run.model.name}: {apart.idxmax()} from the mean of the last layer: learnt "
-                f"afresh, the probabilities are {apart.max():.3g} from the shipped ones in the mean, over "
-                f"{ANSWER_TOLERANCE:g}. Restore the file, or run `make results`"
-            )
-        return len(drawn), float(apart.max())
+        what = f"layer-regressions, {run.model.name}, from the mean of the last layer"
+        return len(drawn), _near_enough(what, one, other, drawn)
 
     learnt = derive(
         "layer-regressions",
