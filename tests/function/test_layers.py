@@ -40,16 +40,12 @@ def test_layer_0_is_the_composition_in_other_coordinates(model):
 
 
 @pytest.mark.parametrize(
-    ("sequences", "pools", "message"),
-    [
-        ([], ["mean"], "no sequence to embed"),
-        (["A" * 61], ["mean"], "a sequence of 61 residues: expected at most 60"),
-        (["AAA"], ["mean", "median"], "pool 'median': expected some of mean, max, bos"),
-    ],
+    ("sequences", "message"),
+    [([], "no sequence to embed"), (["A" * 61], "a sequence of 61 residues: expected at most 60")],
 )
-def test_what_cannot_be_pooled_is_refused(model, sequences, pools, message):
+def test_what_cannot_be_pooled_is_refused(model, sequences, message):
     with pytest.raises(InputError, match=message):
-        layers.pooled_layers(model, sequences, pools=pools)
+        layers.pooled_layers(model, sequences)
 
 
 def test_clusters_stay_whole():

@@ -96,9 +96,9 @@ def regressions(
         thresholds, weights, offsets = _regression(name, values, turn, labels, dataset.split, seed, strengths)
         thresholds = np.rint(SCALE * logit(thresholds))
         for number, (vector, own) in enumerate(zip(parts[name], np.split(weights, len(parts[name]), 1), strict=True)):
-            table = pd.DataFrame(own.astype(np.float32), columns=[f"w{n:04d}" for n in range(own.shape[1])])
             ids = {"feature": name, "vector": vector, "term": list(labels), "threshold": thresholds}
-            found.append(pd.concat([pd.DataFrame(ids | {"offset": offsets * (number == 0)}), table], axis=1))
+            table = pd.DataFrame(ids | {"offset": offsets * (number == 0)})
+            found.append(table.join(pd.DataFrame(own.astype(np.float32)).rename(columns="w{:04d}".format)))
     return pd.concat(found, ignore_index=True)
 
 
@@ -112,7 +112,8 @@ def _regression(name, values, turn, labels, split, seed, strengths) -> tuple[np.
     weights, offsets = learners.linear(made.fitted)
     if turn is not None:
         weights, offsets = weights @ turn[0].T, offsets + weights @ turn[1]
-    short = _shortened(weights)
+    mantissa, exponent = np.frexp(weights)  # a short mantissa takes fewer bytes of a file
+    short = np.ldexp(np.round(mantissa * 2**MANTISSA_BITS) / 2**MANTISSA_BITS, exponent)
     return made.thresholds, short, offsets + (weights - short) @ center  # right in the middle of the proteins
 
 
@@ -130,35 +131,24 @@ def answers(table: pd.DataFrame, pooled: Mapping[str, np.ndarray], ids: Sequence
     return pd.concat(parts, ignore_index=True)
 
 
-def _shortened(values: np.ndarray, bits: int = MANTISSA_BITS) -> np.ndarray:
-    """Numbers with a short mantissa, which a file holds in fewer bytes."""
-    mantissa, exponent = np.frexp(values)
-    return np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent)
-
-
-def pooled_layers(
-    model, sequences: Sequence[str], *, pools: Sequence[str] = POOLS, progress: bool = False
-) -> dict[str, np.ndarray]:
+def pooled_layers(model, sequences: Sequence[str], *, progress: bool = False) -> dict[str, np.ndarray]:
     """Vectors of each protein, read once, from every layer: by pool float32 (n_layers + 1, n, d), input first."""
     from tqdm import tqdm
 
-    pools = list(pools)
-    if unknown := set(pools) - set(POOLS):
-        raise InputError(f"pool {min(unknown)!r}: expected some of {', '.join(POOLS)}")
     lengths = [len(sequence) for sequence in sequences]
     if not lengths:
         raise InputError("no sequence to embed")
     if model.max_length is not None and max(lengths) > model.max_length:
         raise InputError(f"a sequence of {max(lengths)} residues: expected at most {model.max_length}, read at once")
     numbers = range(model.card.layers + 1)
-    found = np.empty((len(numbers), len(lengths), len(pools), model.card.dim), dtype=np.float32)
+    found = np.empty((len(numbers), len(lengths), len(POOLS), model.card.dim), dtype=np.float32)
     groups = encode.batches([length + 2 for length in lengths], encode.token_budget(model))  # BOS and EOS
     for group in tqdm(groups, desc=model.name, unit="batch", disable=not progress):
-        outputs = model.run([sequences[n] for n in group], layers=tuple(numbers), logits=False, pool=pools)
+        outputs = model.run([sequences[n] for n in group], layers=tuple(numbers), logits=False, pool=list(POOLS))
         for n, output in zip(group, outputs, strict=True):
             for number in numbers:
-                found[number, n] = output.pooled[number].reshape(len(pools), -1)
-    return {pool: np.ascontiguousarray(found[:, :, k]) for k, pool in enumerate(pools)}
+                found[number, n] = output.pooled[number].reshape(len(POOLS), -1)
+    return {pool: np.ascontiguousarray(found[:, :, k]) for k, pool in enumerate(POOLS)}
 
 
 def whole_clusters(proteins: pd.DataFrame, n_residues: int, *, seed: int = 0) -> pd.DataFrame:

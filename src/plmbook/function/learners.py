@@ -62,7 +62,7 @@ def fit_lightgbm(
     imbalance: str = "none",
     fast: bool = False,
     rounds: int = ROUNDS,
-    patience: int | None = PATIENCE,
+    patience: int = PATIENCE,
     jobs: int | None = None,
 ) -> Fitted:
     """Boosted trees for each label, on data binned once: `trees`, and `chosen["n_trees"]`.
@@ -82,7 +82,7 @@ def fit_lightgbm(
     wanted = np.ascontiguousarray(labels.T, dtype=np.float32)  # (k, n)
     held: Any = None  # features, then a data set of LightGBM
     held_wanted: Any = [None] * len(wanted)
-    if validation is not None and patience is not None:
+    if validation is not None:
         held, held_wanted = validation[0], np.ascontiguousarray(validation[1].T, dtype=np.float32)
     of_labels = zip(wanted, held_wanted, strict=True)
     binned = lightgbm.Dataset(features, label=wanted[0], params=options | {"num_threads": n_cores}).construct()
@@ -157,9 +157,8 @@ def fit_logistic(
     for y, held_y in zip(train[1].T, validation[1].T, strict=True):
         found = []
         for strength in strengths:
-            model = LogisticRegression(C=strength, class_weight=weight, solver=solver, tol=1e-5, max_iter=2000).fit(
-                x, y
-            )
+            model = LogisticRegression(C=strength, class_weight=weight, solver=solver, tol=1e-5, max_iter=2000)
+            model.fit(x, y)
             found.append((average_precision_score(held_y, model.decision_function(held)), -strength, model))
         _, negative, model = max(found, key=lambda each: each[:2])  # of equal ones the stronger penalty
         coefficients.append(model.coef_[0])
@@ -191,7 +190,6 @@ def fit_mlp(
     *,
     seed: int = 0,
     imbalance: str = "none",
-    hidden: int = _HIDDEN,
     epochs: int = _EPOCHS,
     patience: int = PATIENCE,
 ) -> Fitted:
@@ -210,7 +208,7 @@ def fit_mlp(
     weight = (1 - share) / share if imbalance == "balanced" else torch.ones_like(share)
     with torch.random.fork_rng(devices=[]), one_torch_thread():
         torch.manual_seed(seed)
-        first, output = torch.nn.Linear(x.shape[1], hidden), torch.nn.Linear(hidden, y.shape[1])
+        first, output = torch.nn.Linear(x.shape[1], _HIDDEN), torch.nn.Linear(_HIDDEN, y.shape[1])
         network = torch.nn.Sequential(first, torch.nn.ReLU(), torch.nn.Dropout(0.3), output)
         with torch.no_grad():
             output.bias.copy_(torch.logit(share, eps=1e-6))  # begin with the frequencies

@@ -307,7 +307,7 @@ def _compared(
     one_of("metric", metric, METRICS)
     if learner not in predicted or len(predicted) < 2:
         raise InputError(f"expected the predictions of {learner!r} and of a baseline, found {', '.join(predicted)}")
-    return {name: _by_term(labels, *given, metric, weights) for name, given in predicted.items()}
+    return {name: _by_term(labels, p, thresholds, metric, weights) for name, (p, thresholds) in predicted.items()}
 
 
 def _by_term(labels: pd.DataFrame, probabilities, thresholds, metric: str, weights: np.ndarray) -> np.ndarray:

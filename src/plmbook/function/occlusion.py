@@ -116,14 +116,12 @@ def motif_residues(sequence: str, pattern: str) -> np.ndarray:
     return found
 
 
-def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
+def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, seed: int = 0) -> np.ndarray:
     """The fold of each protein, int64 (n,): clusters stay whole, and each fold has its share of every label."""
-    if folds < 3:
-        raise InputError(f"{folds} folds: expected at least 3 (test, validation, training)")
     table = pd.DataFrame({"id": labels.index, "cluster": np.asarray(clusters)})
-    fold = pd.Series(folds - 1, index=labels.index, dtype=np.int64)
-    for number in range(folds - 1):  # one after another is split off
-        share = 1 / (folds - number)
+    fold = pd.Series(FOLDS - 1, index=labels.index, dtype=np.int64)
+    for number in range(FOLDS - 1):  # one after another is split off
+        share = 1 / (FOLDS - number)
         left = labels.loc[table["id"]]
         split = splits.cluster_split(table, labels=left, fractions=(1 - share, 0.0, share), seed=seed + number)
         fold[split.index[split == "test"]] = number
@@ -131,45 +129,36 @@ def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, folds: int = FOLD
     return fold.to_numpy()
 
 
-def fit_fold(
-    features: np.ndarray, labels: pd.DataFrame, fold: np.ndarray, number: int, *, seed: int = 0, **options
-) -> Classifier:
+def fit_fold(features: np.ndarray, labels: pd.DataFrame, fold: np.ndarray, number: int, *, seed: int = 0) -> Classifier:
     """The logistic regressions of one fold of `folds_of`: they saw neither its proteins nor their relatives.
 
-    The next fold sets the penalty; a term that cannot be learnt is an InputError. `options` are those of `fit`.
+    The next fold sets the penalty; a term that cannot be learnt is an InputError.
     """
-    split = pd.Series(_parts(fold, number), index=labels.index)
-    made = fit("logistic", features, labels, split, seed=seed, **options)
+    made = fit("logistic", features, labels, pd.Series(_parts(fold, number), index=labels.index), seed=seed)
     if len(gone := made.excluded):
-        folds = int(fold.max()) + 1
-        raise InputError(f"fold {number + 1} of {folds}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
+        raise InputError(f"fold {number + 1} of {FOLDS}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
     return made
 
 
 def _parts(fold: np.ndarray, number: int) -> np.ndarray:
-    held = (number + 1) % (int(fold.max()) + 1)
-    return np.where(fold == number, "test", np.where(fold == held, "validation", "train"))
+    return np.where(fold == number, "test", np.where(fold == (number + 1) % FOLDS, "validation", "train"))
 
 
 def coefficients(classifier: Classifier) -> pd.DataFrame:
     """Logistic regressions as a table: term (str), intercept, w0000, w0001, ... (float64: of standardised features)."""
     arrays = classifier.fitted.arrays
-    names = [f"w{number:04d}" for number in range(arrays["coefficients"].shape[1])]
-    found = pd.DataFrame(arrays["coefficients"], columns=names)
-    found.insert(0, "intercept", arrays["intercepts"])
-    found.insert(0, "term", list(classifier.terms))
-    return found
+    table = pd.DataFrame({"term": list(classifier.terms), "intercept": arrays["intercepts"]})
+    return table.join(pd.DataFrame(arrays["coefficients"]).rename(columns="w{:04d}".format))
 
 
 def from_coefficients(table: pd.DataFrame, features: np.ndarray, fold: np.ndarray, number: int) -> Classifier:
     """The classifier of one fold from its `coefficients` and the features that it learnt from; it has no thresholds."""
     training = np.asarray(features, dtype=np.float32)[_parts(fold, number) == "train"]
     mean, scale = learners.standards(training)
-    weights = table.filter(regex=r"^w\d+$").to_numpy(dtype=np.float64)
-    arrays = {"mean": mean, "scale": scale, "coefficients": weights}
-    fitted = learners.Fitted(arrays | {"intercepts": table["intercept"].to_numpy(dtype=np.float64)})
-    terms, nothing = tuple(table["term"]), exclusion_table([])
-    return Classifier("logistic", terms, np.full(len(terms), np.nan), weights.shape[1], nothing, {}, fitted)
+    weights, intercepts = table.filter(regex=r"^w\d+$").to_numpy(), table["intercept"].to_numpy()
+    arrays = {"mean": mean, "scale": scale, "coefficients": weights, "intercepts": intercepts}
+    terms, unset = tuple(table["term"]), np.full(len(table), np.nan)
+    return Classifier("logistic", terms, unset, weights.shape[1], exclusion_table([]), {}, learners.Fitted(arrays))
 
 
 def log_odds(classifier: Classifier, features: np.ndarray) -> np.ndarray:

@@ -83,11 +83,8 @@ def _compiled_once(method: str, threads: int) -> Collection:
     fetched = [obo]
     for row in species.itertuples():
         fetched += [sources.fetch("uniprot-go", row.proteome), sources.fetch("goa", row.annotations)]
-    of: dict[str, Any] = {
-        "files": [file_sha256(path) for path in fetched],
-        "species": species["species"].tolist(),
-    }
-    of |= {"evidence": goa.CAFA, "method": method, "version": _VERSION}
+    files, names = [file_sha256(path) for path in fetched], species["species"].tolist()
+    of: dict[str, Any] = {"files": files, "species": names, "evidence": goa.CAFA, "method": method, "version": _VERSION}
     folder = paths.cache() / "proteomes" / sha256(json.dumps(of))[:16]
     proteins, annotations = folder / "proteins.parquet", folder / "annotations.parquet"
     about = folder / "about.json"  # written last: without it a compilation was cut short
@@ -95,12 +92,11 @@ def _compiled_once(method: str, threads: int) -> Collection:
         made = compile_proteomes(species, method=method, threads=threads)
         write_parquet(proteins, made.proteins)
         write_parquet(annotations, made.annotations)
-        said = of | {"releases": made.releases, "exclusions": made.exclusions.to_dict("records")}
-        write_json(about, said)
+        write_json(about, of | {"releases": made.releases, "exclusions": made.exclusions.to_dict("records")})
     said = json.loads(about.read_text(encoding="utf-8"))
     table, pairs = tables.read_table(proteins, tables.schema_of("go_proteins")), pd.read_parquet(annotations)
-    files = proteins, annotations, obo
-    return _whole(table, pairs, ontology.read_obo(obo), files, said["exclusions"], said["releases"])
+    read = proteins, annotations, obo
+    return _whole(table, pairs, ontology.read_obo(obo), read, said["exclusions"], said["releases"])
 
 
 def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> Collection:
@@ -146,15 +142,11 @@ def _direct(rows: pd.DataFrame, graph: Ontology) -> tuple[pd.DataFrame, list[tup
 
 
 def _whole(proteins, annotations, graph: Ontology, files, exclusions, releases) -> Collection:
+    """With every id of the ontology, its name and namespace, and which are the most common."""
     exclusions = pd.DataFrame(exclusions, columns=list(_EXCLUSIONS)).astype(_EXCLUSIONS)
-    terms = _terms(graph, annotations)
-    return Collection(proteins, annotations, terms, graph, COLUMN, files, True, exclusions, releases)
-
-
-def _terms(graph: Ontology, annotations: pd.DataFrame) -> pd.DataFrame:
-    """Every id of the ontology with name and namespace, and which are the most common; ties by id."""
-    primary = pd.Series(graph.primary)
-    named = graph.terms.set_index("go_id").loc[primary, ["name", "namespace"]].reset_index(drop=True)
     commonest = common_terms(annotations[~annotations["go_id"].isin(SAYS_LITTLE)], _COMMONEST)
-    found = named.assign(go_id=primary.index, top20=primary.index.isin(commonest))
-    return found[["go_id", "name", "namespace", "top20"]].sort_values("go_id", ignore_index=True)
+    primary = pd.DataFrame(graph.primary.items(), columns=["go_id", "primary"], dtype="str")
+    named = graph.terms[["go_id", "name", "namespace"]].rename(columns={"go_id": "primary"})
+    terms = primary.merge(named, on="primary").drop(columns="primary").sort_values("go_id", ignore_index=True)
+    terms["top20"] = terms["go_id"].isin(commonest)
+    return Collection(proteins, annotations, terms, graph, COLUMN, files, True, exclusions, releases)

@@ -34,7 +34,6 @@ from plmbook.function.inputs import MADE_BY, Embeddings
 
 _FORMAT = "plmbook go 1"
 SPLITS = ("random", "homology")
-_RESAMPLES = 1000
 _KMERS = f"k-mers: {splits.SHARED:.0%} of the words of {splits.K} residues shared"
 _MMSEQS = f"MMseqs2: {splits.IDENTITY:.0%} identity, {splits.COVERAGE:.0%} of both covered, E below {splits.E_VALUE:g}"
 
@@ -55,7 +54,7 @@ def run(
     clusters: str | Path | None = None,
     sequences: str | Path | None = None,
     obo: str | Path | None = None,
-    n: int = _RESAMPLES,
+    n: int = 1000,
 ) -> list[str]:
     """`plmbook go`: read, split, train, measure, write.
 
@@ -122,7 +121,8 @@ def run(
         "plmbook": __version__,
         "options": {"learner": learner, "fast": fast, "split": split, "seed": seed, "resamples": n},
         "terms": chosen,
-        "embeddings": used.facts | {"proteins": len(ids), "sha256": _sha256(used)},
+        "embeddings": used.facts
+        | {"proteins": len(ids), "sha256": sha256("\n".join(ids).encode() + used.vectors.tobytes())},
         "inputs": {name: file_sha256(path) for name, path in files.items() if path is not None},
         "evidence": annotated.evidence,
         **checks,
@@ -141,14 +141,14 @@ def _study(
     labels: pd.DataFrame,
     split: pd.Series,
     *,
-    learner: str = "lightgbm",
-    seed: int = 0,
-    clusters: pd.Series | None = None,
-    sequences: Mapping[str, str] | None = None,
+    learner: str,
+    seed: int,
+    clusters: pd.Series | None,
+    sequences: Mapping[str, str] | None,
+    n: int,
     aspects: Mapping[str, str] | None = None,
     ancestors: Mapping[str, set[str]] | None = None,
-    annotated: Mapping[str, Collection[str]] | None = None,
-    n: int = _RESAMPLES,
+    annotated: Mapping[str, Collection[str]],
     **options,
 ) -> tuple[Classifier, _Tables]:
     """Train a learner and every baseline that the inputs allow on one split, and measure them on its test proteins.
@@ -175,11 +175,9 @@ def _study(
     resampling: dict[str, Any] = {"clusters": groups, "n": n, "seed": seed}
     known: dict[str, Any] = {"aspects": aspects, "annotated": annotated}
     known["information"] = measures.information(labels.loc[(parts == "train").to_numpy(), names], ancestors, **known)
-    metrics, cafa = {}, {}
-    for name, (values, thresholds) in predicted.items():
-        metrics[name] = measures.term_metrics(truth, values, thresholds, **resampling)
-        raised = measures.consistent(values, own.terms, ancestors)
-        cafa[name] = measures.cafa(truth, raised, **known, **resampling)
+    metrics = {name: measures.term_metrics(truth, *given, **resampling) for name, given in predicted.items()}
+    raised = {name: measures.consistent(values, own.terms, ancestors) for name, (values, _) in predicted.items()}
+    cafa = {name: measures.cafa(truth, values, **known, **resampling) for name, values in raised.items()}
     part = parts.rename("part").rename_axis("id").reset_index()
     return own, {
         "metrics": _by_learner(metrics),
@@ -204,8 +202,7 @@ def _features(learner: str, embeddings: Embeddings, ids: Sequence[str], sequence
 
 
 def _by_learner(found: _Tables) -> pd.DataFrame:
-    table = pd.concat([each.assign(learner=name) for name, each in found.items()], ignore_index=True)
-    return table[["learner", *table.columns.drop("learner")]]
+    return pd.concat(found, names=["learner"]).reset_index("learner").reset_index(drop=True)
 
 
 def predict(folder: str | Path, embeddings: str | Path) -> tuple[pd.DataFrame, Classifier]:
@@ -217,16 +214,9 @@ def predict(folder: str | Path, embeddings: str | Path) -> tuple[pd.DataFrame, C
     given = inputs.read_embeddings(embeddings)
     _check_same_making(made, given, embeddings)
     values = made.predict(given.vectors)
-    n, k = values.shape
-    table = pd.DataFrame(
-        {
-            "id": np.repeat(given.table["id"].to_numpy(), k),
-            "term": np.tile(np.array(made.terms, dtype=object), n),
-            "probability": values.ravel(),
-            "predicted": (values >= made.thresholds).ravel(),
-        }
-    )
-    return table.astype({"id": "str", "term": "str"}), made
+    table = pd.DataFrame(values, index=given.table["id"], columns=pd.Index(made.terms, name="term"))
+    table = table.stack().rename("probability").reset_index()
+    return table.assign(predicted=(values >= made.thresholds).ravel()), made
 
 
 def _find_classifier(folder: Path) -> Path:
@@ -448,7 +438,3 @@ def _notes(checks: dict, method: str | None, evidence: Mapping[str, int], sequen
             f"flatter what reads sequences; by evidence: {codes}"
         )
     return found
-
-
-def _sha256(embeddings: Embeddings) -> str:
-    return sha256("\n".join(embeddings.table["id"]).encode() + embeddings.vectors.tobytes())

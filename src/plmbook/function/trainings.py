@@ -34,9 +34,7 @@ class Benchmark(NamedTuple):
     terms: list[str]  # GO ids: those of the published study, and those that are among the twenty most common here
     labels: dict[str, pd.DataFrame]  # by `AS_GIVEN` and `PROPAGATED`: bool (n, k)
     propagation: ontology.Propagated  # of all annotations of the collection
-    splits: dict[
-        tuple[str, int], pd.Series
-    ]  # split and seed -> part by id; one across species has only proteins of two
+    splits: dict[tuple[str, int], pd.Series]  # split and seed -> part by id; across species only proteins of two
 
 
 class Answers(NamedTuple):
@@ -80,8 +78,9 @@ def plan(benchmark: Benchmark, trainings: pd.DataFrame) -> pd.DataFrame:
     """The rows of the table, of each training the thresholds and its test proteins: `KEYS` and id (str)."""
     rows = []
     for training in trainings[list(KEYS)].itertuples(index=False):
-        ids = [THRESHOLD, *_tested_ids(benchmark, training)]
-        rows.append(pd.DataFrame({"id": ids}).assign(**training._asdict()))
+        labels = benchmark.labels[training.annotations]
+        tested = labels.index[_tested(labels, benchmark.splits[training.split, training.seed])]
+        rows.append(pd.DataFrame({"id": [THRESHOLD, *tested]}).assign(**training._asdict()))
     return pd.concat(rows, ignore_index=True)[[*KEYS, "id"]].astype({"seed": "int64"})
 
 
@@ -137,18 +136,17 @@ def answer(
     parts = []
     for training in trainings[list(KEYS)].drop_duplicates().itertuples(index=False):
         made = learn(benchmark, features[training.learner], **training._asdict(), terms=terms)
-        ids = [THRESHOLD, *_tested_ids(benchmark, training)]
-        found = pd.DataFrame(UNLEARNT, index=range(len(ids)), columns=terms, dtype="int32")
+        rows = plan(benchmark, pd.DataFrame([training]))
+        found = pd.DataFrame(UNLEARNT, index=rows.index, columns=terms, dtype="int32")
         found[list(made.terms)] = steps(np.vstack([made.thresholds, made.probabilities]))
-        rows = pd.DataFrame({"id": ids}).assign(**training._asdict())
-        parts.append(pd.concat([rows[[*KEYS, "id"]], found], axis=1))
-    return pd.concat(parts, ignore_index=True).astype({"seed": "int64"})
+        parts.append(pd.concat([rows, found], axis=1))
+    return pd.concat(parts, ignore_index=True)
 
 
 def read(table: pd.DataFrame, *, annotations: str, split: str, seed: int, learner: str) -> Answers:
     """What one training of a table says."""
     wanted = {"annotations": annotations, "split": split, "seed": seed, "learner": learner}
-    rows = table[np.logical_and.reduce([(table[name] == value).to_numpy() for name, value in wanted.items()])]
+    rows = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
     if not len(rows):
         raise InputError(f"no training {', '.join(map(str, wanted.values()))}; `plmbook results` makes the table")
     values = rows.drop(columns=[*KEYS, "id"])
@@ -169,8 +167,3 @@ def mean_difference(one: pd.DataFrame, other: pd.DataFrame, terms: Sequence[str]
 def _tested(labels: pd.DataFrame, split: pd.Series) -> np.ndarray:
     """Which proteins of the labels are test proteins of a split, bool (n,)."""
     return labels.index.isin(split.index[split == "test"])
-
-
-def _tested_ids(benchmark: Benchmark, training) -> pd.Index:
-    labels = benchmark.labels[training.annotations]
-    return labels.index[_tested(labels, benchmark.splits[training.split, training.seed])]
