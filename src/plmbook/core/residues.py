@@ -138,16 +138,13 @@ class Mutation:
 
     def _likely_cause(self, sequence: str) -> str:
         """Say what a wrong wild type most often means."""
-        beside = [
-            p for p in (self.position - 1, self.position + 1) if 1 <= p <= len(sequence) and sequence[p - 1] == self.ref
-        ]
+        beside = [str(p) for p in (self.position - 1, self.position + 1) if sequence[p - 1 : p] == self.ref]
         if beside:
-            places = " and ".join(map(str, beside))
-            cause = "the numbering is perhaps off by one, or belongs to another isoform"
-            return f"{self.ref} is at position {places}: {cause}"
+            where = f"{self.ref} is at position {' and '.join(beside)}"
+            return f"{where}: the numbering is perhaps off by one, or belongs to another isoform"
         if sequence[self.position - 1] == self.alt:
-            cause = "the sequence is perhaps the mutant, or the letters are swapped"
-            return f"{self.alt} is what the mutation leads to: {cause}"
+            where = f"{self.alt} is what the mutation leads to"
+            return f"{where}: the sequence is perhaps the mutant, or the letters are swapped"
         return "the numbering perhaps belongs to another isoform"
 
 
@@ -212,8 +209,7 @@ _NOT_A_RESIDUE = re.compile(f"[^{AMINO_ACIDS}{UNKNOWN}]")
 
 def first_fault(sequence: str) -> tuple[int, str] | None:
     """The first character that is no residue: its 0-based offset, and the reason with a `{place}` to fill in."""
-    match = _NOT_A_RESIDUE.search(sequence)
-    if match is None:
+    if (match := _NOT_A_RESIDUE.search(sequence)) is None:
         return None
     found = match.group()
     if found == "*":

@@ -32,8 +32,7 @@ def _secondary_structure() -> pd.DataFrame:
 
 def _contacts() -> pd.DataFrame:
     """Structures kept aside to learn from, CASP14 and CASP13 as tests."""
-    casp = tables.load("task_contacts")
-    return structure_table(kept_structures(), casp, dict(zip(casp["id"], casp["source"], strict=True)))
+    return structure_table(kept_structures(), tables.load("task_contacts"))
 
 
 def _localisation() -> pd.DataFrame:

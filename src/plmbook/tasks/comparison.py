@@ -142,8 +142,7 @@ def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None)
 def bold(results: pd.DataFrame) -> pd.DataFrame:
     """What the page prints in bold, and what is best; `results` as in `wide`, with bold_on_page (bool); a row a column.
 
-    task, column, bold, best (str; several models with a comma), bold_value, best_value (float64, percentage points;
-    missing where nothing is bold), right (bool: nothing is higher than what is bold).
+    Several models stand with a comma; right (bool): something is bold, and nothing is higher.
     """
     need(results, PUBLISHED, "published results")
     scores = wide(results)
@@ -163,9 +162,8 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
 def friedman(table: pd.DataFrame) -> Friedman:
     """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport.
 
-    `table`: ranks as of `block_ranks`, two blocks and three models at least. Demšar (2006), equations in 3.2.2; ties as
-    in Conover (1999). Both p take blocks for independent. F is infinite where all agree. The chi-squared is that of
-    SciPy's `friedmanchisquare` but for its last digits.
+    `table`: ranks as of `block_ranks`. Demšar (2006), equations in 3.2.2; ties as in Conover (1999), as in SciPy's
+    `friedmanchisquare`. Both p take blocks for independent. F is infinite where all agree.
     """
     values = table.to_numpy(dtype=np.float64)
     n, k = values.shape
@@ -303,11 +301,9 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
 
 
 def costs(cards: Mapping[str, str]) -> pd.DataFrame:
-    """The size of each model (name -> card): model, card, family (str), layers, dim, parameters, gflops.
+    """The size of each model (name -> card), and gflops of a residue: 2 x parameters (Kaplan et al. 2020).
 
-    gflops (float64) is of a residue. A parameter takes part in one multiplication and one addition: 2 x parameters
-    (Kaplan et al. 2020), for ESM 2 x 12 x layers x dim^2 and a few per cent. Left out: attention itself, which grows
-    with the length, and the decoder of T5.
+    Left out: attention itself, which grows with the length, and the decoder of T5.
     """
     found = {name: models.card(card) for name, card in cards.items()}
     rows = [(name, of.name, of.family, of.layers, of.dim, of.parameters) for name, of in found.items()]
@@ -349,15 +345,10 @@ def spread(low: float, high: float, n: int) -> float:
 
 
 def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """How far a published figure may be off because its test set has so few proteins; `scores` as of `wide`.
+    """How far each figure of `wide` may be off because its test set has so few proteins; of differences it is less.
 
-    `spreads`: standard deviation between proteins, in percentage points, by task of `OVER_RESIDUES`. A row a column of
-    a table: task, column (str), proteins (Int64, missing where unknown), best, second (float64), lead (best minus
-    second), extent (best minus worst), error (half the width of the 95 % interval of one figure, at the median of the
-    models), residues_alone (the same, were residues independent, which they are not: less than the truth).
-
-    Two models tested on the same proteins err together, so the error of their difference is smaller than `error`; how
-    much a figure changes with another seed of the training nothing here knows.
+    `spreads`: standard deviation between proteins, in percentage points, by task of `OVER_RESIDUES`. error: half the
+    95 % interval of one figure, at the median of the models; residues_alone: the same, were residues independent.
     """
     rows = []
     for (task, column), row in scores.iterrows():

@@ -1,7 +1,6 @@
 """Tasks that ask which pairs of residues touch."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ class PairTask(Task):
     def from_published(self, table: pd.DataFrame, source: str, folder: Path | None) -> Noted:
         """CASP14 as the test; learnt from ProteinNet where a folder has it, else from the bundled structures."""
         training, notes = ([], ()) if folder is None else _proteinnet(folder)
-        return structure_table(training or kept_structures(), table, dict.fromkeys(table["id"], "CASP14")), notes
+        return structure_table(training or kept_structures(), table.assign(source="CASP14")), notes
 
     def separation(self, data: TaskData, seed: int) -> list:
         rates = contacts.separation_rates(data.examples.labels_of("train"))
@@ -142,8 +141,9 @@ def _pair_features(sequence: str, i: np.ndarray, j: np.ndarray, rates: np.ndarra
 # --- structures to learn from and to test on -----------------------------------------------------------
 
 
-def structure_table(training: list[Structure], casp: pd.DataFrame, sources: Mapping[str, str]) -> pd.DataFrame:
+def structure_table(training: list[Structure], casp: pd.DataFrame) -> pd.DataFrame:
     """id, split, test, sequence, structure. The tests have C-alpha atoms only, which then stand for the C-beta."""
+    sources = dict(zip(casp["id"], casp["source"], strict=True))
     casp = casp.rename(columns={f"ca_{axis}": f"cb_{axis}" for axis in "xyz"}).assign(plddt=np.nan)
     rows = [(each.id, "train", "", each.sequence, each) for each in training]
     rows += [(name, "test", sources[name], each.sequence, each) for name, each in structures_of(casp).items()]

@@ -27,8 +27,7 @@ class ClassTask(Task):
 
     def labels(self, table: pd.DataFrame) -> tuple[list, tuple[str, ...]]:
         classes = tuple(sorted(set(table.loc[table["split"] == "train", self.column])))
-        code = {name: number for number, name in enumerate(classes)}
-        return [code.get(name, -1) for name in table[self.column]], classes
+        return pd.Index(classes).get_indexer(table[self.column]).tolist(), classes
 
     def frequency(self, data: TaskData, seed: int) -> list:
         return [int(np.bincount(data.examples.labels_of("train")).argmax())] * len(data.examples.of("test"))
