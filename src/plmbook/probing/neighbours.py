@@ -94,24 +94,19 @@ def transfer(
         raise InputError(f"{len(both)} proteins are queries and references, such as {min(both)}")
     places, similarities = nearest(query_vectors, reference_vectors)
     found = references.iloc[places[:, 0]]
-    return pd.DataFrame(
-        {
-            "id": queries["id"].to_numpy(),
-            "truth": queries[LABEL].to_numpy(),
-            "predicted": found[LABEL].to_numpy(dtype=object),
-            "neighbour": found["id"].to_numpy(dtype=object),
-            "similarity": similarities[:, 0],
-        }
-    ).astype({"id": "str", "truth": "str", "predicted": "str", "neighbour": "str"})
+    texts = _truth(queries).assign(predicted=found[LABEL].to_numpy(), neighbour=found["id"].to_numpy()).astype("str")
+    return texts.assign(similarity=similarities[:, 0])
 
 
 def commonest(queries: pd.DataFrame, references: pd.DataFrame) -> pd.DataFrame:
     """The baseline in the columns of `transfer`: the commonest label (ties: first by name), similarity 0."""
     need(references, [LABEL])
     need(queries, ["id", LABEL])
-    winner = references[LABEL].mode()[0]
-    found = queries[["id", LABEL]].rename(columns={LABEL: "truth"}).reset_index(drop=True)
-    return found.assign(predicted=winner, neighbour="", similarity=0.0)
+    return _truth(queries).assign(predicted=references[LABEL].mode()[0], neighbour="", similarity=0.0)
+
+
+def _truth(queries: pd.DataFrame) -> pd.DataFrame:
+    return queries[["id", LABEL]].rename(columns={LABEL: "truth"}).reset_index(drop=True)
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
