@@ -68,7 +68,7 @@ title = {
 }
 patterns = pd.DataFrame(
     [
-        (motif.name, motif.accession, motif.pattern, sum(each.any() for each in inside[name]))
+        (name, motif.accession, motif.pattern, sum(each.any() for each in inside[name]))
         for name, motif in occlusion.MOTIFS.items()
     ],
     columns=["motif", "PROSITE", "pattern", "proteins"],

@@ -30,6 +30,7 @@ from plmbook.probing import neighbours
 
 FORMAT = "plmbook classifier 1"
 IMBALANCE = ("none", "balanced")
+_LIBRARIES = {"lightgbm": ["lightgbm"], "logistic": ["scikit-learn"], "mlp": ["torch"]}  # by method
 _MINIMUM = 5  # training proteins with a term, and without it, below which it is not learnt
 
 
@@ -153,6 +154,7 @@ def load(folder: str | Path) -> Classifier:
         raise InputError(f"{place}: damaged, or no classifier of this version ({FORMAT})")
     contents = {name: _content(folder / name, digest) for name, digest in manifest["files"].items()}
     arrays = contents.pop("arrays.safetensors", None)
+    trees = tuple(contents[name].decode() for name in sorted(contents))
     return Classifier(
         learner=manifest["learner"],
         terms=tuple(manifest["terms"]),
@@ -160,11 +162,7 @@ def load(folder: str | Path) -> Classifier:
         width=manifest["width"],
         excluded=exclusion_table(manifest["excluded"]),
         facts=manifest["facts"],
-        fitted=Fitted(
-            read_arrays(arrays) if arrays else {},
-            tuple(contents[name].decode() for name in sorted(contents)),
-            manifest["chosen"],
-        ),
+        fitted=Fitted(read_arrays(arrays) if arrays else {}, trees, manifest["chosen"]),
     )
 
 
@@ -244,7 +242,7 @@ def fit(
         "minimum": minimum,
         "options": options,
         "proteins": {name: int((parts == name).sum()) for name in PARTS},
-        "versions": _versions(method),
+        "versions": versions(("plmbook", "numpy", *_LIBRARIES.get(method, ()))),
     }
     terms, width = tuple(map(str, learnable.columns)), features.shape[1]
     return Classifier(learner, terms, np.array(thresholds), width, excluded, known | (facts or {}), fitted)
@@ -380,8 +378,3 @@ def _content(path: Path, digest: str) -> bytes:
     if sha256(content) != digest:
         raise InputError(f"{path}: is not what was saved (its sha256 differs from the manifest's)")
     return content
-
-
-def _versions(method: str) -> dict[str, str]:
-    library = {"lightgbm": ["lightgbm"], "logistic": ["scikit-learn"], "mlp": ["torch"]}.get(method, [])
-    return versions(("plmbook", "numpy", *library))

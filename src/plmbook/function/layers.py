@@ -50,14 +50,9 @@ def dataset(
     return Dataset(proteins, labels, splits.cluster_split(proteins, labels=labels, fractions=fractions, seed=seed))
 
 
-def features_of(pooled: Mapping[str, np.ndarray], *, last: int) -> dict[str, list[str]]:
-    """The features that are compared: name -> vectors, such as "max 3"; one is the last means one after another.
-
-    >>> features_of({"mean": np.zeros((2, 5, 3))}, last=2)
-    {'mean 0': ['mean 0'], 'mean 1': ['mean 1'], 'mean, last 2': ['mean 0', 'mean 1']}
-    """
-    n_layers = len(pooled["mean"])
-    alone = {f"{pool} {layer}": [f"{pool} {layer}"] for layer in range(n_layers) for pool in pooled}
+def features_of(n_layers: int, *, last: int) -> dict[str, list[str]]:
+    """The features that are compared: name -> vectors, such as "max 3"; one is the last means one after another."""
+    alone = {f"{pool} {layer}": [f"{pool} {layer}"] for layer in range(n_layers) for pool in POOLS}
     return alone | {f"mean, last {last}": [f"mean {layer}" for layer in range(n_layers)][-last:]}
 
 
@@ -86,9 +81,10 @@ def regressions(
     of offset + weights . vector.
     """
     labels = dataset.labels if terms is None else dataset.labels[list(terms)]
-    top = f"mean {len(pooled['mean']) - 1}"
+    n_layers = len(pooled["mean"])
+    top = f"mean {n_layers - 1}"
     maps = _principal_maps(_vector(pooled, top), dataset.split, dims) if len(dims) else {}
-    parts = features_of(pooled, last=last) | {f"components {k}": [top] for k in maps}
+    parts = features_of(n_layers, last=last) | {f"components {k}": [top] for k in maps}
     found = []
     for name in parts if features is None else features:
         values = np.concatenate([_vector(pooled, vector) for vector in parts[name]], axis=1)

@@ -32,18 +32,14 @@ FOLDS = 5  # each protein is asked of the one classifier that saw none of its re
 class Motif(NamedTuple):
     """A pattern of PROSITE."""
 
-    name: str
     accession: str
     pattern: str  # in PROSITE's own syntax
 
 
 MOTIFS = {
-    motif.name: motif
-    for motif in (
-        Motif("P-loop", "PS00017", "[AG]-x(4)-G-K-[ST]"),
-        Motif("C2H2 zinc finger", "PS00028", "C-x(2,4)-C-x(3)-[LIVMFYWC]-x(8)-H-x(3,5)-H"),
-        Motif("kinase active site", "PS00108", "[LIVMFYC]-x-[HY]-x-D-[LIVMFY]-K-x(2)-N-[LIVMFYCT](3)"),
-    )
+    "P-loop": Motif("PS00017", "[AG]-x(4)-G-K-[ST]"),
+    "C2H2 zinc finger": Motif("PS00028", "C-x(2,4)-C-x(3)-[LIVMFYWC]-x(8)-H-x(3,5)-H"),
+    "kinase active site": Motif("PS00108", "[LIVMFYC]-x-[HY]-x-D-[LIVMFY]-K-x(2)-N-[LIVMFYCT](3)"),
 }
 """Motifs with the residues that hold a nucleotide or a metal ion (Sigrist et al. 2013)."""
 
@@ -99,8 +95,7 @@ def _expression(pattern: str) -> str:
     """A regular expression from a PROSITE pattern of `x`, `A`, `[AG]`, `{P}`, with `(n)` or `(n,m)` behind."""
     texts = []
     for element in pattern.rstrip(".").split("-"):
-        match = _ELEMENT.fullmatch(element)
-        if match is None:
+        if (match := _ELEMENT.fullmatch(element)) is None:
             what = "is no element that is read here; expected such as x(2), A, [AG] or {P}"
             raise InputError(f"pattern {pattern!r}: {element!r} {what}")
         what = match["what"].replace("x", ".").replace("{", "[^").replace("}", "]")

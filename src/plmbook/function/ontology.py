@@ -50,18 +50,14 @@ class Ontology:
     @property
     def primary(self) -> dict[str, str]:
         """Every id, alternative ones too -> the id of its term."""
-        others = zip(self.terms["alternatives"], self.terms["go_id"], strict=True)
-        return {
-            **{alternative: term for alternatives, term in others for alternative in alternatives},
-            **{term: term for term in self.terms["go_id"]},
-        }
+        others = self.terms.explode("alternatives").dropna(subset="alternatives")
+        return dict(zip(others["alternatives"], others["go_id"], strict=True)) | {t: t for t in self.terms["go_id"]}
 
     def parents(self, relations: Sequence[str] = RELATIONS) -> dict[str, tuple[str, ...]]:
         """Every term that is not obsolete, parents first -> its parents in the same namespace, sorted."""
         namespace = self.terms.set_index("go_id")["namespace"]
         rows = self.relations[self.relations["relation"].isin(relations)]
-        same = namespace[rows["child"]].to_numpy() == namespace[rows["parent"]].to_numpy()
-        rows = rows[same]
+        rows = rows[rows["child"].map(namespace) == rows["parent"].map(namespace)]
         found = rows.groupby("child")["parent"].agg(lambda parents: tuple(sorted(set(parents)))).to_dict()
         live = dict.fromkeys(self.terms.loc[~self.terms["obsolete"], "go_id"])
         related = [term for term in _in_order(rows) if term in live]

@@ -23,7 +23,6 @@ from plmbook.probing import neighbours
 from plmbook.stats import metrics
 
 FORMS = ("as it is", "centred", "standardised", "whitened")
-_METRICS = ("cosine", "distance")
 _CHUNK = 1000  # rows whose similarities to all others are in memory together
 _K = 3  # residues of a k-mer
 UNKNOWN, SEVERAL, OTHER = "not known", "several", "other"
@@ -145,7 +144,7 @@ def neighbour_table(space: Space, ids: Sequence[str], *, k: int = 10) -> pd.Data
 
 def _similarities(space: Space, rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """A chunk of `rows` after another, and how alike these are to `columns`: float64 (chunk, columns)."""
-    one_of("metric", space.metric, _METRICS)
+    one_of("metric", space.metric, ("cosine", "distance"))
     vectors = normalize(space.vectors) if space.metric == "cosine" else space.vectors
     others = vectors[columns]
     squares = (others**2).sum(axis=1) if space.metric == "distance" else None
@@ -289,14 +288,12 @@ def property_correlations(scores: np.ndarray, sequences: Sequence[str]) -> pd.Da
     shares, lengths = neighbours.composition(sequences), np.array([len(sequence) for sequence in sequences])
     known = {"length": lengths, **dict(zip(AMINO_ACIDS, shares.T, strict=True))}
     r_squared = explained(np.column_stack([np.log(lengths), shares]), scores)
-    return pd.DataFrame(
-        [
-            (number + 1, name, metrics.spearman(column, values), r_squared[number])
-            for number, column in enumerate(scores.T)
-            for name, values in known.items()
-        ],
-        columns=["component", "property", "spearman", "r_squared"],
-    )
+    rows = [
+        (number, name, metrics.spearman(column, values), fit)
+        for number, (column, fit) in enumerate(zip(scores.T, r_squared, strict=True), start=1)
+        for name, values in known.items()
+    ]
+    return pd.DataFrame(rows, columns=["component", "property", "spearman", "r_squared"])
 
 
 def explained(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -339,10 +336,9 @@ def chance_agreement(labels: Sequence[str], groups: Sequence | None = None) -> f
     >>> round(chance_agreement(list("aabb")), 3), chance_agreement(list("aabb"), groups=list("xxyy"))
     (0.333, 0.0)
     """
-    codes, group = _codes(labels, len(labels)), _codes(groups, len(labels))
-    together = pd.Series(1, index=pd.MultiIndex.from_arrays([codes, group])).groupby(level=[0, 1]).transform("size")
-    same = np.bincount(codes)[codes] - together.to_numpy()
-    return float((same / (len(codes) - np.bincount(group)[group])).mean())
+    table = pd.DataFrame({"label": _codes(labels, len(labels)), "group": _codes(groups, len(labels))})
+    label, group, both = (table.groupby(by)["label"].transform("size") for by in ("label", "group", ["label", "group"]))
+    return float(((label - both) / (len(table) - group)).to_numpy().mean())
 
 
 def _codes(labels: Sequence | None, n: int) -> np.ndarray:
@@ -399,16 +395,8 @@ def retrieve(space: Space, proteins: pd.DataFrame, pairs: pd.DataFrame, *, among
         own = np.take_along_axis(alike, goal[chunk, None], axis=1)
         nearer[chunk], tied[chunk] = (alike > own).sum(axis=1), (alike == own).sum(axis=1)
         found[chunk] = columns[alike.argmax(axis=1)]
-    return pd.DataFrame(
-        {
-            "query": queries,
-            "target": targets,
-            "nearer": nearer,
-            "tied": tied,
-            "found": proteins["id"].to_numpy()[found],
-            "kin": clusters[found] == clusters[rows],
-        }
-    )
+    table = pd.DataFrame({"query": queries, "target": targets, "nearer": nearer, "tied": tied})
+    return table.assign(found=proteins["id"].to_numpy()[found], kin=clusters[found] == clusters[rows])
 
 
 def recall(retrieved: pd.DataFrame, k: int) -> np.ndarray:

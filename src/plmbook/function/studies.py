@@ -276,7 +276,7 @@ def layer_answers(
     most = min(card.dim, int((dataset.split == "train").sum()) - 1)  # components that the training proteins have
     dims = sorted({min(k, most) for k in (*settings.dims, most)})
     learn = partial(layers.regressions, dataset=dataset, last=settings.last, strengths=settings.strengths, seed=seed)
-    features = layers.features_of(dict.fromkeys(layers.POOLS, np.arange(card.layers + 1)), last=settings.last)
+    features = layers.features_of(card.layers + 1, last=settings.last)
     top = f"mean {card.layers}"
     features |= {f"components {k}": [top] for k in dims}
     derive = partial(
