@@ -11,6 +11,7 @@ compared with: the linear map alone, or one hidden layer.
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,11 +53,10 @@ def _of_proteins(loss: Loss) -> Loss:
     return lambda logits, labels: loss(logits, labels.reshape(logits.shape).to(logits.dtype))
 
 
-def _class_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over what counts; 0 where nothing does."""
-    if not (labels != IGNORED).any():
-        return logits.sum() * 0
-    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+def _class_loss(logits: torch.Tensor, labels: torch.Tensor, ignored: int = IGNORED) -> torch.Tensor:
+    """Mean over the residues, proteins or pairs that count; 0 where none does."""
+    losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=ignored, reduction="sum")
+    return losses / (labels != ignored).sum().clamp(min=1)
 
 
 def _label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -65,12 +65,6 @@ def _label_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     if not counted.any():
         return logits.sum() * 0
     return F.binary_cross_entropy_with_logits(logits[counted], labels[counted].to(logits.dtype))
-
-
-def _pair_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean over the pairs that count; 0 where none does."""
-    losses = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED_PAIR, reduction="sum")
-    return losses / (labels != IGNORED_PAIR).sum().clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,7 @@ KINDS = {
     "classes": _Kind(_class_loss, IGNORED, torch.int64, grows=(0, 1)),
     "labels": _Kind(_label_loss, IGNORED, torch.float32, grows=(0, 0, 0, 1)),
     "number": _Kind(_of_proteins(F.mse_loss), 0, torch.float32),
-    "contacts": _Kind(_pair_loss, IGNORED_PAIR, torch.int64, grows=(0, 1, 0, 1)),
+    "contacts": _Kind(partial(_class_loss, ignored=IGNORED_PAIR), IGNORED_PAIR, torch.int64, grows=(0, 1, 0, 1)),
 }
 
 
