@@ -244,8 +244,7 @@ def _why_compute(place: Path, ingredients: dict, key: str, *, ship: bool, recomp
         return "not shipped for this model"
     if recompute:
         return "asked for"
-    manifest = _read_manifest(place)
-    if manifest is None:
+    if not (manifest := _read_manifest(place)):
         return "no shipped table"
     if manifest.get("key") == key:
         return ""
@@ -254,10 +253,11 @@ def _why_compute(place: Path, ingredients: dict, key: str, *, ship: bool, recomp
     return f"the shipped table is of another {' and '.join(changed) or 'key'}"
 
 
-def _read_manifest(place: Path) -> dict | None:
+def _read_manifest(place: Path) -> dict:
+    """Empty where there is none, or no table."""
     path = place.with_suffix(".json")
     if not path.exists() or not place.exists():
-        return None
+        return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -281,7 +281,7 @@ def _computed(rows: pd.DataFrame, compute: Callable, values: Sequence[str]) -> p
 
 def _shipped(place: Path, rows: pd.DataFrame, values: Sequence[str]) -> pd.DataFrame:
     """The table of `data/derived`, known to be what its manifest says."""
-    manifest = _read_manifest(place) or {}
+    manifest = _read_manifest(place)
     try:
         table = pd.read_parquet(place)
     except (OSError, ValueError) as error:
