@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from plmbook import tables
 from plmbook.core.errors import InputError
+from plmbook.core.machine import cores
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.function import splits
 
@@ -136,16 +137,16 @@ def test_chains_of_links_are_one_cluster():
 def test_mmseqs_is_given_the_rule_and_its_clusters_are_read(mmseqs):
     rng = np.random.default_rng(3)
     first, other = random_protein(rng), random_protein(rng)
-    found = splits.mmseqs_clusters(["sp|A|A_HUMAN", "b", "c"], [first, other, first[:40]], threads=2)
+    found = splits.mmseqs_clusters(["sp|A|A_HUMAN", "b", "c"], [first, other, first[:40]])
     assert found.to_dict() == {"sp|A|A_HUMAN": "sp|A|A_HUMAN", "b": "b", "c": "sp|A|A_HUMAN"}
     (line,) = mmseqs.read_text().splitlines()
-    rule = "--min-seq-id 0.3 -c 0.5 --cov-mode 0 -e 0.001 --cluster-mode 1 --threads 2 -v 1".split()
-    assert json.loads(line) == ["easy-cluster", "all.fasta", "found", "tmp", *rule]
+    rule = f"--min-seq-id 0.3 -c 0.5 --cov-mode 0 -e 0.001 --cluster-mode 1 --threads {cores()} -v 1".split()
+    assert json.loads(line) == ["easy-cluster", "0.fasta", "found", "tmp", *rule]
 
 
 def test_what_mmseqs_says_is_in_the_message(mmseqs):
     with pytest.raises(InputError, match="mmseqs easy-search failed: no such tool"):
-        splits._run_mmseqs("easy-search")
+        splits._mmseqs("easy-search", [], "found", [], [])
 
 
 @pytest.mark.parametrize("method", ["mmseqs", "kmer"])

@@ -43,7 +43,7 @@ class Collection(NamedTuple):
     releases: Mapping[str, str] = MappingProxyType({})  # go: that of `ontology`; names (of terms), or a GAF a species
 
 
-def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: int = 1) -> Collection:
+def load(column: str, *, whole: bool = False, method: str = "mmseqs") -> Collection:
     """The bundled sample of proteins, or whole proteomes, which are compiled once and kept in the cache folder.
 
     Parameters
@@ -55,7 +55,6 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
         fetched files, so that another release is compiled anew.
     method : {"mmseqs", "kmer"}
         How relatives are found, as in `splits.with_homology`.
-    threads : int
 
     Returns
     -------
@@ -67,7 +66,7 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
         If the bundled table has no such collection, or as `compile_proteomes`.
     """
     if whole:
-        return _compiled_once(method, threads)
+        return _compiled_once(method)
     one_of("column", column, bundled.GO_COLUMNS)
     terms, pairs = tables.load("go_terms"), tables.load("go_annotations")
     files = tuple(paths.data() / file for file in SAMPLE)
@@ -77,7 +76,7 @@ def load(column: str, *, whole: bool = False, method: str = "mmseqs", threads: i
     return Collection(tables.load("go_proteins"), pairs, terms, graph, column, files, False, releases=releases)
 
 
-def _compiled_once(method: str, threads: int) -> Collection:
+def _compiled_once(method: str) -> Collection:
     """Whole proteomes from the cache, compiled where they are not there."""
     species, obo = tables.load("go_species"), sources.fetch("go")
     fetched = [obo]
@@ -89,7 +88,7 @@ def _compiled_once(method: str, threads: int) -> Collection:
     proteins, annotations = folder / "proteins.parquet", folder / "annotations.parquet"
     about = folder / "about.json"  # written last: without it a compilation was cut short
     if not about.exists():
-        made = compile_proteomes(species, method=method, threads=threads)
+        made = compile_proteomes(species, method=method)
         write_parquet(proteins, made.proteins)
         write_parquet(annotations, made.annotations)
         write_json(about, of | {"releases": made.releases, "exclusions": made.exclusions.to_dict("records")})
@@ -99,7 +98,7 @@ def _compiled_once(method: str, threads: int) -> Collection:
     return _whole(table, pairs, ontology.read_obo(obo), read, said["exclusions"], said["releases"])
 
 
-def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> Collection:
+def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs") -> Collection:
     """Fetch the proteins and annotations of the rows of `go_species`, and make of them what the bundled tables are.
 
     Invariant: every annotation is of a protein in the table, with a term of the ontology that is not obsolete and
@@ -124,7 +123,7 @@ def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs", threads:
     table = pd.concat(proteins, ignore_index=True)
     if not len(table):
         raise InputError(f"{', '.join(species['species'])}: no protein has an annotation that counts")
-    table = splits.with_homology(table, method=method, threads=threads)
+    table = splits.with_homology(table, method=method)
     schema = tables.schema_of("go_proteins")
     table = tables.check(table[list(schema.names)], schema, where="proteomes")
     annotations = pd.concat(pairs, ignore_index=True).assign(column=COLUMN)

@@ -16,11 +16,13 @@ from scipy.sparse.csgraph import connected_components
 
 from plmbook.core.errors import InputError, need, one_of
 from plmbook.core.kmers import kmer_counts
+from plmbook.core.machine import cores
 from plmbook.core.text import read_csv
 
 PARTS = ("train", "validation", "test")
 FRACTIONS = (0.7, 0.1, 0.2)  # of the proteins, in the order of PARTS
 IDENTITY, COVERAGE, E_VALUE = 0.3, 0.5, 1e-3  # two proteins this alike are relatives; coverage is of both
+_ALIGNED = ("-c", COVERAGE, "--cov-mode", 0, "-e", E_VALUE)
 K, SHARED = 5, 0.1  # of `kmer_clusters`
 _COMMON = 200  # a k-mer of more proteins than this says nothing of kinship, and would cost its square
 _RARE = 5  # positives for each part below which a label does not steer the stratification
@@ -225,38 +227,29 @@ def kmer_clusters(ids: Sequence[str], sequences: Sequence[str]) -> pd.Series:
     return _linked(index, [(common.row[near], common.col[near])])
 
 
-def mmseqs_clusters(ids: Sequence[str], sequences: Sequence[str], *, threads: int = 1) -> pd.Series:
+def mmseqs_clusters(ids: Sequence[str], sequences: Sequence[str]) -> pd.Series:
     """Connected components of MMseqs2's alignments (`easy-cluster --cluster-mode 1`), as `kmer_clusters` gives them."""
     index = _distinct(ids)
-    rule = ["--min-seq-id", IDENTITY, "-c", COVERAGE, "--cov-mode", 0, "-e", E_VALUE, "--cluster-mode", 1]
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        _write_numbered(work / "all.fasta", sequences)
-        _run_mmseqs("easy-cluster", work / "all.fasta", work / "found", work / "tmp", *rule, "--threads", threads)
-        pairs = read_csv(work / "found_cluster.tsv", names=["representative", "member"])
+    rule = ["--min-seq-id", IDENTITY, *_ALIGNED, "--cluster-mode", 1]
+    pairs = _mmseqs("easy-cluster", [sequences], "found_cluster.tsv", ["representative", "member"], rule)
     return _linked(index, [(pairs["representative"].to_numpy(), pairs["member"].to_numpy())])
 
 
-def _reciprocal_best_hits(first: pd.Series, second: pd.Series, threads: int) -> pd.DataFrame:
+def _reciprocal_best_hits(first: pd.Series, second: pd.Series) -> pd.DataFrame:
     """Pairs of two species (sequences by id) that find each other first (`mmseqs easy-rbh`): orthologs, most often.
 
     first, second: ids, each at most once.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        for name, sequences in (("first", first), ("second", second)):
-            _write_numbered(work / f"{name}.fasta", sequences)
-        files = [work / name for name in ("first.fasta", "second.fasta", "hits.tsv", "tmp")]
-        rule = ["-c", COVERAGE, "--cov-mode", 0, "-e", E_VALUE, "--threads", threads]
-        _run_mmseqs("easy-rbh", *files, *rule, "--format-output", "query,target,bits")
-        hits = read_csv(work / "hits.tsv", names=["query", "target", "bits"])
+    columns = ["query", "target", "bits"]
+    rule = [*_ALIGNED, "--format-output", ",".join(columns)]
+    hits = _mmseqs("easy-rbh", [first, second], "found", columns, rule)
     # equal scores make several firsts: the first by place is taken
     hits = hits.sort_values(["bits", "query", "target"], ascending=[False, True, True])
     hits = hits.drop_duplicates("query").drop_duplicates("target").sort_values("query")
     return pd.DataFrame({"first": first.index[hits["query"]], "second": second.index[hits["target"]]}, dtype="str")
 
 
-def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs", threads: int = 1) -> pd.DataFrame:
+def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs") -> pd.DataFrame:
     """Add clusters that keep relatives together, orthologs above all.
 
     Proteins of one cluster (`mmseqs_clusters` or `kmer_clusters`), of one gene symbol (case does not count) and
@@ -269,12 +262,12 @@ def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs", threads: in
     ids, species = _distinct(proteins["id"]), proteins["species"].to_numpy()
     place = pd.Series(range(len(ids)), index=ids)
     sequences = pd.Series(proteins["sequence"].to_numpy(), index=ids)
-    found = mmseqs_clusters(ids, sequences, threads=threads) if method == "mmseqs" else kmer_clusters(ids, sequences)
+    found = mmseqs_clusters(ids, sequences) if method == "mmseqs" else kmer_clusters(ids, sequences)
     symbols = proteins["gene"].str.upper().where(proteins["gene"] != "", proteins["id"])
     links = [(found, ids), (proteins["id"].groupby(symbols).transform("first"), ids)]
     partner = pd.Series("", index=ids)
     for one, other in itertools.combinations(sorted(set(species)), 2) if method == "mmseqs" else ():
-        pairs = _reciprocal_best_hits(sequences[species == one], sequences[species == other], threads)
+        pairs = _reciprocal_best_hits(sequences[species == one], sequences[species == other])
         links.append((pairs["first"], pairs["second"]))
         for ours, theirs in (("first", "second"), ("second", "first")):
             new = pairs[(partner[pairs[ours]] == "").to_numpy()]
@@ -293,21 +286,24 @@ def _linked(ids: Sequence[str], links: Sequence[tuple[np.ndarray, np.ndarray]]) 
     return pd.Series(first.loc[component].to_numpy(), index=index, name="cluster", dtype="str")
 
 
-def _run_mmseqs(*arguments: object) -> None:
-    """Run MMseqs2 quietly; its own last lines are in the message if it fails."""
-    try:
-        done = subprocess.run(["mmseqs", *map(str, arguments), "-v", "1"], capture_output=True, text=True)
-    except FileNotFoundError:
-        raise InputError(
-            "mmseqs: no such program; install MMseqs2 (conda-forge/bioconda or apt), or use kmer_clusters"
-        ) from None
-    if done.returncode:
-        raise InputError(f"mmseqs {arguments[0]} failed: {(done.stderr or done.stdout).strip()[-300:]}")
-
-
-def _write_numbered(path: Path, sequences: Sequence[str]) -> None:
-    with open(path, "w", encoding="ascii") as handle:  # numbers for names: MMseqs2 rewrites ids that hold `|`
-        handle.writelines(f">{i}\n{sequence}\n" for i, sequence in enumerate(sequences))
+def _mmseqs(
+    command: str, sequences: Sequence[Sequence[str]], output: str, columns: list[str], rule: Sequence[object]
+) -> pd.DataFrame:
+    """What MMseqs2 finds, proteins by their place; its own last lines are in the message if it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = [Path(folder) / f"{number}.fasta" for number in range(len(sequences))]
+        for path, each in zip(inputs, sequences, strict=True):  # numbers for names: MMseqs2 rewrites ids that hold `|`
+            path.write_text("".join(f">{i}\n{sequence}\n" for i, sequence in enumerate(each)), encoding="ascii")
+        line = ["mmseqs", command, *inputs, f"{folder}/found", f"{folder}/tmp", *rule, "--threads", cores(), "-v", 1]
+        try:
+            done = subprocess.run(list(map(str, line)), capture_output=True, text=True)
+        except FileNotFoundError:
+            raise InputError(
+                "mmseqs: no such program; install MMseqs2 (conda-forge/bioconda or apt), or use kmer_clusters"
+            ) from None
+        if done.returncode:
+            raise InputError(f"mmseqs {command} failed: {(done.stderr or done.stdout).strip()[-300:]}")
+        return read_csv(Path(folder) / output, names=columns)
 
 
 def _distinct(ids: Sequence[str]) -> pd.Index:

@@ -27,7 +27,6 @@ import pandas as pd
 from plmbook import __version__
 from plmbook.core.artifacts import file_sha256, sha256, write_json
 from plmbook.core.errors import InputError, did_you_mean
-from plmbook.core.machine import cores
 from plmbook.function import classifier, inputs, measures, ontology, splits
 from plmbook.function.classifier import BASELINES, LEARNERS, Classifier
 from plmbook.function.inputs import MADE_BY, Embeddings
@@ -332,7 +331,7 @@ def _clusters_of(
     ordered = [sequences[name] for name in ids]
     if shutil.which("mmseqs") is None:
         return splits.kmer_clusters(ids, ordered), _KMERS
-    return splits.mmseqs_clusters(ids, ordered, threads=cores()), _MMSEQS
+    return splits.mmseqs_clusters(ids, ordered), _MMSEQS
 
 
 def _split(name: str, labels: pd.DataFrame, groups: pd.Series | None, seed: int) -> pd.Series:
