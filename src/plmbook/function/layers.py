@@ -36,12 +36,7 @@ class Dataset(NamedTuple):
 
 
 def dataset(
-    collection: proteomes.Collection,
-    *,
-    longest: int,
-    n_residues: int,
-    fractions: Sequence[float],
-    seed: int,
+    collection: proteomes.Collection, longest: int, n_residues: int, fractions: Sequence[float], *, seed: int
 ) -> Dataset:
     """Whole clusters with `n_residues` at most, of proteins up to `longest`, split by homology into `fractions`."""
     everything, pairs, terms = collection.proteins, collection.annotations, collection.terms

@@ -95,7 +95,6 @@ def fit_lightgbm(
 
 
 def predict_lightgbm(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    """Probabilities, float64 (n, k)."""
     import lightgbm
 
     return np.stack([lightgbm.Booster(model_str=text).predict(features) for text in fitted.trees], axis=1)
@@ -169,7 +168,6 @@ def fit_logistic(
 
 
 def predict_logistic(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    """Probabilities, float64 (n, k)."""
     a = fitted.arrays
     return expit((features - a["mean"]) / a["scale"] @ a["coefficients"].T + a["intercepts"])
 
@@ -236,7 +234,6 @@ def fit_mlp(
 
 
 def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    """Probabilities, float64 (n, k)."""
     a = fitted.arrays
     hidden = np.maximum((features - a["mean"]) / a["scale"] @ a["hidden"].T + a["hidden_bias"], 0)
     return expit(hidden @ a["output"].T + a["output_bias"])

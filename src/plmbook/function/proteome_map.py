@@ -316,9 +316,8 @@ def distances_kept(space: Space, layout: np.ndarray, *, n: int = 100_000, seed: 
     one, other = np.random.default_rng(seed).integers(len(layout), size=(2, n))
     one, other = one[one != other], other[one != other]
     units = normalize(space.vectors)
-    return metrics.spearman(
-        1 - (units[one] * units[other]).sum(axis=1), np.linalg.norm(layout[one] - layout[other], axis=1)
-    )
+    apart = 1 - (units[one] * units[other]).sum(axis=1)
+    return metrics.spearman(apart, np.linalg.norm(layout[one] - layout[other], axis=1))
 
 
 # --- neighbours ------------------------------------------------------------------------------------------

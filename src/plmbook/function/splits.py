@@ -177,7 +177,7 @@ def species_split(
         raise InputError(f"every protein of {test!r} has a relative of {train!r}; none is left to test")
     others = pd.Series("test", index=pd.Index(tested["id"], name="id"), name="split", dtype="str")
     both = pd.concat([split, others])
-    return both.reindex(pd.Index([name for name in table["id"] if name in both.index], name="id"))
+    return both.reindex(table.loc[table["id"].isin(both.index), "id"])
 
 
 def species_pairs(table: pd.DataFrame, *, both_ways: bool = False) -> list[tuple[str, str]]:

@@ -204,8 +204,7 @@ def go_regressions(
 
 def _folding(collection: proteomes.Collection, seed: int) -> dict[str, object]:
     """What the regressions depend on."""
-    own = {"folds": occlusion.FOLDS, "strengths": learners.STRENGTHS}
-    return {"column": collection.column, "seed": seed} | own
+    return {"column": collection.column, "seed": seed, "folds": occlusion.FOLDS, "strengths": learners.STRENGTHS}
 
 
 @study("residues masked", saves="residue_drops", tables={"residue-drops": 1})
@@ -269,8 +268,7 @@ def layer_answers(
     Columns feature, id, and one a term (int32): log-odds in thousandths; rows with the id "threshold" have thresholds.
     """
     collection = collection or proteomes.load(GO_COLUMN)
-    chosen = {name: getattr(settings, name) for name in ("longest", "n_residues", "fractions")}
-    dataset = layers.dataset(collection, seed=seed, **chosen)
+    dataset = layers.dataset(collection, settings.longest, settings.n_residues, settings.fractions, seed=seed)
     card, ids, terms = run.model.card, dataset.proteins["id"], list(dataset.labels)
     sequences = dataset.proteins.set_index("id")["sequence"]
     most = min(card.dim, int((dataset.split == "train").sum()) - 1)  # components that the training proteins have
@@ -300,12 +298,10 @@ def layer_answers(
         what = f"layer-regressions, {run.model.name}, from the mean of the last layer"
         return len(drawn), _near_enough(what, one, other, drawn)
 
+    every = [(name, vector, term) for name, vectors in features.items() for vector in vectors for term in terms]
     learnt = derive(
         "layer-regressions",
-        pd.DataFrame(
-            [(name, vector, term) for name, vectors in features.items() for vector in vectors for term in terms],
-            columns=["feature", "vector", "term"],
-        ),
+        pd.DataFrame(every, columns=["feature", "vector", "term"]),
         compute,
         values=["threshold", "offset", *(f"w{number:04d}" for number in range(card.dim))],
         tolerance=ANSWER_TOLERANCE,
@@ -353,8 +349,7 @@ def protein_map(
     space = proteome_map.embedding_space(_embeddings(run, collection, embeddings))
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
-        x, y = np.round(proteome_map.umap(space, seed=seed), 3).T
-        return rows.assign(x=x, y=y)
+        return rows.join(pd.DataFrame(proteome_map.umap(space, seed=seed).round(3), columns=["x", "y"]))
 
     def check(shipped: pd.DataFrame) -> tuple[int, float]:
         kept = proteome_map.neighbours_kept(space, shipped[["x", "y"]].to_numpy(), k=MAP_NEIGHBOURS)

@@ -156,10 +156,7 @@ def _study(
     `ancestors` the probability of a term is raised to that of its descendants for `measures.cafa`, and the information
     of a term is what it adds to its ancestors, counted on the training proteins.
     """
-    parts = classifier.parts_of(split, labels.index)
-    test = (parts == "test").to_numpy()
-    if not test.any():
-        raise InputError("the split has no protein in 'test'")
+    test = (split == "test").to_numpy()
     trained, every = {}, {}
     for name, features in _features(learner, embeddings, labels.index, sequences).items():
         facts = embeddings.facts if LEARNERS[name].reads == "embedding" else {}
@@ -173,17 +170,16 @@ def _study(
     predicted = {name: (values[test], trained[name].thresholds) for name, values in every.items()}
     resampling: dict[str, Any] = {"clusters": groups, "n": n, "seed": seed}
     known: dict[str, Any] = {"aspects": aspects, "annotated": annotated}
-    known["information"] = measures.information(labels.loc[(parts == "train").to_numpy(), names], ancestors, **known)
+    known["information"] = measures.information(labels.loc[split == "train", names], ancestors, **known)
     metrics = {name: measures.term_metrics(truth, *given, **resampling) for name, given in predicted.items()}
     raised = {name: measures.consistent(values, own.terms, ancestors) for name, (values, _) in predicted.items()}
     cafa = {name: measures.cafa(truth, values, **known, **resampling) for name, values in raised.items()}
-    part = parts.rename("part").rename_axis("id").reset_index()
     return own, {
         "metrics": _by_learner(metrics),
         "baselines": measures.against_baselines(truth, predicted, learner, **resampling),
         "cafa": _by_learner(cafa),
         "calibration": measures.calibration(truth, predicted[learner][0]),
-        "predictions": pd.concat([part, pd.DataFrame(every[learner], columns=names)], axis=1),
+        "predictions": split.rename("part").reset_index().join(pd.DataFrame(every[learner], columns=names)),
         "thresholds": pd.DataFrame({"term": names, "threshold": own.thresholds}),
     }
 
