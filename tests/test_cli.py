@@ -17,8 +17,9 @@ from plmbook import cli, models, tables
 from plmbook.core import paths
 from plmbook.core.errors import InputError
 from plmbook.core.residues import parse_mutations
-from plmbook.engine import encode, shards
+from plmbook.engine import encode, shards, store
 from plmbook.function import classifier, study
+from plmbook.models import base, cards
 from plmbook.variants import effects, rescue, rescue_tables
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
@@ -58,8 +59,46 @@ def python(*arguments, **options):
     return subprocess.run(program, capture_output=True, text=True, timeout=60, env=environment, **options)
 
 
-def run(*arguments):
-    return cli.main([str(a) for a in arguments])
+def run(command, *arguments):
+    """Run a line; on the tiny bundled model where it names none, for the default is a published one."""
+    default = ["-m", "embedded"] if command in ("effects", "embed", "task") and "-m" not in arguments else []
+    return cli.main([str(a) for a in (command, *default, *arguments)])
+
+
+@pytest.fixture
+def tiny_default(folder, monkeypatch):
+    """A tiny UniRep under the name of the default model, in a mirror."""
+    import tiny
+
+    card = tiny.unirep_card(name=cli.DEFAULT, source=cards.CARDS[cli.DEFAULT].source, licence="CC BY-NC 4.0")
+    monkeypatch.setitem(cards.CARDS, cli.DEFAULT, card)
+    monkeypatch.setenv("PLMBOOK_MIRROR", str(folder))
+    tiny.write_unirep(folder / f"{cli.DEFAULT}.npz")
+
+
+def test_the_default_is_unirep_and_its_licence_is_said(tiny_default, capsys):
+    assert cli.main(["effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv"]) == 0
+    assert "unirep_1900: weights under CC BY-NC 4.0, not for commercial use" in capsys.readouterr().err
+    found = pd.read_csv("out.tsv", sep="\t", keep_default_na=False)
+    assert set(found["model"]) == {cli.DEFAULT} and set(found["strategy"]) == {"likelihood"}
+    assert cli.main(["effects", "seqs.fasta", "variants.tsv", "-o", "next.tsv", "-s", "next-residue"]) == 0
+    single, other = (pd.read_csv(name, sep="\t")["score"] for name in ("next.tsv", "out.tsv"))
+    assert np.isfinite(single).all() and not np.allclose(single, other)
+    assert cli.main(["embed", "seqs.fasta", "-o", "out", "--pool", "fusion"]) == 0
+    stored = store.read("out")
+    assert len(stored["embedding"].iloc[0]) == 3 * 16
+    capsys.readouterr()
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "no.tsv", "-m", "embedded", "-m", cli.DEFAULT) == 2
+    assert "unirep_1900: strategy 'wildtype-marginals' is not defined for it" in capsys.readouterr().err
+    assert run("effects", "seqs.fasta", "variants.tsv", "-o", "no.tsv", "-s", "likelihood") == 2
+    assert "name a model of UniRep" in capsys.readouterr().err
+
+
+def test_rescue_by_a_model_that_reads_one_way_names_what_follows_the_variant(tiny_default):
+    assert run("rescue", "seqs.fasta", "variants.tsv", "-o", "out.parquet", "-m", cli.DEFAULT) == 0
+    found = pd.read_parquet("out.parquet")
+    last = found["mutation"].str.split(":").str[-1].str[1:-1].astype(int)
+    assert len(found) and (found["position"] > last).all() and found["epistasis"].abs().max() > 0
 
 
 def test_effects_on_three_proteins_and_ten_variants(folder, capsys):
@@ -74,7 +113,7 @@ def test_effects_on_three_proteins_and_ten_variants(folder, capsys):
     assert "10 variants of 3 proteins" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("strategy", cli.STRATEGIES)
+@pytest.mark.parametrize("strategy", base.strategies(["log-probabilities"]))
 def test_every_strategy_runs(folder, strategy):
     assert run("effects", "seqs.fasta", "variants.tsv", "-s", strategy, "-o", "out.parquet", "--device", "cpu") == 0
     found = pd.read_parquet("out.parquet")
@@ -112,10 +151,10 @@ def test_a_decoder_scores_by_pseudo_likelihood(decoders, capsys):
     assert "10 variants of 3 proteins, pseudo-likelihood, ankh_tiny in float32" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("strategy", [each for each in cli.STRATEGIES if each != "pseudo-likelihood"])
+@pytest.mark.parametrize("strategy", [each for each in base.SCORES if each != "pseudo-likelihood"])
 def test_a_decoder_is_refused_where_it_defines_nothing_before_it_loads(decoders, capsys, monkeypatch, strategy):
     monkeypatch.setattr(models, "load", lambda *a, **k: pytest.fail("a model was loaded"))
-    for names in (("-m", "ankh_tiny"), ("-m", "embedded", "-m", "ankh_tiny")):
+    for names in (("-m", "ankh_tiny"), ("-m", "ankh_tiny", "-m", "embedded")):
         assert run("effects", "seqs.fasta", "variants.tsv", "-o", "out.tsv", "-s", strategy, *names) == 2
         printed = capsys.readouterr().err
         assert f"ankh_tiny: strategy '{strategy}' is not defined for it" in printed
@@ -278,7 +317,7 @@ def test_rescue_refuses(folder, capsys, arguments, expected):
 
 def test_the_names_in_the_help_are_those_of_the_package():
     assert cli.TOP == rescue.TOP
-    assert cli.STRATEGIES == tuple(effects.STRATEGIES) and cli.STRATEGIES[0] == effects.DEFAULT
+    assert list(base.SCORES) == list(effects.STRATEGIES)
     assert cli.SHARD_RESIDUES == shards.SHARD_RESIDUES
     assert cli.LEARNERS == tuple(classifier.LEARNERS) and cli.GO_SPLITS == (*study.SPLITS, "both")
     assert set(cli.LONG) == set(encode.LONG)
@@ -333,7 +372,7 @@ def test_a_mistake_in_a_file_is_named_and_nothing_is_written(folder, capsys, mon
     [
         (["-m", "esm2_t33_650M", "-o", "out.tsv"], ["esm2_t33_650M", "unknown", "esm2_t33_650M_UR50D"]),
         (
-            ["-m", "ankh_base", "-o", "out.tsv"],
+            ["-m", "ankh_base", "-s", "comasked", "-o", "out.tsv"],
             ["ankh_base", "no probabilities of residues", "expected pseudo-likelihood"],
         ),
         (["-s", "masked", "-o", "out.tsv"], ["strategy 'masked': expected one of", "masked-marginals"]),
@@ -513,7 +552,7 @@ def test_embed_goes_on_where_it_stopped_and_says_so(folder, capsys, monkeypatch)
     "arguments, expected",
     [
         (["--pool", "median", "-o", "out"], "--pool median"),
-        (["--layer", "9", "-o", "out"], "layers 0 to 3"),
+        (["--layer", "9", "-o", "out"], "expected 0 to 3"),
         (["-o", "out.parquet"], "the output is a folder of Parquet files; name one, such as out"),
         (["-o", "."], "holds files but no embedding store"),
         (["-o", "seqs.fasta"], "is a file"),

@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import replace
 
 import esm
+import numpy as np
 import torch
 
 from plmbook.models.cards import Card
@@ -231,8 +232,40 @@ def _write_t5_tokenizer(folder, kind):
     (folder / "tokenizer_config.json").write_text(json.dumps(facts))
 
 
+# UniRep: two layers, so that the one above reads the states of the one below
+UNIREP_EMBEDDING = 5
+
+
+def unirep_card(**changes):
+    """A card that fits the tiny file of UniRep."""
+    facts = dict(name="unirep_tiny", family="unirep", layers=2, heads=0, max_length=None, first_layer=1)
+    return replace(card("esm2"), **(facts | changes))
+
+
+def unirep_arrays(seed=0):
+    """The arrays of a tiny UniRep by name, as in the published files; some gains are negative, as there."""
+    rng = np.random.default_rng(seed)
+    arrays = {"embedding": (26, UNIREP_EMBEDDING), "dense.w": (DIM, 25), "dense.b": (25,)}
+    for number, below in enumerate((UNIREP_EMBEDDING, DIM)):
+        shapes = {"wx": (below, 4 * DIM), "wh": (DIM, 4 * DIM), "wmx": (below, DIM), "wmh": (DIM, DIM), "b": (4 * DIM,)}
+        shapes |= {f"g{name[1:]}": shapes[name][1:] for name in ("wx", "wh", "wmx", "wmh")}
+        arrays |= {f"mlstm.{number}.{name}": shape for name, shape in shapes.items()}
+    return {name: rng.normal(0.5, 1.0, size=shape).astype(np.float32) for name, shape in arrays.items()}
+
+
+def write_unirep(path, *, change=None):
+    """Write a tiny UniRep in the very format of the package's files; `change` may alter the arrays first."""
+    arrays = unirep_arrays()
+    if change is not None:
+        change(arrays)
+    np.savez(path, **arrays)
+    return path
+
+
 def write_family(folder, family, **options):
     """A tiny checkpoint of any family that can be run, and the card that fits it: (card, path)."""
+    if family == "unirep":
+        return unirep_card(), write_unirep(folder / "unirep_tiny.npz", **options)
     if family == "t5":
         return t5_card("ankh"), write_t5(folder, "ankh", **options)
     return card(family), write(folder, family, **options)

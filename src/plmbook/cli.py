@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +20,14 @@ import typer
 from plmbook import __version__
 from plmbook.core.errors import InputError, did_you_mean, some
 from plmbook.core.residues import parse_mutations
-from plmbook.models.base import POOLS
+from plmbook.models.base import POOLS, SCORES
 from plmbook.models.cards import CARDS, expand, facts, listing, titles
 from plmbook.models.cards import card as card_of
 
 ENGINES = ("local", "ray")
 GO_SPLITS = ("random", "homology", "both")
 LEARNERS = ("lightgbm", "logistic", "mlp", "knn", "composition", "length", "frequency")
+DEFAULT = "unirep_1900"
 LONG = ("window", "truncate", "error", "whole")
 SENTINELS = ("residue", "span")
 SHARD_RESIDUES = 2**18
@@ -34,7 +35,6 @@ TASK_RESIDUES = 100_000  # as `plmbook.tasks.SETTINGS.residues`
 TOP = 50  # candidates by each score, as `plmbook.variants.rescue.TOP`
 SCORING = titles("log-probabilities")
 WRITING = ", ".join(name for name, card in CARDS.items() if card.can("generation"))
-STRATEGIES = ("wildtype-marginals", "masked-marginals", "mutant-marginals", "pseudo-likelihood", "comasked")
 
 app = typer.Typer(
     name="plmbook",
@@ -183,11 +183,13 @@ def effects(
         list[str] | None,
         _option(
             *("--model", "-m"),
-            help=f"Once or more; several make an ensemble. Default: embedded. Models of {SCORING}; "
-            f"with --strategy pseudo-likelihood also {WRITING}.",
+            help=f"Once or more; several make an ensemble. Default: {DEFAULT}. Models of {SCORING}; with --strategy "
+            f"pseudo-likelihood also {WRITING}; with likelihood or next-residue those of {titles('likelihood')}.",
         ),
     ] = None,
-    strategy: Annotated[str, typer.Option("--strategy", "-s", help=", ".join(STRATEGIES))] = STRATEGIES[0],
+    strategy: Annotated[
+        str | None, _option("--strategy", "-s", help=f"{', '.join(SCORES)}. Default: the model's first of these.")
+    ] = None,
     long: Long = "window",
     device: Device = "auto",
     dtype: ScoreDtype = "float32",
@@ -203,7 +205,8 @@ def effects(
     from plmbook.core import artifacts
     from plmbook.variants import effects as scoring
 
-    cards = _cards(model or ["embedded"])
+    cards = _cards(model or [DEFAULT])
+    strategy = strategy or next(iter(cards[0].strategies), scoring.DEFAULT)
     for card in cards:
         scoring.strategy_for(card, strategy)
     _check_output(output, (".tsv", ".parquet"), inputs=[fasta, variants])
@@ -216,7 +219,7 @@ def effects(
 
     parts = []
     for card in cards:
-        decoder = not card.can("log-probabilities")
+        decoder = card.can("generation")
         loaded = models.load(card.name, device=device, dtype=dtype, decoder=decoder)
         computed_in = loaded.dtype
         parts.append(scoring.score_table(loaded, used, rows, strategy=strategy, long=long, progress=_bars(quiet)))
@@ -278,7 +281,7 @@ def rescue(
 def embed(
     fasta: Fasta,
     output: Annotated[Path, _option("--output", "-o", help="A folder.", metavar="DIR")],
-    model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = "embedded",
+    model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = DEFAULT,
     pool: Annotated[str, typer.Option(help=f"{', '.join(POOLS)}.")] = "mean",
     layer: Annotated[int, typer.Option(help="0 (before the first layer) to the last; -1 is the last.")] = -1,
     long: Long = "window",
@@ -306,10 +309,8 @@ def embed(
     _one_of("pool", pool, POOLS)
     _one_of("long", long, LONG)
     _check_engine(engine, address)
-    if pool == "bos" and not card.can("bos"):
-        raise InputError(f"--pool bos: {card.name} has no token before the first residue; choose another pool")
-    if not -1 <= layer <= card.layers:
-        raise InputError(f"--layer {layer}: {card.name} has the layers 0 to {card.layers} (-1 is the last)")
+    card.check_pool(pool)
+    card.layer_number(layer)
     if output.suffix in (".parquet", ".tsv", ".csv", ".pt", ".h5", ".json"):
         raise InputError(f"{output}: the output is a folder of Parquet files; name one, such as {output.stem}")
     if not output.parent.is_dir():
@@ -489,7 +490,7 @@ def _predict_go(folder: Path, embeddings: Path, annotations: Path | None, output
 def run_task(
     name: Annotated[str | None, typer.Argument(help="A task of --list.", show_default=False)] = None,
     show: Annotated[bool, typer.Option("--list", help="Print every task and end.")] = False,
-    model: Annotated[list[str] | None, _option("--model", "-m", help="Once or more. Default: embedded.")] = None,
+    model: Annotated[list[str] | None, _option("--model", "-m", help=f"Once or more. Default: {DEFAULT}.")] = None,
     output: Annotated[
         Path | None, _option("--output", "-o", help="A .tsv or .parquet file: measures by seed, the data's commit.")
     ] = None,
@@ -523,7 +524,7 @@ def run_task(
     chosen = tasks.task(name)
     for each in learner or []:
         _one_of("learner", each, chosen.learners)
-    cards = _cards(model or ["embedded"])
+    cards = _cards(model or [DEFAULT])
     if output is not None:
         _check_output(output, (".tsv", ".parquet"), inputs=[])
     from plmbook import models
@@ -615,18 +616,20 @@ def _cards(names: Sequence[str], *, several: bool = True) -> list:
     for each in cards:
         if not each.runnable:
             raise InputError(f"{each.name}: models of the family {each.family} cannot be run in this version")
+        if "NC" in each.licence:
+            print(f"{each.name}: weights under {each.licence}, not for commercial use", file=sys.stderr)
     return cards
 
 
 def _check_scores(cards: Sequence) -> None:
     for card in cards:
-        if not card.can("log-probabilities"):
+        if not (card.can("log-probabilities") or card.can("likelihood")):
             raise InputError(
                 f"{card.name}: gives embeddings, no probabilities of all residues at once; name a model of {SCORING}"
             )
 
 
-def _one_of(what: str, value: str, choices: Sequence[str]) -> None:
+def _one_of(what: str, value: str, choices: Collection[str]) -> None:
     if value not in choices:
         raise InputError(f"--{what} {value}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
 

@@ -39,7 +39,7 @@ def fasta(tmp_path_factory):
 def embed(fasta, folder, *options):
     """`plmbook embed` with small shards; returns the exit status."""
     small = ["--shard-residues", str(SMALL["shard_residues"]), "--device", "cpu", "--dtype", "float32", "--quiet"]
-    return cli.main(["embed", str(fasta), "-o", str(folder), *small, *options])
+    return cli.main(["embed", str(fasta), "-m", "embedded", "-o", str(folder), *small, *options])
 
 
 @pytest.fixture(scope="module")

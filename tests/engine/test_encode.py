@@ -315,7 +315,7 @@ def test_bos_of_a_windowed_protein_is_refused():
     with pytest.raises(InputError, match="has no one BOS"):
         encode.embed(model, ["A" * 1023], pool="bos")
     assert model.n_forwards == 0
-    with pytest.raises(InputError, match="pool 'sum': expected one of mean, max, bos, residue"):
+    with pytest.raises(InputError, match="pool 'sum': expected one of mean, max, bos, final, cell, fusion, residue"):
         encode.embed(model, ["A"], pool="sum")
 
 

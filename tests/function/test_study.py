@@ -323,7 +323,7 @@ def stores(folder, monkeypatch):
     lines = (folder / "seqs.fasta").read_text().split()
     (folder / "few.fasta").write_text("\n".join(lines[:20]) + "\n")
     for name, fasta, layer in (("all", "seqs.fasta", -1), ("few", "few.fasta", -1), ("other", "few.fasta", 1)):
-        assert cli.main(["embed", fasta, "-o", name, "--layer", str(layer), "--device", "cpu", "-q"]) == 0
+        assert cli.main(["embed", fasta, "-m", "embedded", "-o", name, "--layer", str(layer), "-q"]) == 0
     return folder
 
 

@@ -57,13 +57,14 @@ def test_special_tokens_surround_the_residues(family, loaded):
 
 def test_hidden_states_are_those_of_the_residues(loaded):
     model = loaded()
-    outputs = model.run(SEQUENCES, layers=[0, -1], logits=False)
+    lowest = model.card.first_layer
+    outputs = model.run(SEQUENCES, layers=[lowest, -1], logits=False)
     for text, output in zip(SEQUENCES, outputs, strict=True):
         assert isinstance(output, Output)
         assert {layer: states.shape for layer, states in output.hidden.items()} == {
-            layer: (len(text), model.card.dim) for layer in (0, -1)
+            layer: (len(text), model.card.dim) for layer in (lowest, -1)
         }
-    for how in ("mean", "max"):
+    for how in ("max",) if model.can("final-state") else ("mean", "max"):  # UniRep's mean has the start's state, too
         for found, whole in zip(model.run(SEQUENCES, layers=[-1], logits=False, pool=how), outputs, strict=True):
             np.testing.assert_allclose(found.pooled[-1], pooled(whole.hidden[-1], how), atol=1e-5)
     spans = [(2, 5), (0, 1), (1, 3)]
@@ -80,13 +81,17 @@ def test_what_it_can_it_does_and_the_rest_it_refuses(loaded):
         "attentions": lambda: model.attentions(text).shape == (tiny.LAYERS, tiny.HEADS, len(text), len(text)),
         "contacts": lambda: model.contacts(text).shape == (len(text), len(text)),
         "bos": lambda: model.run([text], layers=[-1], logits=False, pool="bos")[0].pooled[-1].shape == (tiny.DIM,),
-        "any-length": lambda: len(model.run(["M" * 70], layers=[0], logits=False)[0].hidden[0]) == 70,
+        "any-length": lambda: len(model.run(["M" * 70], layers=[-1], logits=False)[0].hidden[-1]) == 70,
+        "likelihood": lambda: model.log_likelihoods([text]).shape == (1,),
+        "final-state": lambda: len(model.run([text], layers=[-1], pool="fusion")[0].pooled[-1]) == 3 * tiny.DIM,
     }
+    if model.can("likelihood"):  # what it says of a residue is no answer at a masked one: strategies refuse it
+        del calls["log-probabilities"]
     for what, call in calls.items():
         if model.can(what):
             assert call(), what
         else:
-            with pytest.raises(InputError, match=f"model '{model.name}'|sequence of 70 residues"):
+            with pytest.raises(InputError, match=f"{model.name}'? ?[:h]|sequence of 70 residues"):
                 call()
 
 

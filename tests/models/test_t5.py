@@ -157,7 +157,7 @@ def test_bos_is_refused(model):
         lambda: encode.embed(model, ["MKTAY"], pool="bos"),
     )
     for ask in asks:
-        with pytest.raises(InputError, match="a T5 has no BOS token"):
+        with pytest.raises(InputError, match="has no token before the first residue"):
             ask()
 
 

@@ -228,7 +228,7 @@ def test_bytes_are_a_kind():
 
 def test_every_bundled_table_has_a_schema_whose_key_is_of_its_columns():
     assert list(tables.BUNDLED) == [
-        "genes", "variants", "published_effects", "alignment", "cpd", "orthologs", "structures", "backbone",
+        "goldens", "genes", "variants", "published_effects", "alignment", "cpd", "orthologs", "structures", "backbone",
         "heldout", "ngram", "kept_structures", "secondary_structure", "localisation", "relatives", "landscapes",
         "landscape_proteins",
         "clades", "suppressors", "same_codon", "go_species", "go_proteins", "go_annotations", "go_terms",

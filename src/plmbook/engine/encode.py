@@ -18,6 +18,7 @@ from plmbook.models.base import POOLS
 
 LONG = ("error", "truncate", "window", "whole")
 TOKEN_BUDGET = 2048  # tokens of a batch on a CPU: what its caches hold; a larger one is no faster
+_CHAINS = 512  # read at once for their likelihood: more are no faster
 _MOST_TOKENS = 2**16  # on a GPU, where memory allows: enough to fill one
 _BYTES_PER_TOKEN = 32  # times the model's width and the bytes of a number: what the widest layer keeps, with room
 
@@ -121,8 +122,9 @@ def embed(
         As in `log_probabilities`.
     layer : int
         0 is the input embedding, -1 the last layer.
-    pool : {"mean", "max", "bos", "residue"}
-        Mean or maximum over the residues (never over BOS and EOS), the BOS token, or every residue.
+    pool : str
+        A key of `plmbook.models.base.POOLS`: "mean" or "max" over the residues (never over BOS and EOS), "bos" (that
+        token), "final", "cell" or "fusion" of a recurrent model, or "residue" (every one).
 
     Returns
     -------
@@ -173,11 +175,23 @@ def embed(
     return results if pool == "residue" else np.stack(results).astype(np.float32)
 
 
+def log_likelihoods(model, sequences: Sequence[str], *, progress: bool = False) -> np.ndarray:
+    """As `Model.log_likelihoods`, float64 (n,): equal chains are read once, those that begin alike together."""
+    distinct = sorted(dict.fromkeys(sequences), key=lambda text: (-len(text), text))
+    found: dict[str, float] = {}
+    with tqdm(total=len(distinct), desc=model.name, unit="chain", disable=not progress) as bar:
+        for start in range(0, len(distinct), _CHAINS):
+            batch = distinct[start : start + _CHAINS]
+            found.update(zip(batch, model.log_likelihoods(batch).tolist(), strict=True))
+            bar.update(len(batch))
+    return np.array([found[sequence] for sequence in sequences])
+
+
 def token_budget(model) -> int:
     """Tokens of a batch: on a CPU `TOKEN_BUDGET`, on a GPU a power of two that takes half of the free memory."""
     found = getattr(model, "fitting_tokens", _MOST_TOKENS)  # what a batch that did not fit has taught
     if str(model.device).split(":")[0] == "cpu":
-        return min(found, TOKEN_BUDGET)
+        return min(found, getattr(model, "batch_tokens", TOKEN_BUDGET))
     from plmbook.models.device import DTYPES, free_memory
 
     per_token = _BYTES_PER_TOKEN * model.card.dim * DTYPES[model.dtype].itemsize

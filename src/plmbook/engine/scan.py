@@ -63,7 +63,8 @@ def backgrounds(
         Of `variants`; the slices follow one another and cover it.
     tables : float32 array (b, L, 20)
         ln p_B(a at j) - ln p_B(S_j at j), columns in the order of `AMINO_ACIDS`: against the wild type's residue, also
-        at the background's own positions.  NaN rows where that is none of the 20, and where "truncate" cut.
+        at the background's own positions.  NaN rows where that is none of the 20, where "truncate" cut, and up to the
+        last mutation where the model reads a residue at a time: its second sites are those that follow.
 
     Raises
     ------
@@ -294,6 +295,7 @@ def _table(model, sequence: str, read: _Reading, positions: np.ndarray, *, maske
 def _backgrounds(model, sequence, read, edits, step, progress) -> Iterator[tuple[slice, np.ndarray]]:
     """`backgrounds` after its checks; `step`: backgrounds of a block."""
     kept, whole = read.kept, len(read.spans) == 1
+    one_way = model.can("likelihood")  # what it says of a residue does not depend on those that follow
     own = columns(sequence)
     answering = np.array(read.answering)
     answered = [np.flatnonzero(answering == window) for window in range(len(read.spans))]
@@ -317,6 +319,9 @@ def _backgrounds(model, sequence, read, edits, step, progress) -> Iterator[tuple
             for (k, w), table in zip(inputs, _run(model, texts, rows=rows), strict=True):
                 tables[k, answered[w]] = table
             _subtract_own(tables, own)
+            if one_way:
+                for table, each in zip(tables, edits[where], strict=True):
+                    table[: max((position + 1 for position, _ in each), default=0)] = np.nan
             yield where, tables
             bar.update(len(tables))
 

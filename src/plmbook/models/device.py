@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from plmbook.core.errors import InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_NARROW = 256  # models of fewer numbers a residue are always float32: they hardly gain, and the bundled ones are such
+_NARROW = 256  # models of so few numbers a residue are always float32: they hardly gain, and the bundled ones are such
 _AMPERE = (8, 0)  # the first generation of GPUs that computes in bfloat16
 _PROBED = (1280, 20)  # width and heads of the probe for wider models, which only gain more
 _WORTH = 1.25  # bfloat16 is chosen on a CPU that is so many times as fast in it
@@ -18,7 +18,7 @@ _WORTH = 1.25  # bfloat16 is chosen on a CPU that is so many times as fast in it
 def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str, str]:
     """Resolve `auto`: CUDA where there is one; bfloat16 there, and on a CPU on which a layer of the model gains by it.
 
-    A model narrower than `_NARROW` stays in float32.  Near the threshold a noisy machine may answer otherwise the next
+    A model no wider than `_NARROW` stays in float32.  Near the threshold a noisy machine may answer otherwise the next
     time; a store of embeddings records what was chosen and keeps to it.
 
     >>> choose_device("cpu", "float16", dim=320, heads=20)
@@ -36,7 +36,7 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device!r}: not usable here ({str(error).splitlines()[0]})") from None
     if dtype == "auto":
-        if dim < _NARROW:
+        if dim <= _NARROW:
             fast = False
         elif kind == "cuda":  # older ones emulate it, and flash attention refuses them
             fast = torch.cuda.get_device_capability(device) >= _AMPERE

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from plmbook.core.artifacts import file_sha256
 from plmbook.core.errors import InputError
 from plmbook.core.residues import AMINO_ACIDS, MASK, UNKNOWN
 from plmbook.models import files, packed
@@ -84,6 +83,7 @@ class EsmModel(Model):
             return []
         tokens = [self._checked_tokens(sequence) for sequence in sequences]
         n_layers = len(self.network.layers)
+        pools = self.checked_pools(pool)
         number_of = {layer: self.card.layer_number(layer) for layer in layers}
         lengths = [len(each) for each in tokens]
         wanted = set(number_of.values()) | ({n_layers} if logits else set())
@@ -97,7 +97,7 @@ class EsmModel(Model):
                 options = {"rows": places, "counts": counts}  # the last layer where it is asked for
         packed_tokens = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
         states = packed.hidden_states(self.network, packed_tokens, lengths, layers=wanted, **options)
-        packed.fill(outputs, states, number_of, [(1, length - 2, 1) for length in lengths], pools=pool, spans=spans)
+        packed.fill(outputs, states, number_of, [(1, length - 2, 1) for length in lengths], pools=pools, spans=spans)
         if logits:
             last = states[n_layers] if options else states[n_layers][places]  # (M, d)
             table = F.log_softmax(packed.lm_logits(self.network, last), dim=-1)[:, _COLUMNS].cpu().numpy()  # (M, 20)
@@ -227,10 +227,7 @@ def _read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
 
     `lm_head.weight`, rotary frequencies (tied, derived) and the contact head may be absent.
     """
-    if card.sha256 and (found := file_sha256(path)) != card.sha256:
-        raise InputError(
-            f"{path}: sha256 {found}, expected {card.sha256} (the card's); damaged, or of another training?"
-        )
+    files.check_sha256(path, card)
     state = files.read_safetensors(path)
     network = esm.ESM2(card.layers, card.dim, card.heads, alphabet=ALPHABET, token_dropout=card.token_dropout)
     derived = [key for key in network.state_dict() if key.endswith("rot_emb.inv_freq")]

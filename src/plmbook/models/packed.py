@@ -212,7 +212,7 @@ def fill(
     numbers: Mapping[int, int],
     parts: Sequence[tuple[int, int, int]],
     *,
-    pools: str | Sequence[str] | None = None,
+    pools: Sequence[str] = (),
     spans: Sequence[tuple[int, int]] | None = None,
 ) -> None:
     """Put hidden states into the outputs of a batch: of every residue, or pooled over them, as `Model.run` says.
@@ -226,15 +226,12 @@ def fill(
         taken = [(b + start, stop - start, n - stop + a) for (b, n, a), (start, stop) in zip(parts, spans, strict=True)]
     first = list(itertools.accumulate((sum(each) for each in parts[:-1]), initial=0))  # where each sequence begins
     for layer, number in numbers.items():
-        if pools is None:
+        if not pools:
             residues = states[number].float().cpu().split(sizes)[1::3]
             for output, each in zip(outputs, residues, strict=True):
                 output.hidden[layer] = each.numpy().copy()
             continue
-        found = [
-            states[number][first].float() if how == "bos" else pool(states[number], taken, how)
-            for how in ((pools,) if isinstance(pools, str) else pools)
-        ]
+        found = [states[number][first].float() if how == "bos" else pool(states[number], taken, how) for how in pools]
         for output, vector in zip(outputs, torch.cat(found, dim=1).cpu().numpy(), strict=True):
             output.pooled[layer] = vector
 

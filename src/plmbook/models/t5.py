@@ -189,8 +189,7 @@ class T5Model(Model):
                 f"model {self.name!r}: the encoder of a T5 has hidden states and no probabilities of residues; "
                 f"expected a model of the families {', '.join(scoring)}"
             )
-        if "bos" in (pool or ()):
-            raise InputError(f"model {self.name!r}: a T5 has no BOS token; expected another pool")
+        pools = self.checked_pools(pool)
         number_of = {layer: self.card.layer_number(layer) for layer in layers}
         outputs = [Output() for _ in sequences]
         if not outputs or not number_of:
@@ -199,7 +198,7 @@ class T5Model(Model):
         row = torch.from_numpy(np.concatenate(tokens)).to(self.device)  # (N,)
         states = hidden_states(self.encoder, row, [len(each) for each in tokens], number_of.values())
         before, after = self.card.special_tokens
-        packed.fill(outputs, states, number_of, [(before, len(x), after) for x in sequences], pools=pool, spans=spans)
+        packed.fill(outputs, states, number_of, [(before, len(x), after) for x in sequences], pools=pools, spans=spans)
         return outputs
 
     @torch.inference_mode()

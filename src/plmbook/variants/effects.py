@@ -1,12 +1,13 @@
-"""Scores of missense variants from a masked language model: five strategies, one sign convention.
+"""Scores of missense variants from a language model: seven strategies, one sign convention.
 
 Every score is a natural-log likelihood ratio of the variant over the wild type: **negative = damaging**, 0 = the wild
 type itself. There is no cut-off between damaging and harmless here, and none of this is for clinical use.
 
 Notation: S is the wild-type sequence, M the mutant (all substitutions applied), D the mutated positions, x_i the
 residue of x at i, x_(-i) and x_(-D) the sequence x with the mask token at i, or at all of D, and p(a at i | x)
-what the model says about position i when it reads x, normalised over the model's whole vocabulary. Four strategies are
-sums over D and differ only in what the model reads; `plmbook.engine.scan` runs every distinct input once.
+what the model says about position i when it reads x, normalised over the model's whole vocabulary. The marginals are
+sums over D and differ only in what the model reads; `plmbook.engine.scan` runs every distinct input once. The last two
+strategies are of models that read a residue at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from plmbook.core.errors import InputError, did_you_mean, need, one_of
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
 from plmbook.engine import encode, scan
 from plmbook.engine.scan import Edits, substituted
+from plmbook.models.base import SCORES, Capability
 from plmbook.models.cards import titles
 from plmbook.variants.ngram import Ngram, log_probabilities
 
@@ -68,6 +70,16 @@ def _pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
     return scores
 
 
+def _likelihood(model, pairs: Pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
+    """ln p(M) - ln p(S) of whole chains, stop token included, by a model that reads a residue at a time, any length.
+
+    Source: Alley et al. 2019; ProteinGym scores UniRep so.
+    """
+    mutants = [scan.edited(sequence, substituted(variant)) for sequence, variant in pairs]
+    found = encode.log_likelihoods(model, [*mutants, *(sequence for sequence, _ in pairs)], progress=progress)
+    return found[: len(pairs)] - found[len(pairs) :]
+
+
 Strategy = Callable[..., np.ndarray]  # (model, pairs, *, long, progress) -> float64 (n,)
 
 STRATEGIES: dict[str, Strategy] = {
@@ -83,21 +95,31 @@ STRATEGIES: dict[str, Strategy] = {
     "pseudo-likelihood": _pseudo_likelihood,
     # x = S_(-D): one pass per set of positions.  The equation printed in Meier et al. 2021 ("masked marginal").
     "comasked": partial(_marginals, lambda variant, i: tuple([(m.position - 1, MASK) for m in variant])),
+    "likelihood": _likelihood,
+    # the residues of S before i: what the model expected to come
+    "next-residue": partial(_marginals, lambda variant, i: ()),
+}
+_WHY: dict[Capability, str] = {  # a model that can do this lacks the other strategies
+    "pseudo-likelihood": "its encoder gives embeddings, no probabilities of residues, and its decoder answers for one "
+    "hidden residue at a time",
+    "likelihood": "it reads a protein from its first residue to its last and masks none",
 }
 
 
 def strategy_for(model, name: str) -> Strategy:
     """The function behind a strategy's name; a model, or the card of one, that does not define it is refused."""
     one_of("strategy", name, STRATEGIES)
-    if model.can("log-probabilities") or (model.can("pseudo-likelihood") and name == "pseudo-likelihood"):
+    if any(model.can(what) for what in SCORES[name]):
         return STRATEGIES[name]
-    if model.can("pseudo-likelihood"):
-        raise InputError(
-            f"{model.name}: strategy {name!r} is not defined for it: its encoder gives embeddings, no probabilities of "
-            "residues, and its decoder answers for one hidden residue at a time; expected pseudo-likelihood"
-        )
-    scoring = titles("log-probabilities")
-    raise InputError(f"{model.name}: gives embeddings, no probabilities of residues; name a model of {scoring}")
+    for what, why in _WHY.items():
+        if model.can(what):
+            defined = ", ".join(each for each, needed in SCORES.items() if what in needed)
+            raise InputError(f"{model.name}: strategy {name!r} is not defined for it: {why}; expected {defined}")
+    expected = titles("likelihood" if "likelihood" in SCORES[name] else "log-probabilities")
+    if model.can("log-probabilities"):
+        why = "it sees both sides of a residue, and no chain has a likelihood"
+        raise InputError(f"{model.name}: strategy {name!r} is not defined for it: {why}; name a model of {expected}")
+    raise InputError(f"{model.name}: gives embeddings, no probabilities of residues; name a model of {expected}")
 
 
 def score(

@@ -16,6 +16,7 @@ window without the variant answers for a position, the epistasis is exactly 0.  
 members' scores (the geometric mean of the odds), member by member on the same block.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
@@ -256,12 +257,14 @@ def published_z(means: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array (n, L)
-        (m - mean) / sd over the variants at each position, ddof 0; NaN where all are equal.
+        (m - mean) / sd over the variants at each position that have a mean there, ddof 0; NaN where all are equal.
     """
     # Where no background reaches, the means are equal: the spread of their rounding is none.
-    same = means.max(axis=0, initial=-np.inf) == means.min(axis=0, initial=np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (means - means.mean(axis=0)) / means.std(axis=0)
+    known = ~np.isnan(means)
+    same = means.max(axis=0, initial=-np.inf, where=known) == means.min(axis=0, initial=np.inf, where=known)
+    with np.errstate(invalid="ignore", divide="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a position that no background has
+        z = (means - means.mean(axis=0, where=known)) / means.std(axis=0, where=known)
     z[:, same] = np.nan
     return z
 
