@@ -115,11 +115,7 @@ published = variants.merge(published[published["model"].isin([esm2, esm1v])], on
 column = alignment.effects(tables.load("alignment"), matching).assign(name="alignment column")
 published["name"] = published["model"].map(style.label) + " (published)"
 live["name"] = live["model"] + " (" + live["strategy"].str.replace("-", " ") + ")"
-published["kind"], live["kind"], column["kind"] = (
-    published["model"].map(style.kind),
-    style.RUN_HERE,
-    style.ALIGNMENT,
-)
+published["kind"], live["kind"], column["kind"] = (published["model"].map(style.kind), style.RUN_HERE, style.ALIGNMENT)
 live.loc[live["model"].str.endswith("_general"), "kind"] = style.GENERAL
 scores = pd.concat([published, live, column], ignore_index=True)
 names = scores.drop_duplicates("name").set_index(["model", "strategy"])["name"]

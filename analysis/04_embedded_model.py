@@ -222,11 +222,7 @@ for name in names:
     model = models.load(name)
     tested[name] = evaluation.evaluate(model, profile=profile).assign(model=name)
     table = artifacts.read(f"heldout.{name}", profile)
-    for by, groups in (
-        ("all", None),
-        ("length", metrics.length_group(table["length"])),
-        ("kingdom", table["kingdom"]),
-    ):
+    for by, groups in (("all", None), ("length", metrics.length_group(table["length"])), ("kingdom", table["kingdom"])):
         found = metrics.perplexity_table(table, by=groups, **evaluation.OPTIONS)
         keep = found["model"] == "model"
         found.loc[keep, "model"] = name

@@ -286,13 +286,7 @@ Markdown(
 assert planned["n_genes"].between(1, len(sequences)).all() and planned["p"].between(0, 1).all()
 assert int(wrong["fits"].iat[-1]) + n_wrong == int(every["gene"].isin(affected).sum())
 assert (planned["low"] <= planned["value"]).all() and (planned["value"] <= planned["high"]).all()
-saved = {
-    "planned": planned,
-    "genes": by_gene,
-    "baselines": baselines,
-    "afterwards": afterwards,
-    "mismatches": wrong,
-}
+saved = {"planned": planned, "genes": by_gene, "baselines": baselines, "afterwards": afterwards, "mismatches": wrong}
 for name, table in saved.items():
     artifacts.save(table, f"rescue_contacts_{name}", profile)
 

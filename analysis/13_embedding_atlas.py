@@ -440,7 +440,7 @@ lines = [
         "of what sets its vectors apart, more is what a protein is made of than all else together."
         if total[first] > 0.5
         else "most of what sets its vectors apart is something else, or no straight line."
-    ),
+    )
 ]
 of_chance = neighbours.groupby("question")["chance"].first()
 for name in vectors:

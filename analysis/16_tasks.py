@@ -24,10 +24,7 @@
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = [
-    "embedded",
-    "embedded_general",
-]  # models whose embeddings the tasks are learnt from
+model_names = ["embedded", "embedded_general"]  # models whose embeddings the tasks are learnt from
 
 # %%
 import pandas as pd

@@ -19,10 +19,7 @@
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = [
-    "embedded",
-    "embedded_general",
-]  # models whose answers are shown
+model_names = ["embedded", "embedded_general"]  # models whose answers are shown
 
 # %%
 import pandas as pd

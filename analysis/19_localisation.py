@@ -18,10 +18,7 @@
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = [
-    "embedded",
-    "embedded_general",
-]  # models whose answers are shown
+model_names = ["embedded", "embedded_general"]  # models whose answers are shown
 
 # %%
 from plmbook import models, tasks

@@ -115,11 +115,7 @@ def quality(size: Size) -> dict:
         "terms": labels.columns[judged].tolist(),
         "auprc": {way: each.T.tolist() for way, each in values.items()},
         "mean_auprc": {way: float(each.mean()) for way, each in values.items()},
-        "difference": {
-            "value": float(values["fast"].mean() - values["independent"].mean()),
-            "low": low,
-            "high": high,
-        },
+        "difference": {"value": float(values["fast"].mean() - values["independent"].mean()), "low": low, "high": high},
         "seconds": seconds,
     }
 

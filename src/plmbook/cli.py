@@ -554,10 +554,7 @@ def run_task(
 
 
 @app.command()
-def pretrain(
-    config: Annotated[Path, _argument("CONFIG.yml", "What to train on what.")],
-    quiet: Quiet = False,
-) -> None:
+def pretrain(config: Annotated[Path, _argument("CONFIG.yml", "What to train on what.")], quiet: Quiet = False) -> None:
     """Train a masked language model of ESM-2's architecture, or go on with a training that was interrupted."""
     if not config.is_file():
         raise InputError(f"{config}: no such file; expected the YAML file of a training")

@@ -90,11 +90,7 @@ def table(source, name, model):
 # --- numbers --------------------------------------------------------------------------------------------------
 
 
-@given(
-    st.lists(st.integers(-128, 127)),
-    st.lists(st.floats(width=32)),
-    st.lists(st.integers(0, 2**32 - 1)),
-)
+@given(st.lists(st.integers(-128, 127)), st.lists(st.floats(width=32)), st.lists(st.integers(0, 2**32 - 1)))
 def test_packed_numbers_come_back(small, real, large):
     columns = {
         "small": np.array(small, dtype=np.int8),

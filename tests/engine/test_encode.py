@@ -281,8 +281,7 @@ class HandMade(FakeModel):
 
 
 @pytest.mark.parametrize(
-    ("pool", "expected"),
-    [("mean", [[3, -1], [1.5, -2]]), ("max", [[6, 1], [2, 0]]), ("bos", [[100, 100], [100, 100]])],
+    ("pool", "expected"), [("mean", [[3, -1], [1.5, -2]]), ("max", [[6, 1], [2, 0]]), ("bos", [[100, 100], [100, 100]])]
 )
 def test_pooling_by_hand(pool, expected):
     found = encode.embed(HandMade(), ["MKT", "MK"], pool=pool)

@@ -69,12 +69,7 @@ def test_a_changed_map_is_noticed(project, model, monkeypatch):
     exchanged = lambda table: table.assign(x=np.random.default_rng(0).permutation(table["x"]))  # noqa: E731
     make = partial(studies.protein_map, recompute=True)
     check_change_is_noticed(
-        studies.protein_map,
-        model,
-        lambda _: make(model),
-        "fake/protein-map",
-        exchanged,
-        "none of these embeddings",
+        studies.protein_map, model, lambda _: make(model), "fake/protein-map", exchanged, "none of these embeddings"
     )
 
 

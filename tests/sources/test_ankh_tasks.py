@@ -299,11 +299,7 @@ def test_sequences_that_are_left_out(tmp_path, sequence, reason):
             "localisation 'Chromosome' is not one of the 10 compartments",
         ),
         ("localisation", {"input": "MK", "loc": ""}, "localisation '' is not one of the 10 compartments"),
-        (
-            "secondary_structure",
-            structure(dssp3="HE"),
-            "dssp3 is not as long as the sequence (2 labels, 3 residues)",
-        ),
+        ("secondary_structure", structure(dssp3="HE"), "dssp3 is not as long as the sequence (2 labels, 3 residues)"),
         ("secondary_structure", structure(dssp3="HEL"), "dssp3 has L; expected letters of HEC"),
         ("secondary_structure", structure(dssp8="GB-"), "dssp8 has -; expected letters of HGIEBTSC"),
         (

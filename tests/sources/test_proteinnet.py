@@ -26,13 +26,7 @@ def proteinnet(identifier, sequence, signs, *, drop=(), shift=0.0):
     ]
     axes = ["\t".join(f"{value:.4f}" for value in axis) for axis in np.transpose(atoms)]
     profile = ["\t".join(["0.05"] * len(sequence))] * 21
-    sections = {
-        "ID": [identifier],
-        "PRIMARY": [sequence],
-        "EVOLUTIONARY": profile,
-        "TERTIARY": axes,
-        "MASK": [signs],
-    }
+    sections = {"ID": [identifier], "PRIMARY": [sequence], "EVOLUTIONARY": profile, "TERTIARY": axes, "MASK": [signs]}
     text = [line for name, lines in sections.items() if name not in drop for line in (f"[{name}]", *lines)]
     return "\n".join(text) + "\n\n"
 

@@ -50,10 +50,7 @@ def test_uniprot_header_without_gene_and_an_isoform():
 
 @pytest.mark.parametrize(
     "lines, said",
-    [
-        ((">TTR", "MASHR"), "record 1: expected a header like"),
-        ((TTHY, "M", TTHY, "M"), "found again: P02766"),
-    ],
+    [((">TTR", "MASHR"), "record 1: expected a header like"), ((TTHY, "M", TTHY, "M"), "found again: P02766")],
 )
 def test_uniprot_refuses(lines, said):
     with pytest.raises(InputError, match=said):

@@ -81,10 +81,7 @@ def counted_by_hand(d, hidden, kernel, heads_left, layers=1):
     [
         (lambda: heads.ConvBertForBinaryClassification(**ANKH, dropout=0.2, pooling="max"), 769),
         (lambda: heads.ConvBertForMultiClassClassification(num_tokens=2, **ANKH, dropout=0.2), 2 * 769),
-        (
-            lambda: heads.ConvBertForRegression(**ANKH, dropout=0, pooling="max", training_labels_mean=0.38145),
-            769,
-        ),
+        (lambda: heads.ConvBertForRegression(**ANKH, dropout=0, pooling="max", training_labels_mean=0.38145), 769),
     ],
 )
 def test_parameters_of_the_three_published_examples(make, decoder):

@@ -51,10 +51,7 @@ def block(table: pd.DataFrame) -> str:
     >>> print(block(table).splitlines()[-1])
     | counting the alignment column | 3,376 + 688 | 0.900 [0.850, 0.950] | 0.900 [0.850, 0.950], 31 genes |
     """
-    lines = [
-        "| score | variants, P/LP + B/LB | AUROC, all genes together | AUROC within genes |",
-        "|---|---|---|---|",
-    ]
+    lines = ["| score | variants, P/LP + B/LB | AUROC, all genes together | AUROC within genes |", "|---|---|---|---|"]
     for (model, strategy), part in table.groupby(["model", "strategy"], sort=False):
         found = {row.statistic: row for row in part.itertuples()}
         pooled, within = found["auroc"], found["within-gene auroc"]

@@ -63,11 +63,7 @@ def random_split(ids: Sequence[str], *, fractions: Sequence[float] = FRACTIONS, 
 
 
 def cluster_split(
-    table: pd.DataFrame,
-    *,
-    labels: pd.DataFrame | None = None,
-    fractions: Sequence[float] = FRACTIONS,
-    seed: int = 0,
+    table: pd.DataFrame, *, labels: pd.DataFrame | None = None, fractions: Sequence[float] = FRACTIONS, seed: int = 0
 ) -> pd.Series:
     """Split proteins by whole clusters: no test protein has a relative of its cluster in training.
 

@@ -164,9 +164,7 @@ def _answers(model: Seq2Seq, masked: np.ndarray) -> torch.Tensor:
     """Log-probabilities of what belongs at `<extra_id_0>` in rows of tokens (B, n): float32 (B, V) on the CPU."""
     written = torch.tensor([[model.start, model.sentinels[0]]]).expand(len(masked), -1)
     output = model.network(
-        input_ids=torch.from_numpy(masked).to(model.device),
-        decoder_input_ids=written.to(model.device),
-        use_cache=False,
+        input_ids=torch.from_numpy(masked).to(model.device), decoder_input_ids=written.to(model.device), use_cache=False
     )
     return _log_probabilities(model, output.logits[:, -1])
 
@@ -216,13 +214,7 @@ def generate_spans(
 
 
 def complete(
-    model: Seq2Seq,
-    sequence: str,
-    n_residues: int,
-    *,
-    n: int = 1,
-    seed: int | None = None,
-    temperature: float = 1.0,
+    model: Seq2Seq, sequence: str, n_residues: int, *, n: int = 1, seed: int | None = None, temperature: float = 1.0
 ) -> list[Filled]:
     """Let Ankh3, loaded with its prefix `[S2S]`, go on with a protein, n times: it learnt to write the rest of one."""
     if model.card.prefix != COMPLETES:

@@ -73,13 +73,7 @@ def _draw(proteins: pd.DataFrame, *, max_residues: int = MAX_RESIDUES, seed: int
 
 
 def fit(
-    proteins: pd.DataFrame,
-    kind: str,
-    *,
-    model=None,
-    layer: int = -1,
-    max_residues: int = MAX_RESIDUES,
-    seed: int = 0,
+    proteins: pd.DataFrame, kind: str, *, model=None, layer: int = -1, max_residues: int = MAX_RESIDUES, seed: int = 0
 ) -> "Pipeline":
     """Fit a probe on labelled proteins.
 

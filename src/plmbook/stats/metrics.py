@@ -26,11 +26,7 @@ BENIGN = "B/LB"
 
 # What `perplexity_table` calls each column of a table of held-out likelihoods.
 LIKELIHOODS: Mapping[str, str] = MappingProxyType(
-    {
-        "model": "log_likelihood",
-        "n-gram": "ngram_log_likelihood",
-        "residue frequencies": "frequency_log_likelihood",
-    }
+    {"model": "log_likelihood", "n-gram": "ngram_log_likelihood", "residue frequencies": "frequency_log_likelihood"}
 )
 LENGTH_EDGES = (50, 150, 300, 500, 1023)  # residues; a range excludes its upper edge
 

@@ -16,11 +16,7 @@ _SHARE = {"percent": 0.01, "fraction": 1.0, "correlation": 1.0}  # of a publishe
 
 
 def examples(
-    name: str,
-    *,
-    source: str | Path = "bundled",
-    residues: int | None = SETTINGS.residues,
-    seed: int = SETTINGS.seed,
+    name: str, *, source: str | Path = "bundled", residues: int | None = SETTINGS.residues, seed: int = SETTINGS.seed
 ) -> Examples:
     """The labelled proteins of a task.
 

@@ -78,12 +78,7 @@ class Job(NamedTuple):
 
 
 def scores(
-    model,
-    sequence: str,
-    variants: Sequence[Variant],
-    *,
-    long: str = "window",
-    progress: bool = False,
+    model, sequence: str, variants: Sequence[Variant], *, long: str = "window", progress: bool = False
 ) -> Iterator[Block]:
     """Score every second-site substitution of each variant of a protein, block by block.
 
@@ -194,13 +189,7 @@ def jobs(
 
 
 def scan_job(
-    model,
-    job: Job,
-    *,
-    top: int = TOP,
-    maps: bool = False,
-    long: str = "window",
-    progress: bool = False,
+    model, job: Job, *, top: int = TOP, maps: bool = False, long: str = "window", progress: bool = False
 ) -> list[Rescue]:
     """A `Rescue` a model and, of several, that of their mean at the end; options and errors as in `scan_protein`."""
     job.check()
