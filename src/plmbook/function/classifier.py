@@ -1,15 +1,8 @@
-"""Which functions a protein has: GO terms from one vector a protein, by several learners behind one interface.
-
-Every term is a question of its own, answered with yes or no, and all are learnt from the same features:
-
-    classifier = fit("lightgbm", features, labels, split, seed=0)
-    probabilities = classifier.predict(features_of_others)
-    classifier.save("folder"); classifier = load("folder")
+"""Which functions a protein has: GO terms from one vector a protein, each a question of its own, by several learners.
 
 `LEARNERS` lists the learners with the features that each takes. Three of them see no embedding (amino-acid composition,
 length, the frequency of the term) and one trains nothing (the nearest proteins): what they reach is what an embedding
-has to beat. Every learner is given the same three parts of a split: it learns from "train", stops and sets its
-thresholds on "validation", and never sees "test". `plmbook.function.measures` measures.
+has to beat. Each learns from "train", stops and sets its thresholds on "validation", and never sees "test".
 """
 
 import json
@@ -67,26 +60,9 @@ class Classifier:
     fitted: Fitted = field(repr=False)
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Probability of each term.
-
-        Parameters
-        ----------
-        features : float32 array (n, width)
-
-        Returns
-        -------
-        float64 array (n, k)
-            Columns in the order of `terms`.
-
-        Raises
-        ------
-        InputError
-            If the width is another than in training, or a number is missing or not finite.
-
-        Notes
-        -----
-        Invariant: the answer for a protein does not depend on the other proteins.
-        """
+        """Probability of each of the `terms`, float64 (n, k), from features, float32 (n, width).
+        InputError if the width is another than in training, or a number is missing or not finite.
+        Invariant: the answer for a protein does not depend on the other proteins."""
         features = _checked_features(features)
         if features.shape[1] != self.width:
             raise InputError(f"{features.shape[1]} features, expected {self.width} as in training; of another model?")
@@ -95,22 +71,8 @@ class Classifier:
         return learners.METHODS[LEARNERS[self.learner].method].predict(self.fitted, features)
 
     def save(self, folder: str | Path) -> Path:
-        """Write a folder: `manifest.json`, `arrays.safetensors`, and `trees/NUMBER.txt` in LightGBM's own format.
-
-        Parameters
-        ----------
-        folder : path
-            New or empty; its parent exists.
-
-        Raises
-        ------
-        InputError
-            If it holds files.
-
-        Notes
-        -----
-        The same classifier gives the same bytes. The manifest, written last, has the sha256 of each file.
-        """
+        """Write a folder, new or empty: `arrays.safetensors`, `trees/NUMBER.txt` in LightGBM's own format, and, written
+        last, `manifest.json` with the sha256 of each file. The same classifier gives the same bytes."""
         from safetensors.numpy import save
 
         folder = Path(folder)
@@ -192,30 +154,26 @@ def fit(
         Index: protein ids, all of those of `labels`. Values: "train", "validation", "test".
     seed : int
     imbalance : {"none", "balanced"}
-        "balanced" lets the rarer class weigh as much as the other. That moves the probabilities, which then are none,
-        and hardly their order; the thresholds are set on validation either way, so that rare terms are found without.
+        "balanced" lets the rarer class weigh as much as the other: the answers are then no probabilities, but hardly
+        change their order. Thresholds are set on validation either way, so that rare terms are found without.
     minimum : int
         Training proteins with a term, and without it, below which the term is not learnt.
     facts : dict, optional
         JSON values about the features, kept with the classifier: model, pool, layer.
     **options
-        Of the method: see `plmbook.function.learners`, such as `fast=True` for "lightgbm".
+        Of the method in `plmbook.function.learners`, such as `fast=True` for "lightgbm".
 
     Returns
     -------
     Classifier
-        With `excluded`, a row per label that was not learnt: term, reason (str), and the numbers of proteins with and
-        without it: train_with, train_without, validation_with, validation_without (int64).
+        The test proteins change nothing in it. `excluded` has a row per label that was not learnt: term, reason (str),
+        train_with, train_without, validation_with, validation_without (int64, numbers of proteins).
 
     Raises
     ------
     InputError
         An unknown learner, part or option of imbalance; features that are missing, not finite, or not those of the
         labels; an id that repeats or is not in the split; a part without proteins; no label left.
-
-    Notes
-    -----
-    Invariant: the test proteins change nothing, neither their features nor their labels.
     """
     one_of("learner", learner, LEARNERS)
     one_of("imbalance", imbalance, IMBALANCE)
@@ -292,10 +250,8 @@ def common_terms(annotations: pd.DataFrame, n: int = 20, *, among: Sequence[str]
 
 
 def exclusions(labels: pd.DataFrame, parts: pd.Series, *, minimum: int = _MINIMUM) -> pd.DataFrame:
-    """The labels that cannot be learnt or given a threshold, in the order of the columns of `labels`.
-
-    term, reason (str), train_with, train_without, validation_with, validation_without (int64, numbers of proteins).
-    """
+    """The labels that cannot be learnt or given a threshold, in the order of the columns: term, reason (str),
+    train_with, train_without, validation_with, validation_without (int64, numbers of proteins)."""
     counts = {}
     for part in ("train", "validation"):
         rows = labels[(parts == part).to_numpy()]

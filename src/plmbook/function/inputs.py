@@ -31,9 +31,7 @@ class Embeddings(NamedTuple):
 
 def read_embeddings(path: str | Path) -> Embeddings:
     """Read the folder of `plmbook embed` or of `sources.embeddings.fill`, or a table that `sources.foreign` reads.
-
-    Of the second one the vectors stay on disk (a memory map) until proteins are chosen.
-    """
+    The vectors of a `fill` folder stay on disk (a memory map) until proteins are chosen."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; expected embeddings, such as `plmbook embed` writes")
@@ -62,9 +60,7 @@ class Annotations(NamedTuple):
 
 def read_annotations(path: str | Path) -> Annotations:
     """Read a tab-separated table with the columns id (Entry, accession, ...) and go_id (GO, ...), or a GAF 2.x file.
-
-    Several GO ids may stand in a cell, separated by `;`, alone or as UniProt has them, `cytosol [GO:0005829]`.
-    """
+    Several GO ids may stand in a cell, separated by `;`, alone or as UniProt has them, `cytosol [GO:0005829]`."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected a table of annotations with the columns id and go_id")

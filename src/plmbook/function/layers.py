@@ -1,8 +1,7 @@
 """What can be learnt from which layer: vectors of every layer in one forward pass, compared by one plain learner.
 
-The learner is logistic regression on standardised features. Proteins and the penalties on offer are the same for all
-features; the validation part takes one of the penalties for each feature and term. What is compared are proteins of the
-test part of one split, and every difference is paired.
+The learner is logistic regression on standardised features, with the same proteins and penalties on offer for all; the
+validation part chooses the penalty for each feature and term. Differences are paired, over the test part of one split.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,13 +67,9 @@ def regressions(
     terms: Sequence[str] | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Logistic regressions from every layer and pool, as what they do to the vectors of `pooled_layers`.
-
-    `dims`: numbers of principal components of the mean of the last layer, from which is learnt as well. A row a
-    feature, vector of it and term: feature, vector, term (str), threshold (float64: log-odds in thousandths), offset
-    (float64), w0000, w0001, ... (float32, of `MANTISSA_BITS`). The log-odds of a protein are the sum over the vectors
-    of offset + weights . vector.
-    """
+    """Logistic regressions from every layer and pool, and from `dims` principal components of the mean of the last
+    layer. A row a feature, vector and term: feature, vector, term, threshold (log-odds in thousandths), offset, w0000,
+    ... (float32, of `MANTISSA_BITS`); a protein's log-odds are the sum over vectors of offset + weights . vector."""
     labels = dataset.labels if terms is None else dataset.labels[list(terms)]
     n_layers = len(pooled["mean"])
     top = f"mean {n_layers - 1}"
@@ -183,17 +178,13 @@ def compare(
     -------
     DataFrame
         A row per feature: name (str), width, n_terms (int64), auprc, f1 (means over the terms), auprc_difference,
-        auprc_low, auprc_high, f1_difference, f1_low, f1_high (float64): less the reference's, with the 95 % paired
-        bootstrap over clusters. The reference's own differences are 0.
+        auprc_low, auprc_high, f1_difference, f1_low, f1_high (float64): less the reference's (its own are 0), with the
+        95 % paired bootstrap over clusters, which speaks of other test proteins, not of another training set.
 
     Raises
     ------
     InputError
         If the reference is none of the features.
-
-    Notes
-    -----
-    The interval speaks of other test proteins, not of another training set.
     """
     one_of("reference", reference, predicted)
     table = pd.DataFrame({"name": list(predicted), "width": [widths[name] for name in predicted]})
@@ -215,10 +206,8 @@ def _principal_maps(
     features: np.ndarray, split: pd.Series, dims: Sequence[int]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """By number of components: matrix (d, d) and offset (d,), so that x -> x @ matrix + offset keeps only these of x.
-
-    The components are those of the standardised training proteins; what is left is written in the old coordinates, so
-    that a penalty means the same for each number. Invariant: all d components give the standardised features back.
-    """
+    They are of the standardised training proteins; what is left is written in the old coordinates, so that a penalty
+    means the same for each number. Invariant: all d components give the standardised features back."""
     from sklearn.decomposition import PCA
     from sklearn.preprocessing import StandardScaler
 

@@ -1,6 +1,5 @@
 """The methods behind `plmbook.function.classifier`: from features and labels to what is saved, and to probabilities.
 
-`fit_METHOD(train, validation, ...)` gives a `Fitted`, `predict_METHOD(fitted, features)` probabilities, float64 (n, k).
 `train` and `validation` are pairs of features (float32, n x d) and labels (bool, n x k); in `train` every label has
 both classes. What a method learnt is arrays and LightGBM's own model texts: no pickle.
 """
@@ -65,15 +64,9 @@ def fit_lightgbm(
     patience: int = PATIENCE,
     jobs: int | None = None,
 ) -> Fitted:
-    """Boosted trees for each label, on data binned once: `trees`, and `chosen["n_trees"]`.
-
-    After `patience` trees without a better average precision on validation a label stops; without validation each gets
-    all `rounds`. `jobs` labels are trained at a time, in processes of one thread each; 1: one after the other, with all
-    cores; default: as many as cores, which wait for each other less.
-
-    Invariant: the trees of a label are those that `LGBMClassifier(n_estimators=rounds, **parameters(...)).fit` grows on
-    it alone, whatever the other labels, `jobs` and the number of cores.
-    """
+    """Boosted trees for each label, on data binned once, `jobs` labels at a time (1: with all cores); a label stops
+    after `patience` trees without a better average precision on validation, or without one at `rounds`. Invariant: the
+    trees are those that `LGBMClassifier` grows on a label alone, whatever the other labels and the number of cores."""
     import lightgbm
 
     (features, labels), n_cores = train, cores()
@@ -139,11 +132,8 @@ def _grow_from_file(path: Path, held, labels, held_labels, options: dict, *limit
 def fit_logistic(
     train: _Part, validation: _Part, *, seed: int = 0, imbalance: str = "none", strengths: Sequence[float] = STRENGTHS
 ) -> Fitted:
-    """Logistic regression of each label on standardised features; validation chooses the L2 penalty.
-
-    `arrays`: mean, scale (float64, d), coefficients (float64, k x d), intercepts (float64, k); `chosen["strength"]`.
-    In float64 and to convergence: the optimum is unique, so that no seed is needed.
-    """
+    """Logistic regression of each label on standardised features, to its optimum; validation chooses the L2 penalty.
+    `arrays`: mean, scale (float64, d), coefficients (float64, k x d), intercepts (float64, k); `chosen["strength"]`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import average_precision_score
 
@@ -192,10 +182,8 @@ def fit_mlp(
     patience: int = PATIENCE,
 ) -> Fitted:
     """One hidden layer for all labels at once, AdamW; the epoch with the best mean average precision on validation.
-
     `arrays`: mean, scale (float64, d), and the weights of both layers (float32); `chosen["epoch"]`.
-    Imports torch, which on macOS may not live in one process with LightGBM; `predict_mlp` is NumPy.
-    """
+    Imports torch, which on macOS may not live in one process with LightGBM; `predict_mlp` is NumPy."""
     import torch
     from sklearn.metrics import average_precision_score
 
@@ -249,9 +237,7 @@ def fit_knn(train: _Part, validation: _Part | None = None, *, seed: int = 0, imb
 
 def predict_knn(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Share of the `_NEIGHBOURS` nearest by cosine that have the label, each weighted by its cosine, float64 (n, k).
-
-    A cosine below 0 weighs nothing; a protein without a neighbour above 0 gets the shares of all training proteins.
-    """
+    A cosine below 0 weighs nothing; a protein without a neighbour above 0 gets the shares of all training proteins."""
     references, labels = fitted.arrays["references"], fitted.arrays["labels"].astype(np.float64)
     places, cosines = neighbours.nearest(features, references, k=min(_NEIGHBOURS, len(references)))
     weights = np.maximum(cosines, 0)

@@ -1,8 +1,7 @@
 """How well predicted GO terms fit: per term, over all terms as CAFA does, beside baselines, each with an interval.
 
-Intervals are 95 % percentile intervals from resampling proteins, or whole clusters of proteins where these are given:
-relatives are not independent, and single proteins give intervals that are too narrow. The classifier stays as it is:
-an interval says nothing about another training set.
+Intervals are 95 % percentile intervals from resampling proteins, or whole clusters of them where these are given:
+relatives are not independent, and single proteins give too narrow ones. They say nothing about another training set.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -53,13 +52,6 @@ def term_metrics(
     ------
     InputError
         If the shapes do not fit or a probability is not in [0, 1].
-
-    Examples
-    --------
-    >>> labels = pd.DataFrame({"GO:1": [True, True, False, False]})
-    >>> found = term_metrics(labels, np.array([[0.9], [0.4], [0.6], [0.1]]), np.array([0.5]), n=0)
-    >>> found[["f1", "auprc", "auroc"]].round(2).values.tolist()
-    [[0.5, 0.83, 0.75]]
     """
     truth, probabilities = _checked(labels, probabilities, thresholds)
     weights = _weights(labels, clusters, n, seed)
@@ -84,15 +76,9 @@ def against_baselines(
     n: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """For each term the best baseline, and whether a learner beats it outside the interval.
-
-    `predicted`: by learner, probabilities (n_proteins, k) and thresholds (k,) on the same proteins; all but `learner`
-    are baselines. `metric` of `METRICS`, the rest as in `term_metrics`; all see the same resamples. A row per term:
-    term (str), value (of the learner), baseline (str), baseline_value, difference, low, high (float64), beats (bool:
-    the whole interval of the difference is above 0).
-
-    The baseline is chosen on the proteins that it is measured on: that flatters it, not the learner.
-    """
+    """For each term the best baseline (flattered: it is chosen on the proteins measured), and whether `learner` beats
+    it. `predicted`: by learner, probabilities (n_proteins, k), thresholds (k,). term, value (of the learner), baseline,
+    baseline_value, difference, low, high, beats (bool: the whole interval is above 0); all see the same resamples."""
     found = _compared(labels, predicted, learner, metric, _weights(labels, clusters, n, seed))
     own, rows = found.pop(learner), []
     for k, term in enumerate(labels.columns):
@@ -115,10 +101,8 @@ def mean_differences(
     seed: int = 0,
 ) -> pd.DataFrame:
     """The mean over the terms of what a learner reaches, less that of each other one; arguments of `against_baselines`.
-
-    Single terms have wide intervals; their mean shows a small advantage that is there in many. Terms with one class do
-    not count. A row per baseline: baseline (str), value (of the learner), baseline_value, difference, low, high.
-    """
+    Terms with one class do not count. It shows a small advantage in many terms, each of which has a wide interval.
+    A row per baseline: baseline (str), value (of the learner), baseline_value, difference, low, high."""
     found = _compared(labels, predicted, learner, metric, _weights(labels, clusters, n, seed))
     means = {name: _mean(labels, values) for name, values in found.items()}
     own = means.pop(learner)
@@ -139,10 +123,8 @@ def mean_metric(
     n: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The mean of "auprc" or "auroc" over the terms that some proteins have and some have not, with its interval.
-
-    Arguments as in `term_metrics`; value, low, high (float) and n_terms (int: those counted).
-    """
+    """The mean of "auprc" or "auroc" over the terms that some proteins have and some have not, with its interval:
+    value, low, high (float), n_terms (int: those counted). Arguments as in `term_metrics`."""
     thresholds = np.zeros(labels.shape[1])
     found = _by_term(labels, probabilities, thresholds, metric, _weights(labels, clusters, n, seed))
     value, *drawn = _mean(labels, found)
@@ -195,11 +177,10 @@ def cafa(
     -----
     Protein-centred (Radivojac et al. 2013, Jiang et al. 2016), computed by `cafaeval` (Piovesan et al. 2024): for each
     threshold 0.01 ... 0.99, precision is the mean over the proteins with a prediction, recall over those with a listed
-    term; Fmax is the largest harmonic mean of both, Smin the smallest sqrt(ru^2 + mi^2) of the mean information that is
-    missed and that is wrong, both over all proteins that are measured. `cafaeval` divides recall by the number of
-    these, too, which is `n_proteins / n_with` times less: a protein without a listed term has no recall, and perfect
-    predictions would not reach 1. The roots are left out. With a short list of terms neither can be set beside a leader
-    board of CAFA, which counts all terms of the ontology.
+    term (`cafaeval` divides it by all that are measured, so that perfect predictions would not reach 1). Fmax is the
+    largest harmonic mean of both, Smin the smallest sqrt(ru^2 + mi^2) of the mean information that is missed and that
+    is wrong, over all that are measured. The roots are left out. With a short list of terms neither can be set beside a
+    leader board of CAFA, which counts all terms of the ontology.
     """
     truth, probabilities = _checked(labels, probabilities)
     terms = pd.Index(map(str, labels.columns))
@@ -234,20 +215,9 @@ def information(
     aspects: Mapping[str, str] | None = None,
     annotated: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, float]:
-    """Information accretion of listed terms among themselves: -log2 P(term | its nearest listed ancestors), in bits.
-
-    That of the whole ontology is given the parents, which a short list leaves out: the little that a term adds to a
-    parent outside the list would stand for all that it says here. `labels`: bool (n_proteins, k), propagated, of
-    training proteins alone; `aspects` and `annotated` as in `cafa`: a term without a listed ancestor is given what
-    stands for the root, the proteins annotated in its aspect, or all proteins. 0 for the roots; as in
-    the program of CAFA5 (Clark and Radivojac 2013, doi:10.1093/bioinformatics/btt228) one protein with every term is
-    added to each count.
-
-    >>> labels = pd.DataFrame({"GO:1": [True, True, True, False], "GO:2": [True, False, False, False]})
-    >>> found = information(labels, {"GO:2": {"GO:0", "GO:1"}})
-    >>> {term: round(bits, 2) for term, bits in found.items()}
-    {'GO:1': 0.32, 'GO:2': 1.0}
-    """
+    """Information accretion of terms among those listed: -log2 P(term | its nearest listed ancestors), in bits; 0 for
+    roots. `labels`: propagated, of training proteins. For an unlisted root stand the proteins annotated in its aspect,
+    or all. As in CAFA5 (Clark and Radivojac 2013) one protein with every term is added to each count."""
     lineage = {term: set((ancestors or {}).get(term, ())) for term in labels}
     found = {}
     for term in labels:
@@ -264,13 +234,7 @@ def information(
 
 def consistent(probabilities: np.ndarray, terms: Sequence[str], ancestors: Mapping[str, set[str]] | None) -> np.ndarray:
     """Raise the probability of each term to that of its descendants, float64 (n, k): who has a term has its ancestors.
-
-    `ancestors` without the term itself; None leaves the probabilities as they are. Invariant: the column of an ancestor
-    is nowhere below that of its descendant.
-
-    >>> consistent(np.array([[0.2, 0.7]]), ["GO:1", "GO:2"], {"GO:1": set(), "GO:2": {"GO:1"}})
-    array([[0.7, 0.7]])
-    """
+    `ancestors` without the term itself; None leaves the probabilities as they are."""
     found = np.array(probabilities, dtype=np.float64)
     if ancestors is None:
         return found
@@ -281,10 +245,8 @@ def consistent(probabilities: np.ndarray, terms: Sequence[str], ancestors: Mappi
 
 
 def calibration(labels: pd.DataFrame, probabilities: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
-    """Predicted against observed share of each term, in bins of equally many proteins (`metrics.calibration_bins`).
-
-    term (str), predicted, observed, low, high (95 % Wilson interval), n (int64); by term, predicted ascending.
-    """
+    """Predicted against observed share of each term, in bins of equally many proteins (`metrics.calibration_bins`):
+    term (str), predicted, observed, low, high (95 % Wilson interval), n (int64); by term, predicted ascending."""
     truth, probabilities = _checked(labels, probabilities)
     parts = [
         metrics.calibration_bins(y, p, bins=bins).assign(term=str(term))

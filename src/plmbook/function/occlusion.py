@@ -1,14 +1,9 @@
 """Which residues a prediction rests on: by taking them away, and by dividing a linear classifier's answer among them.
 
-Two ways, both in log-odds of a term, positive where a residue speaks for the term:
-
-- occlusion: a window of residues is masked, the protein is read again, and the log-odds drop;
-- shares: logistic regression on the mean of the hidden states h_i adds up over the residues. With w the coefficients
-  of the raw features, the share of residue i is w . (h_i - m) / L, m the mean of the training proteins; the shares and
-  the intercept sum to the log-odds exactly. A share belongs to what the model wrote at a residue, which it took
-  from the whole protein; occlusion asks what the residue itself does.
-
-Whether either finds the residues that do the work is asked with motifs of PROSITE, which are known from elsewhere.
+Both are in log-odds of a term, positive where a residue speaks for the term. Occlusion (`drops`) asks what the residue
+itself does. A share (`shares`) belongs to what the model wrote at a residue, which it took from the whole protein: with
+w the coefficients of the raw features, h_i the hidden state and m the mean of the training proteins, that of residue i
+is w . (h_i - m) / L. Motifs of PROSITE, known from elsewhere, say whether either finds the residues that do the work.
 """
 
 import re
@@ -77,10 +72,8 @@ def motif_dataset(collection: proteomes.Collection) -> MotifDataset:
 
 
 def to_mask(dataset: MotifDataset, *, longest: int, per_question: int) -> dict[tuple[str, str], list[int]]:
-    """Motif and term -> rows of the proteins that are read masked, since that takes time.
-
-    Of each question one protein a cluster, the shortest first: clusters up to `per_question`, proteins up to `longest`.
-    """
+    """Motif and term -> rows of the proteins that are read masked, since that takes time: of each question one protein
+    a cluster, the shortest first; clusters up to `per_question`, proteins up to `longest`."""
     found = {}
     for key, rows in dataset.members.items():
         part = dataset.proteins.loc[rows].query("length <= @longest").sort_values(["length", "id"])
@@ -126,9 +119,7 @@ def folds_of(labels: pd.DataFrame, clusters: Sequence[str], *, seed: int = 0) ->
 
 def fit_fold(features: np.ndarray, labels: pd.DataFrame, fold: np.ndarray, number: int, *, seed: int = 0) -> Classifier:
     """The logistic regressions of one fold of `folds_of`: they saw neither its proteins nor their relatives.
-
-    The next fold sets the penalty; a term that cannot be learnt is an InputError.
-    """
+    The next fold sets the penalty; a term that cannot be learnt is an InputError."""
     made = fit("logistic", features, labels, pd.Series(_parts(fold, number), index=labels.index), seed=seed)
     if len(gone := made.excluded):
         raise InputError(f"fold {number + 1} of {FOLDS}: {gone['term'].iloc[0]}: {gone['reason'].iloc[0]}")
@@ -164,9 +155,7 @@ def log_odds(classifier: Classifier, features: np.ndarray) -> np.ndarray:
 
 def shares(classifier: Classifier, states: np.ndarray) -> np.ndarray:
     """What each residue adds to the log-odds of a logistic regression on the mean of the states (L, d): float64 (L, k).
-
-    Invariant: their sum over residues, and the intercept, are the log-odds of the protein.
-    """
+    Invariant: their sum over residues, and the intercept, are the log-odds of the protein."""
     arrays = classifier.fitted.arrays
     weights, _ = _linear(classifier)
     return (np.asarray(states, dtype=np.float64) - arrays["mean"]) @ weights.T / len(states)
@@ -231,11 +220,9 @@ def windows(length: int, width: int, stride: int) -> list[tuple[int, int]]:
 
 
 def by_residue_type(table: pd.DataFrame, value: str) -> pd.Series:
-    """What the kind of amino acid alone would give each residue: a baseline that knows no place.
-
-    The mean of the column `value` over the residues of the same amino acid (ref) outside motifs (motif, bool) in the
-    other clusters of relatives (gene); 0 where they have none. float64, index of `table`.
-    """
+    """What the kind of amino acid alone gives each residue: float64, index of `table`, 0 where there is nothing to
+    average. The mean of the column `value` over the same amino acid (ref) outside motifs (motif, bool) in other
+    clusters (gene)."""
     outside = table[~table["motif"]]
     of_all = outside.groupby("ref")[value].agg(["sum", "count"])
     own = outside.groupby(["gene", "ref"])[value].agg(["sum", "count"])
@@ -247,10 +234,8 @@ def by_residue_type(table: pd.DataFrame, value: str) -> pd.Series:
 
 def gain(table: pd.DataFrame, value: str, baseline: str, *, n: int = 1000, seed: int = 0) -> Estimate:
     """How much better the column `value` tells motif residues from the others of their protein than `baseline` does.
-
     The table has id, motif (bool), and gene (the cluster of relatives). The difference of the AUROCs
-    (`plmbook.stats.matched`), a mean over clusters, with its paired 95 % interval and the number of clusters.
-    """
+    (`plmbook.stats.matched`), a mean over clusters, with its paired 95 % interval and the number of clusters."""
     options: Any = {"case": "motif", "strata": ["id"], "minimum": 1}
     first, second = (matched.gene_aurocs(table, value=name, **options) for name in (value, baseline))
     return metrics.mean_over_genes(first["auroc"] - second["auroc"], n=n, seed=seed)

@@ -1,7 +1,6 @@
-"""The Gene Ontology: its terms and relations, and what follows from them for annotations.
+"""The Gene Ontology: its terms and relations, and what follows from them for annotations (the true-path rule).
 
-A protein that has a term has every ancestor of it (the true-path rule): `propagate` adds them.  Only relations inside a
-namespace count, `is_a` and `part_of` unless others are asked for.
+Only relations inside a namespace count, `is_a` and `part_of` unless others are asked for.
 """
 
 import logging
@@ -135,10 +134,8 @@ def read_obo(path: str | Path) -> Ontology:
 
 
 def read_relations(terms: pd.DataFrame | None = None, relations: pd.DataFrame | None = None) -> Ontology:
-    """The ontology of the bundled tables, `go_terms` and `go_relations`: what is known of their terms in 2013.
-
-    `lost_terms` names the terms that it does not have. The tables say nothing of obsolete terms or alternative ids.
-    """
+    """The ontology of 2013 of the bundled tables, `go_terms` and `go_relations`; `lost_terms` are those that it lacks.
+    The tables say nothing of obsolete terms or alternative ids."""
     terms = tables.load("go_terms") if terms is None else terms
     relations = tables.load("go_relations") if relations is None else relations
     known = terms.loc[terms["in_2013"], ["go_id", "name", "namespace"]].reset_index(drop=True)
@@ -148,9 +145,7 @@ def read_relations(terms: pd.DataFrame | None = None, relations: pd.DataFrame | 
 
 def lost_terms(terms: pd.DataFrame | None = None) -> pd.DataFrame:
     """The terms of the annotations that the relations of 2013 do not know: they have no ancestors here.
-
-    go_id, name, namespace, n_human, n_mouse (int64, proteins of the whole set), the most common first.
-    """
+    go_id, name, namespace, n_human, n_mouse (int64, proteins of the whole set), the most common first."""
     terms = tables.load("go_terms") if terms is None else terms
     lost = terms[~terms["in_2013"]].assign(n=lambda table: table["n_human"] + table["n_mouse"])
     lost = lost.sort_values(["n", "go_id"], ascending=[False, True], ignore_index=True)
@@ -158,7 +153,7 @@ def lost_terms(terms: pd.DataFrame | None = None) -> pd.DataFrame:
 
 
 def propagate(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence[str] = RELATIONS) -> Propagated:
-    """Give each protein the ancestors of its terms.
+    """Give each protein the ancestors of its terms; to do so twice changes nothing.
 
     Parameters
     ----------
@@ -172,19 +167,14 @@ def propagate(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence
     -------
     Propagated
         annotations : `id`, `go_id` (str), each pair once, sorted: the terms by their primary ids, and all ancestors.
-        exclusions : a row a term that was left out: `go_id`, `reason` ("no such term", "obsolete",
-        "obsolete; replaced by GO:..."), `n_annotations`, `n_proteins` (int64).
+        exclusions : a row a term that was left out: `go_id`, `reason` ("no such term", "obsolete", "obsolete; replaced
+        by GO:..."), `n_annotations`, `n_proteins` (int64).
         n_alternative : annotations that were mapped from an alternative id to the primary one.
 
     Raises
     ------
     InputError
         If a column is missing, or the ontology has none of the relations.
-
-    Notes
-    -----
-    Invariant: a protein that has a term has all parents of it, so that in a table of 0 and 1 parent >= child; to
-    propagate twice changes nothing.
     """
     for name in ("id", "go_id"):
         if name not in annotations:
@@ -208,11 +198,8 @@ def propagate(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence
 
 
 def violations(annotations: pd.DataFrame, ontology: Ontology, relations: Sequence[str] = RELATIONS) -> pd.DataFrame:
-    """Where annotations lack an ancestor: of propagated ones, nowhere.
-
-    A row a child and a parent of it: child, parent, n_proteins (int64, have the child), n_lacking (of those, lack the
-    parent), the largest first.
-    """
+    """Where annotations lack an ancestor (of propagated ones, nowhere), a row a child and its parent, the largest
+    first: child, parent, n_proteins (int64, have the child), n_lacking (of those, lack the parent)."""
     holders = annotations.groupby("go_id")["id"].agg(set).to_dict()
     rows = [
         (child, parent, len(holders[child]), len(holders[child] - holders.get(parent, set())))

@@ -1,9 +1,8 @@
 """Two proteomes as points: what the embeddings of proteins put near each other, and what a map in two dimensions keeps.
 
-A *space* is a way to compare proteins: vectors with a similarity. An embedding is one, and so are the shares of the
-amino acids, the counts of 3-mers and the length alone, the baselines. Everything here is asked of a space in the same
-way: who the nearest neighbours are, whether they are of the same family, and which protein of another species is
-nearest. Nothing is trained, and any number of species may be in the table.
+A *space* is a way to compare proteins: vectors with a similarity, such as an embedding or a baseline. Of each is asked
+who the nearest neighbours are, whether they are of one family, and which protein of another species is nearest. Nothing
+is trained, and any number of species may be in the table.
 """
 
 import re
@@ -53,10 +52,8 @@ class Space(NamedTuple):
 
 
 def embedding_space(vectors: np.ndarray, form: str = "centred") -> Space:
-    """The space of embeddings, float (n, d), compared by cosine.
-
-    `form`: "as it is", "centred", "standardised", or "whitened" (principal components, each divided by its deviation).
-    """
+    """The space of embeddings, float (n, d), by cosine; `form`: "as it is", "centred", "standardised", or "whitened"
+    (principal components, each divided by its deviation)."""
     one_of("form", form, FORMS)
     vectors = _finite(vectors)
     if form == "as it is":
@@ -70,11 +67,8 @@ def embedding_space(vectors: np.ndarray, form: str = "centred") -> Space:
 
 
 def baseline_spaces(sequences: Sequence[str]) -> dict[str, Space]:
-    """What can be compared without a model, by name.
-
-    "3-mers": how often each occurs, by cosine; "composition": shares of the amino acids, centred, by cosine; "length":
-    the logarithm of the number of residues, by distance.
-    """
+    """What can be compared without a model, by name: "3-mers", how often each occurs, by cosine; "composition", shares
+    of the amino acids, centred, by cosine; "length", the logarithm of the number of residues, by distance."""
     lengths = np.log([[len(sequence)] for sequence in sequences])
     return {
         f"{_K}-mers": Space(kmer_counts(sequences, _K)),
@@ -84,7 +78,7 @@ def baseline_spaces(sequences: Sequence[str]) -> dict[str, Space]:
 
 
 def nearest(space: Space, *, k: int = 10, groups: Sequence | None = None) -> np.ndarray:
-    """The k nearest neighbours of each protein among the others.
+    """The k nearest neighbours of each protein among the others, by exact search.
 
     Parameters
     ----------
@@ -92,8 +86,7 @@ def nearest(space: Space, *, k: int = 10, groups: Sequence | None = None) -> np.
         n proteins.
     k : int
     groups : sequence, shape (n,), optional
-        Labels, such as clusters: proteins of one label are not each other's neighbours. Default: only the protein
-        itself does not count.
+        Labels, such as clusters: proteins of one label are not each other's neighbours. Default: each protein its own.
 
     Returns
     -------
@@ -104,15 +97,6 @@ def nearest(space: Space, *, k: int = 10, groups: Sequence | None = None) -> np.
     ------
     InputError
         Where a protein has fewer than k others to choose from.
-
-    Notes
-    -----
-    Exact search, as in `plmbook.probing.neighbours.nearest`, which says the same for a centred embedding.
-
-    Examples
-    --------
-    >>> nearest(Space(np.array([[1.0], [2.0], [4.0]]), "distance"), k=1).ravel().tolist()
-    [1, 0, 1]
     """
     n = space.vectors.shape[0]
     group = _codes(groups, n)
@@ -163,11 +147,9 @@ def _similarities(space: Space, rows: np.ndarray, columns: np.ndarray) -> Iterat
 def compartments(
     annotations: pd.DataFrame, ids: Sequence[str], ancestors: Mapping[str, frozenset[str]]
 ) -> tuple[pd.Series, pd.DataFrame]:
-    """Where proteins are, by their terms of cellular component and the `Ontology.ancestors` of these.
-
-    Series of str by id: a key of `COMPARTMENTS` for a protein with terms of that one alone, else "several" or
-    "not known"; and id, compartment: each pair once.
-    """
+    """Where proteins are, by their terms of cellular component and the `Ontology.ancestors` of these: a Series of str
+    by id (a key of `COMPARTMENTS` for a protein with terms of that one alone, else "several" or "not known"), and a
+    table of id, compartment with each pair once."""
     names = {term: name for name, term in COMPARTMENTS.items()}
     means = {term: sorted(names[each] for each in {term, *ancestors.get(term, ())} & set(names))
              for term in set(annotations["go_id"])}  # fmt: skip
@@ -184,12 +166,9 @@ def compartments(
 def families(
     proteins: pd.DataFrame, annotations: pd.DataFrame, names: Mapping[str, str], *, n: int = 10
 ) -> pd.DataFrame:
-    """The largest clusters (of id, gene, cluster), named by what their members have in common; the largest first.
-
-    cluster, size, family (the stem that most gene symbols share, else the cluster's name), term, share (of the members
-    that have it). The term has the highest F1 as a rule for being in the cluster: common in it and rare outside.
-    `names`: term -> its name.
-    """
+    """The n largest clusters (of id, gene, cluster): cluster, size, family (the stem that most gene symbols share, else
+    the cluster's name), term, share (of the members that have it). The term has the highest F1 as a rule for being in
+    the cluster: common in it and rare outside. `names`: term -> its name."""
     counts = proteins["cluster"].value_counts().rename_axis("cluster").reset_index(name="size")
     largest = counts.sort_values(["size", "cluster"], ascending=[False, True]).head(n)
     pairs = annotations[annotations["id"].isin(set(proteins["id"]))][["id", "go_id"]].drop_duplicates()
@@ -280,11 +259,9 @@ def umap(space: Space, *, seed: int, k: int = 15, min_dist: float = 0.1) -> np.n
 
 
 def property_correlations(scores: np.ndarray, sequences: Sequence[str]) -> pd.DataFrame:
-    """What principal components (n, c) go with.
-
-    component (from 1), property ("length" or an amino acid), spearman, r_squared (of that component on the length's
-    logarithm and the shares of all amino acids, a linear fit; the same in each row of a component).
-    """
+    """What principal components (n, c) go with: component (from 1), property ("length" or an amino acid), spearman,
+    r_squared (of that component on the length's logarithm and the shares of all amino acids, a linear fit; the same in
+    each row of a component)."""
     shares, lengths = neighbours.composition(sequences), np.array([len(sequence) for sequence in sequences])
     known = {"length": lengths, **dict(zip(AMINO_ACIDS, shares.T, strict=True))}
     r_squared = explained(np.column_stack([np.log(lengths), shares]), scores)
@@ -330,11 +307,7 @@ def label_agreement(places: np.ndarray, labels: Sequence[str]) -> np.ndarray:
 
 
 def chance_agreement(labels: Sequence[str], groups: Sequence | None = None) -> float:
-    """The mean of `label_agreement` for neighbours drawn at random from the others, `groups` as in `nearest`.
-
-    >>> round(chance_agreement(list("aabb")), 3), chance_agreement(list("aabb"), groups=list("xxyy"))
-    (0.333, 0.0)
-    """
+    """The mean of `label_agreement` for neighbours drawn at random from the others, `groups` as in `nearest`."""
     table = pd.DataFrame({"label": _codes(labels, len(labels)), "group": _codes(groups, len(labels))})
     label, group, both = (table.groupby(by)["label"].transform("size") for by in ("label", "group", ["label", "group"]))
     return float(((label - both) / (len(table) - group)).to_numpy().mean())
@@ -349,10 +322,8 @@ def _codes(labels: Sequence | None, n: int) -> np.ndarray:
 
 
 def ortholog_pairs(proteins: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """Proteins of two species that the column `ortholog` joins: first, second (ids), cluster (of the first).
-
-    Each protein is there once at most.
-    """
+    """Proteins of two species joined by the column `ortholog`, each once at most: first, second (ids), cluster (of the
+    first)."""
     for name in (first, second):
         one_of("species", name, sorted(set(proteins["species"])))
     if first == second:
@@ -369,12 +340,9 @@ def ortholog_pairs(proteins: pd.DataFrame, first: str, second: str) -> pd.DataFr
 
 
 def retrieve(space: Space, proteins: pd.DataFrame, pairs: pd.DataFrame, *, among: str) -> pd.DataFrame:
-    """Where the ortholog of each protein stands among all proteins of the species `among`; the other one is the query.
-
-    A row a pair of `ortholog_pairs`: query, target (ids), nearer (proteins that are more alike to the query than its
-    ortholog), tied (as alike, itself among them), found (id of the most alike), kin (bool: that is of the query's
-    cluster). `proteins` (id, species, cluster) are those of the space, in its order.
-    """
+    """Where the ortholog of each protein stands among all of the species `among`, a row a pair: query, target (ids),
+    nearer (number more alike to the query), tied (as alike, itself among them), found (id of the most alike), kin
+    (bool: that is of the query's cluster). `proteins` (id, species, cluster) are in the order of the space."""
     if space.vectors.shape[0] != len(proteins):
         raise InputError(f"{space.vectors.shape[0]} vectors for {len(proteins)} proteins")
     place = pd.Series(range(len(proteins)), index=proteins["id"])
@@ -404,10 +372,8 @@ def recall(retrieved: pd.DataFrame, k: int) -> np.ndarray:
 
 
 def identities(pairs: pd.DataFrame, sequences: pd.Series) -> np.ndarray:
-    """Identical residues of each pair as a share of the shorter sequence, float64 (n,), by global alignment.
-
-    BLOSUM62, 10 to open a gap and 1 to extend it; letters of the 20 amino acids, U, O, B, Z and X.
-    """
+    """Identical residues of each pair as a share of the shorter sequence, float64 (n,), by global alignment: BLOSUM62,
+    10 to open a gap and 1 to extend it; letters of the 20 amino acids, U, O, B, Z and X."""
     import biotite.sequence as seq
     import biotite.sequence.align as align
 

@@ -27,10 +27,7 @@ _EXCLUSIONS = {"what": "str", "species": "str", "reason": "str", "n": "int64"}  
 
 
 class Collection(NamedTuple):
-    """Proteins and what is known of them.
-
-    The sample has no exclusions: it was drawn when the data was made, and `data/README.md` says how.
-    """
+    """Proteins and what is known of them; the sample has no exclusions, since it was drawn when the data was made."""
 
     proteins: pd.DataFrame  # as the bundled table `go_proteins`
     annotations: pd.DataFrame  # id, go_id, column: of one collection, direct ones, each once, by primary ids
@@ -100,10 +97,8 @@ def _compiled_once(method: str) -> Collection:
 
 def compile_proteomes(species: pd.DataFrame, *, method: str = "mmseqs") -> Collection:
     """Fetch the proteins and annotations of the rows of `go_species`, and make of them what the bundled tables are.
-
     Invariant: every annotation is of a protein in the table, with a term of the ontology that is not obsolete and
-    evidence that CAFA counts; all else is counted in `exclusions`. One more species is one more row.
-    """
+    evidence that CAFA counts; all else is counted in `exclusions`."""
     tables.check(species, tables.schema_of("go_species"), where="species")
     graph = ontology.read_obo(sources.fetch("go"))
     proteins, pairs, left_out, releases = [], [], [], {"go": graph.release}

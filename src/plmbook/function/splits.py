@@ -1,6 +1,6 @@
 """Who may be trained on and who is the test: random, by homology, and across species.
 
-A split is a Series with an entry a protein, `train`, `validation` or `test`, indexed by `id` in the order given.
+A split is a Series of str, "train", "validation" or "test", named `split`, with the index `id` in the order given.
 """
 
 import itertools
@@ -48,11 +48,6 @@ def random_split(ids: Sequence[str], *, fractions: Sequence[float] = FRACTIONS, 
     ------
     InputError
         If an id repeats, the fractions are not three that sum to 1, or a part that should have proteins gets none.
-
-    Examples
-    --------
-    >>> random_split(list("abcde"), fractions=(0.6, 0.2, 0.2), seed=1).value_counts().to_dict()
-    {'train': 3, 'validation': 1, 'test': 1}
     """
     index = _distinct(ids)
     bounds = np.round(np.cumsum(_checked(fractions)) * len(index)).astype(int)
@@ -67,17 +62,16 @@ def cluster_split(
 ) -> pd.Series:
     """Split proteins by whole clusters: no test protein has a relative of its cluster in training.
 
-    Clusters are taken in a seeded order, so that large ones come to each part alike; each goes to the part that is
-    farthest below its share of the proteins and of the positives of the labels that the cluster has, among the parts
-    with room for it (a greedy form of the iterative stratification of Sechidis et al. 2011,
-    doi:10.1007/978-3-642-23808-6_10, for groups).
+    Clusters are taken in a seeded order, so that large ones come to each part alike; each goes to the part with room
+    for it that is farthest below its share of the proteins and of the positives of the cluster's labels (a greedy form,
+    for groups, of the iterative stratification of Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10).
 
     Parameters
     ----------
     table : DataFrame
         `id` (distinct) and `cluster`, as in `go_proteins`.
     labels : DataFrame, shape (n, n_labels), optional
-        0 and 1, a row a protein, indexed by id.  Labels with fewer than 15 positives do not count.
+        0 and 1, a row a protein, indexed by id. Labels with fewer than 15 positives do not count.
     fractions : three floats
         Of training, validation and test; their sum is 1.
     seed : int
@@ -85,20 +79,12 @@ def cluster_split(
     Returns
     -------
     Series of str, shape (n,)
-        Name `split`, index `id`.  Invariant: one part a cluster.
+        Name `split`, index `id`. Invariant: one part a cluster.
 
     Raises
     ------
     InputError
-        If a column is missing, an id repeats, a cluster is empty, labels lack a protein, or there are too few clusters
-        for the parts.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"id": list("abcdef"), "cluster": list("xxyyzz")})
-    >>> split = cluster_split(table, fractions=(0.34, 0.33, 0.33))
-    >>> bool((split.groupby(list("xxyyzz")).nunique() == 1).all()), sorted(set(split))
-    (True, ['test', 'train', 'validation'])
+        A column is missing, an id repeats, a cluster is empty, labels lack a protein, or clusters are too few.
     """
     need(table, ["id", "cluster"], "proteins")
     index, clusters = _distinct(table["id"]), table["cluster"].to_numpy()
@@ -148,14 +134,6 @@ def species_split(
     ------
     InputError
         If a species is not in the table, both are one, or nothing is left to test.
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"id": list("abcd"), "species": ["human"] * 2 + ["mouse"] * 2, "cluster": list("xyxz")})
-    >>> species_split(table, "human", "mouse", validation=0.5).loc[["c", "d"]].to_dict()
-    {'c': 'test', 'd': 'test'}
-    >>> species_split(table, "human", "mouse", validation=0.5, related=False).index.tolist()
-    ['a', 'b', 'd']
     """
     need(table, ["id", "species", "cluster"], "proteins")
     species = table["species"]
@@ -189,11 +167,9 @@ def species_pairs(table: pd.DataFrame, *, both_ways: bool = False) -> list[tuple
 
 
 def leakage(split: pd.Series, table: pd.DataFrame) -> dict[str, float]:
-    """How much of the test has a relative in training, by the `cluster` of each `id` in a table.
-
-    n_test, n_related (test proteins with a training protein in the same cluster) and share; where the table has the
-    column ortholog (an id, or ""), n_ortholog (test proteins whose ortholog is in training).
-    """
+    """How much of the test has a relative in training, by the `cluster` of each `id` in a table: n_test, n_related
+    (test proteins with a training protein in the same cluster), share; where the table has the column ortholog (an id,
+    or ""), n_ortholog (test proteins whose ortholog is in training)."""
     need(table, ["id", "cluster"], "proteins")
     rows = table.set_index(_distinct(table["id"]))
     if len(unknown := split.index.difference(rows.index)):
@@ -209,11 +185,8 @@ def leakage(split: pd.Series, table: pd.DataFrame) -> dict[str, float]:
 
 def kmer_clusters(ids: Sequence[str], sequences: Sequence[str]) -> pd.Series:
     """Cluster proteins that share k-mers, for those without MMseqs2: Series of str, each cluster its first protein.
-
-    Two proteins are linked if they have at least `SHARED` of the distinct k-mers of the one that has fewer in common;
-    clusters are the connected components. Close relatives (about half of the residues identical) are found, distant
-    ones are not.
-    """
+    It joins two that share at least `SHARED` of the distinct k-mers of the one with fewer, and all that are so
+    connected. Close relatives (about half of the residues identical) are found, distant ones are not."""
     index = _distinct(ids)
     has = (kmer_counts(sequences, K) > 0).astype(np.int32)
     distinct = has.sum(1)
@@ -232,10 +205,8 @@ def mmseqs_clusters(ids: Sequence[str], sequences: Sequence[str]) -> pd.Series:
 
 
 def _reciprocal_best_hits(first: pd.Series, second: pd.Series) -> pd.DataFrame:
-    """Pairs of two species (sequences by id) that find each other first (`mmseqs easy-rbh`): orthologs, most often.
-
-    first, second: ids, each at most once.
-    """
+    """Pairs of two species (sequences by id) that find each other first (`mmseqs easy-rbh`), most often orthologs:
+    first, second (ids, each at most once)."""
     columns = ["query", "target", "bits"]
     rule = [*_ALIGNED, "--format-output", ",".join(columns)]
     hits = _mmseqs("easy-rbh", [first, second], "found", columns, rule)
@@ -246,13 +217,9 @@ def _reciprocal_best_hits(first: pd.Series, second: pd.Series) -> pd.DataFrame:
 
 
 def with_homology(proteins: pd.DataFrame, *, method: str = "mmseqs") -> pd.DataFrame:
-    """Add clusters that keep relatives together, orthologs above all.
-
-    Proteins of one cluster (`mmseqs_clusters` or `kmer_clusters`), of one gene symbol (case does not count) and
-    reciprocal best hits of two species are joined. `proteins` has id, species, gene ("" where unknown) and sequence;
-    added are cluster (its first protein) and ortholog (the reciprocal best hit in another species, the first by name
-    where several have one, or ""). The method "kmer" needs no program, and leaves ortholog empty.
-    """
+    """Add clusters that join relatives (by `method`), one gene symbol (case does not count) and reciprocal best hits.
+    `proteins` has id, species, gene ("" where unknown), sequence; added are cluster (its first protein) and ortholog
+    (the reciprocal best hit in another species, the first by name of several, or ""; always "" with "kmer")."""
     one_of("method", method, ("mmseqs", "kmer"))
     need(proteins, ["id", "species", "gene", "sequence"], "proteins")
     ids, species = _distinct(proteins["id"]), proteins["species"].to_numpy()

@@ -1,7 +1,7 @@
 """Studies of GO terms: the result tables of one model, derived tables among them.
 
-All read the same proteins: a `collection` from `plmbook.function.proteomes.load`, by default the bundled sample. Whole
-proteomes are computed, and nothing is shipped of them.
+All read the same proteins: a `collection` from `plmbook.function.proteomes.load`, by default the bundled sample. Of
+whole proteomes nothing is shipped.
 """
 
 from collections.abc import Sequence
@@ -88,10 +88,8 @@ def go_answers(
     benchmark: trainings.Benchmark | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Boosted trees for the common GO terms, on embeddings and on composition: answers about test proteins.
-    Every split once, annotations as given. Where the answers are shipped, terms of a training, drawn by the content of
-    the table, are learnt afresh.
-    """
+    """Boosted trees for the common GO terms, on embeddings and on composition: answers about test proteins of every
+    split once, annotations as given. Of shipped answers, terms of a training, drawn by content, are learnt afresh."""
     return _answers(run, False, collection, benchmark, embeddings, seed, n_seeds)
 
 
@@ -264,9 +262,7 @@ def layer_answers(
     collection: proteomes.Collection | None = None,
 ) -> pd.DataFrame:
     """Logistic regression of the common GO terms from every layer and pool: what it says of the test proteins.
-
-    Columns feature, id, and one a term (int32): log-odds in thousandths; rows with the id "threshold" have thresholds.
-    """
+    Columns feature, id ("threshold" for the thresholds), and one a term (int32): log-odds in thousandths."""
     collection = collection or proteomes.load(GO_COLUMN)
     dataset = layers.dataset(collection, settings.longest, settings.n_residues, settings.fractions, seed=seed)
     card, ids, terms = run.model.card, dataset.proteins["id"], list(dataset.labels)
@@ -341,10 +337,8 @@ def protein_map(
     collection: proteomes.Collection | None = None,
     embeddings: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Places of the proteins on a UMAP of their embeddings.
-    A map is made at once or not at all, so that no row of a shipped one is computed afresh. What is checked is that it
-    is a map of these embeddings: it keeps neighbours.
-    """
+    """Places of the proteins on a UMAP of their embeddings. A map is made at once or not at all, so that no row of a
+    shipped one is computed afresh; what is checked is that it is a map of these embeddings: it keeps neighbours."""
     collection = collection or proteomes.load(GO_COLUMN)
     space = proteome_map.embedding_space(_embeddings(run, collection, embeddings))
 

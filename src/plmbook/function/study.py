@@ -59,10 +59,8 @@ def run(
 
     Parameters
     ----------
-    embeddings : path
-        The folder of `plmbook embed`, or a table of embeddings (`plmbook.function.inputs.read_embeddings`).
-    annotations : path
-        Tab-separated with the columns id and go_id, or GAF 2.x (`plmbook.function.inputs.read_annotations`).
+    embeddings, annotations : path
+        As `plmbook.function.inputs.read_embeddings` and `read_annotations` read them.
     folder : path
         New or empty.
     terms : int or path
@@ -73,8 +71,8 @@ def run(
     clusters : path, optional
         Tab-separated, id and cluster, for the split by homology and the intervals.
     sequences : path, optional
-        FASTA: for the baselines "composition" and "length", and for clusters where no file gives them: by MMseqs2 where
-        it is on the PATH, else by shared k-mers (`plmbook.function.splits`).
+        FASTA: for the baselines "composition" and "length", and, without `clusters`, for clusters by MMseqs2, or by
+        shared k-mers where it is not on the PATH.
     obo : path, optional
         The ontology: annotations are propagated to the ancestors, obsolete and unknown terms left out, Fmax and Smin
         given by aspect.
@@ -150,12 +148,9 @@ def _study(
     annotated: Mapping[str, Collection[str]],
     **options,
 ) -> tuple[Classifier, _Tables]:
-    """Train a learner and every baseline that the inputs allow on one split, and measure them on its test proteins.
-
-    `options` go to the learner alone; `clusters`, by protein id, are what the bootstrap resamples together. With
-    `ancestors` the probability of a term is raised to that of its descendants for `measures.cafa`, and the information
-    of a term is what it adds to its ancestors, counted on the training proteins.
-    """
+    """Train a learner (with `options`) and every baseline that the inputs allow on one split; measure on its test
+    proteins. `clusters`, by protein id, are resampled together. With `ancestors` a term is as probable as its
+    descendants at least, and its information, counted on training proteins, is what it adds to its ancestors."""
     test = (split == "test").to_numpy()
     trained, every = {}, {}
     for name, features in _features(learner, embeddings, labels.index, sequences).items():
@@ -202,9 +197,7 @@ def _by_learner(found: _Tables) -> pd.DataFrame:
 
 def predict(folder: str | Path, embeddings: str | Path) -> tuple[pd.DataFrame, Classifier]:
     """`plmbook go --predict`: what the classifier of an earlier run says of proteins, embedded as it was trained.
-
-    A row per protein and term: id, term (str), probability (float64), predicted (bool: at or above the threshold).
-    """
+    A row per protein and term: id, term (str), probability (float64), predicted (bool: at or above the threshold)."""
     made = classifier.load(_find_classifier(Path(folder)))
     given = inputs.read_embeddings(embeddings)
     _check_same_making(made, given, embeddings)

@@ -1,9 +1,8 @@
 """Many trainings for the common GO terms, and their answers about test proteins as one table that can be shipped.
 
-A training is one learner on one split of the proteins, with the annotations as given or propagated to all ancestors.
-The table has a row a training and test protein and a column a term: the log-odds in thousandths, so that the file is
-small. One more row a training, with `THRESHOLD` as its id, holds the thresholds that validation chose.
-Since a term is learnt without the others, one column of one training can be computed afresh alone.
+A training is one learner on one split, with the annotations as given or propagated to all ancestors. The table has a
+row a training and test protein and a column a term: the log-odds in thousandths, so that the file is small. One more
+row a training, with `THRESHOLD` as its id, holds the thresholds that validation chose.
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,11 +62,9 @@ def benchmark(collection: proteomes.Collection, *, seed: int, n_seeds: int) -> B
 
 
 def trainings(benchmark: Benchmark, learner: str, *, seed: int, again: bool) -> pd.DataFrame:
-    """The trainings of one learner: annotations, split, seed, learner.
-
-    `again` False: every split of this seed, annotations as given. True: the splits of the other seeds, and the random
-    split and that by homology with propagated annotations.
-    """
+    """The trainings of one learner: annotations, split, seed, learner. `again` False: every split of this seed,
+    annotations as given. True: the other seeds, and the splits at random and by homology with propagated
+    annotations."""
     rows = [(AS_GIVEN, name, each, learner) for name, each in benchmark.splits if (each == seed) != again]
     if again:
         rows += [(PROPAGATED, name, seed, learner) for name in (RANDOM, HOMOLOGY)]
@@ -127,11 +124,9 @@ def answer(
     *,
     terms: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Learn the trainings, and answer about their test proteins: the rows of `plan`, and an int32 column a term.
-
-    As `steps`, `UNLEARNT` where the term has too few proteins. `features`: by learner, float32 (n, d) in the order of
-    the proteins. Invariant: the column of a term does not depend on which other terms are asked for.
-    """
+    """Learn the trainings, and answer about their test proteins: the rows of `plan`, and an int32 column a term, as
+    `steps`, `UNLEARNT` where the term has too few proteins. `features`: by learner, float32 (n, d) in the order of the
+    proteins. Invariant: the column of a term does not depend on which other terms are asked for."""
     terms = benchmark.terms if terms is None else list(terms)
     parts = []
     for training in trainings[list(KEYS)].drop_duplicates().itertuples(index=False):
@@ -157,9 +152,7 @@ def read(table: pd.DataFrame, *, annotations: str, split: str, seed: int, learne
 
 def mean_difference(one: pd.DataFrame, other: pd.DataFrame, terms: Sequence[str]) -> pd.Series:
     """Mean absolute difference of the probabilities of each term in two sets of answers of the same rows, by term.
-
-    A mean, since a tree that another processor splits elsewhere moves single answers.
-    """
+    A mean, since a tree that another processor splits elsewhere moves single answers."""
     before, after = (probability(table[list(terms)].to_numpy()) for table in (one, other))
     return pd.Series(np.abs(before - after).mean(axis=0), index=list(terms))
 

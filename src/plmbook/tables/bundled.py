@@ -108,12 +108,10 @@ def load(name: str) -> pd.DataFrame:
     DataFrame
         The columns of the schema, then any others, with a fresh integer index.
 
-    Examples
-    --------
     >>> load("genome")
     Traceback (most recent call last):
     ...
-    plmbook.core.errors.InputError: no bundled table 'genome'; expected one of genes, ...; did you mean 'genes'?
+    plmbook.core.errors.InputError: no bundled table 'genome'; expected one of ...; did you mean 'genes'?
     """
     if name not in BUNDLED:
         raise InputError(
@@ -133,19 +131,15 @@ def residue_frequencies() -> list[float]:
 
 
 def read_in_training(table: str) -> set[str]:
-    """The proteins of a bundled test that the tests of unseen families leave out, for every model.
-
-    They share half of the shorter sequence at 30 % identity (`data/make/relatives.py`) with one that a model has read.
-    """
+    """The proteins of a bundled test that the tests of unseen families leave out, for every model: they share half of
+    the shorter sequence at 30 % identity (`data/make/relatives.py`) with one that a model has read."""
     found = load("relatives")
     return set(found["id"][found["table"] == table])
 
 
 def lies_here(variants: pd.DataFrame) -> pd.Series:
     """Which variants count, everywhere: those whose residue and place are those of the bundled sequence; bool.
-
-    Of another isoform the letter may happen to fit (`matches`), but `aligned_position` says that it lies elsewhere.
-    """
+    Of another isoform the letter may happen to fit (`matches`), but `aligned_position` says that it lies elsewhere."""
     return variants["matches"] & (variants["aligned_position"] == variants["position"])
 
 

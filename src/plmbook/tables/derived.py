@@ -3,9 +3,8 @@
 What takes long is a *derived table*: `make results` writes `data/derived/<model>/NAME.parquet` and a manifest
 `NAME.json`. `Run.derive` uses it only where its key (sha256 over the model's weights, the input files, the rows asked
 for, the parameters and the version of the algorithm) is the one expected now; else everything is computed. Then the
-content must have the manifest's sha256, and a seeded sample of rows is computed afresh and must agree, else it is an
-error. Every use is recorded in `results/<profile>/derived/`, for the appendix of the book. A room's `studies.py` names
-its tables with the decorator `study`; `plmbook results` walks `STUDIES`.
+content must have the manifest's sha256, and a seeded sample of rows, computed afresh, must agree, else it is an error.
+Every use is recorded in `results/<profile>/derived/`, for the appendix of the book.
 """
 
 import functools
@@ -65,15 +64,15 @@ def study(title: str, *, saves: str, tables: Mapping[str, int]) -> Callable[[Stu
     saves : str
         The result is saved as `<saves>.<model>`.
     tables : mapping of str to int
-        Its derived tables, each with the version of its algorithm: raised whenever the algorithm changes its answer,
-        so that shipped tables are not used. A name belongs to one study (ValueError).
+        Its derived tables, each with the version of its algorithm, raised whenever that changes its answer, so that
+        shipped tables are not used. A name belongs to one study (ValueError).
 
     Returns
     -------
     callable
         From a function of a `Run` and keyword-only options to the study: `study(model, *, profile="embedded",
-        recompute=None, progress=False, **options)`, which returns the result. An option `collection` is of the
-        proteins that are read: of whole proteomes nothing is shipped.
+        recompute=None, progress=False, **options)`, which returns the result. An option `collection` is of the proteins
+        that are read: of whole proteomes nothing is shipped.
     """
 
     def decorate(function: Study) -> Study:
@@ -98,27 +97,13 @@ def study(title: str, *, saves: str, tables: Mapping[str, int]) -> Callable[[Stu
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a study, which it is given in the place of the model.
+    """One run of a study, which it is given in the place of the model."""
 
-    Attributes
-    ----------
-    model
-        From `plmbook.models.load`.
-    profile : str
-        Names the folder of the results.
-    recompute : bool
-        Compute every derived table, whatever is shipped, and write it to `data/derived`.
-    progress : bool
-        Show bars.
-    ship : bool
-        Whether tables of this model, and of the proteins at hand, are shipped.
-    """
-
-    model: Any
-    profile: str = "embedded"
-    recompute: bool = False
-    progress: bool = False
-    ship: bool = True
+    model: Any  # from `plmbook.models.load`
+    profile: str = "embedded"  # names the folder of the results
+    recompute: bool = False  # compute every derived table, whatever is shipped, and write it to `data/derived`
+    progress: bool = False  # show bars
+    ship: bool = True  # whether tables of this model, and of the proteins at hand, are shipped
 
     @property
     def dtype(self) -> str:
@@ -156,8 +141,7 @@ class Run:
         rows : DataFrame
             What to compute, one row each; the columns that identify a row.
         compute : callable
-            From any part of `rows` (at least one) to the same rows with the columns `values` added. A row's values must
-            not depend on the other rows.
+            From any part of `rows` (at least one) to them with the columns `values`; no row depends on the others.
         files, parameters : sequence of paths, mapping
             That the values depend on: files in the folder of data; JSON values besides the model's dtype (seeds, ...).
         values : sequence of str

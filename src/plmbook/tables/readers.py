@@ -73,12 +73,7 @@ def read_fasta(path: str | Path) -> pd.DataFrame:
 
 class FastaFile:
     """The proteins of a FASTA file, read a block at a time and as often as wanted: memory does not grow with the file.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file on disk, plain or gzip, as for `read_fasta`; a pipe could be read only once.
-    """
+    `path` is a file on disk, plain or gzip, as for `read_fasta`; a pipe could be read only once."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -88,11 +83,9 @@ class FastaFile:
         return f"FastaFile({str(self.path)!r})"
 
     def blocks(self, characters: int = _BLOCK_CHARACTERS) -> Iterator[pd.DataFrame]:
-        """Read the file from its beginning: tables as of `read_fasta`, one or more records each, index from 0.
-
-        A block is closed when its headers and sequences have so many characters; a longer protein is alone in its own.
-        Faults are raised at the end of the first reading (no block counts before it), and where the file has changed.
-        """
+        """Read the file from its beginning: tables as of `read_fasta`, one or more records each, index from 0. A block
+        is closed when its headers and sequences have so many characters; a longer protein is alone in its own. Faults
+        are raised at the end of the first reading (no block counts before it), and where the file has changed."""
         stamp = self._stamp()
         faults = Faults(self.path, None)
         hashes = array("q")
@@ -156,8 +149,8 @@ def read_variants(
     Parameters
     ----------
     path : str or Path
-        Tab-separated text with a header line; columns `id` (or `gene`), holding an id of `proteins`, and `mutation`,
-        in any form that `parse_mutations` reads. Plain or gzip; Windows line ends and a byte-order mark are accepted.
+        Tab-separated text with a header line; columns `id` (or `gene`), holding an id of `proteins`, and `mutation`, in
+        any form that `parse_mutations` reads. Plain or gzip; Windows line ends and a byte-order mark are accepted.
     proteins : DataFrame
         Columns `id` (distinct) and `sequence`, as `read_fasta` gives them.
     reserved : collection of str
@@ -253,9 +246,7 @@ def _check_record(name: str, sequence: str, line: int, parts: Sequence[tuple[int
 
 def read_delimited(path: str | Path) -> tuple[pd.DataFrame, list[int]]:
     """Read tab-separated text with a header as a table of texts, with the line of each row in the file.
-
-    A quotation mark never joins rows: only a pair around a whole cell, as spreadsheets write it, is taken off.
-    """
+    A quotation mark never joins rows: only a pair around a whole cell, as spreadsheets write it, is taken off."""
     path = Path(path)
     filled = [(number, _cells(line)) for number, line in enumerate(lines(path), start=1) if line.strip()]
     header_line, header = filled[0][0], [name.strip() for name in filled[0][1]]

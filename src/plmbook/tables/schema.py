@@ -1,7 +1,4 @@
-"""Tables at the door: what a table is expected to be, and the check that names every fault.
-
-A check collects the faults of a file and names up to ten of them with their lines, so that one run shows them all.
-"""
+"""Tables at the door: what a table is expected to be, and the check that names all faults of a file at once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,8 +89,8 @@ def check(
     Raises
     ------
     TableError
-        If a column is missing, or a row has a missing, ill-typed or forbidden value, repeats a key or breaks a
-        rule. Up to ten faults are listed in the order of rows.
+        If a column is missing, or a row has a missing, ill-typed or forbidden value, repeats a key or breaks a rule. Up
+        to ten faults are listed in the order of rows.
     """
     refuse_missing_columns(table, schema.names, where)
     faults = Faults(where, lines)

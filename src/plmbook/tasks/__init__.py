@@ -1,13 +1,9 @@
 """Downstream tasks: what Ankh was judged by, for any model, each with its baselines.
 
-`TASKS` has the nine tasks of Ankh's page (Elnaggar et al. 2023), `LEARNERS` the ways to learn one:
-
-    scores(run("solubility", model))         # a row a test, learner and seed, with intervals
-
-`model` is of `plmbook.models`, or any object with a `name` and `residues(sequences)`, which gives a float32 array
-(L, d) for each. The examples are the bundled samples or the real data sets (`examples(name, source="hub")`). What is
-learnt is learnt from "train", stopped and chosen on "validation"; "test" is only measured. The outcome is kept protein
-by protein, so that intervals and differences are of proteins and not of residues or pairs.
+`TASKS` has the nine tasks of Ankh's page (Elnaggar et al. 2023), `LEARNERS` the ways to learn one;
+`scores(run("solubility", model))` has a row a test, learner and seed. A model is of `plmbook.models`, or any object
+with a `name` and `residues(sequences)`, which gives a float32 array (L, d) for each. What is learnt is learnt from
+"train", stopped and chosen on "validation"; "test" is only measured, protein by protein.
 """
 
 from plmbook.tasks.base import IGNORED, SETTINGS, SPLITS, Examples, Settings, Task, TaskData

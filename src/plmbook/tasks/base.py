@@ -55,29 +55,13 @@ SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class Examples:
-    """The labelled proteins of a task.
+    """The labelled proteins of a task."""
 
-    Attributes
-    ----------
-    table : DataFrame
-        id, split, test (name of the test set, "" elsewhere), sequence, n_mutations (0 where it means nothing); a row
-        a protein.
-    labels : tuple
-        A label a row: int64 array (L,) of classes, `IGNORED` where a residue does not count; int class; float; a
-        `Structure`; CATH's "C.A.T.H".
-    classes : tuple of str
-        What the numbers of the classes mean; empty where there are none.
-    source : str
-        "bundled", the data set of the hub with its commit (`owner/name@commit`), or the folder.
-    notes : tuple of str
-        A sentence each: records of a published data set that could not be used, sequences that its splits share.
-    """
-
-    table: pd.DataFrame
-    labels: tuple
-    classes: tuple[str, ...] = ()
-    source: str = "bundled"
-    notes: tuple[str, ...] = ()
+    table: pd.DataFrame  # a row a protein: id, split, test ("" elsewhere), sequence, n_mutations (0: means nothing)
+    labels: tuple  # int64 (L,) of classes or `IGNORED`; int class; float; a `Structure`; CATH's "C.A.T.H"
+    classes: tuple[str, ...] = ()  # what the numbers of the classes mean; empty where there are none
+    source: str = "bundled"  # or the data set of the hub with its commit (`owner/name@commit`), or the folder
+    notes: tuple[str, ...] = ()  # sentences: published records that could not be used, sequences that splits share
 
     def of(self, split: str) -> np.ndarray:
         """Rows of a split, int64."""
@@ -266,11 +250,7 @@ def with_test(table: pd.DataFrame, name: str | pd.Series = "test") -> pd.DataFra
 
 
 def left_out_notes(records: pd.DataFrame) -> tuple[str, ...]:
-    """A sentence a file of which records (file, row, reason) are left out; row 0: the file is not there.
-
-    >>> left_out_notes(pd.DataFrame({"file": "a.csv", "row": [3, 8], "reason": "no sequence"}))
-    ('a.csv: 2 left out, the first is record 3: no sequence',)
-    """
+    """A sentence a file of which records (file, row, reason) are left out; row 0: the file is not there."""
     notes = []
     for file, part in records.groupby("file", sort=False):
         first = part.iloc[0]

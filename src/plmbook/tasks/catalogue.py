@@ -1,7 +1,7 @@
 """The nine tasks of Ankh's page (Elnaggar et al. 2023), and where the bundled sample of each comes from.
 
-A tenth task is an entry of `tasks.yml` and, where its sample is not one table as it is, a reader here, which gives id,
-split (train, validation, test), test (name of the test set, "" elsewhere), sequence, and what labels need.
+A tenth is an entry of `tasks.yml` and, where its sample is not one table as it is, a reader here, which gives id, split
+(train, validation, test), test (name of the test set, "" elsewhere), sequence, and what labels need.
 """
 
 from pathlib import Path

@@ -1,9 +1,8 @@
 """Several models on several tasks: ranks, tests over tasks, costs, and how far a difference can be trusted.
 
 A table of *scores* has a row a column of a published table and a column a model; its index has the task. Rows of one
-task share proteins and training, so what is tested is first averaged within a task: the task is the *block*. Tests over
-blocks are those of Demšar (2006) for classifiers over data sets, and the Bayesian signed-rank test of Benavoli et al.
-(2017). None of them knows the error of a single figure: `sampling` does, where the number of proteins is known.
+task share proteins and training, so they are averaged first: the task is the *block* of every test. No test knows the
+error of a single figure: `sampling` does, where the number of proteins is known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,14 +75,14 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     results : DataFrame
-        task, dataset, split, unit, model (str), value (float64), such as `published("ankh_results")`.
+        task, dataset, split, unit, model (str), value (float64), such as `published("ankh_results")`. An unknown unit,
+        and a figure that is missing or comes twice, is an InputError.
 
     Returns
     -------
     DataFrame of float64
         Index: task, column (`dataset`, or `dataset, split`); columns: models; both in the order of the page. Fractions
-        and correlations are multiplied by 100. An unknown unit, and a figure that is missing or comes twice, is an
-        InputError.
+        and correlations are multiplied by 100.
     """
     need(results, PUBLISHED[:6], "published results")
     unknown = sorted(set(results["unit"]) - set(POINTS))
@@ -105,28 +104,22 @@ def wide(results: pd.DataFrame) -> pd.DataFrame:
 
 def normalised(scores: pd.DataFrame) -> pd.DataFrame:
     """Scores of each row between 0, the worst model, and 1, the best; 0.5 throughout where all models are level.
-
-    How much a tenth is worth differs from row to row: one model that fails moves all others together.
-    """
+    How much a tenth is worth differs from row to row: one model that fails moves all others together."""
     low, high = scores.min(axis=1), scores.max(axis=1)
     extent = (high - low).where(high > low)
     return scores.sub(low, axis=0).div(extent, axis=0).fillna(0.5)
 
 
 def ranks(scores: pd.DataFrame, *, lowest_first: bool = False) -> pd.DataFrame:
-    """The rank of each model (column) in each block (row): 1 is the best, models that are level share their mean rank.
-
-    Every row sums to k (k + 1) / 2. `lowest_first`: for mean ranks that are ranked again.
-    """
+    """The rank of each model (column) in each block (row): 1 is the best, models that are level share their mean rank,
+    so that every row sums to k (k + 1) / 2. `lowest_first`: for mean ranks that are ranked again."""
     _complete(scores)
     return scores.round(DECIMALS).rank(axis=1, method="average", ascending=lowest_first)
 
 
 def by_task(table: pd.DataFrame, *, merge: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Means of the rows of each task, so that a task with four columns counts as one with one; by task (str).
-
-    `merge`: task -> block, such as `RELATED`; the tasks of a block are averaged after that.
-    """
+    `merge`: task -> block, such as `RELATED`; the tasks of a block are averaged after that."""
     means = table.groupby(level="task", sort=False).mean()
     for task in merge or {}:
         if task not in means.index:
@@ -141,9 +134,7 @@ def block_ranks(scores: pd.DataFrame, *, merge: Mapping[str, str] | None = None)
 
 def bold(results: pd.DataFrame) -> pd.DataFrame:
     """What the page prints in bold, and what is best; `results` as in `wide`, with bold_on_page (bool); a row a column.
-
-    Several models stand with a comma; right (bool): something is bold, and nothing is higher.
-    """
+    Several models stand with a comma; right (bool): something is bold, and nothing is higher."""
     need(results, PUBLISHED, "published results")
     scores = wide(results)
     printed = results[results["bold_on_page"]].assign(column=_columns(results)).groupby(["task", "column"])["model"]
@@ -160,11 +151,9 @@ def bold(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def friedman(table: pd.DataFrame) -> Friedman:
-    """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport.
-
-    `table`: ranks as of `block_ranks`. Demšar (2006), equations in 3.2.2; ties as in Conover (1999), as in SciPy's
-    `friedmanchisquare`. Both p take blocks for independent. F is infinite where all agree.
-    """
+    """Whether the models differ at all: Friedman's test over blocks, with the correction of Iman and Davenport, from
+    ranks as of `block_ranks`. Demšar (2006), equations in 3.2.2; ties as in Conover (1999). Both p take blocks for
+    independent. F is infinite where all agree."""
     values = table.to_numpy(dtype=np.float64)
     n, k = values.shape
     if n < 2 or k < 3:
@@ -181,11 +170,9 @@ def friedman(table: pd.DataFrame) -> Friedman:
 
 
 def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) -> float:
-    """How far apart two mean ranks must be to differ, all pairs of models taken together (Nemenyi's test).
-
-    An approximation for many blocks: q of the studentized range at `alpha`, the chance of calling any pair different
-    where none is, divided by the root of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a).
-    """
+    """How far apart two mean ranks must be to differ, all pairs taken together (Nemenyi's test; for many blocks).
+    q of the studentized range at `alpha`, the chance of calling any pair different where none is, divided by the root
+    of 2, times sqrt(k (k + 1) / (6 n)); Demšar (2006), table 5 (a)."""
     if n_models < 2 or n_blocks < 2:
         raise InputError(f"critical difference: {n_models} models and {n_blocks} blocks, expected at least two of each")
     q = stats.studentized_range.ppf(1 - alpha, n_models, np.inf) / np.sqrt(2)
@@ -193,10 +180,8 @@ def critical_difference(n_models: int, n_blocks: int, *, alpha: float = 0.05) ->
 
 
 def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
-    """Groups of models whose mean ranks differ by less than `difference`: the bars of a critical-difference diagram.
-
-    Each of at least two models, from the best to the worst; none is part of another.
-    """
+    """Groups of models whose mean ranks differ by less than `difference`, the bars of a critical-difference diagram:
+    each of at least two models, from the best to the worst; none is part of another."""
     ordered = mean_ranks.sort_values(kind="stable")
     found, last = [], -1
     for start in range(len(ordered)):
@@ -209,9 +194,7 @@ def cliques(mean_ranks: pd.Series, difference: float) -> list[tuple[str, ...]]:
 
 def _signed_rank(differences: ArrayLike) -> float:
     """p of Wilcoxon's two-sided signed-rank test, zeros left out; 1 where nothing is left, never below 2^(1 - n).
-
-    Exact: the sums of all 2^n signs are counted, one rank after the other; with ties SciPy stops at 13 blocks.
-    """
+    Exact: the sums of all 2^n signs are counted, one rank after the other; with ties SciPy stops at 13 blocks."""
     values = _finite(differences)
     values = values[values != 0]
     if not len(values):
@@ -237,13 +220,9 @@ def _holm(p: ArrayLike) -> np.ndarray:
 def _bayesian_signed_rank(
     differences: ArrayLike, *, rope: float, n: int = 50_000, seed: int = 0, prior: float = 0.5
 ) -> SignedRank:
-    """The Bayesian signed-rank test: better, equal for practical purposes, or worse?
-
-    Each draw weights the observed differences, and one of 0 (the prior), by a Dirichlet distribution, and says what is
-    most probable for the mean of two differences taken by these weights: above, in (ends included) or below `rope`
-    around 0; a draw undecided between two is shared. Given is how often each is said. Benavoli, Corani, Demšar and
-    Zaffalon, Time for a change, 2017, section 4.2: prior strength 0.5 at 0.
-    """
+    """The Bayesian signed-rank test (Benavoli et al. 2017, section 4.2): better, equal for practical purposes, or
+    worse? Each draw weights the differences, and one of 0 (the prior), by a Dirichlet distribution, and says where the
+    mean of two most probably is: above, in (ends included) or below `rope` around 0; a tie is shared."""
     values = _finite(differences)
     if not len(values) or rope < 0 or n < 1 or prior <= 0:
         raise InputError(
@@ -302,9 +281,7 @@ def against(scores: pd.DataFrame, model: str, *, rope: float = 1.0, n: int = 50_
 
 def costs(cards: Mapping[str, str]) -> pd.DataFrame:
     """The size of each model (name -> card), and gflops of a residue: 2 x parameters (Kaplan et al. 2020).
-
-    Left out: attention itself, which grows with the length, and the decoder of T5.
-    """
+    Left out: attention itself, which grows with the length, and the decoder of T5."""
     found = {name: models.card(card) for name, card in cards.items()}
     rows = [(name, of.name, of.family, of.layers, of.dim, of.parameters) for name, of in found.items()]
     table = pd.DataFrame(rows, columns=["model", "card", "family", "layers", "dim", "parameters"])
@@ -328,28 +305,21 @@ def _share_error(share: float, n: int) -> float:
 
 
 def _correlation_error(rho: float, n: int) -> float:
-    """Half the width of the 95 % interval of a Spearman correlation of n pairs, near enough.
-
-    sqrt((1 + rho^2 / 2) / (n - 3)) on Fisher's scale (Bonett and Wright 2000), 1 - rho^2 as wide on rho's own.
-    """
+    """Half the 95 % interval of a Spearman correlation of n pairs, near enough: 1.96 sqrt((1 + rho^2 / 2) / (n - 3)) on
+    Fisher's scale (Bonett and Wright 2000), times 1 - rho^2 on rho's own."""
     return float(Z * (1 - rho**2) * np.sqrt((1 + rho**2 / 2) / (n - 3)))
 
 
 def spread(low: float, high: float, n: int) -> float:
-    """The standard deviation between n proteins, from a 95 % interval of their mean: its half width x sqrt(n) / 1.96.
-
-    >>> round(spread(0.70, 0.74, 400), 3)  # 0.02 * 20 / 1.96
-    0.204
-    """
+    """The standard deviation between n proteins, from a 95 % interval of their mean: half its width x sqrt(n) /
+    1.96."""
     return float((high - low) / 2 * np.sqrt(n) / Z)
 
 
 def sampling(scores: pd.DataFrame, *, spreads: Mapping[str, float] | None = None) -> pd.DataFrame:
     """How far each figure of `wide` may be off because its test set has so few proteins; of differences it is less.
-
-    `spreads`: standard deviation between proteins, in percentage points, by task of `OVER_RESIDUES`. error: half the
-    95 % interval of one figure, at the median of the models; residues_alone: the same, were residues independent.
-    """
+    `spreads`: deviation between proteins, in percentage points, by task of `OVER_RESIDUES`. error: half the 95 %
+    interval at the median of the models; residues_alone: the same, were residues independent."""
     rows = []
     for (task, column), row in scores.iterrows():
         name = column.split(", ")[0]
@@ -379,9 +349,8 @@ def with_published(ours: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     ours : DataFrame
-        task (a key of `tasks.TASKS`), test, metric, learner (a key of `tasks.LEARNERS`), model (str), seed, n (int64),
-        value, low, high (float64): as of `tasks.scores`, for any number of models. Values are shares or correlations. A
-        seed that comes twice, or a test with baselines alone, is an InputError.
+        As of `tasks.scores`, with the column model (str), for any number of models; values are shares or correlations.
+        A seed that comes twice, or a test with baselines alone, is an InputError.
     scores : DataFrame of float64
         As of `wide`.
 

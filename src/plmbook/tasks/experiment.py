@@ -37,7 +37,7 @@ def run(
     seeds : sequence of int
         Of the learners that have some; the others run once, as seed 0.
     examples : Examples, optional
-        From `examples`, the default.
+        Default: the bundled ones.
     settings : Settings, optional
         How it is learnt.
     say : callable, optional
@@ -47,9 +47,9 @@ def run(
     -------
     DataFrame
         task, test, learner (str), seed (int64), id (str), predicted, truth (float64): a row a test, learner, seed and
-        test protein. What the numbers are depends on the task: the code of a class; a number; and where a protein
-        counts for more than one answer the number of right ones and of all (residues; contacts: the precision and 1;
-        CATH: 1 or 0, and whether the lookup set has the query's class).
+        test protein. The numbers are the code of a class; a number; or, where a protein counts for more than one
+        answer, how many are right and how many there are (contacts: the precision and 1; CATH: 1 or 0, and whether the
+        lookup set has the query's class).
     """
     of = task(name)
     known = TaskData(examples if examples is not None else data.examples(name), model, settings)

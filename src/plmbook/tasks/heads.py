@@ -1,11 +1,9 @@
 """Heads: small networks that learn a task from the embeddings of residues, which stay as they are.
 
-A head reads embeddings (B, L, d) with a mask of which rows are residues, and answers with logits and, given labels, a
-loss. The ConvBERT heads carry the class names and parameters of Ankh (Elnaggar et al. 2023): `num_layers` layers of
+The ConvBERT heads carry the class names and parameters of Ankh (Elnaggar et al. 2023): `num_layers` layers of
 transformers' ConvBERT (Jiang et al. 2020), pooling, one linear map; `num_hidden_layers` does nothing, as in Ankh's
-version 1, whose README has the examples. Unlike Ankh's, what a head says does not depend on the padding: rows beyond a
-protein's end are kept out of convolution, pooling and loss, and not of attention alone. `Probe` is what they are
-compared with: the linear map alone, or one hidden layer.
+version 1. Unlike Ankh's, what a head says does not depend on the padding: rows beyond a protein's end are kept out of
+convolution, pooling and loss, too. `Probe`, what they are compared with, is the linear map alone, or one hidden layer.
 """
 
 import copy
@@ -170,11 +168,8 @@ def _pool(hidden: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tenso
 
 
 class Pairs(nn.Module):
-    """Logits of pairs of residues, symmetric: a linear map of Ankh's features, `x_i * x_j` and `x_i - x_j`.
-
-    (i, j) and (j, i) are averaged, so the difference cancels and is not computed; the products of all pairs are two
-    matrix products. The weights of the difference are kept: the parameters are those of the published head.
-    """
+    """Logits of pairs of residues, symmetric: a linear map of Ankh's features, `x_i * x_j` and `x_i - x_j`. (i, j) and
+    (j, i) are averaged, so the difference cancels and is not computed; its weights stay, as in the published head."""
 
     def __init__(self, input_dim: int, num_tokens: int = 2):
         super().__init__()
@@ -189,9 +184,7 @@ class Pairs(nn.Module):
 
 class Head(nn.Module):
     """Encoder (or none), pooling (none: an answer a residue or pair), linear map, loss: what all heads share.
-
-    `kind` is a key of `KINDS`; `bias` is that of the linear map, at the start.
-    """
+    `kind` is a key of `KINDS`; `bias` is that of the linear map, at the start."""
 
     def __init__(
         self, kind: str, encoder: nn.Module | None, decoder: nn.Module, *, pooling: str | None = None, bias: float = 0.0
@@ -213,12 +206,9 @@ class Head(nn.Module):
     def forward(
         self, embeddings: torch.Tensor, labels: torch.Tensor | None = None, mask: torch.Tensor | None = None
     ) -> HeadOutput:
-        """Logits, and the loss where there are labels, of embeddings (B, L, d); `mask` (B, L): where a residue is.
-
-        Without a mask that is everywhere. Labels are: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64,
-        `IGNORED` where one does not count; labels (B, k) or (B, L, k); number (B,); contacts (B, L, L) of int64,
-        `IGNORED_PAIR` where a pair does not count.
-        """
+        """Logits of embeddings (B, L, d), and the loss given labels; `mask` (B, L): where a residue is, default
+        everywhere. Labels: binary (B,) of 0 and 1; classes (B,) or (B, L) of int64, some `IGNORED`; labels (B, k) or
+        (B, L, k); number (B,); contacts (B, L, L) of int64, some `IGNORED_PAIR`."""
         mask = torch.ones_like(embeddings[..., 0], dtype=torch.bool) if mask is None else mask
         logits = self.decoder(self.hidden(embeddings, mask))
         return HeadOutput(logits, None if labels is None else KINDS[self.kind].loss(logits, labels))
@@ -316,8 +306,7 @@ def fit(
 ) -> Fitted:
     """Train a head; the epoch with the best validation score is kept.
 
-    One thread on a CPU: the same seed gives the same head, byte for byte, on one machine; another processor's last
-    digits grow to another head.
+    On one thread of a CPU the same seed gives the same head, byte for byte, on one machine; not on another processor.
 
     Parameters
     ----------
@@ -384,9 +373,7 @@ def fit(
 @torch.inference_mode()
 def predict(head: Head, embeddings: Sequence[np.ndarray], *, batch: int = BATCH) -> list[np.ndarray]:
     """Logits of each protein, without what padding added: float32 (1,), (k,), (L, k) or (L, L, k), in the given order.
-
-    `batch` neighbours in length are read at a time; they change an answer in the last digits of a sum only.
-    """
+    `batch` neighbours in length are read at a time; they change an answer in the last digits of a sum only."""
     head.eval()
     device = next(head.parameters()).device
     found: list[np.ndarray] = [np.empty(0)] * len(embeddings)

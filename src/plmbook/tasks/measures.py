@@ -15,9 +15,7 @@ from plmbook.tasks.catalogue import task
 
 def estimate(outcomes: pd.DataFrame, *, n: int = 1000, seed: int = 0) -> Estimate:
     """The measure of rows of `run`, of one task, test, learner and seed; 95 % from resampling the test proteins.
-
-    n = the test proteins; of CATH the queries whose class the lookup set has.
-    """
+    n = the test proteins; of CATH the queries whose class the lookup set has."""
     if not len(outcomes):
         raise InputError("no test protein to judge")
     of, predicted, truth = _task(outcomes), outcomes["predicted"].to_numpy(), outcomes["truth"].to_numpy()

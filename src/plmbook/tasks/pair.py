@@ -96,10 +96,9 @@ class PairTask(Task):
 
 
 def long_range_precision(structure: Structure, scores: np.ndarray, part: int = 1) -> float:
-    """Share of contacts among the L / part best pairs at least 24 residues apart, L the residues that count; 0 to 1.
-
-    `scores` (L, L): higher = more likely in contact. Residues without coordinates do not count; 0 where no pair does.
-    """
+    """Share of contacts among the L / part best pairs at least 24 residues apart, L the residues with coordinates; 0 to
+    1.
+    `scores` (L, L): higher = more likely in contact. Only residues with coordinates count; 0 where no pair does."""
     counted = _resolved(structure)
     i, j = contacts.pairs(counted, *contacts.RANGES["long"])
     if not len(i):
