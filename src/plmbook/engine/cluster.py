@@ -1,9 +1,8 @@
 """The job of `plmbook.engine.store.write` on many machines, by Ray Data: the same shards, byte for byte.
 
 The driver checks everything, holds the folder's lock and streams the proteins of the missing shards; actors hold the
-model, a GPU each where there is one, and write their shards into the folder, which every node sees at the same path.
+model, a GPU each where there is one, and write shards into the folder, which every node sees at the same path.
 A shard is a function of its proteins: where a node dies, Ray computes it again.  Either engine resumes the other's job.
-`projection` counts what a whole sequence database costs, before anybody pays for it.
 """
 
 import contextlib
@@ -71,25 +70,18 @@ def write(
 
     Parameters
     ----------
-    folder : path
-        As in `plmbook.engine.store.write`; the same storage at the same path on every node.
+    folder, source, layer, pool, long, shard_residues, token_budget, progress
+        As in `plmbook.engine.store.write`; the folder is the same storage at the same path on every node.
     model_name, path : str
         A model that every node can load; see `plmbook.models.load`.
     proteins : DataFrame, FastaFile or Plan
         A `FastaFile` is read in blocks, on the driver's node alone; a DataFrame goes into Ray's object store whole.
-    source, layer, pool, long, shard_residues, token_budget, progress
-        As in `plmbook.engine.store.write`.
-    device : {"auto", "cpu", "cuda"}
-        "auto" is "cuda" where a node of the cluster has a GPU for Ray to give.  An actor has one GPU; Ray says which.
-    dtype : str
-        As in `plmbook.models.load`; "auto" is decided on the node that loads the model first, and holds for all.
+    device, dtype : {"auto", "cpu", "cuda"}, str
+        "auto" is "cuda" where a node has a GPU for Ray to give, one an actor; the dtype is chosen once, for all.
     address : str, optional
-        Of the cluster's head.  Default: `RAY_ADDRESS`, else the cluster that runs on this machine, else one of this
-        machine alone for the time of the call.
-    actors : int, optional
-        Copies of the model at work.  Default: as many as there is room for now; more start when nodes join.
-    cpus : int
-        Cores of an actor; without a GPU it computes with so many threads.
+        Of the cluster's head.  Default: `RAY_ADDRESS`, else the cluster on this machine, else one for this call alone.
+    actors, cpus : int
+        Copies of the model at work (default: as many as there is room for, also on nodes that join); cores of each.
 
     Returns
     -------

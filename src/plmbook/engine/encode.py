@@ -1,7 +1,6 @@
 """From sequences to log-probabilities and embeddings: batches without padding, windows for long proteins, order kept.
 
-The longest batch runs first, so what does not fit into memory fails at once.  A protein that is longer than its model
-takes is refused, cut, or read in overlapping windows: the caller says which, before the first forward.
+The longest batch runs first, so what does not fit into memory fails at once.
 """
 
 import itertools
@@ -67,8 +66,7 @@ def log_probabilities(
         What happens to a sequence of more than `model.max_length` residues; "window" reads it in overlapping windows,
         "truncate" its first residues, "whole" in one piece where the model can (`longest`), "error" refuses it.
     token_budget, progress : int, bool, optional
-        Tokens of a batch (default: `token_budget`); a longer sequence runs alone.  A batch that does not fit into
-        memory is split, and so is every later one; a warning says it.  Show a bar.
+        Tokens of a batch, which is split where memory does not hold it, and so is every later one; show a bar.
 
     Returns
     -------
@@ -120,11 +118,9 @@ def embed(
     ----------
     model, sequences, long, token_budget, progress
         As in `log_probabilities`.
-    layer : int
-        0 is the input embedding, -1 the last layer.
-    pool : str
-        A key of `plmbook.models.base.POOLS`: "mean" or "max" over the residues (never over BOS and EOS), "bos" (that
-        token), "final", "cell" or "fusion" of a recurrent model, or "residue" (every one).
+    layer, pool : int, str
+        0 is the input embedding, -1 the last layer; a key of `plmbook.models.base.POOLS`: "mean" or "max" over the
+        residues (never over BOS and EOS), "bos", "final", "cell" or "fusion" (recurrent models), "residue" (all).
 
     Returns
     -------
@@ -213,9 +209,7 @@ def longest(model, long: str) -> int | None:
 
 
 def windows(length: int, max_length: int) -> list[tuple[int, int]]:
-    """Overlapping windows, spread evenly: (start, stop), 0-based, stop excluded.  All have `max_length` residues, or
-    there is one, the whole; neighbours share at least half a window.
-    """
+    """Overlapping windows (start, stop), 0-based, spread evenly: of `max_length` residues, half or more shared."""
     if length <= max_length:
         return [(0, length)]
     surplus = length - max_length
@@ -224,9 +218,7 @@ def windows(length: int, max_length: int) -> list[tuple[int, int]]:
 
 
 def window_of(length: int, spans: Sequence[tuple[int, int]]) -> np.ndarray:
-    """For each residue the window that answers for it, int (length,): the one in which it lies farthest from a cut (the
-    ends of the protein are none), of equal ones the earlier.
-    """
+    """The window that answers for each residue, int (length,): where it lies farthest from a cut, else the earlier."""
     position = np.arange(length)
     room = np.full((len(spans), length), -1)  # residues between a residue and the nearest cut; -1: not in the window
     for number, (start, stop) in enumerate(spans):

@@ -65,23 +65,21 @@ def write(
         Either the spans of each protein, from `plan`, or how many residues to write after its end.
     sentinel, longest : {"residue", "span"}, int, optional
         "residue": each residue has its own sentinel, as in Ankh's training; a fill is as long as what was there.
-        "span": each span has one, as in T5's, and the model says how long its fill is, at most `longest` residues
-        (default: twice as many as the longest span).
+        "span": each span has one, as in T5's, and a fill at most `longest` residues (default: twice the longest span).
     n : int
         Sequences wanted of each protein, perhaps alike; more than one needs a seed.
     seed, temperature : int, float, optional
-        Draw the residues, each protein from the same seed, so that it gives the same alone and among others; below 1
-        the likely residues become likelier.  Without a seed: the most likely residue at each step (greedy).
+        Draw the residues, each protein from the same seed; below 1 the likely residues become likelier.  Without a
+        seed: the most likely residue at each step (greedy).
     perplexity, progress : bool
         Also how likely the model finds each whole protein, a pass of the encoder for each residue; show a bar.
 
     Returns
     -------
     DataFrame
-        `n` rows per protein: `id`, `number` (from 1), `model`, `sequence`, `spans` (positions of the input, such as
-        `2-3;6-6`), `fills` (what was written there, in the same order), `log_likelihood` (float64, natural log, sum
-        over the residues written, see `plmbook.models.t5_decoder.Filled`), and where asked for `perplexity` (float64,
-        exp of minus the mean log-probability of a residue that a sentinel hides, 1 or more).
+        `n` rows per protein: `id`, `number` (from 1), `model`, `sequence`, `spans` (positions of the input, `2-3;6-6`),
+        `fills` (what was written there), `log_likelihood` (natural log, `plmbook.models.t5_decoder.Filled`), and where
+        asked for `perplexity` (exp of minus the mean log-probability of a hidden residue, 1 or more).
 
     Raises
     ------

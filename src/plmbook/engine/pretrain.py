@@ -1,10 +1,7 @@
-"""Masked language modelling with ESM-2's architecture: `plmbook pretrain CONFIG.yml`.
+"""Masked language modelling with ESM-2's architecture and task (Lin et al. 2023): `plmbook pretrain CONFIG.yml`.
 
-The task is ESM-2's (Lin et al. 2023): of the chosen residues 80 % are shown as <mask>, 10 % as a random residue, 10 %
-unchanged; the loss is the cross-entropy at the chosen ones.  Sequences are packed end to end (no padding).  All that is
-random is a function of the configuration, the files and the step: a run that was killed goes on from its checkpoint
-with the same batches, masks and weights (on the same machine, with as many threads).
-
+Sequences are packed end to end (no padding).  All that is random is a function of the configuration, the files and the
+step: a run that was killed goes on with the same batches, masks and weights (same machine and number of threads).
 Three things make few tokens go far (`data/README.md` has the measurements): heads that look at their neighbours from
 the first step on, a pool of proteins that grows (`Config.curriculum`), and Muon on the matrices (Jordan et al. 2024).
 """
@@ -41,9 +38,8 @@ _LOG_COLUMNS = ("step", "tokens", "loss", "validation_loss", "learning_rate", "s
 
 @dataclass(frozen=True)
 class Config:
-    """One training run, as written in its YAML file.  `curriculum` maps some sources to (proteins in the pool at the
-    start, proteins that join at each step), in the order of the file: without an entry all are in the pool; a source
-    whose pool starts below zero joins when it has grown above.
+    """One training run, as written in its YAML file. `curriculum`: source -> (proteins in the pool at the start, that
+    join at each step), in the file's order; without an entry all are in it; below zero a source joins later.
     """
 
     name: str
@@ -136,9 +132,8 @@ class Proteins:
         self.edges = np.concatenate([[0], np.cumsum([len(sequence) for sequence in sequences])]).astype(np.int64)
 
     def draw(self, rng: np.random.Generator, length: int, pool: float = math.inf) -> tuple[int, int, int]:
-        """Number, start and end of a piece, `tokens[start:end]`, around a random residue of the first `pool` proteins.
-        A shorter protein comes whole, a piece over an end is moved in: residues of short proteins, and ends, are read
-        less often.
+        """Number, start and end of a piece around a random residue of the first `pool` proteins: a shorter protein
+        whole, a piece over an end moved in, so that ends and short proteins are read less often.
         """
         last = int(min(pool, len(self.edges) - 1))
         residue = rng.integers(self.edges[last])
@@ -149,9 +144,8 @@ class Proteins:
 
 
 def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[tuple[str, int, int, int]]:
-    """The pieces of one step, (source, protein, start, end), a function of the configuration, the files and the step:
-    at least `tokens_per_step` tokens with BOS and EOS, the shortest first, since attention runs over equal lengths at
-    once.
+    """The pieces of one step, (source, protein, start, end): at least `tokens_per_step` tokens with BOS and EOS, the
+    shortest first, since attention runs over equal lengths at once.
     """
     rng = np.random.default_rng([config.seed, 1, step])
     names = list(config.sources)
@@ -169,9 +163,7 @@ def draw_batch(sources: dict[str, Proteins], config: Config, step: int) -> list[
 
 
 def count_read(sources: dict[str, Proteins], config: Config, steps: int) -> dict[str, dict[str, int]]:
-    """What a run has read after some steps, found by drawing its batches again; by source `pieces`, `proteins`
-    (distinct ones, of which at least a piece was read), `residues` (with repeats).
-    """
+    """By source the `pieces`, `proteins` (distinct) and `residues` (with repeats) of some steps, drawn again."""
     proteins: dict[str, set[int]] = {name: set() for name in sources}
     found = {name: {"pieces": 0, "residues": 0} for name in sources}
     for step in range(steps):
@@ -235,9 +227,8 @@ def _validation_loss(model, sequences: list[str], config: Config) -> float:
 
 
 def new_model(config: Config):
-    """A randomly initialised `esm.ESM2`: weights normal(0, fan-in^-1/2), biases zero; the projections that write into
-    the residual stream are divided by sqrt(2 layers) (GPT-2).  On the orthologs of six genes, one seed, this reached
-    the loss that normal(0, 0.02) has after 200 steps in about 145.
+    """A random `esm.ESM2`: weights normal(0, fan-in^-1/2), biases zero; the projections that write into the residual
+    stream are divided by sqrt(2 layers) (GPT-2). It reaches in 145 steps the loss of normal(0, 0.02) at 200.
     """
     import esm
 
@@ -256,11 +247,8 @@ def new_model(config: Config):
 
 
 def _look_at_neighbours(model, neighbours: list[list[int]]) -> None:
-    """Let the heads of the first layers look at fixed neighbours (offsets in residues) to begin with.
-
-    With rotary positions the product of two biases, (q_proj.bias rotated by i) . (k_proj.bias rotated by j), depends on
-    j - i alone.  Biases that are unit vectors in the plane of each fast frequency, k's turned back by the offset, make
-    it a bell around j = i + offset.  The content part of those heads starts at 0.3 of its usual size.
+    """Let the first layers' heads begin by looking at fixed offsets: with rotary positions the product of q's and k's
+    biases, unit vectors turned by the offset, is a bell around j = i + offset. Their content part starts at 0.3.
     """
     for layer, offsets in zip(model.layers, neighbours, strict=False):
         module = layer.self_attn
@@ -362,9 +350,7 @@ def _optimizers(model, config: Config) -> list[torch.optim.Optimizer]:
 
 
 def _export(model, config: Config, state: dict) -> Path:
-    """Write the final weights as float16 safetensors, and what the run was as JSON beside them.  Left out:
-    `contact_head` (untrained), `lm_head.weight` (tied to the embedding), rotary frequencies (computed).
-    """
+    """Write the final weights (float16) and the run as JSON, without `contact_head` and what is tied or computed."""
     from safetensors.torch import save_file
 
     tensors = {

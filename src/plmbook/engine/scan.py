@@ -1,8 +1,7 @@
 """Every substitution of a protein as arrays: on the wild type, on backgrounds, with two positions masked together.
 
 All is one kind of query: ln p(each residue at a position), where the model reads the wild type with some *edits*
-(letters put in, or masked).  `answers` runs every distinct input once, a block at a time.  In windows
-(`plmbook.engine.encode`) an input is a window: edits outside the one that answers change nothing and cost nothing.
+(letters put in, or masked).  In windows (`plmbook.engine.encode`) edits outside the one that answers change nothing.
 In a score the normaliser over the vocabulary cancels; the pseudo-log-likelihood and the co-masked tables need it.
 """
 
@@ -43,19 +42,14 @@ def backgrounds(
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Score every second-site substitution on the background of each variant of a protein.
 
-    The order of the variants, and of the mutations of one, does not matter.  Of a protein in windows only those run
-    that hold a mutation.
-
     Parameters
     ----------
     model, sequence : Model, str
         The wild type S, L residues.
     variants : sequence of n sequences of Mutation
         The substitutions of each background B, at distinct positions, or none: the wild type.
-    block : int
-        Residues of a block, at least one background: bounds the memory, not the batch (that is the encoder's).
-    long, progress
-        As in `plmbook.engine.encode.log_probabilities`.
+    block, long, progress : int, str, bool
+        Residues of a block, at least one background, to bound the memory; as in `encode.log_probabilities`.
 
     Yields
     ------
@@ -69,8 +63,8 @@ def backgrounds(
     Raises
     ------
     InputError
-        Before any forward: a mutation that does not fit, or two at one position (`MutationError`); one that "truncate"
-        cut off; a sequence that is too long for "error".
+        Before any forward: a mutation that does not fit, two at one position (`MutationError`), one that "truncate" cut
+        off; a sequence that is too long for "error".
     """
     (read,) = _readings(model, [sequence], long)
     edits = []
@@ -84,8 +78,7 @@ def backgrounds(
 
 def comasked(model, sequence: str, pairs, *, long: str = "window") -> np.ndarray:
     """Log-probabilities at two positions that are both masked, float32 (n, 2, 20): `[k, 0]` at i, `[k, 1]` at j of pair
-    k. `pairs` (n, 2) are 1-based and different, in either order; one forward pass of {i, j} serves every variant at i
-    with every second site at j and the reverse.
+    k. `pairs` (n, 2) are 1-based and different; one pass of {i, j} serves every variant at either.
     """
     (read,) = _readings(model, [sequence], long)
     asked = _checked_pairs(pairs, read, len(sequence))
@@ -122,17 +115,12 @@ def pseudo_log_likelihood(
     long: str = "window",
     progress: bool = False,
 ) -> np.ndarray:
-    """Pseudo-log-likelihood of variants of a protein: the sum over all i of ln p(x_i at i | x with i masked).
-
-    Position by position, all variants at once: a masked position hides the substitution there, and far from it a
-    window holds none; such inputs are equal and run once.  Source: Salazar et al. 2020.
+    """The sum over all i of ln p(x_i at i | x with i masked), x a variant of a protein (Salazar et al. 2020).
 
     Parameters
     ----------
-    model, sequence, variants
-        As in `backgrounds`, also the errors.  Default: the wild type alone.
-    long, progress
-        As in `backgrounds`; "truncate" is refused where it cuts.
+    model, sequence, variants, long, progress
+        As in `backgrounds`, also the errors; by default the wild type alone; "truncate" is refused where it cuts.
 
     Returns
     -------
@@ -166,9 +154,8 @@ def pseudo_log_likelihood(
 def answers(
     model, sequences: Sequence[str], queries: Iterable[Query], *, long: str = "window", progress: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Answer queries of `sequences` (wild types), checked first; every distinct input runs once.  Yields which, int
-    (k,), queries (each once, in any order) and log-probabilities, float32 (k, 20), columns `AMINO_ACIDS`; the inputs
-    behind them have at most `BLOCK` residues.  What is not finite is a RuntimeError.
+    """Run every distinct input once, at most `BLOCK` residues at a time: yields which, int (k,), queries (each once,
+    any order) and log-probabilities, float32 (k, 20), of `AMINO_ACIDS`. What is not finite is a RuntimeError.
     """
     return _answers(model, sequences, _readings(model, sequences, long), queries, progress=progress)
 

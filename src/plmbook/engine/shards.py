@@ -1,7 +1,6 @@
 """What an embedding store holds, before a file of it exists: the facts of the job, the plan of the shards, their rows.
 
-Which proteins a shard holds depends on the proteins alone; the key of a store is a checksum of all that decides its
-numbers.  Proteins are read in blocks, for the plan (`plan`) and again to compute (`split`): memory does not grow.
+Which proteins a shard holds depends on the proteins alone; they are read in blocks, so that memory does not grow.
 """
 
 import dataclasses
@@ -112,9 +111,7 @@ def new_manifest(
     long: str = "window",
     shard_residues: int = SHARD_RESIDUES,
 ) -> dict:
-    """The manifest (JSON values) of a job that has not begun: the facts, the `shards`, and `store`, the key; arguments
-    as in `store.write`.  A ValueError where the proteins were planned for another job.
-    """
+    """The manifest of a new job: facts, `shards` and `store`, a checksum of what decides the numbers (its key)."""
     limit = encode.longest(model, long)
     options: dict[str, Any] = {"max_length": limit, "long": long, "pool": pool, "shard_residues": shard_residues}
     layer_number = model.card.layer_number(layer)

@@ -3,10 +3,9 @@
     DIR/manifest.json                                              what made it, and what is in each shard
     DIR/data/embeddings-00000-of-00003-0123456789abcdef.parquet    a shard; its name ends with the start of its sha256
 
-A pooled store has a row per protein: `id`, `length` (residues), the further columns of the proteins, `embedding`
-(fixed-size list of float16).  A store of residues has a row per residue, in order: `id`, `position` (from 1),
-`embedding`.  pandas, polars and `datasets` read both from `DIR/data`.  The same job gives the same bytes, interrupted
-or not: a shard is moved into place when it is whole, and carries the key of its store (sha256 of what made it).
+Pooled, a row is a protein: `id`, `length` (residues), the proteins' further columns, `embedding` (fixed-size list of
+float16); else a residue, in order: `id`, `position` (from 1), `embedding`.  The same job gives the same bytes: a shard
+is moved into place when it is whole, and carries the key of its store (sha256 of what made it).
 """
 
 import contextlib
@@ -51,20 +50,15 @@ def write(
 
     Parameters
     ----------
-    folder : path
-        New, empty, or a store of the very same job.
-    model : Model
-    proteins : DataFrame, FastaFile or Plan
-        `id` (distinct), `sequence`; further columns of text or numbers are kept in a pooled store.  A `FastaFile` is
-        never in memory as a whole; `plmbook.engine.shards.plan` checks either before a model is loaded.
-    source : path, optional
-        The file that the proteins come from, for the manifest.
+    folder, model : path, Model
+        New, empty, or a store of the very same job; from `plmbook.models.load`.
+    proteins, source : DataFrame, FastaFile or Plan, path
+        `id` (distinct), `sequence`; a pooled store keeps further columns of text or numbers.  A `FastaFile` is never in
+        memory as a whole.  The source is the file that they come from, for the manifest.
     layer, pool, long, progress
         As in `plmbook.engine.encode.embed`.
-    shard_residues : int
-        A shard is closed before it would exceed this; a longer protein is alone in its shard.
-    token_budget : int, optional
-        Tokens of a batch.  Default: as `choose_token_budget` says.
+    shard_residues, token_budget : int
+        A shard is closed before it would exceed this; tokens of a batch (default: `choose_token_budget`).
 
     Returns
     -------
@@ -92,9 +86,7 @@ def write(
 
 
 def choose_token_budget(folder: str | Path, model) -> int:
-    """Tokens of a batch where nobody asks for a number: what the store in the folder records, else the machine's.  The
-    size may change the last bits of an embedding, so a job that is resumed keeps the one it began with.
-    """
+    """Tokens of a batch: as the folder's store records (another size may change last bits), else the machine's."""
     before = existing(folder)
     return encode.token_budget(model) if before is None else before["token_budget"]
 
@@ -116,9 +108,8 @@ def job(folder: Path, mine: dict, *, progress: bool) -> Iterator[tuple[dict, lis
 
 
 def begin(folder: Path, mine: dict) -> tuple[dict, list[int]]:
-    """Make the existing, locked folder a store of the job that the manifest `mine` describes: the manifest in the
-    folder, and the numbers of the shards still to compute, ascending.  Another job's store, or a damaged or foreign
-    shard, is an InputError.
+    """Make the existing, locked folder a store of the job `mine`: its manifest, and the numbers of the shards to
+    compute, ascending. Another job's store, or a damaged or foreign shard, is an InputError.
     """
     facts = existing(folder)
     for leftover in folder.glob(".writing-*"):  # of a process that was killed
@@ -248,8 +239,7 @@ def read(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Rows in the order of the proteins, the columns of the shards; `embedding` holds float16 arrays (d,), and
-        `np.stack(table["embedding"])` is (n, d).
+        Rows in the order of the proteins, the columns of the shards; `embedding` holds float16 arrays (d,).
     """
     return dataset(folder).to_table().to_pandas()
 

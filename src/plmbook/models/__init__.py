@@ -1,7 +1,4 @@
-"""Models: a card for each, and adapters that turn sequences into hidden states, log-probabilities and attention maps.
-
-`load` gives a model; nothing else in the package knows a tokenizer.  Importing this module does not import torch.
-"""
+"""Models: a card for each, and adapters that answer for sequences. Importing this module does not import torch."""
 
 from importlib import import_module
 from pathlib import Path
@@ -24,24 +21,20 @@ def load(
 ) -> Model:
     """Load a model that is ready to run.
 
-    The weights come from `path`; else the bundled ones, `PLMBOOK_MIRROR`, the cache (of torch hub, for T5 of the
-    Hugging Face hub); else the network.
+    The weights come from `path`; else the bundled ones, `PLMBOOK_MIRROR`, the cache, the network.
 
     Parameters
     ----------
     name : str
         A card's name or alias; `embedded` is the bundled model.
-    device : str
-        `auto` (a CUDA GPU where there is one, else the CPU), `cpu`, `cuda`, `cuda:1`, ...
-    dtype : str
-        `float32`, `bfloat16` or `auto`: bfloat16 on CUDA and on a CPU that is faster in it, else float32, and float32
-        for narrow models such as the bundled ones (see `plmbook.models.device`).  What comes out is float32.
+    device, dtype : str
+        `auto` (a CUDA GPU where there is one), `cpu`, `cuda`, `cuda:1`, ...; `float32`, `bfloat16` or `auto`: bfloat16
+        where that is faster and the model not narrow (`plmbook.models.device`).  What comes out is float32.
     path : path, optional
-        ESM: the file of the weights, or a folder that holds `NAME.pt`.  T5: the folder of `config.json`, the weights
-        and the tokenizer.
+        ESM: the file of the weights, or a folder that holds `NAME.pt`.  T5: the folder of weights and tokenizer.
     prefix : str, optional
-        Ankh3: the first token, which tells it its task, `[NLU]` or `[S2S]`.  Default: the card's, `[NLU]`; with
-        another one the name of the model ends in it, such as `ankh3_large_S2S`.
+        Ankh3: the first token, which tells it its task, `[NLU]` (the default) or `[S2S]`; another one than the card's
+        is added to the model's name, such as `ankh3_large_S2S`.
     decoder : bool
         Ankh: the whole T5, which scores hidden residues and writes sequences, instead of the encoder, which embeds.
 
@@ -53,8 +46,7 @@ def load(
     Raises
     ------
     InputError
-        If an argument is unknown, the model has no decoder, or the weights are absent, unreadable, not those of this
-        model, incomplete or not finite.
+        An unknown argument, no decoder, or weights that are absent, unreadable, another model's or not finite.
     """
     chosen = card(name)
     if chosen.family not in FAMILIES:

@@ -1,7 +1,4 @@
-"""What all models share: what a family can do, what a loaded model answers, how residues are pooled.
-
-Neither torch nor NumPy is imported here: the help of the command line is made from the families.
-"""
+"""What all models share, without torch or NumPy: the command line's help is made from the families."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -100,8 +97,7 @@ class Model:
 
     Attributes
     ----------
-    name : str
-    card : Card
+    name, card : str, Card
     max_length : int or None
         The longest protein in residues; None where only memory sets a limit.
     path : Path
@@ -135,17 +131,8 @@ class Model:
         return hash_weights(self.path)
 
     def tokenize(self, sequence: str) -> "np.ndarray":
-        """Token ids of one sequence.
-
-        Parameters
-        ----------
-        sequence : str
-            Residues in upper case; `_` stands for a masked one where the model has a token for it.  A letter without a
-            token of its own is read as X; anything else, or nothing, is an InputError.
-
-        Returns
-        -------
-        int64 array (before + L + after,)
+        """Token ids, int64 (before + L + after,), of residues in upper case; `_` is a masked one where the model has a
+        token for it. A letter without a token is read as X; anything else, or nothing, is an InputError.
         """
         raise NotImplementedError
 
@@ -167,10 +154,8 @@ class Model:
             At most `max_length` residues each, and at least one.
         layers : sequence of int
             Hidden states wanted: 0 is the input embedding, `card.layers` (or -1) the last, after its layer norm.
-        rows : sequence of int arrays, optional
-            For each sequence the 0-based residues whose log-probabilities are wanted.  Default: all.
-        logits : bool
-            Whether log-probabilities are wanted at all.
+        rows, logits : sequence of int arrays, bool
+            For each sequence the 0-based residues whose log-probabilities are wanted (default: all); whether any are.
         pool : str or sequence of str, optional
             Keys of `POOLS` but "residue": one vector of each layer and sequence, pooled in float32 where the model
             runs, instead of all residues; those of several pools stand one after another in it.
@@ -180,45 +165,22 @@ class Model:
         Returns
         -------
         list of Output
-            In the order of `sequences`; `hidden` (or `pooled`) has the keys of `layers`.  InputError where the model
-            does not have what is asked for.
+            `hidden` (or `pooled`) has the keys of `layers`.  InputError: the model lacks what is asked for.
         """
         raise NotImplementedError
 
     def log_likelihoods(self, sequences: Sequence[str]) -> "np.ndarray":
-        """Likelihood of whole chains, the stop token included: a model that reads a residue at a time has one.
-
-        Parameters
-        ----------
-        sequences : sequence of str
-            Chains that begin alike cost less together.
-
-        Returns
-        -------
-        float64 array (n,)
-            Natural log.
+        """Natural-log likelihood of whole chains, stop token included, float64 (n,), by a model that reads a residue at
+        a time. Chains that begin alike cost less together.
         """
         raise self.lacks("likelihood")
 
     def attentions(self, sequence: str) -> "np.ndarray":
-        """Attention maps of one sequence.
-
-        Returns
-        -------
-        float32 array (layers, heads, L, L)
-            `[l, h, i, j]`: how much residue i attends to residue j.  Special tokens are cut off: rows sum to less
-            than 1.
-        """
+        """How much residue i attends to j, float32 (layers, heads, L, L), without special tokens: rows sum to < 1."""
         raise self.lacks("attentions")
 
     def contacts(self, sequence: str) -> "np.ndarray":
-        """Probability of contact for each pair of residues: the logistic regression that ships with the model.
-
-        Returns
-        -------
-        float32 array (L, L), symmetric
-            InputError if the model has no regression weights on this machine.
-        """
+        """Probability of contact of residues, float32 (L, L); InputError without regression weights on this machine."""
         raise self.lacks("contacts")
 
     def checked_pools(self, pool: str | Sequence[str] | None) -> list[str]:

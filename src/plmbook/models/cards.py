@@ -1,8 +1,4 @@
-"""One card per model: what it is, how large, under which licence, and where its weights come from.
-
-Nothing here imports torch.  The families and the cards of the published models are those of `cards.yml`; the card of a
-bundled model is the JSON beside its weights in `data/models/`.
-"""
+"""One card per model, without torch: those of `cards.yml`, and a JSON beside each bundled model in `data/models/`."""
 
 import dataclasses
 import json
@@ -207,10 +203,7 @@ def expand(names: Iterable[str]) -> list[str]:
 
 
 def bundled_cards() -> list[Card]:
-    """The cards in `data/models/*.json`, sorted by name; none where the folder is absent.
-
-    A file holds the fields of `Card` (`citation` and those with a default may be missing) and facts about the training.
-    """
+    """The cards of `data/models/*.json` (fields of `Card`, and facts about the training), sorted by name."""
     return [_read_card(path) for path in sorted((paths.data() / "models").glob("*.json"))]
 
 
@@ -234,9 +227,8 @@ def facts(name: str) -> dict:
     Returns
     -------
     dict
-        The fields of its `Card` and its `capabilities`; for a bundled model everything in `data/models/NAME.json`,
-        among it `config` (how it was trained), `corpus` (on what), `evaluation` (how it fared in the tests of the book)
-        and `limits`.
+        The fields of its `Card` and its `capabilities`; for a bundled model all of `data/models/NAME.json`: `config`
+        (how it was trained), `corpus` (on what), `evaluation` (how it fared in the book's tests), `limits`.
     """
     found = card(name)
     known = dataclasses.asdict(found) | {"capabilities": sorted(found.capabilities)}

@@ -16,10 +16,8 @@ _WORTH = 1.25  # bfloat16 is chosen on a CPU that is so many times as fast in it
 
 
 def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str, str]:
-    """Resolve `auto`: CUDA where there is one; bfloat16 there, and on a CPU on which a layer of the model gains by it.
-
-    A model no wider than `_NARROW` stays in float32.  Near the threshold a noisy machine may answer otherwise the next
-    time; a store of embeddings records what was chosen and keeps to it.
+    """Resolve `auto`: CUDA where there is one; bfloat16 there, and on a CPU on which a layer of the model gains by it
+    (near the threshold this may change), but for models no wider than `_NARROW`.
 
     >>> choose_device("cpu", "float16", dim=320, heads=20)
     Traceback (most recent call last):
@@ -48,10 +46,8 @@ def choose_device(device: str, dtype: str, *, dim: int, heads: int) -> tuple[str
 
 @cache
 def bfloat16_gain(dim: int, heads: int) -> float:
-    """How many times as fast this CPU is in bfloat16 as in float32 on one transformer layer: a probe, below a second.
-
-    The ratio of the shortest of five times each, taken in turn.  A flag of the processor would not say it: products
-    gain by it, attention in a narrow model hardly does, and a CPU without such instructions is slower in bfloat16.
+    """How many times as fast as float32 this CPU is in bfloat16 on one layer: the shortest of five times each, below a
+    second. The processor's flags would not say it: attention in a narrow model hardly gains.
     """
     layers = [_Layer(dim, heads, dtype) for dtype in DTYPES.values()]
     best = [float("inf"), float("inf")]

@@ -1,8 +1,7 @@
 """ESM-1b, ESM-1v, ESM-2 and the bundled model, in the files that their authors ship.
 
-fair-esm's classes hold the weights; reading the files is our own, stricter code: the architecture comes from the
-checkpoint, pickles are opened with an allow-list of one class, and a key that is missing, left over, misshapen or not
-finite is an error.
+fair-esm's classes hold the weights.  Reading is stricter: the architecture comes from the checkpoint, pickles may hold
+one class only, and a key that is missing, left over, misshapen or not finite is an error.
 """
 
 import argparse
@@ -190,10 +189,8 @@ def _find_weights(card: Card, path: str | Path | None) -> Path:
 
 
 def _read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, dtype: str = "float32"):
-    """Build the network that a `.pt` file of Meta describes, and fill it: the network, and whether it has contacts.
-
-    ESM-1b and ESM-1v hold `args` (a Namespace), ESM-2 `cfg` (with a Namespace under `model`), all `model`; the contact
-    regression is a file of its own.  Family, layers, dim and heads must be the card's.
+    """Build and fill the network of a `.pt` file of Meta (`args`, a Namespace, in ESM-1; `cfg` in ESM-2), which must be
+    the card's: the network, and whether it has contacts (their regression is a file of its own).
     """
     content = files.read_pickle(path, _NAMESPACE)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
@@ -223,9 +220,8 @@ def _read_checkpoint(path: Path, card: Card, *, regression: Path | None = None, 
 
 
 def _read_safetensors(path: Path, card: Card, *, dtype: str = "float32"):
-    """Build the ESM-2 network of a bundled card and fill it from its file (float16 or float32; sha256 as on the card).
-
-    `lm_head.weight`, rotary frequencies (tied, derived) and the contact head may be absent.
+    """Build the ESM-2 network of a bundled card and fill it from its file (sha256 as on the card). The head's weight,
+    rotary frequencies (tied, derived) and the contact head may be absent.
     """
     files.check_sha256(path, card)
     state = files.read_safetensors(path)

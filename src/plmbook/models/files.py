@@ -1,7 +1,4 @@
-"""Files of weights: where they lie, how they are fetched, and the checks that every family makes alike.
-
-torch is imported where a file is read, not before: `plmbook models` asks where weights lie, and answers without it.
-"""
+"""Files of weights: where they lie, how they are fetched, and checks; torch is imported only where a file is read."""
 
 import json
 import os
@@ -29,11 +26,8 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def weights_path(card: "Card") -> Path | None:
-    """Where the weights of a model lie on this machine, None where they are absent or not complete.
-
-    Bundled: beside the card.  In a package: `PLMBOOK_MIRROR/NAME.npz`, then where pip put it.  With an address:
-    `PLMBOOK_MIRROR/NAME.pt`, then the torch hub cache (as fair-esm).  On the Hugging Face hub: the folder
-    `PLMBOOK_MIRROR/ORG/MODEL` or `PLMBOOK_MIRROR/MODEL`, then the hub's cache.
+    """Where a model's weights lie, None where absent or not complete: bundled beside the card; else in `PLMBOOK_MIRROR`
+    (`NAME.npz`, `NAME.pt`, `ORG/MODEL` or `MODEL`), then where pip, the torch hub or the Hugging Face hub put them.
     """
     if not card.runnable:
         return None
@@ -70,9 +64,8 @@ def hub_cache() -> Path:
 
 
 def hub_weights(folder: Path) -> list[Path]:
-    """The files of the weights in a folder of the Hugging Face hub's layout, safetensors before pickles.
-
-    One file, or the shards that an index names, sorted, whether they exist or not; none where it names no weights.
+    """The files of weights in a hub folder, safetensors before pickles: one, or the sorted shards that an index names,
+    whether they exist or not; none where it names no weights.
     """
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (folder / name).is_file():
@@ -191,9 +184,8 @@ def _fetch_folder(card: "Card") -> Path:
 
 
 def read_pickle(path: Path, allowed: Sequence[type] = ()):
-    """What a `.pt` or `.bin` file of PyTorch holds, on the CPU, mapped into memory where the file allows it.
-
-    Anything but tensors, plain Python values and the classes `allowed` is refused: a pickle can run code.
+    """What a PyTorch file holds, on the CPU, memory-mapped if possible. Refused (a pickle can run code): anything but
+    tensors, plain Python values and the classes `allowed`.
     """
     import torch
 

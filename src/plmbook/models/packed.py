@@ -1,9 +1,8 @@
 """One forward pass of a fair-esm model over sequences laid end to end, without padding.
 
 fair-esm's modules hold the weights; its own `forward` pads, materialises every attention map and always runs the
-language-model head.  Here attention stays inside each sequence, and only what is asked for is computed, for `esm.ESM2`
-(ESM-2, the embedded model: rotary positions) and `esm.ProteinBertModel` (ESM-1b, ESM-1v: learned positions).  N tokens
-in all, d the model's width, H heads.  The tests hold it against fair-esm's own forward.
+language-model head.  Here only what is asked for is computed, for `esm.ESM2` (rotary positions) and
+`esm.ProteinBertModel` (ESM-1: learned positions).  N tokens in all, d the model's width, H heads.
 """
 
 import itertools
@@ -48,10 +47,8 @@ class Layout:
 
 
 def embed_tokens(model, tokens, layout):
-    """Input embeddings (N, d) with ESM's token dropout and, for ESM-1, learned positions.
-
-    Token dropout (as in fair-esm): a masked token's embedding is zero, and the rest of its sequence is scaled by
-    (1 - 0.12) / (1 - share of masked tokens), BOS and EOS counted.
+    """Input embeddings (N, d). As in fair-esm a masked token's is zero, and the rest of its sequence is scaled by
+    0.88 / (1 - share of masked tokens), BOS and EOS counted.
     """
     x = getattr(model, "embed_scale", 1) * F.embedding(tokens, model.embed_tokens.weight)  # (N, d)
     if getattr(model, "token_dropout", False) or getattr(getattr(model, "args", None), "token_dropout", False):
@@ -82,9 +79,8 @@ def _rotate(x, tables):
 
 
 def fuse(model):
-    """Lay the query, key and value weights of each layer end to end, so that one product serves the three.
-
-    No memory is added, and fair-esm's own forward still works. Call it when the model is on its device, in its dtype.
+    """Lay the query, key and value weights of each layer end to end, so that one product serves all; fair-esm's forward
+    still works. Call it when the model is on its device, in its dtype.
     """
     for layer in model.layers:
         module = layer.self_attn
@@ -110,9 +106,8 @@ def projections(layer, x, tables):
 
 
 def attend(query, key, value, queries, layout):
-    """Scaled dot-product attention inside each sequence (Vaswani et al. 2017): (M, H * head_dim).
-
-    `query` (M, H, head_dim) is of the tokens that `queries` counts, `key` and `value` (N, H, head_dim) of all.
+    """Attention inside each sequence (Vaswani et al. 2017), (M, H * head_dim): `query` (M, H, head_dim) is of the
+    tokens that `queries` counts, `key` and `value` (N, H, head_dim) of all.
     """
     if query.is_cuda and query.dtype == torch.bfloat16 and (in_one_call := varlen_attention()) is not None:
         bounds, longest = (queries.bounds, layout.bounds), (max(queries.lengths), max(layout.lengths))
@@ -132,10 +127,7 @@ def attend(query, key, value, queries, layout):
 
 @cache
 def varlen_attention():
-    """torch's flash attention over sequences of unequal length, for a GPU; None before torch 2.10.
-
-    It is imported only where it is used: the import takes a second.
-    """
+    """torch's flash attention over unequal lengths, for a GPU; None before torch 2.10. Its import takes a second."""
     try:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
@@ -144,10 +136,8 @@ def varlen_attention():
 
 
 def _attend_equal(query, key, value):
-    """B sequences of one length: (B, H, m, head_dim) and twice (B, H, n, head_dim) -> (B, H, m, head_dim).
-
-    When training on a CPU the two products are written out: torch's fused CPU kernel recomputes the exponentials in its
-    backward pass and made a step 1.35 times slower (1.32 to 1.44, interleaved, one thread, 2.7 million parameters).
+    """B sequences of one length, (B, H, m or n, head_dim) -> (B, H, m, head_dim). For training on a CPU the products
+    are written out: torch's fused kernel made a step 1.35 times slower (2.7 million parameters).
     """
     if query.requires_grad and query.device.type == "cpu":
         scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, H, m, n)
@@ -172,9 +162,8 @@ def _feed_forward(layer, x):
 
 
 def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
-    """Hidden states (N, d) by layer; those above are not computed.  Default: the last, after its layer norm.
-
-    0 is the input embedding (as in fair-esm).  With `rows` (M,), `counts` of each sequence, the last layer is (M, d).
+    """Hidden states (N, d) by layer: 0 is the input embedding, the default the last, after its layer norm, which with
+    `rows` (M,), `counts` of each sequence, is (M, d).
     """
     n_layers = len(model.layers)
     wanted = {n_layers} if layers is None else set(layers)
@@ -198,9 +187,8 @@ def hidden_states(model, tokens, lengths, layers=None, rows=None, counts=None):
 
 
 def pool(states, parts, how):
-    """Mean or max of some tokens of each sequence, float32 (B, d) from states (N, d).
-
-    `parts` holds for each sequence the tokens before those that take part, those, and the ones after; they sum to N.
+    """Mean or max, float32 (B, d), of states (N, d). `parts`: for each sequence the tokens before those that take part,
+    those, and the ones after; they sum to N.
     """
     sizes = torch.tensor(parts, device=states.device).flatten()
     return torch.segment_reduce(states.float(), how, lengths=sizes)[1::3]
@@ -215,10 +203,8 @@ def fill(
     pools: Sequence[str] = (),
     spans: Sequence[tuple[int, int]] | None = None,
 ) -> None:
-    """Put hidden states into the outputs of a batch: of every residue, or pooled over them, as `Model.run` says.
-
-    `states`: (N, d) by number of the layer; `numbers`: from a layer as asked for to its number; `parts`: the special
-    tokens before the residues of each sequence, the residues, and the special tokens after them.
+    """Put states, (N, d) by layer number, into a batch's outputs, pooled or not; `numbers`: from a layer as asked for
+    to its number; `parts`: special tokens before the residues of each sequence, the residues, and those after.
     """
     sizes = list(itertools.chain.from_iterable(parts))
     taken = parts
@@ -237,10 +223,7 @@ def fill(
 
 
 def lm_logits(model, x):
-    """Language-model head on any rows: (M, d) -> float32 (M, vocabulary).
-
-    The last product is in float32 whatever the weights: logits of 8 bits would be 0.03 off at a size of 8.
-    """
+    """Logits of any rows, (M, d) -> float32 (M, vocabulary); a product in bfloat16 would be 0.03 off at a size of 8."""
     head = model.lm_head
     features = head.layer_norm(F.gelu(head.dense(x)))
     return F.linear(features.float(), head.weight.float(), head.bias.float())

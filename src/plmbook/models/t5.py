@@ -1,10 +1,8 @@
 """Ankh, Ankh2, Ankh3 and ProtT5: encoders of T5 (Raffel et al. 2020), in the files that their authors put on the hub.
 
-Reading is our own, stricter code: the configuration must be the card's, and a key that is missing, left over, misshapen
-or not finite is an error.  Tokens (one a residue, `</s>` at the end) are looked up in the model's own vocabulary:
-tokenizers of natural language put an unknown token first in some versions of transformers and none in others.
-Sequences lie end to end, without padding, and only layers that are asked for are computed; the tests hold it against
-transformers' own forward.  N tokens in all, B sequences of n tokens, d the width, H heads, c the width of a head.
+The configuration must be the card's; a key that is missing, left over, misshapen or not finite is an error.  Tokens are
+looked up in the model's own vocabulary: tokenizers put an unknown token first in some versions of transformers only.
+Sequences lie end to end: N tokens in all, B sequences of n tokens, d the width, H heads, c the width of a head.
 """
 
 import itertools
@@ -67,10 +65,8 @@ class Encoder:
 def hidden_states(
     encoder: Encoder, tokens: torch.Tensor, lengths: Sequence[int], layers: Iterable[int]
 ) -> dict[int, torch.Tensor]:
-    """Hidden states of chosen layers, float32 (N, d), numbered as transformers' `hidden_states`.
-
-    The residual stream is float32 whatever the dtype of the weights: a few of its channels grow so large that float16
-    overflows, and bfloat16 would round away what later layers add.
+    """Hidden states by layer, float32 (N, d). The residual stream is float32 whatever the weights: a few channels
+    overflow float16, and bfloat16 would round away what later layers add.
     """
     wanted = set(layers)
     x = F.embedding(tokens, encoder.embedding).float()  # (N, d)
@@ -123,10 +119,7 @@ def _norm(encoder, x, weight):
 
 
 def _position_bias(encoder: Encoder, length: int) -> torch.Tensor:
-    """What each head adds to the score of each pair of n tokens: (1, H, n, n), `[0, h, i, j]` for query i and key j.
-
-    float32 on a CPU, the weights' dtype elsewhere, as the kernels want it; the largest thing in memory.
-    """
+    """What each head adds to the score of query i and key j: (1, H, n, n); float32 on a CPU, else as the weights."""
     offsets = torch.arange(1 - length, length)  # key minus query
     buckets = position_buckets(offsets, len(encoder.bias), encoder.max_distance)
     table = encoder.bias[buckets.to(encoder.bias.device)].T  # (H, 2n - 1)
@@ -150,10 +143,8 @@ def position_buckets(offsets: torch.Tensor, n_buckets: int, max_distance: int) -
 
 
 class T5Model(Model):
-    """A loaded encoder.  Ankh3's prefix says what to do and does not stand for the sequence: there is no BOS.
-
-    Memory alone limits a sequence: beside the weights, attention keeps 4 bytes for each head and pair of tokens (at
-    5,000 residues and 32 heads 3.2 GB).
+    """A loaded encoder, without BOS: Ankh3's prefix does not stand for the sequence. Memory limits a sequence:
+    attention keeps 4 bytes a head and pair of tokens (3.2 GB at 5,000 residues and 32 heads).
     """
 
     def __init__(
@@ -165,9 +156,8 @@ class T5Model(Model):
         self.capabilities -= {"pseudo-likelihood", "generation"}  # the decoder's
 
     def tokenize(self, sequence: str) -> np.ndarray:
-        """int64 (L + 1,) with `</s>` last, for Ankh3 (L + 2,) with its prefix first; there is no token for a mask.
-
-        Letters without a token (J), and those that the authors replace (U, Z, O and B for ProtT5), are read as X.
+        """int64 (L + 1,), `</s>` last, or for Ankh3 (L + 2,), prefix first; no token is a mask. J, and what the authors
+        replace (for ProtT5 U, Z, O and B), are read as X.
         """
         return self._tokens.read(sequence)
 
@@ -251,9 +241,8 @@ def read_config(folder: Path, card: Card):
 
 
 def read_tokens(folder: Path, card: Card, vocab_size: int) -> Tokens:
-    """Look the residues up in the tokenizer that lies beside the weights: `tokenizer.json` (Ankh) or `spiece.model`.
-
-    Refused: one that lacks a residue, X, `</s>` or the card's prefix, or has more tokens than the embedding has rows.
+    """The residues' tokens, from `tokenizer.json` (Ankh) or `spiece.model`. Refused: one that lacks a residue, X,
+    `</s>` or the card's prefix, or has more tokens than the embedding has rows.
     """
     path, vocabulary = read_vocabulary(folder)
     mark = next((mark for mark in ("", _WORD) if mark + "A" in vocabulary), "")
@@ -353,9 +342,8 @@ def _expected_shapes(config) -> dict[str, torch.Size]:
 def read_state(
     folder: Path, expected: dict[str, torch.Size], *, tied: Sequence[str] = SHARED, ignored: tuple[str, ...] = _IGNORED
 ) -> dict[str, torch.Tensor]:
-    """The tensors of a folder by name, all of `expected` and no other, shaped as expected and finite.
-
-    `tied`: names of one tensor, of which a file holds at least one; names that begin with one of `ignored` are let be.
+    """A folder's tensors by name: all of `expected` and no other, its shapes, finite. `tied`: names of one tensor, of
+    which a file has at least one; names that begin with one of `ignored` are let be.
     """
     found = files.hub_weights(folder)
     if not found:

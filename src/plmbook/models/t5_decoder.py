@@ -1,8 +1,7 @@
 """Whole T5s, encoder and decoder: how likely Ankh finds a residue, and what it writes where residues are missing.
 
-A *sentinel* (`<extra_id_0>`, `<extra_id_1>`, ...) stands in the encoder's input for what was taken out; the decoder
-writes each sentinel and after it what belongs there.  The forward pass and the search are transformers'; files are
-read by `plmbook.models.t5`.  B rows of n tokens for a protein of L residues, V tokens in the vocabulary.
+A *sentinel* (`<extra_id_0>`, ...) stands in the encoder's input for what was taken out; the decoder writes it, and
+after it what belongs there.  B rows of n tokens for a protein of L residues, V tokens in the vocabulary.
 """
 
 import itertools
@@ -69,12 +68,8 @@ class Seq2Seq(Model):
         pool: str | Sequence[str] | None = None,
         spans: Sequence[tuple[int, int]] | None = None,
     ) -> list[Output]:
-        """Log-probabilities (1, 20) at the one residue of each sequence that `_` hides; the rest is the encoder's.
-
-        Ankh's way (`likelihood.py` of its repository): `<extra_id_0>` stands for the residue, the decoder reads its
-        start token and `<extra_id_0>`; the answer is at its last position, over the vocabulary without the tokens that
-        begin with `<` or `[`.  Its `[NLU]` for Ankh3 is here the prefix of every model that has one; Ankh's own
-        function gives the exponential of the mean over a protein.
+        """Log-probabilities (1, 20) at the one `_` of each sequence, as `likelihood.py` of Ankh: `<extra_id_0>` stands
+        for it and is the decoder's second token; over the vocabulary without tokens that begin with `<` or `[`.
         """
         if layers or not logits:
             raise InputError(f"model {self.name!r}: loaded with its decoder; embeddings are those of the encoder alone")
@@ -140,10 +135,8 @@ def _read_sentinels(folder: Path, vocab_size: int) -> tuple[tuple[int, ...], np.
 
 
 def _read_network(folder: Path, config):
-    """Read a whole T5 for inference, on the CPU, in the numbers of the file; each weight is checked before it is used.
-
-    `tie_word_embeddings: false` (all of Ankh): the head is a matrix of its own, and must be in the file; absent or
-    true: it is the input embedding, and the decoder's output is divided by the root of the width.
+    """Read a whole T5, in the numbers of the file, each weight checked. `tie_word_embeddings: false` (all of Ankh): the
+    head is in the file; else it is the input embedding, the decoder's output divided by the root of the width.
     """
     from transformers import T5ForConditionalGeneration
 
@@ -190,10 +183,7 @@ def generate_spans(
     seed: int | None = None,
     temperature: float = 1.0,
 ) -> list[Filled]:
-    """Let a model write spans of a protein anew, n times; options as in `plmbook.engine.generate.write`.
-
-    The decoder may write only the sentinels in their order, after each at least one of the 20 amino acids, and the end.
-    """
+    """`plmbook.engine.generate.write` for one protein, n times; at least one residue after each sentinel, in order."""
     model.tokens.read(sequence)  # a faulty sequence is named before its spans
     check_spans(spans, len(sequence))
     if sentinel not in ("residue", "span"):
@@ -231,10 +221,7 @@ def complete(
 
 
 def _read_fills(model: Seq2Seq, tokens: Sequence[int], openings: Sequence[int]) -> tuple[str, ...]:
-    """The residues that a decoder wrote after each of `openings`, which must all be there, in this order.
-
-    `tokens` begin with the decoder's start; what follows `</s>` does not matter.
-    """
+    """What a decoder wrote after each of `openings`, all there in this order; `tokens` begin with its start token."""
     letter_of = dict(zip(model.residues, AMINO_ACIDS, strict=True))
     fills: list[str] = []
     for place, token in enumerate(tokens):
@@ -341,9 +328,7 @@ def _write(model, row, openings, least, most, *, n, seed, temperature) -> list[t
 
 
 def _allowed(openings, residues, end, least, most, tokens) -> list[int]:
-    """The tokens that may come next.
-
-    With the sentinels 9 and 8, the residues 3 and 4, and 1 or 2 residues a fill:
+    """The tokens that may come next; here with the sentinels 9 and 8, the residues 3 and 4, and 1 or 2 residues a fill.
 
     >>> after = partial(_allowed, (9, 8), [3, 4], 1, 1, 2)
     >>> after([0]), after([0, 9]), after([0, 9, 3]), after([0, 9, 3, 4]), after([0, 9, 3, 8, 4, 4])

@@ -6,9 +6,8 @@ layer's hidden and cell state, s the logistic function and * the product by elem
     m = (x_t Wmx) * (h Wmh)    z = x_t Wx + m Wh + b    (i, f, o, u) = the quarters of z
     c' = s(f) * c + s(i) * tanh(u)    h' = s(o) * tanh(c')
 
-Each column of a weight is normalised and multiplied by its gain.  What stands at a residue, and its probabilities,
-depend on the residues before it alone: a chain starts with a token of its own, and ends with one that is predicted.
-Chains of a batch that begin alike share their states until they part, so that a protein's variants cost half.
+Each column of a weight is normalised and multiplied by its gain.  A residue's state and probabilities depend on those
+before it alone; a chain has a start token and a predicted end.  Chains that begin alike share states until they part.
 """
 
 import re
@@ -46,10 +45,7 @@ _COLUMNS = TOKENS.of_letter[[ord(letter) for letter in AMINO_ACIDS]] - 1  # the 
 
 
 class UniRepModel(Model):
-    """A loaded UniRep of any width and depth, from the arrays of a published file; see `_read` for their names.
-
-    In bfloat16 the cell state and the head stay in float32.
-    """
+    """A loaded UniRep of any size, from a file's arrays (`_read`). Cell state and head stay in float32."""
 
     batch_tokens = 2**16  # one step reads a token of each chain: only many chains fill the processor
 
@@ -82,11 +78,8 @@ class UniRepModel(Model):
         pool: str | Sequence[str] | None = None,
         spans: Sequence[tuple[int, int]] | None = None,
     ) -> list[Output]:
-        """As `Model.run`, but log-probabilities at a residue are given the residues before it alone.
-
-        Without `spans`, "mean" is the published average, over the L + 1 states after the start token and each residue.
-        Further pools: "final" and "cell", the hidden and the cell state after the last residue, and "fusion": mean,
-        final and cell one after another.
+        """As `Model.run`, given the residues before alone. "mean" without `spans` is over all L + 1 states (as
+        published), "final" and "cell" are those after the last residue, "fusion" is mean, final and cell.
         """
         outputs = [Output() for _ in sequences]
         if not sequences:
@@ -140,10 +133,8 @@ class UniRepModel(Model):
         return totals
 
     def _steps(self, tokens: Sequence[np.ndarray]) -> Iterator[tuple]:
-        """Read a token of each chain at a time, the stop token not.
-
-        Yields the chains (m,) that are still read, the row of each in what follows, and hidden and cell states (g, d)
-        by layer: chains that are equal so far share a row.
+        """Read a token of each chain at a time, but for the stop: yields the chains (m,) that are still read, each
+        one's row, and hidden and cell states (g, d) by layer; chains that are equal so far share a row.
         """
         sizes = np.array([len(each) - 1 for each in tokens])
         longest_first = np.argsort(-sizes, kind="stable")

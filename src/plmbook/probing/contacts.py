@@ -4,11 +4,10 @@ The method is that of Rao et al. (2020, Transformer protein language models are 
 attention map is made symmetric and corrected for the average product (APC), and one logistic regression for all
 proteins weighs the maps (layers x heads numbers a pair of residues), fitted on at most 20 proteins with a structure.
 
-Two residues are in *contact* where their C-beta atoms (C-alpha of glycine) are less than 8 angstrom apart.  Ranges by
-separation |i - j|: short (6 to 11), medium (12 to 23), long (24 and more).  Of a predicted structure only residues with
-a pLDDT of 70 or more *count*; a pair counts where both do.  L is the number of residues that count, P@L the share of
-contacts among the L best pairs of a range.  Baselines: the *background*, the share of contacts among all pairs of the
-range, and *separation only*, pairs ranked by how often residues that far apart touch in the training proteins.
+Residues are in *contact* where their C-beta atoms (C-alpha of glycine) are less than 8 angstrom apart.  Ranges by
+|i - j|: short (6 to 11), medium (12 to 23), long (24 and more).  Of a predicted structure only residues with a pLDDT of
+70 or more *count*; L is their number, P@L the share of contacts among the L best pairs of a range.  Baselines: the
+*background*, the share among all pairs, and *separation only*, pairs by how often residues that far apart touch.
 """
 
 import zlib
@@ -52,9 +51,7 @@ class Regression:
 
 
 def apc(maps: np.ndarray) -> np.ndarray:
-    """Average product correction of symmetrised maps (..., L, L) (Dunn et al. 2008): with S = A + A', S_ij - S_i S_j /
-    S, S_i the sum of row i and S that of all; each row and column then adds up to zero.
-    """
+    """Average product correction (Dunn et al. 2008) of S = A + A', maps (..., L, L): S_ij - S_i S_j / sum of S."""
     both = maps + np.swapaxes(maps, -1, -2)
     rows = both.sum(axis=-1)  # (..., L)
     total = rows.sum(axis=-1)[..., None, None]
@@ -92,8 +89,7 @@ def fit(model, structures: Iterable[Structure], *, seed: int = 0) -> Regression:
     model, structures : Model, iterable of Structure
         With `attentions`; the training proteins, at least one with a contact and a pair without.
     seed : int
-        Of each protein all its contacts are used, and `NON_CONTACTS` times as many pairs without contact (Rao et al.
-        use all pairs), drawn by the seed and the protein's id only.
+        With the protein's id draws `NON_CONTACTS` times as many pairs without contact as with (Rao et al. use all).
 
     Returns
     -------
@@ -158,8 +154,7 @@ def predict(regression: Regression, attention: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    regression : Regression
-    attention : float array (layers, heads, L, L)
+    regression, attention : Regression, float array (layers, heads, L, L)
 
     Returns
     -------
@@ -223,10 +218,7 @@ def contact_precision(
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Fit on some proteins, count the contacts among the best pairs of others.
-
-    That no family is shared is up to the caller (`cross_fit` makes such a plan): of the bundled `kept_structures` each
-    protein is of a family of its own, and none is related to a gene of `structures`.
+    """Fit on some proteins, count the contacts among the best pairs of others; `cross_fit` plans it by family.
 
     Parameters
     ----------
@@ -240,10 +232,9 @@ def contact_precision(
     Returns
     -------
     DataFrame
-        One row a test protein, in the order asked: id (str), length, n_residues (L, those that count), n_pairs,
-        n_contacts (int64), and shares (float64; NaN where a range has no pair): for the long range background, p_at_l,
-        p_at_l2, p_at_l5 (of the L / 2 and L / 5 best pairs, at least one), separation_only_p_at_l,
-        separation_only_p_at_l5; for the others p_at_l_medium, background_medium, p_at_l_short, background_short.
+        One row a test protein, in the order asked: id, length, n_residues (L, those that count), n_pairs, n_contacts
+        (int64), and shares (float64; NaN where a range has no pair): background, p_at_l, p_at_l2, p_at_l5 (L / 2, L / 5
+        best pairs), separation_only_p_at_l and _p_at_l5 (long range); p_at_l_ and background_ with medium and short.
     """
     known = structures_of(structures)
     train_ids = list(train_ids)
@@ -261,12 +252,8 @@ def contact_precision(
 
 
 def cross_fit(lengths: Mapping[str, int], others: Sequence[str] = (), *, seed: int = 0) -> pd.DataFrame:
-    """A plan by which each protein is tested once, by a regression that was fitted on other families.
-
-    The proteins of `lengths` (id -> residues), each of its own family, are dealt into two halves, each tested by the
-    regression of `N_TRAIN` proteins of the other, those up to `LONGEST_TRAINED` residues first; `others` (the 53 genes)
-    by that of the second half, none fitted on.  Columns id, set ("kept" or "other"), fold (0 or 1, the half that it is
-    tested with), trains (whether the *other* half's regression is fitted on it); `training_ids` reads it.
+    """A plan that tests each protein of `lengths` (id -> residues) by `N_TRAIN` of the other half, `others` by the
+    second: id, set ("kept", "other"), fold (its half), trains (the other fold is fitted on it).
     """
     dealt = np.random.default_rng(seed).permutation(sorted(lengths)).tolist()
     dealt.sort(key=lambda name: lengths[name] > LONGEST_TRAINED)  # stable: the short ones first, in the order drawn

@@ -1,8 +1,7 @@
 """Transfer of a label from the nearest protein in the space of embeddings; nothing is trained.
 
-A protein is one vector (the mean of the hidden states over its residues); nearness is the cosine after the mean of the
-references is taken off: the mean is what all proteins share, and without that step every cosine is close to 1.
-Two baselines: the vector of amino-acid shares, and the commonest label of the references for everyone.
+A protein is one vector (the mean of the hidden states over its residues); nearness is the cosine after the references'
+mean is taken off, without which every cosine is close to 1.  Baselines: amino-acid shares, and the commonest label.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,15 +28,12 @@ def composition(sequences: Sequence[str]) -> np.ndarray:
 def nearest(queries: np.ndarray, references: np.ndarray, *, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """The k references with the largest cosine to each query, both centred on the mean of the references.
 
-    Brute force in float64. The answer for a query does not depend on the other queries, and does not change where all
-    vectors are shifted by one vector or scaled by one positive number.
+    Brute force in float64; the answer for a query does not depend on the other queries.
 
     Parameters
     ----------
-    queries, references : float array (n, d) and (m, d)
-        Finite.
-    k : int
-        1 to m.
+    queries, references, k : float array (n, d) and (m, d), int
+        Finite; 1 to m.
 
     Returns
     -------
@@ -75,15 +71,13 @@ def transfer(
     Parameters
     ----------
     queries, references : DataFrame
-        id, localisation (str), n and m rows; an id that is in both is an `InputError`. The localisation of the queries
-        is only copied to `truth`.
+        id, localisation (str), n and m rows; an id that is in both is an `InputError`.
     query_vectors, reference_vectors : float array (n, d) and (m, d)
 
     Returns
     -------
     DataFrame
-        One row a query, in their order: id, truth, predicted, neighbour (str, id of the nearest reference),
-        similarity (float64, its cosine).
+        A row a query: id, truth, predicted, neighbour (id of the nearest reference), similarity (its cosine).
     """
     for table, vectors, name in ((queries, query_vectors, "queries"), (references, reference_vectors, "references")):
         need(table, ["id", LABEL])

@@ -2,10 +2,8 @@
 
 A probe is a multinomial logistic regression on standardised features of a residue, one of four kinds: *majority*
 (nothing: the commonest state in training), *residue* (which of the 20), *window* (the amino acids at the 15 places
-around it, as methods before 1990 read: GOR; Garnier et al. 1978), *states* (the model's hidden state there).
-
-Q3 is the share of the residues whose state (helix H, strand E, other C) is predicted; residues without coordinates,
-and those of a CB513 chain outside the domains of that set, are in neither training nor test.
+around it, as in GOR; Garnier et al. 1978), *states* (the model's hidden state there).  Q3 is the share of the residues
+whose state (helix H, strand E, other C) is predicted; residues without coordinates or outside CB513's domains are out.
 """
 
 from collections.abc import Sequence
@@ -39,9 +37,7 @@ def one_hot(sequence: str) -> np.ndarray:
 
 
 def window_one_hot(sequence: str, *, width: int = WIDTH) -> np.ndarray:
-    """Which amino acids stand around each residue, float32 (L, width * 21): place by place, left to right, 20 columns
-    of `one_hot`, then one that is 1 where the place is outside the chain.
-    """
+    """float32 (L, width * 21): for each place around a residue `one_hot`, then 1 where it is outside the chain."""
     if width < 1 or width % 2 == 0:
         raise InputError(f"window of {width} residues: expected an odd number from 1 up")
     half, inside = width // 2, len(sequence)
@@ -91,8 +87,7 @@ def fit(
     Returns
     -------
     sklearn Pipeline
-        Standardisation and logistic regression, in float64 and to convergence: the optimum is unique, so that the
-        answer does not hang on the processor. Most frequent class for `majority`.
+        Standardisation and logistic regression (float64, to its unique optimum); `majority`: most frequent class.
     """
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
@@ -147,10 +142,8 @@ def secondary_structure(
     ----------
     model, layer, progress : Model, int, bool
         As in `fit`; show a bar.
-    proteins : DataFrame
-        id, sequence, dssp3, counted (str): none of the training proteins.
-    probes : dict of kind to Pipeline
-        From `fit_all`, of the same model and layer.
+    proteins, probes : DataFrame, dict of kind to Pipeline
+        id, sequence, dssp3, counted: none of training; from `fit_all`, of the same model and layer.
 
     Returns
     -------
@@ -165,10 +158,7 @@ def secondary_structure(
 
 
 def q3(table: pd.DataFrame, kind: str = "states", *, than: str = "", n: int = 1000, seed: int = 0) -> Estimate:
-    """Share of the counted residues whose state a probe predicts, 95 % interval from resampling proteins (the n).
-
-    `than`: minus the share of another probe on the same resampled proteins.
-    """
+    """Share of counted residues whose state a probe predicts, minus that of `than`; the interval resamples proteins."""
     names = [f"correct_{each}" for each in (kind, than) if each]
     need(table, [*names, "n_residues"])
     right, *others = (table[name].to_numpy(np.float64) for name in names)

@@ -20,9 +20,7 @@ PROBE_RESIDUES = 20_000  # that the probes learn from: the fit is made afresh wh
 
 @study("contacts", saves="contacts", tables={"contact-precision": 1})
 def contact_precision(run: Run) -> pd.DataFrame:
-    """Contacts by attention in structures of families that training never saw, and in the 53 genes, each tested once
-    (`contacts.cross_fit`): id, set ("kept" or "genes"), fold, those of `contacts.contact_precision`, model.
-    """
+    """`contacts.contact_precision` in families that training never saw and in the 53 genes: also set, fold, model."""
     kept = tables.load("kept_structures")
     kept = kept[~kept["id"].isin(bundled.read_in_training("kept_structures"))]
     genes = tables.load("structures").rename(columns={"gene": "id"})
@@ -68,9 +66,7 @@ def contact_precision(run: Run) -> pd.DataFrame:
 
 @study("secondary structure", saves="secondary_structure", tables={"secondary-structure": 1})
 def secondary_structure(run: Run) -> pd.DataFrame:
-    """Secondary structure of CB513 by linear probes, the model's and three baselines, for `probes.q3`: id, n_residues,
-    correct_majority, correct_residue, correct_window, correct_states. The sampled check fits the probes afresh.
-    """
+    """CB513 by the model's probe and three baselines, fitted afresh: the columns of `probes.secondary_structure`."""
     proteins = tables.load("secondary_structure")
     proteins = proteins[~proteins["id"].isin(bundled.read_in_training("secondary_structure"))]
     train, test = (proteins[proteins["split"] == split].reset_index(drop=True) for split in bundled.SPLITS)
@@ -99,9 +95,8 @@ def secondary_structure(run: Run) -> pd.DataFrame:
 
 @study("localisation", saves="localisation", tables={"localisation-embeddings": 1})
 def localisation(run: Run) -> pd.DataFrame:
-    """Localisation of DeepLoc's test proteins from their nearest training protein, and two baselines: method
-    (embedding, composition, commonest), id, truth, predicted, neighbour, similarity; found afresh from the shipped
-    embeddings.
+    """Localisation of DeepLoc's test proteins from the nearest training protein's shipped embedding, and two baselines:
+    method (embedding, composition, commonest) and the columns of `neighbours.transfer`.
     """
     proteins = tables.load("localisation")
     table = hundredths(run, "localisation-embeddings", proteins, files=("localisation.parquet",))
@@ -118,9 +113,7 @@ def localisation(run: Run) -> pd.DataFrame:
 
 
 def hundredths(run: Run, name: str, proteins: pd.DataFrame, *, files: Sequence[str | Path]) -> pd.DataFrame:
-    """Embeddings as a derived table: id, e0000, e0001, ... (int32, hundredths; the last layer, a mean over residues). A
-    row depends on no other, so that a sample can be checked.
-    """
+    """Embeddings (last layer, mean over residues) as a derived table: id, e0000, e0001, ... (int32, hundredths)."""
     names = [f"e{number:04d}" for number in range(run.model.card.dim)]
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:

@@ -26,8 +26,7 @@ def site_independent(counts: pd.DataFrame, variants: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     counts : DataFrame
-        gene (str), position (int, 1-based), each pair once; ref (the human residue), and an int for each letter of
-        `AMINO_ACIDS`, human included: `tables.load("alignment")`.
+        `tables.load("alignment")`: gene, position (1-based), ref (the human residue), an int for each letter.
     variants : DataFrame
         gene, mutation ("R175H" or "R175H:N239Y").
 

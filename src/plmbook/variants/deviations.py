@@ -1,10 +1,9 @@
 """Compensated deviations: a residue that is pathogenic in humans and the wild type of another vertebrate.
 
-Where an ortholog *carries* a variant's residue, its other substitutions against human are *cases*; those that other
-orthologs have, but no carrier, are *controls*.  If a model knows of compensation, cases have higher epistasis on the
-variant's background than controls of the same variant that are alike in score on the wild type, number of orthologs
-with the residue, and distance from the variant (`plmbook.stats.matched`).  The model must not have read the gene's
-orthologs: one that has knows which residues come together from having seen them together.
+Where an ortholog *carries* a variant's residue, its other substitutions against human are *cases*; those that only
+other orthologs have are *controls*.  If a model knows of compensation, cases have higher epistasis on the variant's
+background than matched controls of the same variant (`enrichment`).  The model must not have read the gene's orthologs:
+one that has knows which residues come together from having seen them together.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -65,9 +64,8 @@ def scan_genes(
 
 
 def substitution_table(scans: Sequence[GeneScan], carried: pd.DataFrame) -> pd.DataFrame:
-    """The second sites that some ortholog has, of all variants in `carried`: `substitutions`, one after another.
-    `carried` (gene, mutation, assembly) says which carriers make cases, such as those of a clade; an ortholog in it
-    that does not carry its variant, and a table without any scanned variant, are refused (`InputError`).
+    """`substitutions` of all variants in `carried` (gene, mutation, assembly), whose carriers make the cases.
+    InputError: an ortholog that does not carry its variant, or no scanned variant.
     """
     chosen = carried.groupby(["gene", "mutation"])["assembly"].agg(list).to_dict()
     parts = []
@@ -89,12 +87,8 @@ def substitution_table(scans: Sequence[GeneScan], carried: pd.DataFrame) -> pd.D
 def substitutions(
     scan: GeneScan, variant: Sequence[Mutation], epistasis: np.ndarray, *, of: Collection[int] | None = None
 ) -> pd.DataFrame:
-    """The second sites of a variant that some ortholog has, from its epistasis (L, 20), by position.
-
-    Columns: gene, mutation (str), position (int64), ref, alt (str), epistasis, score_wild_type (float64), frequency
-    (int64: orthologs that have `alt` there), n_carriers (int64: carriers among them, of those that make cases), case
-    (bool), separation (int64, residues), distance (float64, angstrom; NaN without a structure).  Only carriers in rows
-    `of` of the alignment make cases (a clade, say); what other carriers have is then neither a case nor a control.
+    """A variant's second sites that some ortholog has: epistasis, score_wild_type, frequency (orthologs with it),
+    n_carriers (carriers with it, in rows `of` only), case, separation (residues), distance (angstrom or NaN).
     """
     sequence, residues, text = scan.sequence, scan.residues, join_mutations(variant)
     carry = carriers(residues, variant)
@@ -144,7 +138,7 @@ def enrichment(
     table : DataFrame
         Of `substitution_table`: gene, mutation, `value`, score_wild_type, frequency, case, separation, distance.
     value : str
-        What is compared.
+        The column that is compared.
     max_separation, max_distance : int, float, optional
         Only second sites this near in the chain (residues), or nearer than this in space (angstrom).
     minimum, n, seed : int
@@ -153,8 +147,8 @@ def enrichment(
     Returns
     -------
     Matched
-        The chance that a case is above a control of the same variant, fifth of score_wild_type, class of frequency and
-        class of distance (of separation where there is no structure); a mean over genes, 0.5 is chance.
+        The chance (mean over genes; 0.5 is chance) that a case is above a control of the same variant, fifth of
+        score_wild_type, class of frequency and class of distance (of separation without a structure).
     """
     binned = _binned(table, max_separation, max_distance)
     return matched.auroc(binned, value=value, case="case", strata=_STRATA, minimum=minimum, n=n, seed=seed)

@@ -2,10 +2,9 @@
 
 A *pair* is a position i that has variants and a partner j.  Its value: the mean over the variants at i of the mean of
 |epistasis| over the 19 substitutions at j (a maximum is ruled by the one letter that the model likes least).
-Pairs are compared within one position i and one bin of separation |i - j| (`plmbook.stats.matched`).  A partner that
-answers to every variant is seen by the value after the average product correction (Dunn et al. 2008).  Two more strata
-are controls: thirds of the model's entropy at j on the wild type, where an uncertain model moves little or much
-whatever the cause, and thirds of pLDDT at j.
+Pairs are compared within one i and one bin of separation |i - j| (`plmbook.stats.matched`).  A partner that answers to
+every variant is seen by the value after the average product correction (Dunn et al. 2008).  Controls: thirds of the
+model's entropy at j on the wild type (an uncertain model moves little or much whatever the cause) and of pLDDT at j.
 """
 
 from collections.abc import Mapping, Sequence
@@ -127,9 +126,8 @@ def contact_auroc(
     Returns
     -------
     DataFrame
-        cutoff (float64), nearest (int64), matched (str), auroc, low, high, p (float64), n_genes, n_contacts, n_others
-        (int64).  0.5 is chance; the interval resamples genes; p rotates the partners of a position within its bins of
-        separation.
+        cutoff, nearest, matched (str), auroc, low, high, p (float64), n_genes, n_contacts, n_others (int64).  0.5 is
+        chance; the interval resamples genes; p rotates the partners of a position within its bins of separation.
     """
     binned = pairs.assign(
         separation_bin=np.searchsorted(_EDGES, pairs["separation"], side="right"),

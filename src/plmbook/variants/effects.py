@@ -3,11 +3,10 @@
 Every score is a natural-log likelihood ratio of the variant over the wild type: **negative = damaging**, 0 = the wild
 type itself. There is no cut-off between damaging and harmless here, and none of this is for clinical use.
 
-Notation: S is the wild-type sequence, M the mutant (all substitutions applied), D the mutated positions, x_i the
-residue of x at i, x_(-i) and x_(-D) the sequence x with the mask token at i, or at all of D, and p(a at i | x)
-what the model says about position i when it reads x, normalised over the model's whole vocabulary. The marginals are
-sums over D and differ only in what the model reads; `plmbook.engine.scan` runs every distinct input once. The last two
-strategies are of models that read a residue at a time.
+S is the wild-type sequence, M the mutant (all substitutions applied), D the mutated positions, x_i the residue of x at
+i, x_(-i) and x_(-D) the sequence with the mask token at i or at all of D, and p(a at i | x) what the model says about
+position i when it reads x, normalised over its whole vocabulary. The marginals are sums over D and differ only in what
+the model reads; the last two strategies are of models that read a residue at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,10 +53,8 @@ def _marginals(reads: Callable[[Variant, int], Edits], model, pairs: Pairs, *, l
 
 
 def _pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
-    """PLL(M) - PLL(S), with PLL(x) = sum over all i of ln p(x_i at i | x_(-i)): a forward pass per residue for the wild
-    type and for each variant (less the one that a single substitution shares). Letters outside the 20 are left out.
-
-    Source: Salazar et al. 2020 (pseudo-log-likelihood); Brandes et al. 2023 (its ratio, for variants).
+    """PLL(M) - PLL(S), PLL(x) = sum over i of ln p(x_i at i | x_(-i)) (Salazar et al. 2020; its ratio: Brandes et al.
+    2023): a pass per residue of each sequence. Letters outside the 20 are left out.
     """
     of_protein: dict[str, list[int]] = {}
     for number, (sequence, variant) in enumerate(pairs):
@@ -71,10 +68,7 @@ def _pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
 
 
 def _likelihood(model, pairs: Pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
-    """ln p(M) - ln p(S) of whole chains, stop token included, by a model that reads a residue at a time, any length.
-
-    Source: Alley et al. 2019; ProteinGym scores UniRep so.
-    """
+    """ln p(M) - ln p(S) of whole chains, stop token included (Alley et al. 2019; ProteinGym scores UniRep so)."""
     mutants = [scan.edited(sequence, substituted(variant)) for sequence, variant in pairs]
     found = encode.log_likelihoods(model, [*mutants, *(sequence for sequence, _ in pairs)], progress=progress)
     return found[: len(pairs)] - found[len(pairs) :]
@@ -147,9 +141,7 @@ def score(
     Returns
     -------
     ndarray (n,) of float64
-        Natural-log likelihood ratios, negative = damaging. The order of `variants` does not matter. For single
-        substitutions `masked-marginals` equals `comasked`, and all marginals are equal for a model whose answer at i
-        does not depend on the residue at i.
+        Natural-log likelihood ratios, negative = damaging.
 
     Raises
     ------
@@ -241,8 +233,7 @@ def add_mean(effects: pd.DataFrame, *, name: str = "mean") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `effects` and below it one row per variant and strategy with `model=name`; a variant that a model lacks (no
-        row, or no score) gets no mean, since a mean over fewer models is another score.
+        `effects` and below it a row per variant and strategy with `model=name`, where every model has a score.
     """
     if (effects["model"] == name).any():
         raise InputError(f"the effects already hold rows with model={name}")
@@ -267,11 +258,8 @@ def masked_likelihood(
     seed: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """How well residues are guessed that are masked together, a share of each protein (id, sequence; 15 % in Devlin et
-    al. 2019), by the model, by their `frequencies` in its training corpus, and by an n-gram that sees the same masks.
-
-    The choice depends on the seed and the protein's id only. Returns id, n_masked (int64), log_likelihood,
-    frequency_log_likelihood, ngram_log_likelihood (float64: sums of ln p of the true residues; `metrics.perplexity`).
+    """How well a model, residue `frequencies` and an n-gram guess a masked share of each protein (id, sequence; 15 %:
+    Devlin et al. 2019): id, n_masked, log_likelihood, and that with `frequency_` and `ngram_` (sums of ln p).
     """
     expected = np.asarray(frequencies, dtype=np.float64)
     if expected.shape != (20,) or (expected <= 0).any() or abs(expected.sum() - 1) > 1e-3:

@@ -1,14 +1,13 @@
 """Epistasis and rescue as measured: double-mutant landscapes on one scale that is fixed beforehand.
 
-f is the natural logarithm of fitness relative to the wild type: 0 = as the wild type, negative = damaged.  An assay
-cannot tell apart what lies at its floor, so f is never below it.  For a double mutant of a and b, two scales:
+f is the natural logarithm of fitness relative to the wild type: negative = damaged.  An assay cannot tell apart what
+lies at its floor, so f is never below it.  For a double mutant of a and b, two scales:
 
 1. `epistasis` = f_ab - f_a - f_b, **the primary one**, on the doubles that the floor does not decide (`floored`).
 2. `residual` = f_ab - g(f_a + f_b), g the increasing function that fits all doubles of the landscape best (isotonic
    regression): what is left when a non-linearity common to all pairs, such as the floor itself, is taken away.
 
-The tables are bundled (`landscapes`, `landscape_proteins`).  Mutations of one position, and doubles of one pair of
-positions, are alike: intervals come from resampling positions, pairs of positions or mutations, never doubles.
+Doubles of one position, or pair of positions, are alike: intervals resample positions or mutations, never doubles.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,9 +28,7 @@ _Z = 3.0  # standard errors by which a rescue must lift; 1.3 in 1,000 lifts of n
 
 
 def log_fitness(table: pd.DataFrame, proteins: pd.DataFrame) -> pd.DataFrame:
-    """Fitness on the common scale: landscape, mutation, f, error, floor (float64, nats relative to the wild type); f >=
-    floor, floor < 0; order and index of `table`.  Tables and errors as for `epistasis`.
-    """
+    """landscape, mutation, f, error, floor (nats relative to the wild type; f >= floor, floor < 0), as `table`."""
     known = proteins.set_index("landscape")
     parts = []
     for name, rows in table.groupby("landscape", sort=False):
@@ -140,9 +137,8 @@ def _most_doubled(doubles: pd.DataFrame, n: int) -> list[str]:
 
 
 def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enough: int) -> pd.DataFrame:
-    """Which second mutations of the bundled tables to score on which backgrounds: of each protein the `n` mutations
-    with the most doubles (0 is all), and all damaging first mutations of a landscape with `enough` measured rescues.
-    Columns landscape (the first one of its protein), mutation (the background), second (str).
+    """landscape, mutation (the background), second: for each protein the `n` mutations with the most doubles (0: all),
+    and all damaging first mutations of a landscape with `enough` measured rescues.
     """
     doubles, pairs = epistasis(measured, proteins), rescues(measured, proteins)
     counts = pairs.groupby("landscape")["rescued"].sum()
@@ -159,9 +155,8 @@ def backgrounds(measured: pd.DataFrame, proteins: pd.DataFrame, *, n: int, enoug
 def pair_scores(
     model, sequence: str, pairs: pd.DataFrame, *, score_background: np.ndarray | None = None, progress: bool = False
 ) -> pd.DataFrame:
-    """What a model, or an ensemble, says of mutations `second` on backgrounds `mutation`: `pairs` with (float32,
-    natural log) score_background, score_wild_type: of the second mutation; model_epistasis: their difference;
-    score_first: of the background's own mutation.  With `score_background` (n,) only the wild type is read.
+    """`pairs` with score_background, score_wild_type (of `second`), model_epistasis (their difference) and score_first
+    (of `mutation`): float32, natural log. With `score_background` (n,) only the wild type is read.
     """
     which, names = pd.factorize(pairs["mutation"], sort=True)
     second, seconds = pd.factorize(pairs["second"], sort=True)
@@ -229,9 +224,8 @@ def substitution_similarity(mutations: pd.Series) -> np.ndarray:
 
 
 def mean_lift(pairs: pd.DataFrame) -> pd.Series:
-    """What a second mutation lifts other damaging ones by, float64 (n,): it knows the second and not the first.  The
-    mean lift (mutation, second, lift) by `second` in the other half of the mutations (every other one by name), that
-    half's mean where it has none; the mean over all other rows would rank a second's rows by minus their own lift.
+    """What a second mutation lifts other damaging ones by, float64 (n,): its mean lift in the half of the mutations
+    (every other one by name) that this one is not in, so that a row's own lift does not count; else that half's mean.
     """
     half = pd.factorize(pairs["mutation"], sort=True)[0] % 2
     values = pd.Series(np.nan, index=pairs.index, dtype="float64")
@@ -263,10 +257,9 @@ def correlations(
     measured, predictors : str, sequence of str
         Columns.
     units : sequence of str
-        Columns whose values are resampled, all from one urn, at least two: a row counts as often as the product of the
-        counts of its units says.  Ranks are taken anew in each resample.
+        Two or more columns whose values are resampled from one urn: a row counts the product of its units' counts.
     n, seed : int
-        Of the bootstrap.
+        Of the bootstrap; ranks are taken anew in each resample.
 
     Returns
     -------
@@ -302,9 +295,8 @@ def precision(
     n: int = 500,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Share of rescues (`hit`) among the k pairs of a landscape that a predictor (higher comes first) puts first, ties
-    averaged over their orders, `units` resampled as in `correlations`: predictor (str), k (int64), value, low, high
-    (float64, 95 % interval), n, n_hits (int64: rows, rescues), chance (float64: n_hits / n).
+    """Share of rescues (`hit`) among a predictor's k highest pairs, ties averaged, `units` resampled as in
+    `correlations`: predictor, k, value, low, high (95 % interval), n, n_hits (rows, rescues), chance (n_hits / n).
     """
     _filled(table, [hit, *predictors, *units])
     if not all(1 <= k <= len(table) for k in ks):

@@ -6,14 +6,10 @@ Three kinds of counts over the training proteins, and the protein's own composit
               + w_c ln[q(x) / f(x)] - ln Z
 
 f is how common x is, l and r its two neighbours, n the residue d places away on one side (d = 2, 3, 4: a turn of a
-helix), and q the composition of the residues that are visible in the same protein, shrunk towards f (a *cache*).
-A neighbour beyond the end of the protein is a letter of its own (`END`). A masked or unknown one is summed over: with
-l unknown P(x | l, r) becomes P(x | r), with both unknown f(x); an unknown n drops its term.
-Z makes the 20 probabilities sum to 1.
-
-The counts are a table, a row per context (`count`); `Ngram.from_table` smooths them once for many proteins.
-
-Source: smoothing by a Dirichlet prior, MacKay and Peto 1995; the cache, Kuhn and De Mori 1990.
+helix), and q the composition of the residues that are visible in the same protein, shrunk towards f (a *cache*: Kuhn
+and De Mori 1990); counts are smoothed by a Dirichlet prior (MacKay and Peto 1995). A neighbour beyond the end of the
+protein is a letter of its own (`END`). A masked or unknown one is summed over: with l unknown P(x | l, r) becomes
+P(x | r), with both unknown f(x); an unknown n drops its term. Z makes the 20 probabilities sum to 1.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -79,9 +75,8 @@ class Ngram:
 
 
 def count(sequences: Iterable[str]) -> pd.DataFrame:
-    """Counts by context, a row each in the order of `_contexts`: context (str: `L_K` = between L and K, `A.._` = three
-    after A, `_.W` = two before W, `-` = beyond the end, `.` = any), and how often each amino acid is at `_` (int64).  A
-    residue whose context has a letter outside the 20 is not counted.
+    """A row for each of `_contexts`: context (`L_K` = between L and K, `A.._` = three after A, `-` = beyond the end,
+    `.` = any), and how often each amino acid is at `_` (int64). Letters outside the 20 do not count.
     """
     ends = END * _PAD
     text = ends.join(["", *sequences, ""])
@@ -113,9 +108,8 @@ def _contexts() -> dict[str, tuple[int, tuple[int, ...]]]:
 
 
 def log_probabilities(sequence: str, ngram: Ngram, *, weights: Mapping[str, float] = WEIGHTS) -> np.ndarray:
-    """Natural-log probabilities of `AMINO_ACIDS` at each place: float64 (L, 20), rows of `exp` sum to 1.  Letters
-    outside the 20 (`_`: masked) are unknown; the residue at a place itself counts in the composition only: ask at
-    masked places.  A term without a weight counts 0, an unknown one is an `InputError`.
+    """ln p of `AMINO_ACIDS`, float64 (L, 20), by the visible letters of the 20: a residue counts in its own
+    composition, so ask at masked places (`_`). A term without a weight counts 0, an unknown one is an InputError.
     """
     terms = log_ratios(sequence, ngram)
     unknown = set(weights) - set(terms)

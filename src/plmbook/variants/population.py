@@ -1,14 +1,12 @@
 """Variants in the population: how often they are seen, how damaging a model calls them, and what could rescue them.
 
 *Predicted effect* is the score s(v) of a variant, a natural-log likelihood ratio: negative means damaging.
-*Rescuability* is what the best acceptable second substitution gives back to a variant v, in nats:
+*Rescuability* is what the best acceptable second substitution u (`plmbook.variants.rescue`) gives back to v, in nats:
 
     R(v) = max(0, max { epistasis(v, u) : score_background(v, u) >= 0 })
 
-over the second sites u of v (`plmbook.variants.rescue`): u is *acceptable* where the background with the variant
-prefers it to the residue that stands there; epistasis is then what the variant has added.  The *compensated share* is
-R(v) / -s(v), for s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
-
+u is *acceptable* where the background with the variant prefers it to the residue that stands there.  The *compensated
+share* is R(v) / -s(v), for s(v) < 0: at 1 the best second substitution gains as much as the variant costs.
 A variant that costs more leaves more to compensate, so classes are compared at equal predicted effect only
 (`class_difference`), and within genes, since R, a maximum over sites, grows with the length of the protein.
 """
@@ -46,9 +44,8 @@ def frequency_bins(frequency: pd.Series) -> pd.Series:
 def gene_correlations(
     table: pd.DataFrame, first: str, second: str, *, given: str | None = None, minimum: int = MINIMUM
 ) -> pd.DataFrame:
-    """Spearman correlation of two columns within each gene: gene (str), n (int64), correlation (float64), by gene.
-    With `given`, the partial one, of the ranks after regression on its ranks.  Rows with a missing number do not count;
-    genes of fewer rows than `minimum`, or where a column does not vary or follows from the given one, are left out.
+    """Spearman correlation within each gene: gene, n, correlation; with `given` the partial one (of ranks). Left out:
+    rows with a missing number, genes of fewer than `minimum`, columns that do not vary or follow from the given one.
     """
     columns = [first, second, *([given] if given else [])]
     rows = []
@@ -118,8 +115,7 @@ def rescuability(candidates: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     candidates : DataFrame
-        Columns of `plmbook.variants.rescue_tables.RESCUE`: of each variant the best by epistasis and the best by
-        score_background.
+        Columns of `plmbook.variants.rescue_tables.RESCUE`: the best by epistasis and by score_background.
 
     Returns
     -------
@@ -128,10 +124,9 @@ def rescuability(candidates: pd.DataFrame) -> pd.DataFrame:
 
     Notes
     -----
-    What was not kept has a smaller epistasis than what was kept for it, and a smaller score_background likewise.  So
-    the maximum is that over all (`exact`) where the best acceptable candidate was kept for its epistasis, or the worst
-    that was kept for its score is not acceptable; elsewhere it is a lower bound, and the smallest epistasis that was
-    kept for itself an upper one (`at_most`).
+    What was not kept has a smaller epistasis and a smaller score_background than what was.  So the maximum is that over
+    all (`exact`) where the best acceptable candidate was kept for its epistasis, or the worst that was kept for its
+    score is not acceptable; else it is a lower bound, and the smallest epistasis kept for itself an upper (`at_most`).
     """
     key = ["id", "mutation", "model"]
     # Each was kept for one of its ranks: both lists go at least as far as the larger of the better ranks.
@@ -185,9 +180,8 @@ def compensated_share(table: pd.DataFrame) -> pd.Series:
 
 
 def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Variants by the `compensated_share` on which all models agree, highest first: gene, mutation, share (the
-    smallest), `score MODEL`, `rescuability MODEL`, `share MODEL`.  `table` has a row a variant and model; a variant
-    that one of `models` lacks, or does not call damaging, is left out.
+    """Variants that all `models` call damaging, by the `compensated_share` on which they agree: gene, mutation, share
+    (the smallest), `score MODEL`, `rescuability MODEL`, `share MODEL`; `table` has a row a variant and model.
     """
     names = {"score_wild_type": "score", "rescuability": "rescuability", "share": "share"}
     parts = []
@@ -205,9 +199,8 @@ def ranked(table: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
 
 
 def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
-    """The three changes of residue of each bundled case (`same_codon`): case (int64, row of `cases`), which ("1", "2"
-    or "combined"), change (as named), kind (`SILENT`, `STOP` or `MISSENSE`), gene, mutation (str: of missense changes,
-    in the gene's sequence, else empty).  Cases whose wild type is not that of the sequence are left out.
+    """The three changes of each case of the bundled `same_codon` whose wild type fits: case (its row), which ("1", "2",
+    "combined"), change, kind (`SILENT`, `STOP`, `MISSENSE`), gene, mutation (empty but for missense).
     """
     rows = []
     for row in cases.reset_index(drop=True).itertuples():
@@ -222,9 +215,8 @@ def codon_changes(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """The predicted effects of each case side by side: case (int64), score1, score2, combined (float64; 0 for a silent
-    change, missing for a stop), silent (bool: one of the single changes is).  `changes` of `codon_changes`; `scores`
-    (gene, mutation, score) has all missense ones, else `InputError`.
+    """The predicted effects of each case: case, score1, score2, combined (0: a silent change; NaN: a stop), silent
+    (bool). `scores` (gene, mutation, score) has all missense `changes`, else InputError.
     """
     known = changes.merge(scores[["gene", "mutation", "score"]], on=["gene", "mutation"], how="left", validate="m:1")
     known["score"] = known["score"].mask(known["kind"] == SILENT, 0.0)
@@ -237,9 +229,8 @@ def codon_scores(changes: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def milder(table: pd.DataFrame) -> pd.DataFrame:
-    """How often the residue of both changes is called milder than those of the single ones (`codon_scores`): than, k,
-    n, value, low, high (share, exact 95 % interval of Clopper and Pearson, cases independent).  "the worse of two",
-    "both of two" are of cases with two missense changes, "the only one" with a silent one; missing scores do not count.
+    """How often the combined residue is called milder than "the worse of two", "both of two" or "the only one" (the
+    other is silent): than, k, n, value, low, high (exact 95 % interval of Clopper and Pearson); NaN is left out.
     """
     full = table.dropna(subset=["score1", "score2", "combined"])
     if full.empty:

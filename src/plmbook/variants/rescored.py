@@ -1,8 +1,7 @@
 """The best second sites of some variants, scored again in ways that a scan of all of them could not afford.
 
-A *candidate* is one of the `top` second sites of a variant by epistasis (`plmbook.variants.rescue`).  Each is compared
-with a random second site about as far from the variant along the chain.  Both are scored again, by masking both
-positions (`comasked`) or by the pseudo-log-likelihood of the double mutant (`pseudo_likelihood`).
+A *candidate* is one of the `top` second sites of a variant by epistasis (`plmbook.variants.rescue`); each is compared
+with a random second site about as far from the variant along the chain.
 """
 
 import zlib
@@ -40,11 +39,8 @@ def sample_variants(variants: pd.DataFrame, *, n: int, seed: int) -> pd.DataFram
 def pairs(
     model, sequences: pd.Series, variants: pd.DataFrame, *, top: int, seed: int, earlier: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """The candidates of each variant and as many matched random second sites, with the scores of the scan.
-
-    Columns gene, mutation, position (int64, 1-based), alt, kind (one of `KINDS`), score_background, epistasis (float64,
-    natural log): `top` candidates, epistasis falling, then the random ones.  `earlier` (columns `PAIR`) stands for a
-    variant where its candidates are the best but for 0.001 nats: last digits differ between processors.
+    """gene, mutation, position (1-based), alt, kind (`KINDS`), score_background, epistasis: of each variant `top`
+    candidates, then random ones. `earlier` (`PAIR`) stands where its candidates are the best but for 0.001 nats.
     """
     unknown = sorted(set(variants["gene"]) - set(sequences.index))
     if unknown:
@@ -69,9 +65,8 @@ def pairs(
 def matched_random(
     sequence: str, variant: rescue.Variant, candidates: pd.DataFrame, *, name: str = "", seed: int = 0
 ) -> pd.DataFrame:
-    """Random second sites as far along the chain from the variant as the candidates: position, alt, a row each.  Drawn
-    among the 10 positions nearest in separation to a candidate's that no candidate has, then among 19 substitutions;
-    positions may repeat, substitutions do not.  The draw depends on the seed, the protein's name and the variant only.
+    """Random second sites (position, alt): for each candidate one of the 10 positions nearest to its separation that no
+    candidate has, and one of 19 substitutions, none twice; drawn by the seed, the protein's name and the variant only.
     """
     own = [mutation.position for mutation in variant]
     sites = rescue.second_sites(sequence, variant)
@@ -117,25 +112,15 @@ def _still_best(table: pd.DataFrame, epistasis, top: int, sequence: str, variant
 
 
 def comasked(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """Score second sites again with both positions masked: `rows` with the columns `COMASKED` (float64, natural log).
-
-    `rows` has gene, mutation (one substitution), position, alt.  With the variant's position i and the second site j:
-
-        score_comasked     = ln p(a at j | S_(-i,-j)) - ln p(S_j at j | S_(-i,-j))
-        score_masked       = ln p(a at j | S_(-j)) - ln p(S_j at j | S_(-j))
-        epistasis_comasked = score_comasked - score_masked
-
-    These know the variant's position and not its residue: they show how much the wild type at i speaks against a.
+    """`rows` (gene, mutation, position, alt) with `COMASKED`, natural log: the score of alt with both positions masked,
+    with its own alone masked, and the difference: how much the wild type's residue speaks against alt.
     """
     return _by_variant(_comasked, model, sequences, rows)
 
 
 def pseudo_likelihood(model, sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """Double mutants by pseudo-log-likelihood (PLL): `rows`, as in `comasked`, with the columns `PSEUDO` (float64,
-    nats).
-
-    pll_change = PLL(variant and second site) - PLL(variant): positive, the second site makes it likelier; pll_variant =
-    PLL(variant) - PLL(wild type), the loss; pll_epistasis = pll_change - (PLL(second site) - PLL(wild type)).
+    """`rows` with `PSEUDO`, nats: pll_change = PLL(both) - PLL(variant), pll_variant = PLL(variant) - PLL(wild type),
+    pll_epistasis = pll_change - (PLL(second site) - PLL(wild type)).
     """
     return _by_variant(_pseudo_likelihood, model, sequences, rows)
 
@@ -184,9 +169,8 @@ def _pseudo_likelihood(model, sequence: str, variant: rescue.Variant, candidates
 
 
 def forwards(sequences: pd.Series, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the two ways cost for the second sites in `rows` (gene, mutation, position, alt) of proteins read whole:
-    way, passes, residues (int64).  Co-masking takes a pass a position beside the variant, and one that masks it alone;
-    a pseudo-log-likelihood L passes a sequence, less those that hide where two sequences differ.
+    """What the two ways cost for `rows` of proteins read whole: way, passes, residues. Co-masking takes a pass a pair
+    of positions and one for the second alone, PLL one a residue of each sequence, less those that hide all differences.
     """
     variants = rows.groupby(["gene", "mutation"], sort=False)["position"].agg(["size", "nunique"]).reset_index()
     lengths = sequences.str.len()[variants["gene"]].to_numpy()
@@ -210,9 +194,7 @@ def _cost(lengths: np.ndarray, positions: np.ndarray, seconds: np.ndarray) -> pd
 
 
 def agreement(table: pd.DataFrame, value: str, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """The chance that a candidate has the higher value than a random second site of the same variant: mean over genes
-    of the mean over variants (gene, mutation, kind, `value`), ties half; 0.5 is chance; the interval resamples genes.
-    """
+    """The chance that a candidate's value is above a random second site's, ties half, over variants, then genes."""
     by_variant = {
         key: _win(*(part.loc[part["kind"] == kind, value].to_numpy() for kind in KINDS))
         for key, part in table.groupby(["gene", "mutation"], sort=False)

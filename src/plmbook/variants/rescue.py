@@ -9,11 +9,8 @@ background B and one of the wild type S:
 
 score_background is what the published scan (Soylemez et al. 2022) reported; it is high for every substitution that the
 model likes anyway, on any background.  Epistasis is what the variant adds; it may be high where the score is hopeless
-on either.  So *candidates* are the best of a variant by the one or by the other.
-
-`scores` yields blocks, `scan_protein` keeps their best candidates and a few numbers a position (`Rescue`).  Where a
-window without the variant answers for a position, the epistasis is exactly 0.  An *ensemble* is the mean of the
-members' scores (the geometric mean of the odds), member by member on the same block.
+on either.  So *candidates* are the best of a variant by the one or by the other.  Where a window without the variant
+answers for a position, the epistasis is exactly 0.  An *ensemble* is the mean of the members' scores.
 """
 
 import warnings
@@ -84,10 +81,8 @@ def scores(
 
     Parameters
     ----------
-    model : Model or sequence of Model
-        From `plmbook.models.load`; several are an ensemble, whose scores are the mean of the members'.
-    sequence : str
-        The wild type, L residues.
+    model, sequence : Model or sequence of Model, str
+        Several are an ensemble, whose scores are the mean of the members'; the wild type, L residues.
     variants : sequence of n sequences of Mutation
         One substitution each, or several at distinct positions; one without any is the wild type.
     long, progress
@@ -97,7 +92,6 @@ def scores(
     ------
     Block
         float32 (b, L, 20): score_background and epistasis of b variants in their order, and score_wild_type (L, 20).
-        Epistasis is 0 on a background without substitutions, and where no window with a substitution answers.
     """
     found = _blocks(members(model), sequence, variants, long=long, progress=progress)
     return map(itemgetter(-1), found)
@@ -114,9 +108,7 @@ def second_sites(sequence: str, variant: Variant) -> np.ndarray:
 
 
 def rank_of(scores: np.ndarray, sites: np.ndarray, second: Mutation) -> tuple[int, int]:
-    """The rank (1 = highest, ties share the better) of one second-site substitution by `scores` (L, 20) among the
-    `second_sites`, and how many these are; what is no second site is an `InputError`.
-    """
+    """Rank (1 = highest, ties share the better) of `second` among the `second_sites`, their number; else InputError."""
     place = second.position - 1, AMINO_ACIDS.index(second.alt)
     if place[0] >= len(sites) or not sites[place]:
         raise InputError(f"{second} is no second site of this variant")
@@ -146,10 +138,8 @@ def scan_protein(
         The wild type, L residues, and what the tables call it.
     variants : sequence of n sequences of Mutation
         Each with a substitution or several; each once.
-    structure : Structure, optional
-        Of this very sequence, for the distances.
-    orthologs : int array (n_species, L), optional
-        Of `plmbook.variants.alignment.ortholog_residues`; for `cpd`.
+    structure, orthologs : Structure, int array (n_species, L), optional
+        Of this very sequence, for the distances; of `plmbook.variants.alignment.ortholog_residues`, for `cpd`.
     top, maps : int, bool
         Candidates of a variant by each score; keep the whole map of each variant as int8, n x 20 L bytes.
 
@@ -222,9 +212,8 @@ def members(model) -> list:
 
 
 def published_means(score_background: np.ndarray, variants: Sequence[Variant]) -> np.ndarray:
-    """What the published study standardises, float64 (n, L), from score_background (n, L, 20) of n variants: m[v, j] =
-    mean over a other than B_j of ln p_B(a at j) - ln p_B(B_j at j), where B is the background of v: at the variant's
-    own position the reference is the variant's residue.
+    """What the published study standardises, float64 (n, L): the mean over a of ln p_B(a at j) - ln p_B(B_j at j), a
+    not B_j, where the background B has the variant's residue at its own position.
     """
     means = score_background.sum(axis=2, dtype=np.float64) / 19  # against S_j, whose own term is 0
     for row, variant in enumerate(variants):
@@ -246,7 +235,7 @@ def published_z(means: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array (n, L)
-        (m - mean) / sd over the variants at each position that have a mean there, ddof 0; NaN where all are equal.
+        (m - mean) / sd over the variants with a mean at the position, ddof 0; NaN where all are equal.
     """
     # Where no background reaches, the means are equal: the spread of their rounding is none.
     known = ~np.isnan(means)

@@ -3,8 +3,8 @@
     OUT.parquet           the candidates, rows of `rescue_tables.RESCUE` and the variants' further columns
     OUT.parquet.parts/    while the job runs: a file a protein, named by the sha256 of what made it
 
-What makes a part: the models (name, sha256 of the weights, precision), the protein, its variants and the options.
-A part of another job is refused, never used and never removed; parts are joined in the order of the proteins.
+That is the models (name, sha256 of the weights, precision), the protein, its variants and the options; a part of
+another job is refused.
 """
 
 import itertools
@@ -57,10 +57,8 @@ def write(
         The Parquet file to be.  One that another job wrote is replaced; its own is left as it is.
     model
         From `plmbook.models.load`, or a sequence of such: rows of each member, and of the ensemble with model=mean.
-    proteins : DataFrame
-        id, sequence.
-    variants : DataFrame
-        id, mutation, each once; further columns are carried: `plmbook.tables.read_variants` with `reserved=RESERVED`.
+    proteins, variants : DataFrame
+        id, sequence; and id, mutation, each once, with further columns (`plmbook.tables.read_variants`), carried.
     structures, orthologs : mapping, optional
         By id, as in `plmbook.variants.rescue.scan_protein`; a protein may be missing.
     top, long, progress
@@ -107,9 +105,7 @@ def write(
 
 
 def precisions(path: str | Path) -> dict[str, str]:
-    """The precision of each model in the job that a file, or the parts beside it, are of: model -> dtype, empty where
-    no job has begun.  What was chosen automatically stays chosen: a job that goes on takes these.
-    """
+    """model -> dtype of the job that a file, or the parts beside it, are of; empty where no job has begun."""
     path = Path(path)
     for found in [*sorted(_folder(path).glob("*.parquet")), path]:
         facts = json.loads(_metadata(found).get(_FACTS, b"{}"))

@@ -33,17 +33,13 @@ class Rescue:
         The n variants, such as "R175H".
     score_wild_type : float32 array (L, 20)
     candidates : DataFrame
-        Columns of `RESCUE`: of each variant the `top` best by epistasis and the `top` best by score_background, each
-        once; variants in their order, epistasis falling.  Equal scores share the better rank; the last place of a list
-        goes to the first position, then the first letter.
+        Columns of `RESCUE`: of each variant the `top` best by epistasis and by score_background, each once; variants in
+        order, epistasis falling.  Equal scores share the better rank; the first position, then letter, is kept.
     by_position : dict of str -> float32 array (n, L)
-        By the names of `BY_POSITION`: mean and maximum of epistasis, mean of its absolute value, mean and maximum of
-        score_background over the 19 substitutions at a position, NaN at the variant's own; and `z`, the published score
-        (`rescue.published_z`), which exists at the variant's own position too, and is NaN where all variants agree.
-    maps : int8 array (n, L, 20) or None
-        Epistasis as `quantise` writes it; `ABSENT` where there is no second site.
-    scales : float32 array (n,) or None
-        Nats of a step of each map.
+        `BY_POSITION`: means and maxima over the 19 substitutions at a position, NaN at the variant's own; and `z`
+        (`rescue.published_z`), which exists there too, and is NaN where all variants agree.
+    maps, scales : int8 array (n, L, 20), float32 array (n,), or None
+        Epistasis as `quantise` writes it, `ABSENT` where there is no second site; nats of a step of each map.
     """
 
     id: str
@@ -86,9 +82,7 @@ class Rescue:
 
 
 def quantise(epistasis: np.ndarray) -> tuple[np.ndarray, np.float32]:
-    """A map, float (L, 20), in one byte a number: codes int8 (L, 20), -127 to 127 and `ABSENT` for NaN, and the scale,
-    nats of a step: largest absolute value / 127.  code * scale is within half a step of the number.
-    """
+    """A map (L, 20) as int8 codes, -127 to 127, `ABSENT` for NaN, and the scale: nats of a step, largest / 127."""
     scale = np.float32(np.nan_to_num(np.abs(epistasis)).max(initial=0.0) / 127)
     steps = np.divide(epistasis, scale, out=np.zeros(epistasis.shape), where=scale > 0)
     return np.where(np.isnan(epistasis), ABSENT, np.clip(np.rint(steps), -127, 127)).astype(np.int8), scale

@@ -66,9 +66,7 @@ def scan_table(
 
 
 def _pair_table(found: Rescue, labelled: np.ndarray, structure: Structure) -> pd.DataFrame:
-    """The pairs of a protein by its P/LP and B/LB variants (`labelled`, bool (n,)), mean |epistasis| as value, and what
-    else a pair could be ranked by: score, z, wild.
-    """
+    """Pairs of a protein by its `labelled` (bool (n,)) variants: mean |epistasis| as value, and score, z, wild."""
     by_position = {name: numbers[labelled] for name, numbers in found.by_position.items()}
     found = replace(found, mutations=tuple(compress(found.mutations, labelled)), by_position=by_position)
     by, table = found.by_position, distances.position_pairs(found, structure)
@@ -100,9 +98,8 @@ def _summary(found: Rescue, part: pd.DataFrame) -> pd.DataFrame:
 
 
 def misplaced(models: Sequence, variants: pd.DataFrame, sequences: Mapping[str, str]) -> pd.DataFrame:
-    """Variants (gene, mutation, position, aligned_position, alt) of another isoform, scanned at the residue that
-    ClinVar means and at ClinVar's number in this sequence: gene, clinvar, right, scanned, same_best (bool: the same
-    best second substitution), spearman (of the profiles of mean |epistasis| along the chain).
+    """Variants of another isoform, scanned at the residue that ClinVar means and at ClinVar's number: gene, clinvar,
+    right, scanned, same_best (same best second substitution), spearman (of mean |epistasis| along the chain).
     """
     rows = []
     for gene, part in variants.groupby("gene"):

@@ -91,9 +91,7 @@ def _labelled_effects(run: Run, strategy: str) -> pd.DataFrame:
 
 
 def pseudo_sample(variants: pd.DataFrame, genes: pd.DataFrame, *, n: int = PSEUDO_VARIANTS) -> pd.DataFrame:
-    """A seeded, sorted sample of n variants in genes of at most `PSEUDO_LENGTH` residues: half P/LP, half B/LB if
-    enough.
-    """
+    """A seeded, sorted sample: n variants of genes up to `PSEUDO_LENGTH` residues, half P/LP, half B/LB if enough."""
     short = set(genes["gene"][genes["length"] <= PSEUDO_LENGTH])
     rows = variants[variants["gene"].isin(short)].sort_values(["gene", "mutation"])
     pathogenic, benign = (rows[rows["significance"] == label] for label in bundled.LABELLED)
@@ -105,9 +103,8 @@ def pseudo_sample(variants: pd.DataFrame, genes: pd.DataFrame, *, n: int = PSEUD
 
 @study("held-out likelihood", saves="heldout", tables={"heldout-likelihood": 2})
 def heldout_likelihood(run: Run) -> pd.DataFrame:
-    """Masked residues of proteins without a relative in training: the model beside the residue frequencies of the
-    bundled model's corpus and an n-gram that counted its general proteins.  Columns id, source, kingdom, length,
-    n_masked, log_likelihood, frequency_log_likelihood, ngram_log_likelihood (for `metrics.perplexity_table`).
+    """`effects.masked_likelihood` on proteins without a relative in training, the n-gram counted on the bundled model's
+    general proteins; also source, kingdom, length (for `metrics.perplexity_table`).
     """
     proteins, frequencies = tables.load("heldout"), bundled.residue_frequencies()
     proteins = proteins[~proteins["id"].isin(bundled.read_in_training("heldout"))].reset_index(drop=True)
@@ -143,9 +140,7 @@ def heldout_likelihood(run: Run) -> pd.DataFrame:
 
 @study("rescues", saves="rescored", tables={"rescue-comasked": 1, "rescue-pseudo-likelihood": 1})
 def rescores(run: Run, *, settings: RescoreSettings = RESCORED) -> pd.DataFrame:
-    """The best second sites of some variants, and matched random ones, scored again with both positions masked, and of
-    the named variants by pseudo-likelihood.  The scan runs live, the scores are derived tables.
-    """
+    """`rescored` scores of some variants' best and random second sites; pseudo-likelihood of the named ones only."""
     sequences = tables.load("genes").set_index("gene")["sequence"]
     variants = bundled.matching_variants()
     pathogenic = variants[variants["significance"] == bundled.LABELLED[0]]
@@ -187,9 +182,7 @@ def _shipped_pairs(place: Path) -> pd.DataFrame | None:
 
 @study("landscapes", saves="landscape_scores", tables={"landscape-scores": 1})
 def landscape_scores(run: Run, *, n_backgrounds: int = 250, enough: int = 20) -> pd.DataFrame:
-    """Second mutations of the measured landscapes on the backgrounds of first ones, to the nearest 0.001 nats:
-    landscape (each of a protein has its rows), and the columns of `landscapes.pair_scores`.
-    """
+    """`landscapes.pair_scores` of second mutations of the measured landscapes, with landscape, to 0.001 nats."""
     measured, proteins = tables.load("landscapes"), tables.load("landscape_proteins")
     chosen = landscapes.backgrounds(measured, proteins, n=n_backgrounds, enough=enough)
     sequence_of = proteins.set_index("landscape")["sequence"]
