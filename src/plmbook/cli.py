@@ -1,8 +1,7 @@
 """The command line: a thin door to the functions that the notebooks call.
 
-Everything is checked before a model loads, and an output appears whole or not at all. Exit 0: done. Exit 2: the input
-is at fault, the message says what to change, nothing is written. Exit 1: anything else. Heavy imports are inside the
-commands: `plmbook --help` answers without torch.
+Everything is checked before a model loads, and an output appears whole or not at all. Exit 0: done; 2: the input is at
+fault, the message says what to change, nothing is written; 1: anything else. Heavy imports are inside the commands.
 """
 
 import importlib.util
@@ -77,7 +76,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line: 0 done, 2 the input or the usage is at fault, 1 anything else.
-
     >>> main(["--version"])
     plmbook ...
     0

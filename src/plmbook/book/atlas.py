@@ -54,9 +54,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def write(
     folder: str | Path, profile: str, *, models: Iterable[str] | None = None, source: str | Path | None = None
 ) -> str:
-    """Write the shards of a profile, what `folder` held before is removed; gives a line that says what was written.
-
-    Without maps the index has no models, which the page says; tables that do not fit each other are an InputError.
+    """Write the shards of a profile in place of what `folder` held; gives a line that says what was written. Without
+    maps the index has no models, which the page says; tables that do not fit each other are an InputError.
     """
     folder = Path(folder)
     source = paths.results(profile) if source is None else Path(source)
@@ -103,11 +102,7 @@ def scanned_models(source: Path, names: Iterable[str]) -> list[str]:
 
 
 def script(name: str, value: object) -> str:
-    """One shard: a line that hands a value to the page.
-
-    >>> print(script("toy", {"text": "</script>"}), end="")
-    plmbookAtlas.receive("toy", {"text":"\\u003c/script\\u003e"});
-    """
+    """One shard: a line that hands a value to the page, in ASCII and without letters that end a script."""
     text = ", ".join(json.dumps(part, separators=(",", ":"), allow_nan=False) for part in (name, value))
     return f"{CALL}({text.translate(_ESCAPES)});\n"
 
@@ -184,10 +179,9 @@ def _unbroken(candidates: pd.DataFrame, rank: str) -> int:
 
 
 def index(profile: str, models: list[_Model], genes: list[str]) -> dict[str, object]:
-    """What the controls of the page need: profile, residues, release, classes, missing (tables), top, models, genes.
-
-    Of a model name, label, n variants; of a gene gene, uniprot, length, and by variant mutations, classes (int),
-    frequencies (gnomAD, None where absent), best (by model the best epistasis, None where it was not scanned).
+    """What the controls of the page need: profile, residues, release, classes, missing (tables), top, models (name,
+    label, n), and genes: gene, uniprot, length, and by variant mutations, classes (int), frequencies (gnomAD, None
+    where absent), best (by model the best epistasis, None where it was not scanned).
     """
     every = tables.load("variants")
     known = every.set_index(["gene", "mutation"])[["significance", "allele_frequency", "position"]]
@@ -238,10 +232,9 @@ def _structures(genes: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, object]:
-    """What the page shows of a gene whatever the variant: gene, uniprot, entry, sequence (L), variants, packed numbers.
-
-    Packed: conservation (float32, L, NaN without an alignment), plddt and cb (float32, L and L x 3, angstrom), n, ca,
-    c, o (int16, L x 3, hundredths of an angstrom); wild_type by model: score (float32, L x 20).
+    """What the page shows of a gene whatever the variant: gene, uniprot, entry, sequence (L), variants, and packed
+    conservation (float32, L, NaN without an alignment), plddt, cb (float32, L and L x 3, angstrom), n, ca, c, o (int16,
+    L x 3, hundredths of an angstrom); wild_type by model: score (float32, L x 20).
     """
     gene, protein, structure = facts["gene"], facts["protein"], facts["structures"]
     numbers = {
@@ -268,7 +261,6 @@ def gene_shard(facts: Mapping[str, Any], models: list[_Model]) -> dict[str, obje
 
 def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
     """How conserved each position of an `alignment` is: 1 less its entropy in units of ln 20, float32 (L,); None: NaN.
-
     >>> row = pd.DataFrame([[1] + [5] + [0] * 19, [2] + [3] * 20], columns=["position", *AMINO_ACIDS])
     >>> conservation(row, 2).round(6).tolist(), conservation(None, 1).tolist()
     ([1.0, 0.0], [nan])
@@ -280,10 +272,9 @@ def conservation(alignment: pd.DataFrame | None, length: int) -> np.ndarray:
 
 
 def variant_shards(model: _Model, gene: str) -> Iterator[tuple[str, dict[str, object]]]:
-    """The maps of a gene by one model: yields mutation, and gene, mutation, model, scale (nats a step), numbers.
-
-    Packed: map (int8, L x 20, -128 where there is no second site), and columns of the candidates in their order; their
-    epistasis only where it is not the difference of the two scores in float32 (an ensemble).
+    """The maps of a gene by one model: yields mutation, and gene, mutation, model, scale (nats a step), packed map
+    (int8, L x 20, -128 where there is no second site) and columns of the candidates in their order; their epistasis
+    only where it is not the difference of the two scores in float32 (an ensemble).
     """
     if gene not in model.maps:
         return

@@ -28,7 +28,6 @@ def header(source: Path) -> dict[str, Any]:
 
 def imported(source: str, known: Iterable[str]) -> set[str]:
     """The modules of the package, out of `known`, that a source names in its imports, with the packages around them.
-
     >>> sorted(imported("from plmbook.core import paths", {"plmbook", "plmbook.core", "plmbook.core.paths"}))
     ['plmbook', 'plmbook.core', 'plmbook.core.paths']
     """

@@ -1,7 +1,6 @@
 """How a model fares in every test of the book, in one table: the model beside its baselines.
 
-What is computed is in the rooms' `studies.py`, what it means in the modules of their analyses; here their statistics
-are put together for the chapter on the embedded models and for the models' cards.
+Put together from the tables of the rooms' `studies.py`, for the chapter on the embedded models and the models' cards.
 """
 
 import json
@@ -55,9 +54,8 @@ def held_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants(effects: pd.DataFrame) -> pd.DataFrame:
-    """AUROC of P/LP against B/LB by strategy, pooled and within genes.
-
-    Masked marginals also without the genes that have a relative among the general proteins.
+    """AUROC of P/LP against B/LB by strategy, pooled and within genes; masked marginals also without the genes that
+    have a relative among the general proteins.
     """
     few = f"a sample of ClinVar, genes of at most {variant_studies.PSEUDO_LENGTH} residues"
     parts = []
@@ -75,10 +73,7 @@ def variants(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def variants_without_a_model() -> pd.DataFrame:
-    """The same of what needs no model here: the alignment column, the share of P/LP in the gene, published scores.
-
-    Each on the matching variants that it has.
-    """
+    """The same of the alignment column, the gene's share of P/LP and published scores, each on the variants it has."""
     matching = bundled.matching_variants()
     published = tables.load("published_effects")
     published = published[published["model"].isin(PUBLISHED)].rename(columns={"model": "of"})

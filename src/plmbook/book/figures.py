@@ -1,9 +1,8 @@
 """Figures of the book: each function takes a table and gives a `matplotlib.figure.Figure`; it computes nothing.
 
-Figures are narrow and their letters large, to be read on a phone; `plmbook.book.show.figure` puts one on the page.
-
-Tables have the column `model`, and optionally `name`, the text of a line (else `label(model)`), and `kind`, whose
-colour a row has (else `kind(model)`; `style.RUN_HERE` tells a run here from published scores of the same model).
+Figures are narrow and their letters large, to be read on a phone. Tables have the column `model`, and optionally
+`name`, the text of a line (else `label(model)`), and `kind`, whose colour a row has (else `kind(model)`;
+`style.RUN_HERE` tells a run here from published scores of the same model).
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,12 +56,10 @@ def forest(
     Parameters
     ----------
     table : DataFrame
-        model (kind), `rows` (text of the line), `panel` (title of the panel), value, low, high. Lines
-        stand in the order in which they first come, from the top; a line that a panel lacks stays empty.
-    rows, panel : str
-        Names of columns.
-    axis : str
-        What the numbers are.
+        model (kind), `rows` (text of the line), `panel` (title of the panel), value, low, high. Lines stand in the
+        order in which they first come, from the top; a line that a panel lacks stays empty.
+    rows, panel, axis : str
+        Names of the two columns; what the numbers are.
     reference : float or mapping of str to float, optional
         A vertical line in every panel, or one by the panel's title: no difference, or chance.
     columns : int, optional
@@ -88,10 +85,7 @@ def forest(
 
 
 def by_bin(table: pd.DataFrame, *, axis: str = "AUROC", across: str = "", reference: float | None = None) -> Figure:
-    """Values with intervals over a few ordered bins, the models side by side in each.
-
-    `table`: model (name, kind), bin (text, in order of appearance), value, low, high.
-    """
+    """Values over ordered bins, models side by side; `table`: model (name, kind), bin (text), value, low, high."""
     places, shown = list(dict.fromkeys(table["bin"])), _series(table)
     figure, (ax,) = _canvas(3.4)
     step = 0.7 / max(len(shown), 1)
@@ -124,10 +118,7 @@ def per_gene(table: pd.DataFrame, *, axis: str = "AUROC within the gene") -> Fig
 
 
 def roc_curves(effects: pd.DataFrame) -> Figure:
-    """ROC curves of several models: the share of P/LP found against the share of B/LB called, at every threshold.
-
-    `effects`: model (name, kind), significance (P/LP or B/LB), score (lower = more damaging).
-    """
+    """ROC curves; `effects`: model (name, kind), significance (P/LP or B/LB), score (lower = more damaging)."""
     from sklearn.metrics import roc_curve
 
     figure, (ax,) = _canvas(4.0)
@@ -142,10 +133,7 @@ def roc_curves(effects: pd.DataFrame) -> Figure:
 
 
 def scores_by_class(effects: pd.DataFrame) -> Figure:
-    """Distributions of scores, one panel a model, one outline a class; the line at 0 is the wild type.
-
-    `effects`: name (title of the panel), significance, score (natural log).
-    """
+    """Distributions of scores, a panel a model; `effects`: name (title of the panel), significance, score (ln)."""
     figure, panels = _panels(_parts(effects, "name"), 0.8, 1.15, columns=1, sharex=True)
     ends = effects.groupby("name")["score"].quantile([0.005, 0.995])
     low, high = ends.min(), ends.max()
@@ -166,10 +154,7 @@ def scores_by_class(effects: pd.DataFrame) -> Figure:
 
 
 def reliability(table: pd.DataFrame) -> Figure:
-    """Reliability diagrams: the observed share of P/LP against the predicted one, a panel a model.
-
-    `table`: model (name, kind), and the columns of `metrics.reliability`: predicted, observed, low, high.
-    """
+    """Observed against predicted share, a panel a model; `table`: model and columns of `metrics.calibration_bins`."""
     figure, panels = _panels(_series(table), 0.5, 2.2, columns=2, sharex=True, sharey=True)
     for ax, name, colour, part in panels:
         ax.plot([0, 1], [0, 1], color="#999999", linewidth=0.8, linestyle=":")
@@ -183,10 +168,8 @@ def reliability(table: pd.DataFrame) -> Figure:
 
 
 def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.DataFrame) -> Figure:
-    """Ranks of two models against each other, one dot a variant, coloured by class.
-
-    `named`: rows of `table` with gene and mutation to write beside their dots.
-    `table`: significance, `first` and `second` (percentile ranks, 0 = most damaging).
+    """Ranks of two models, a dot a variant; `table`: significance, `first`, `second` (percentile ranks, 0 = most
+    damaging). `named`: rows of `table` with gene and mutation to write beside their dots.
     """
     figure, (ax,) = _canvas(4.6)
     for group in (PATHOGENIC, BENIGN):
@@ -211,10 +194,7 @@ def disagreement(table: pd.DataFrame, first: str, second: str, *, named: pd.Data
 
 
 def ensemble_curve(table: pd.DataFrame, *, single: Mapping[str, float]) -> Figure:
-    """A statistic against the number of models averaged: a dot an ensemble, a line through their means.
-
-    `table`: statistic (title of the panel), n_models (int), value; model (for the colour).
-    """
+    """A statistic against the number of models averaged; `table`: statistic (title), n_models (int), value, model."""
     figure, panels = _panels(_parts(table, "statistic"), 2.9)
     for ax, title, part in panels:
         colour = MODEL_COLOURS[kind(part["model"].iloc[0])]
@@ -238,10 +218,8 @@ def by_way(
     panel: str | None = None,
     y_scale: str = "log",
 ) -> Figure:
-    """A measure of several ways of doing the same work, against a size: a line a way and dtype, whiskers the range.
-
-    `table`: way (a key of `WAY_COLOURS`, or `LIMIT`), dtype (a key of `DTYPE_LINES`), `across` (positive numbers),
-    `value`, low, high (missing: no whisker).
+    """A measure of several ways of doing the same work, against a size. `table`: way (a key of `WAY_COLOURS`, or
+    `LIMIT`), dtype (a key of `DTYPE_LINES`), `across` (positive numbers), `value`, low, high (missing: no whisker).
     """
     parts = [("", table)] if panel is None else _parts(table, panel)
     figure, panels = _panels(parts, 3.8, sharey=True)
@@ -262,10 +240,7 @@ def by_way(
 
 
 def steps(table: pd.DataFrame, *, rows: str, step: str, value: str, axis: str) -> Figure:
-    """What a job is made of: a bar a row, its steps one after the other.
-
-    `table`: way (a key of `WAY_COLOURS`), `rows` (text of the bar), `step` (in the order of the work), `value`.
-    """
+    """What jobs are made of, a bar each; `table`: way (of `WAY_COLOURS`), `rows` (text), `step` (in order), `value`."""
     names, kinds = list(dict.fromkeys(table[rows])), list(dict.fromkeys(table[step]))
     figure, (ax,) = _canvas(1.4 + 0.46 * len(names))
     shades = np.linspace(1.0, 0.25, len(kinds))
@@ -293,10 +268,7 @@ def memory(table: pd.DataFrame, *, stop: float | None = None) -> Figure:
 
 
 def contact_precision(table: pd.DataFrame) -> Figure:
-    """Precision of the predicted contacts of each protein against its background, a panel a model.
-
-    `table`: model (name, kind), background and p_at_l (shares), one row a protein and model.
-    """
+    """Precision of contacts, a dot a protein; `table`: model (name, kind), background and p_at_l (shares)."""
     figure, panels = _panels(_series(table), 3.2, sharex=True, sharey=True)
     right, top = (1.05 * table[name].max() for name in ("background", "p_at_l"))
     for ax, name, colour, part in panels:
@@ -310,10 +282,7 @@ def contact_precision(table: pd.DataFrame) -> Figure:
 
 
 def contact_map(table: pd.DataFrame, *, length: int, best: int, model: str) -> Figure:
-    """Contacts of a protein: those of the structure below the diagonal, the best predicted pairs above it.
-
-    `table`: position, partner (1-based, position < partner), probability, contact (bool), as `contacts.pair_table`.
-    """
+    """A protein's contacts below the diagonal, the `best` predicted above it; `table`: as `contacts.pair_table`."""
     true, predicted = table[table["contact"]], table.nlargest(best, "probability")
     figure, (ax,) = _canvas(5.0)
     options: dict[str, Any] = {"marker": "s", "s": max(1.0, (250 / length) ** 2), "linewidths": 0}
@@ -328,10 +297,7 @@ def contact_map(table: pd.DataFrame, *, length: int, best: int, model: str) -> F
 
 
 def against(table: pd.DataFrame, *, x: str, y: str, x_axis: str, axis: str) -> Figure:
-    """One number against another, a dot a protein, a panel a model or a test.
-
-    `table`: model (kind), panel (its title), `x` and `y` (numbers).
-    """
+    """One number against another, a dot a protein; `table`: model (kind), panel (its title), `x` and `y` (numbers)."""
     parts = _parts(table, "panel")
     figure, panels = _panels(parts, 0.5, 2.5, columns=min(len(parts), 2), sharex=True, sharey=True)
     ends = [table[[x, y]].min().min(), table[[x, y]].max().max()]
@@ -346,10 +312,8 @@ def against(table: pd.DataFrame, *, x: str, y: str, x_axis: str, axis: str) -> F
 
 
 def variant_maps(table: pd.DataFrame, values: Mapping[str, str]) -> Figure:
-    """Variants by positions, a map for each gene and value, one under the other; at the left the variants' classes.
-
-    `table`: gene, mutation, significance, position (1-based), a row a cell, and the columns of `values`: numbers, in
-    colours that are symmetric about 0, or bool, dark where true. Variants stand in the order in which they come.
+    """Maps of variants by positions, one for each gene and value, with their classes. `table`: gene, mutation,
+    significance, position (1-based), and the columns of `values` (numbers, in colours symmetric about 0, or bool).
     """
     parts = [(gene, column, part) for gene, part in _parts(table, "gene") for column in values]
     figure, panels = _panels(parts, 0.5, 1.45, columns=1)
@@ -370,10 +334,8 @@ def variant_maps(table: pd.DataFrame, values: Mapping[str, str]) -> Figure:
 
 
 def boxen(table: pd.DataFrame, values: Mapping[str, str], *, panel: str = "gene", by: str = "pair") -> Figure:
-    """Letter-value plots of two groups, a row of panels a gene, a column a value.
-
-    `table`: `panel`, `by` (text of the group; in order of appearance if sorted, so "apart" is left of "in contact")
-    and the columns of `values`.
+    """Letter-value plots of two groups, a row of panels a gene, a column a value. `table`: `panel`, `by` (text of the
+    group, sorted: "apart" is left of "in contact") and the columns of `values`.
     """
     import seaborn
 
@@ -401,9 +363,8 @@ def _variant_map(figure: Figure, ax: Axes, numbers: np.ndarray, *, yes_no: bool)
 
 
 def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis: str, parts: int = 8) -> Figure:
-    """One number against another, a dot a variant, and of each class a line through the medians of equal parts.
-
-    `table`: significance (a key of `CLASS_COLOURS`), `x`, `y` (from 0 up; the axis is linear near 0, else logarithmic).
+    """One number against another, a dot a variant, and by class a line through the medians of equal parts. `table`:
+    significance (of `CLASS_COLOURS`), `x`, `y` (from 0 up; the axis is linear near 0, else logarithmic).
     """
     figure, (ax,) = _canvas(3.8)
     for group in _classes(table):
@@ -424,10 +385,7 @@ def trends_by_class(table: pd.DataFrame, *, x: str, y: str, x_axis: str, y_axis:
 
 
 def single_and_combined(table: pd.DataFrame, *, axis: str) -> Figure:
-    """Scores of two single changes and of both together, a line a case, panels side by side.
-
-    `table`: name (text of the line, in order of appearance), panel, model (name, kind), score1, score2, combined.
-    """
+    """Scores of two single changes and of both together; `table`: name, panel, model, score1, score2, combined."""
     names = list(dict.fromkeys(table["name"]))
     figure, panels = _panels(_parts(table, "panel"), 1.0 + 0.18 * len(names), sharex=True, sharey=True)
     for ax, title, part in panels:
@@ -447,10 +405,8 @@ def single_and_combined(table: pd.DataFrame, *, axis: str) -> Figure:
 def maps(
     table: pd.DataFrame, *, by: str, styles: Mapping[str, tuple[str, str]], rest: str = "other", columns: int = 2
 ) -> Figure:
-    """Points coloured by group, one panel a map, side by side.
-
-    `table`: panel (text, in order of appearance), x, y, x_axis and y_axis (text, the same within a panel), and `by`;
-    rows of no key of `styles` are grey and lie below.
+    """Points coloured by group, a panel a map. `table`: panel, x, y, x_axis and y_axis (text, the same within a panel),
+    and `by`; rows of no key of `styles` are grey and lie below.
     """
     shown = [group for group in styles if group in set(table[by])]
     has_rest = bool((~table[by].isin(shown)).any())
@@ -489,9 +445,8 @@ def by_layer(table: pd.DataFrame, *, axis: str, reference: float | None = None) 
 
 
 def by_size(table: pd.DataFrame, *, across: str, x_axis: str, axis: str) -> Figure:
-    """A measure with its interval against a size on a logarithmic scale, a line a model, panels side by side.
-
-    `table`: model (kind, name), panel, `across` (positive numbers), value; low, high: whiskers, missing for none.
+    """A measure with its interval against a size on a logarithmic scale, a line a model, panels side by side. `table`:
+    model (kind, name), panel, `across` (positive numbers), value; low, high: whiskers, missing for none.
     """
     figure, panels = _panels(_parts(table, "panel"), 3.4, sharex=True)
     for ax, title, rows in panels:
@@ -509,10 +464,8 @@ def by_size(table: pd.DataFrame, *, across: str, x_axis: str, axis: str) -> Figu
 
 
 def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> Figure:
-    """Numbers along proteins, a panel a protein one under the other, with a motif behind them in grey.
-
-    `table`: model, panel (title), position (1-based, ascending within a panel), motif (bool), and the columns of
-    `values`.
+    """Numbers along proteins, a panel a protein. `table`: model, panel (title), position (1-based, ascending within a
+    panel), motif (bool, grey behind them), and the columns of `values`.
     """
     figure, panels = _panels(_parts(table, "panel"), 0.7, 1.7, columns=1)
     colour = MODEL_COLOURS[kind(table["model"].iloc[0])]
@@ -538,9 +491,8 @@ def tracks(table: pd.DataFrame, values: Mapping[str, str], *, axis: str) -> Figu
 
 def rank_plot(table: pd.DataFrame, bars: pd.DataFrame, *, axis: str) -> Figure:
     """Critical-difference diagrams: mean ranks on a line, bars under those that cannot be told apart, a row a panel.
-
-    `bars`: panel, low, high: mean ranks that a bar spans; difference (the critical one, the same in a panel).
-    `table`: panel (its title), model (text), family (of its card, for the mark), rank (1 is the best, at the left).
+    `table`: panel, model (text), family (of its card, for the mark), rank (1 is the best, at the left). `bars`: panel,
+    low, high (mean ranks that a bar spans), difference (the critical one, the same in a panel).
     """
     deepest = bars["panel"].value_counts().max() if len(bars) else 0
     n_models = table["panel"].value_counts().max()
@@ -584,9 +536,8 @@ def _canvas(height: float, *, rows: int = 1, columns: int = 1, **share: Any) -> 
 def _panels(
     parts: Sequence[tuple], base: float, each: float = 0, *, columns: int | None = None, **share: Any
 ) -> tuple[Figure, list[tuple]]:
-    """A panel for each part, `columns` side by side (default: all): the figure, and the axes in front of each part.
-
-    The figure is as high as the base and `each` of its rows.
+    """A panel for each part, `columns` side by side (default: all): the figure, as high as the base and `each` of its
+    rows, and the axes in front of each part.
     """
     columns = columns or len(parts)
     rows = -(-len(parts) // columns)
@@ -643,7 +594,6 @@ def _way_line(ax: Axes, way: str, dtype: str, x, y, low, high):
 
 def _apart(values: Sequence[float], factor: float = 1.6) -> list[float]:
     """Of ascending numbers those that leave room for their text on a logarithmic scale.
-
     >>> _apart([1, 2, 3, 10])
     [1, 2, 10]
     """
@@ -656,7 +606,6 @@ def _apart(values: Sequence[float], factor: float = 1.6) -> list[float]:
 
 def _short(number: float) -> str:
     """A size in few letters.
-
     >>> [_short(n) for n in (64, 1022, 2_709_921, 651_042_593, 15_129_098_273)]
     ['64', '1,022', '2.71M', '651M', '15.1B']
     """

@@ -60,10 +60,8 @@ def tables_of(source: Path, name: str) -> tuple[pd.DataFrame, pd.DataFrame, pd.D
 
 
 def shard(points: pd.DataFrame, near: pd.DataFrame, families: pd.DataFrame, *, model: str) -> dict[str, Any]:
-    """What the page shows of a model: `families` (family, term), `near` (id, rank, neighbour, cosine), `points`.
-
-    `near`: k rows a protein. `points`: id, gene, species, cluster, ortholog, compartment, family, length,
-    pca_1, pca_2, umap_1, umap_2; n rows.
+    """What the page shows of a model: `families` (family, term), `near` (k a protein: id, rank, neighbour, cosine),
+    `points` (id, gene, species, cluster, ortholog, compartment, family, length, pca_1, pca_2, umap_1, umap_2).
     """
     n = len(points)
     place = pd.Series(range(n), index=points["id"])

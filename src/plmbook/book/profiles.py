@@ -67,13 +67,11 @@ def load_profile(name: str, *, root: Path | None = None) -> dict[str, Any]:
     name : str
         The name of a file in `analysis/profiles`, without `.yml`.
     root : Path, optional
-        The root of the project.
 
     Returns
     -------
     dict
-        `description` (str), `shared` (dict) and `notebooks` (dict of notebook name to dict of parameters); a
-        ProfileError if there is no such profile, or it has a key that is not in `SECTIONS`.
+        `description` (str), `shared` (dict), `notebooks` (name -> dict); ProfileError where it or a key is unknown.
     """
     import yaml
 
@@ -97,9 +95,8 @@ def load_profile(name: str, *, root: Path | None = None) -> dict[str, Any]:
 
 
 def parameters_of(path: Path, profile: str, *, root: Path | None = None) -> dict[str, Any]:
-    """The parameters that a profile gives to a notebook: of the shared ones those that it declares, and its own.
-
-    Its own must be declared: papermill alone would only warn about a misspelt name, and the default would run.
+    """The parameters that a profile gives to a notebook: its own, and of the shared ones those that it declares. Its
+    own must be declared: papermill alone would only warn about a misspelt name, and the default would run.
     """
     root = root_of(root)
     content = load_profile(profile, root=root)
@@ -153,9 +150,5 @@ def root_of(root: Path | None) -> Path:
 
 
 def profile_models(profile: str) -> list[str]:
-    """The models of a profile: `model_names` among its shared parameters, else the bundled one.
-
-    >>> profile_models("paper")
-    ['esm2_t33_650M_UR50D', 'esm1v']
-    """
+    """The models of a profile: `model_names` among its shared parameters, else the bundled one."""
     return list(load_profile(profile)["shared"].get("model_names", ["embedded"]))

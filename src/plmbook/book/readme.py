@@ -1,7 +1,4 @@
-"""The block of numbers in the README: written from the committed tables, so that it cannot fall behind them.
-
-`python -m plmbook.book.readme` rewrites the block; a test compares it with what the tables give.
-"""
+"""The block of numbers in the README, from the committed tables; `python -m plmbook.book.readme` rewrites it."""
 
 import sys
 
@@ -23,10 +20,8 @@ PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": 
 
 
 def glance(*, n: int = 1000) -> pd.DataFrame:
-    """How well the scores tell P/LP from B/LB, from the committed tables alone, as `metrics.summary`; no model runs.
-
-    Each score on all variants that have it; the embedded model's once its masked marginals are shipped. Intervals are
-    those of the chapter on variant effects.
+    """How well the scores tell P/LP from B/LB, from the committed tables alone, as `metrics.summary`: each score on all
+    variants that have it; the embedded model's once its masked marginals are shipped.
     """
     variants = tables.load("variants")[["gene", "mutation", "significance"]]
     published = tables.load("published_effects")
@@ -41,16 +36,7 @@ def glance(*, n: int = 1000) -> pd.DataFrame:
 
 
 def block(table: pd.DataFrame) -> str:
-    """The lines between the markers, as Markdown.
-
-    `table`: from `glance`.
-
-    >>> row = {"model": "alignment", "strategy": "site-independent", "value": 0.9, "low": 0.85, "high": 0.9504,
-    ...        "n_pathogenic": 3376, "n_benign": 688, "n_genes": 47}
-    >>> table = pd.DataFrame([row | {"statistic": "auroc"}, row | {"statistic": "within-gene auroc", "n_genes": 31}])
-    >>> print(block(table).splitlines()[-1])
-    | counting the alignment column | 3,376 + 688 | 0.900 [0.850, 0.950] | 0.900 [0.850, 0.950], 31 genes |
-    """
+    """The lines between the markers, as Markdown, from the table of `glance`."""
     lines = ["| score | variants, P/LP + B/LB | AUROC, all genes together | AUROC within genes |", "|---|---|---|---|"]
     for (model, strategy), part in table.groupby(["model", "strategy"], sort=False):
         found = {row.statistic: row for row in part.itertuples()}
@@ -64,9 +50,6 @@ def block(table: pd.DataFrame) -> str:
 
 def split(text: str) -> tuple[str, str, str]:
     """A README before its block and with the first marker, the block, and from the second marker on.
-
-    >>> split(f"a\\n{START}\\nnumbers\\n{END}\\n")[1]
-    'numbers\\n'
     >>> split("no markers")
     Traceback (most recent call last):
         ...

@@ -27,8 +27,7 @@ STUDIES = {
 
 def profile_options(profile: str) -> dict[str, dict]:
     """What a profile asks of studies besides the model: options by the title of the study, as its notebooks pass them.
-
-    Whole proteomes are fetched and compiled where the profile reads them and they are not in the cache.
+    Whole proteomes that it reads are fetched and compiled where the cache lacks them.
     """
     chosen = profiles.load_profile(profile)
     asked = {k: v for name, own in chosen["notebooks"].items() if name.endswith("_layers") for k, v in own.items()}
@@ -63,10 +62,8 @@ def recompute(
         `data/derived`, and how it fares in every test into its card.
     options : mapping of str to mapping, optional
         Of studies, by title; default: `profile_options`.
-    device, progress : str, bool
-        As in `plmbook.models.load`; show bars.
-    say : callable
-        Takes each line of the report.
+    device, progress, say : str, bool, callable
+        Where models run, whether bars are shown, and what takes each line of the report.
 
     Returns
     -------

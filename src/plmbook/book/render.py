@@ -53,7 +53,6 @@ def render(profile: str, *, root: Path | None = None) -> Path:
     profile : str
         The profile that every notebook must have run with.
     root : Path, optional
-        The root of the project.
 
     Returns
     -------
@@ -63,8 +62,7 @@ def render(profile: str, *, root: Path | None = None) -> Path:
     Raises
     ------
     RunError
-        If a page is missing, stale or refused by the gate, if Sphinx has anything to say, or if the built site
-        fails its checks. The published site stays as it was.
+        If a page is missing, stale or refused, or Sphinx or the checks object; the published site stays as it was.
     """
     from plmbook.book import atlas, map_page, style
 

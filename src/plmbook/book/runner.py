@@ -1,8 +1,7 @@
 """The runner: profile -> jupytext -> papermill -> gate -> the executed page -> Jupyter Book -> checks -> the site.
 
-A notebook is a `py:percent` file in `analysis/`. It is executed from the root with the parameters of a profile, into a
-temporary file; only an output that passes the gate replaces the page of the last good run. The site is built beside the
-published one and takes its place only when Sphinx and the checks have nothing to say. Tests run a miniature `root`.
+A notebook is a `py:percent` file in `analysis/`, executed from the root with the parameters of a profile into a
+temporary file; only an output that passes the gate replaces the page of the last good run. Tests have their `root`.
 """
 
 import json
@@ -44,19 +43,18 @@ def run_notebook(path: Path | str, profile: str, *, root: Path | None = None) ->
     profile : str
         The name of a profile.
     root : Path, optional
-        The root of the project; the kernel runs there.
+        Where the kernel runs.
 
     Returns
     -------
     Path
-        The page: an executed notebook whose metadata `plmbook` holds `profile`, `parameters` (all of them, with the
-        defaults), `source_sha256`, `seconds`, `finished` (UTC) and `versions`.
+        The page: an executed notebook whose metadata `plmbook` holds `profile`, `parameters` (with the defaults),
+        `source_sha256`, `seconds`, `finished` (UTC) and `versions`.
 
     Raises
     ------
     RunError
-        If a cell fails or the gate refuses the output. The page of the last good run stays as it is, and the failed
-        notebook is left in `.build/failed`.
+        If a cell fails or the gate refuses. The last page stays; the failed notebook is left in `.build/failed`.
     """
     root = root_of(root)
     source = root / path
@@ -127,10 +125,8 @@ def _execute(source: Path, parameters: dict[str, Any], *, root: Path) -> "nbform
 
 
 def stamps(*, root: Path | None = None) -> "pd.DataFrame":
-    """What the runner wrote on each page, a row a page that exists, in the order of the numbers.
-
-    notebook, profile (str), seconds (float64), finished (str, UTC), source_sha256 (str),
-    parameters (JSON text), versions (dict).
+    """What the runner wrote on each page, a row a page that exists, by number: notebook, profile (str), seconds
+    (float64), finished (str, UTC), source_sha256 (str), parameters (JSON text), versions (dict).
     """
     import nbformat
     import pandas as pd
@@ -191,7 +187,6 @@ def _indent(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text without the escape sequences that colour a terminal.
-
     >>> plain("\\x1b[0;31mValueError\\x1b[0m")
     'ValueError'
     """

@@ -18,7 +18,6 @@ PAGE_WIDTH = 600  # CSS pixels of a figure on a wide page
 
 def models_named(called: Mapping[str, str]) -> str:
     """The models of a figure or table for its caption: each by its name, and in brackets by what is shown instead.
-
     >>> models_named({"plmbook_t6_3M": "default", "esm1v": "esm1v"})
     'plmbook_t6_3M (default), esm1v'
     """
@@ -27,7 +26,6 @@ def models_named(called: Mapping[str, str]) -> str:
 
 def ahead(first: str, second: str, value: float, low: float, high: float) -> str:
     """What a difference of two models, first minus second, with its interval, lets one say.
-
     >>> ahead("the model", "the column", 0.03, 0.01, 0.05)
     'the model is ahead of the column by 0.030 [0.010, 0.050]'
     >>> ahead("the model", "the column", -0.03, -0.05, -0.01)
@@ -44,7 +42,6 @@ def ahead(first: str, second: str, value: float, low: float, high: float) -> str
 
 def interval(value: float, low: float, high: float, *, digits: int = 3, sign: bool = False) -> str:
     """A number and its interval as text.
-
     >>> interval(0.8612, 0.83, 0.8901), interval(-0.0101, -0.053, 0.048, sign=True)
     ('0.861 [0.830, 0.890]', '-0.010 [-0.053, +0.048]')
     """
@@ -78,10 +75,7 @@ def figure(drawn: "Figure", table: pd.DataFrame, name: str, *, profile: str, cap
 
 
 def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
-    """Put a small table on the page.
-
-    Columns `value`, `low`, `high` become one, "0.861 [0.830, 0.890]"; integers get thousands separators, missing values
-    a dash.
+    """Put a small table on the page; `value`, `low`, `high` become "0.861 [0.830, 0.890]", a missing value a dash.
 
     Parameters
     ----------
@@ -90,7 +84,7 @@ def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
     caption : str
         Plain text above the table: the models, the data.
     digits : int
-        Decimals of other numbers.
+        Decimals of numbers that are no integers; those get thousands separators.
     """
     from IPython.display import display
 
@@ -105,7 +99,6 @@ def table(values: pd.DataFrame, *, caption: str = "", digits: int = 3) -> None:
 
 def as_text(table: pd.DataFrame, *, digits: int = 3) -> pd.DataFrame:
     """The table that `table` shows: texts, with fresh index.
-
     >>> t = pd.DataFrame({"model": ["a"], "value": [0.5], "low": [0.25], "high": [0.75], "n": [4336], "x": [np.nan]})
     >>> as_text(t).iloc[0].tolist()
     ['a', '0.500 [0.250, 0.750]', '4,336', '–']

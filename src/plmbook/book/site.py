@@ -1,7 +1,4 @@
-"""The checks of the built site: what a reader without a network would miss, and what no reader should see.
-
-`make check-site` runs them on the published pages; the runner runs them before it publishes.
-"""
+"""The checks of the built site: what a reader without a network would miss, and what no reader should see."""
 
 import re
 import sys
@@ -71,7 +68,6 @@ def _parse(path: Path) -> _Page:
 
 def _is_outside(url: str) -> bool:
     """Whether a browser would ask another machine for this address.
-
     >>> _is_outside("//example.org/a.js"), _is_outside("_static/a.js"), _is_outside("data:image/png;base64,AAAA")
     (True, False, False)
     """

@@ -60,7 +60,6 @@ STYLE: Any = {
 
 def kind(model: str) -> str:
     """What a model is in the colours of the book: a key of `MODEL_COLOURS`, such as `bundled`, `esm2` or `alignment`.
-
     >>> [kind(m) for m in ("esm1v_t33_650M_UR90S_3", "esm2_t33_650M_UR50D", "plmbook_t6_3M", "plmbook_t6_3M_general")]
     ['esm1v', 'esm2', 'bundled', 'bundled, general']
     >>> kind("cadd")
@@ -87,7 +86,6 @@ def label(model: str) -> str:
 
 def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOURS) -> dict[str, tuple[str, str]]:
     """A colour and a mark for each group, in their order; no two groups have the same of both.
-
     >>> group_styles(["human", "mouse"], colours=SPECIES_COLOURS)
     {'human': ('#004488', 'o'), 'mouse': ('#DDAA33', 'o')}
     """

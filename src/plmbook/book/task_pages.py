@@ -1,7 +1,6 @@
-"""What the pages of the downstream tasks have in common: from the answers of the learners to lines, tables, sentences.
+"""What the pages of the tasks have in common: from the answers of the learners to lines, tables, sentences.
 
-The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>` (`plmbook.tasks.studies.downstream`); the
-page of a task reads them and shows its part, beside the published table.
+The chapter *The tasks* writes `tasks.<model>` and `task_outcomes.<model>`; the page of a task shows its part of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,9 +23,8 @@ OWN = ("convbert", "attention", "embedding")  # the way that Ankh's page used, w
 
 
 def load(names: Sequence[str], task_names: Sequence[str], profile: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The answers and the measures of some tasks, as the chapter *The tasks* left them; InputError if it has not run.
-
-    Returns the columns of `tasks.run` and those of `tasks.over_seeds`, with the model.
+    """The answers and the measures of some tasks, as the chapter *The tasks* left them (InputError if it has not run):
+    the columns of `tasks.run` and those of `tasks.over_seeds`, with the model.
     """
     parts: dict[str, list[pd.DataFrame]] = {"task_outcomes": [], "tasks": []}
     for name in names:
@@ -59,7 +57,6 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def rows(measured: pd.DataFrame) -> pd.DataFrame:
     """Lines for `figures.forest` from the measures of one task: the baselines once, then each learner of each model.
-
     Columns: model, name, kind, statistic (the test), value, low, high, seed_low, seed_high, seeds, n.
     """
     first = measured["model"].iloc[0]  # the baselines see no model: they are the same for all
@@ -79,7 +76,6 @@ def best_baseline(measured: pd.DataFrame, test: str) -> str:
 
 def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> pd.DataFrame:
     """How far each learner of each model is from the best baseline of each test of a task, on the same proteins.
-
     Columns: model, learner, test, baseline (str), value, low, high (learner less baseline; means over its seeds).
     """
     found = []
@@ -96,9 +92,8 @@ def gains(outcomes: pd.DataFrame, measured: pd.DataFrame, *, n: int = 1000) -> p
 
 
 def beside_published(name: str, measured: pd.DataFrame) -> pd.DataFrame:
-    """The published table of a task with our rows under it; all as shares (or correlations).
-
-    Columns: model (with the learner and "our sample" for ours), and one a test, NaN where one side has no such test.
+    """The published table of a task, our rows under it (the model with the learner and "our sample"), as shares or
+    correlations. Columns: model, and one a test, NaN where one side has no such test.
     """
     of, table = tasks.task(name), published_shares()
     table = table[table["task"] == of.published]
@@ -123,7 +118,6 @@ def counts(known: tasks.Examples) -> pd.DataFrame:
 
 def recall(outcomes: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     """Of the test proteins of each class, how many are found, for `figures.forest`; codes are places in `classes`.
-
     Columns: model, panel (its short name), class (with the number of test proteins), value, low, high (Wilson's), n.
     """
     found = []
@@ -143,7 +137,6 @@ def likeness(known: tasks.Examples) -> pd.Series:
 
 def by_group(outcomes: pd.DataFrame, value_of: pd.Series, *, parts: int = 3) -> pd.DataFrame:
     """Share of test proteins whose class is predicted, in groups of about as many by a number of the protein (by id).
-
     Columns: model, name, kind, bin (range of the number), value, low, high (Wilson's 95 %), n.
     """
     groups = pd.qcut(outcomes["id"].map(value_of), parts, duplicates="drop")

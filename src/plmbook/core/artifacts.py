@@ -65,7 +65,6 @@ def save(table: "pd.DataFrame", name: str, profile: str = "embedded") -> Path:
     Returns
     -------
     Path
-        Of the file.
     """
     path = paths.results(profile) / f"{name}.parquet"
     write_parquet(path, table)
@@ -128,9 +127,8 @@ def write_atomically(
     lasting: bool = False,
 ) -> Path:
     """Let `write` fill a temporary file with the same suffix, then move it into place; nothing is left on failure.
-
-    The file's folder is made. `folder` (on the same disk) and `prefix` are of the temporary file, for who must know it
-    after a kill; each name is used once. `lasting`: it reaches the disk first.
+    `folder` (on the same disk) and `prefix` are of the temporary file, for who must know it after a kill; each name is
+    used once. `lasting`: it reaches the disk first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,10 +9,8 @@ if TYPE_CHECKING:
 
 
 class InputError(ValueError):
-    """The input is at fault, not the program.
-
-    The message is for the person who made the input: it names the file, the row or the record, what was
-    expected, what was found and the likely cause. The command line prints it and exits with 2.
+    """The input is at fault, not the program. The message names the file, the row or the record, what was expected,
+    what was found and the likely cause; the command line prints it and exits with 2.
     """
 
 
@@ -24,7 +22,6 @@ def shown(value: Any) -> str:
 
 def some(names: Iterable[object], n: int = 5) -> str:
     """The first of many names, and how many more there are.
-
     >>> some("abcdefg")
     'a, b, c, d, e and 2 more'
     """
@@ -33,13 +30,7 @@ def some(names: Iterable[object], n: int = 5) -> str:
 
 
 def one_of(what: str, value: str, choices: Iterable[str]) -> str:
-    """The value, where it is one of the choices.
-
-    >>> one_of("pool", "maen", ["mean", "cls"])
-    Traceback (most recent call last):
-    ...
-    plmbook.core.errors.InputError: pool 'maen': expected one of mean, cls; did you mean 'mean'?
-    """
+    """The value, where it is one of the choices; else an InputError that lists them and names the nearest."""
     choices = list(choices)
     if value not in choices:
         raise InputError(f"{what} {value!r}: expected one of {', '.join(choices)}{did_you_mean(value, choices)}")
@@ -54,11 +45,7 @@ def need(table: "pd.DataFrame", columns: Iterable[str], of: str = "") -> None:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """What a misspelt word was probably meant to be: at most three names, nearest first, or "" where nothing is near.
-
-    >>> did_you_mean("tp53", ["TP53", "BRCA1"])
-    "; did you mean 'TP53'?"
-    """
+    """What a misspelt word was probably meant to be: up to three names, nearest first; "" where nothing is near."""
     by_folded: dict[str, str] = {}
     for choice in choices:
         by_folded.setdefault(choice.casefold(), choice)

@@ -8,7 +8,6 @@ from scipy import sparse
 
 def kmer_counts(sequences: Sequence[str], k: int) -> sparse.csr_array:
     """How often each k-mer occurs in each protein, float64 (n, k-mers that occur), in the order of first occurrence.
-
     >>> kmer_counts(["AAAA", "CAAA", "CA"], 3).toarray().tolist()  # a protein shorter than k is its own word
     [[2.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """

@@ -1,7 +1,4 @@
-"""Where things lie: the repository, its bundled data, the results and the book.
-
-Nothing here makes a folder; who writes does.
-"""
+"""Where things lie: the repository, its bundled data, the results and the book. Nothing here makes a folder."""
 
 import os
 import re

@@ -1,7 +1,6 @@
 """The alphabet of residues, the check of a sequence, and the `Mutation` that every module uses.
 
-Positions are 1-based everywhere outside array indexing.
-Arrays with a last axis of 20 are in the order of `AMINO_ACIDS`.
+Positions are 1-based outside array indexing; arrays with a last axis of 20 are in the order of `AMINO_ACIDS`.
 """
 
 import operator
@@ -49,16 +48,9 @@ class MutationError(InputError):
 
 @dataclass(frozen=True, order=True)
 class Mutation:
-    """One amino-acid substitution; sorts by position, which counts from 1.
+    """One amino-acid substitution; sorts by position, which counts from 1. Anything that is none is a MutationError.
 
-    Anything that is none is a MutationError. `Mutation.parse(str(m)) == m` and `Mutation.parse(m.hgvs) == m`.
-
-    Examples
-    --------
-    >>> str(Mutation.parse("Arg175His")), Mutation.parse("R175H").hgvs
-    ('R175H', 'p.Arg175His')
-    >>> Mutation(3, "R", "H").apply("MKRL")
-    'MKHL'
+    `Mutation.parse(str(m)) == m` ("R175H") and `Mutation.parse(m.hgvs) == m` ("p.Arg175His").
     """
 
     position: int  # 1-based
@@ -95,8 +87,7 @@ class Mutation:
         Raises
         ------
         MutationError
-            For anything else, with the reason: stop, frameshift, insertion, deletion or duplication, synonymous,
-            a nucleotide change, unknown letters, position 0.
+            For anything else, with the reason: stop, frameshift, synonymous, a nucleotide change, position 0, ...
         """
         if not isinstance(text, str) or not text.strip():
             raise MutationError(f"expected a mutation {_FORMS}, found {_excerpt(repr(text))} (an empty cell?)")
@@ -160,11 +151,6 @@ def parse_mutations(text: str) -> tuple[Mutation, ...]:
     -------
     tuple of Mutation
         Sorted by position; two of the same position are a MutationError.
-
-    Examples
-    --------
-    >>> join_mutations(parse_mutations("p.Asn239Tyr:R175H"))
-    'R175H:N239Y'
     """
     parts = text.split(":") if isinstance(text, str) else [text]
     mutations = tuple(sorted(Mutation.parse(part) for part in parts))
@@ -187,7 +173,6 @@ def apply_mutations(sequence: str, mutations: Iterable[Mutation]) -> str:
     Parameters
     ----------
     sequence : str
-        The wild-type sequence.
     mutations : iterable of Mutation
         Of distinct positions, each checked against the wild type (MutationError).
 

@@ -36,9 +36,8 @@ def structures_of(table: pd.DataFrame) -> dict[str, Structure]:
     Parameters
     ----------
     table : DataFrame
-        One row a residue: `id` (or `gene`), position (int, 1-based, each of 1..L once, else InputError), residue (one
-        letter), cb_x, cb_y, cb_z (angstrom), plddt (0 to 100, NaN = experimental).  Such as the bundled tables
-        `structures` and `kept_structures`.
+        Such as the bundled `structures`, one row a residue: `id` (or `gene`), position (int, each of 1..L once, else
+        InputError), residue (one letter), cb_x, cb_y, cb_z (angstrom), plddt (0 to 100, NaN = experimental).
 
     Returns
     -------
@@ -85,20 +84,14 @@ def distances(cb: np.ndarray) -> np.ndarray:
 
 
 def contact_map(cb: np.ndarray, cutoff: float = CUTOFF) -> np.ndarray:
-    """Which residues touch, bool (L, L), symmetric, True on the diagonal; a pair at the very cutoff is no contact.
-
-    >>> contact_map(np.array([[0.0, 0, 0], [7.9, 0, 0], [15.9, 0, 0]])).astype(int).tolist()
-    [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
-    """
+    """Which residues touch, bool (L, L), symmetric, True on the diagonal; a pair at the very cutoff is no contact."""
     return distances(cb) < cutoff
 
 
 def c_beta(n: np.ndarray, ca: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Where C-beta is, float64 (L, 3), by the ideal geometry of an L-amino acid; from the backbone (L, 3), angstrom.
-
-    1.53 angstrom from C-alpha, 110.5 degrees from N and 110.1 from C, on the side of N x C seen from C-alpha; NaN where
-    the three are on a line. Its direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to N and C:
-    p and q follow from the two angles, r from the length 1.
+    """Where C-beta is, float64 (L, 3), by the ideal geometry of an L-amino acid, from the backbone (L, 3), angstrom;
+    NaN where the three are on a line. Its direction is p u + q v + r (u x v) / |u x v| with u and v the unit vectors to
+    N and C: p and q follow from the two angles, r from the length 1.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         u = (n - ca) / np.linalg.norm(n - ca, axis=1, keepdims=True)

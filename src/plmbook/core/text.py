@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def open_text(source: str | Path | TextIO) -> Iterator[TextIO]:
     """Open a path as text, without byte-order mark and with `\\n` line ends; a text handle passes through, left open.
-
     While it is open, a byte that cannot be decoded, or a damaged archive, is an InputError that names line or file.
     """
     if not isinstance(source, str | Path):
@@ -94,9 +93,7 @@ def fasta_records(lines: Iterable[str], where: object = "FASTA") -> Iterator[tup
 
 def read_records(source: str | Path | TextIO) -> Iterator[tuple[str, str]]:
     """Yield (header without `>`, sequence) of a FASTA text, letters as they are: outside sources hold gaps and stops.
-
     `plmbook.tables.read_fasta` is the strict reader for users' files.
-
     >>> list(read_records(io.StringIO(">a b\\nMK-\\n\\nZ\\n>c\\nM")))
     [('a b', 'MK-Z'), ('c', 'M')]
     """

@@ -39,9 +39,8 @@ def bundled() -> dict[str, str]:
 
 
 def verify() -> pd.DataFrame:
-    """Compare each bundled file with its recorded hash.
-
-    `file`, `expected`, `found` ("" where the file is missing), `state` ("bundled", "changed" or "missing").
+    """Compare each bundled file with its recorded hash: `file`, `expected`, `found` ("" where the file is missing),
+    `state` ("bundled", "changed" or "missing").
     """
     rows = []
     for file, expected in bundled().items():
@@ -74,8 +73,7 @@ def fetch(name: str, accession: str | None = None) -> Path:
     name : str
         A name of `SOURCES`.
     accession : str, optional
-        UniProt accession, or what the source's `item` says; needed by the sources that have one file a protein or
-        species.
+        UniProt accession, or what the source's `item` says, where a source has one file a protein or species.
 
     Returns
     -------
@@ -86,8 +84,7 @@ def fetch(name: str, accession: str | None = None) -> Path:
     Raises
     ------
     InputError
-        For a file that the mirror does not hold, or whose sha256 is not the published one or the one recorded at the
-        first download.
+        Where the mirror lacks the file, or its sha256 is not the published one or that of the first download.
 
     Examples
     --------

@@ -22,10 +22,9 @@ def read_accession(source: str | Path | TextIO) -> str:
 
 
 def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
-    """One model, a row a residue; positions must run 1, 2, 3, ... and no atom may be missing.
-
-    `position` (int64), `residue` (one letter), `ca_x`, `ca_y`, `ca_z`, `cb_x`, `cb_y`, `cb_z` (float32, angstrom;
-    C-beta is C-alpha for glycine), `plddt` (float32, 0 to 100, of the C-alpha: it stands in the B-factor column).
+    """One model, a row a residue; positions must run 1, 2, 3, ... and no atom may be missing: `position` (int64),
+    `residue`, `ca_x` to `cb_z` (float32, angstrom; C-beta is C-alpha for glycine), `plddt` (float32, 0 to 100, of the
+    C-alpha: it stands in the B-factor column).
     """
     atoms = _atoms(source)
     alpha = _each_residue(atoms, "CA")
@@ -47,9 +46,8 @@ def read_structure(source: str | Path | TextIO) -> pd.DataFrame:
 
 
 def read_backbone(source: str | Path | TextIO) -> pd.DataFrame:
-    """What a cartoon needs beside the C-alpha, a row a residue: `position` (int64), then `n_x` to `o_z`.
-
-    float32, angstrom, to the nearest 0.01, of the atoms N, C and O.
+    """What a cartoon needs beside the C-alpha, a row a residue: `position` (int64), then `n_x` to `o_z` of the atoms N,
+    C and O (float32, angstrom, to the nearest 0.01).
     """
     atoms = _atoms(source)
     columns = {"position": _each_residue(atoms, "N").res_id.astype(np.int64)}

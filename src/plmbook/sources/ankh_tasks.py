@@ -1,8 +1,8 @@
 """The data sets that Ankh was tested on, as their authors put them on the hub.
 
-`read` gives the examples of one data set and, record by record, what it left out and why.  Files are fetched as they
-are at a pinned commit (CSV or Parquet; a loading script is never run) and a CSV is read as text: a reader that guesses
-the type of a column from its first rows fails on an odd label further down, which here costs one record.
+`read` gives the examples and, record by record, what it left out and why. Files are fetched as they are at a pinned
+commit (a loading script is never run) and a CSV is read as text: a reader that guesses the type of a column from its
+first rows fails on an odd label further down, which here costs one record.
 """
 
 import os
@@ -108,9 +108,8 @@ def read(
     name : str
         A key of `DATASETS`.
     folder : path, optional
-        A local folder with the hub's files, used instead of the hub: under their names or as
-        `data/train-00000-of-00001.parquet`; `.csv`, `.csv.gz` or `.parquet`.  Without it the mirror (`PLMBOOK_MIRROR`)
-        is used, if there is one: the folder `owner/name` or `name` in it or one below.
+        A folder with the hub's files, under their names or as `data/train-00000-of-00001.parquet`; `.csv`, `.csv.gz`
+        or `.parquet`. Default: `owner/name` or `name` in the mirror (`PLMBOOK_MIRROR`) or one below it, else the hub.
     split : str, optional
         train, validation or test: only this one.
     revision : str, optional
@@ -137,13 +136,13 @@ def read(
         `attrs["revision"]` is the commit that was read ("" of a local folder), `attrs["hub_id"]` the data set.
         Equal sequences stay; `duplicates_across` lists those that two splits share.
     left_out : DataFrame
-        A row a record of the files that is not in `examples`: `split`, `file` (str), `row` (int64, 1-based, the header
-        not counted; 0 for an optional file that is not there), `reason` (str).
+        A row a record that is not in `examples`: `split`, `file` (str), `row` (int64, from 1 without the header; 0 for
+        an optional file that is not there), `reason` (str).
 
     Raises
     ------
     InputError
-        If a folder, file, part or column is missing, two files could be the one, a file has no usable record, the
+        Where a file, part or column is missing, two files could be the one, a file has no usable record, the
         revision is no commit of the hub (or is given with a local folder), or the hub cannot be reached.
     """
     dataset = DATASETS[one_of("unknown data set", name, DATASETS)]
@@ -176,9 +175,8 @@ def read(
 
 
 def duplicates_across(examples: pd.DataFrame) -> pd.DataFrame:
-    """The sequences that two splits of a data set share, in the order of their first protein.
-
-    `sequence`, `splits` and `ids` (str, comma-separated), `n` (int64, proteins).
+    """The sequences that two splits of a data set share, in the order of their first protein: `sequence`, `splits` and
+    `ids` (str, comma-separated), `n` (int64, proteins).
     """
     if missing := [column for column in ("id", "split", "sequence") if column not in examples]:
         raise InputError(f"duplicates_across: expected a row a protein, missing {missing}, found {list(examples)}")

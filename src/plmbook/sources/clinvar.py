@@ -16,12 +16,8 @@ BENIGN = {"Benign", "Likely benign", "Benign/Likely benign"}
 
 
 def classify(significance: str) -> str:
-    """The class of a ClinVar significance: "P/LP", "B/LB", "VUS" or "Other" (conflicting, risk factor, ...).
-
-    What follows the first `;` or `,` (drug response, risk factor) does not change the class.
-
-    >>> [classify(s) for s in ("Likely pathogenic; drug response", "Benign", "Uncertain significance")]
-    ['P/LP', 'B/LB', 'VUS']
+    """The class of a ClinVar significance: "P/LP", "B/LB", "VUS" or "Other" (conflicting, risk factor, ...). What
+    follows the first `;` or `,` (drug response, risk factor) does not change the class.
     """
     first = re.split("[;,]", significance)[0].strip()
     if first in PATHOGENIC:
@@ -32,10 +28,9 @@ def classify(significance: str) -> str:
 
 
 def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") -> pd.DataFrame:
-    """The missense variants of a variant_summary file, whole or cut to some columns, one row an allele.
-
-    `gene` (of the name: one symbol even where a variant overlaps two genes), `mutation` ("R175H"), `transcript`,
-    `change` ("c.524G>A"), `significance` (of `classify`), `stated` (ClinVar's words). Other assemblies are left out.
+    """The missense variants of a variant_summary file, whole or cut to some columns, in one assembly, one row an
+    allele: `gene` (of the name: one symbol even where a variant overlaps two genes), `mutation` ("R175H"),
+    `transcript`, `change` ("c.524G>A"), `significance` (of `classify`), `stated` (ClinVar's words).
     """
     rows = []
     with open_text(source) as handle:
@@ -63,8 +58,7 @@ def read_variant_summary(source: str | Path | TextIO, assembly: str = "GRCh38") 
 
 
 def transcripts(summary: pd.DataFrame) -> pd.DataFrame:
-    """One transcript a (gene, mutation): the one that names most missense variants of the gene, then the first by name.
-
+    """One transcript a (gene, mutation), that which names most missense variants of the gene, then the first by name:
     `gene`, `mutation`, `transcript`, `n_transcripts` (int64: how many transcripts named this mutation).
     """
     pairs = summary[["gene", "mutation", "transcript"]].drop_duplicates()

@@ -1,7 +1,6 @@
 """The ESM2-15B embeddings of the human and mouse proteomes, streamed: a data set that is larger than memory.
 
-Any data set in that layout is read: on the hub at a pinned commit, or a local folder of Parquet, CSV or TSV files.
-`plmbook.sources.foreign.read_hub` reads a small one at once; both find the columns by the same rules.
+Any data set in that layout is read, on the hub at a pinned commit or local; `foreign.read_hub` reads a small one.
 """
 
 import csv
@@ -30,7 +29,6 @@ def batches(
     place: str | Path = REPOSITORY, *, revision: str | None = None, batch_size: int = BATCH
 ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Stream a data set of embeddings: id, go_ids (where there are GO terms), other columns; and float32 (n, d).
-
     `place`: a local folder or file, or `owner/name` on the hub, which needs the commit as `revision`.
     """
     files, kind = _files(place, revision)
@@ -59,8 +57,7 @@ def fill(
     Parameters
     ----------
     folder : path
-        New or empty; `embeddings.npy` (float32, (n, d)) and `proteins.parquet` (a row a protein, in the same order)
-        are written to it, both or none.
+        New or empty; gets `embeddings.npy` (float32, (n, d)) and `proteins.parquet` (in the same order), both or none.
     place, revision, batch_size
         As `batches`.
 

@@ -34,10 +34,9 @@ def read_hub(folder: str | Path, *, metadata: str | Path | None = None) -> pd.Da
     Parameters
     ----------
     folder : path
-        A Parquet, CSV or TSV file, or a folder of such (searched in depth, files in the order of their names).  One
-        column names the protein (`id`, `Entry`, `accession`, `uniprot_id`, ...; distinct).  The embedding is a column
-        of lists (`embedding`, `embeddings`, `esm2_embedding`, `vector`, ...; in CSV as text) or a column per number
-        (`0`, `1`, ... or `dim_0`, `emb_1`, ...), numbered from 0 or 1 without a gap; of one width, finite.
+        A Parquet, CSV or TSV file, or a folder of such (in depth, by name). One column names the protein (`id`,
+        `accession`, ...; distinct). The embedding, of one width and finite, is a column of lists (`embedding`, ...; in
+        CSV as text) or a column per number (`0`, `1`, ... or `dim_0`, ...), from 0 or 1 without a gap.
     metadata : path, optional
         UniProt's table of these proteins, in the same formats; joined by accession.
 
@@ -223,7 +222,6 @@ def _joined(proteins: pd.DataFrame, place: Path) -> pd.DataFrame:
 
 def _accession(name: object) -> str:
     """The accession of UniProt's FASTA ids, other names as they are.
-
     >>> _accession("sp|P04637|P53_HUMAN"), _accession("P04637")
     ('P04637', 'P04637')
     """

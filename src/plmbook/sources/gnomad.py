@@ -15,11 +15,9 @@ CONSEQUENCE, SYMBOL, FEATURE, PROTEIN_CHANGE, CANONICAL = 1, 3, 6, 11, 26
 
 
 def read_export(source: str | Path | TextIO) -> pd.DataFrame:
-    """The missense consequences of a site export of gnomAD 2.1.1, one row an allele and transcript.
-
-    `gene`, `mutation` ("R175H", in the numbering of `ensembl_transcript`), `ensembl_transcript`, `canonical` (bool),
-    `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`, `allele_number` (int64), `allele_frequency` (AC /
-    AN; NaN where AN is 0: the published export ran AF and AF_popmax together, 14 fields instead of 15).
+    """The missense consequences of a site export of gnomAD 2.1.1, one row an allele and transcript: `gene`, `mutation`,
+    `ensembl_transcript`, `canonical` (bool), `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`,
+    `allele_number` (int64), `allele_frequency` (NaN where AN is 0: such rows run two fields together).
     """
     rows = []
     with open_text(source) as handle:

@@ -27,10 +27,8 @@ class Gaf(NamedTuple):
 
 
 def read_gaf(source: str | Path | TextIO, *, database: str = "UniProtKB", evidence: tuple[str, ...] = ()) -> Gaf:
-    """Read a GAF file; what does not count is left out and counted.
-
-    That is ids of another database, the qualifier NOT, and evidence not among the codes asked for (none: all count),
-    such as `CAFA`. A line with too few fields, no GO id or an unknown aspect is an error.
+    """Read a GAF file. Left out and counted are ids of another database, the qualifier NOT, and evidence not asked for,
+    such as `CAFA` (none: all count). A line with too few fields, no GO id or an unknown aspect is an error.
     """
     where = called(source, "GAF file")
     rows: list[tuple] = []

@@ -23,10 +23,9 @@ Rows = dict[str, str]  # assembly -> aligned row
 
 
 def read_alignments(source: str | Path | TextIO) -> dict[str, Rows]:
-    """Read aligned rows: transcript -> assembly -> row, exons joined in their order.
-
-    FASTA whose headers are `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or `TRANSCRIPT_ASSEMBLY`
-    (exons already joined). A record that appears again must be equal; rows of one transcript have one length.
+    """Read aligned rows: transcript -> assembly -> row, exons joined in their order; FASTA with headers
+    `TRANSCRIPT[.VERSION]_ASSEMBLY_EXON_TOTAL ...` (as UCSC ships it) or `TRANSCRIPT_ASSEMBLY` (exons already joined). A
+    record that appears again must be equal; rows of one transcript have one length.
     """
     exons: dict[tuple[str, str], dict[int, str]] = {}
     totals: dict[str, int] = {}
@@ -61,10 +60,8 @@ def matching_transcript(alignments: Mapping[str, Rows], sequence: str) -> str:
 
 
 def residue_counts(rows: Mapping[str, str]) -> pd.DataFrame:
-    """What stands in each column at a human residue; each row sums to the number of assemblies.
-
-    `position` (int64, in the human protein), `ref`, one int64 column an amino acid, `gap` (`-`), `unknown` (`X`, or a
-    stop inside a row).
+    """What stands in each column at a human residue; each row sums to the number of assemblies: `position` (int64, in
+    the human protein), `ref`, one int64 column an amino acid, `gap` (`-`), `unknown` (`X`, or a stop inside a row).
     """
     human = rows[HUMAN]
     n_residues = len(human_sequence(rows))
@@ -79,9 +76,8 @@ def residue_counts(rows: Mapping[str, str]) -> pd.DataFrame:
 
 
 def flank(human: str, other: str, position: int) -> int:
-    """How many residues are identical on each side of a 1-based position, in both at once, up to 5.
-
-    The human row has no gaps and no final stop; the end of the protein ends the flank.
+    """How many residues are identical on each side of a 1-based position, in both at once, up to 5 or to the protein's
+    end. The human row has no gaps and no final stop.
     """
     i = position - 1
     reach = min(_MAX_FLANK, i, len(human) - 1 - i)

@@ -17,10 +17,9 @@ from plmbook.sources.cells import Unusable, called, letters_of, numbers_of, resi
 def read_proteinnet(
     source: str | Path | TextIO, *, left_out: list[tuple[int, str, str]] | None = None
 ) -> Iterator[pd.DataFrame]:
-    """Stream the structures of a ProteinNet text file, a row a residue; memory holds one record.
-
-    `id`, `position` (int64), `residue`, `cb_x`, `cb_y`, `cb_z` (float32, angstrom): ideal C-beta, C-alpha of glycine,
-    NaN where the mask is -. `left_out` receives (number from 1, id, reason) of unusable records, else an error.
+    """Stream the structures of a ProteinNet text file, a row a residue: `id`, `position` (int64), `residue`, `cb_x`,
+    `cb_y`, `cb_z` (float32, angstrom; ideal C-beta, C-alpha of glycine, NaN where the mask is -). `left_out` receives
+    (number from 1, id, reason) of unusable records, an error without it.
     """
     where = called(source, "ProteinNet")
     with open_text(source) as handle:

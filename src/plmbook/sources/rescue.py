@@ -20,11 +20,9 @@ FLANKS = tuple(f"CPD_{k}" for k in range(6))
 
 
 def read_scores(source: str | Path | TextIO) -> pd.DataFrame:
-    """The published table, one row a (gene, mutation); the two forms of each change must agree.
-
-    `gene`, `mutation`, `position` (int64), `ref`, `alt`, `significance`, `allele_frequency` (NaN = absent, which the
-    file writes as 0), one float64 column a model (named as `MODELS` names it, NaN = not run; negative = damaging), and
-    `CPD_0` to `CPD_5`: tuples of assemblies that carry `alt` with k identical residues on each side.
+    """The published table, a row a (gene, mutation), whose two forms must agree: `gene`, `mutation`, `position`
+    (int64), `ref`, `alt`, `significance`, `allele_frequency` (NaN = absent), one float64 column for each of `MODELS`
+    (NaN = not run; negative = damaging), `CPD_0` to `CPD_5` (tuples: assemblies with `alt`, k equal residues a side).
     """
     raw = read_csv(source, dtype=str, keep_default_na=False)
     needed = ["GENE", "MUTATION", "AA_CHANGE", "GROUP", "gnomAD_AF", *MODELS, *FLANKS]

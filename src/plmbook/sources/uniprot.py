@@ -30,11 +30,9 @@ GO_ID = re.compile(r"GO:\d{7}")
 
 
 def read_tsv(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read a table of proteins that UniProt's website or its REST service exported (tab-separated).
-
-    Columns are found as either calls them, case and punctuation aside: `id` (accession), `entry_name`, `gene` (the
-    first of the names, or ""), `taxon` (int64, NCBI; 0 where absent), `length` (int64), `sequence`, `go_ids` (tuple of
-    str, sorted). Accessions, sequences and GO ids must be there, and lengths be those of the sequences.
+    """Read a table that UniProt's website or REST service exported: `id` (accession), `entry_name`, `gene` (the first
+    name, or ""), `taxon` (int64, NCBI; 0 where absent), `length` (int64), `sequence`, `go_ids` (tuple of str, sorted).
+    Accessions, sequences and GO ids must be there, and lengths be those of the sequences.
     """
     where = called(source, "UniProt table")
     raw = read_csv(source, dtype=str, keep_default_na=False)
@@ -67,7 +65,6 @@ def _taxa(cells: pd.Series, where: object) -> pd.Series:
 
 def named(columns: Iterable[str]) -> dict[str, str]:
     """Our names of the columns that are there -> theirs; the first spelling of `TSV` that fits.
-
     >>> named(["Entry", "Gene Ontology (GO)", "Organism (ID)"])
     {'id': 'Entry', 'taxon': 'Organism (ID)', 'go_ids': 'Gene Ontology (GO)'}
     """
@@ -78,7 +75,6 @@ def named(columns: Iterable[str]) -> dict[str, str]:
 
 def folded(name: str) -> str:
     """A column's name without case and punctuation.
-
     >>> folded("UniProt ID"), folded("esm2_embedding")
     ('uniprotid', 'esm2embedding')
     """
@@ -87,7 +83,6 @@ def folded(name: str) -> str:
 
 def go_ids(cell: object) -> tuple[str, ...]:
     """The GO ids in a cell, sorted, each once: `GO:1; GO:2`, `name [GO:0005829]`, a list or a missing value.
-
     >>> go_ids("nucleus [GO:0005634]; cytosol [GO:0005829]"), go_ids(["GO:0005634"]), go_ids(None)
     (('GO:0005634', 'GO:0005829'), ('GO:0005634',), ())
     """
@@ -96,10 +91,8 @@ def go_ids(cell: object) -> tuple[str, ...]:
 
 
 def read_fasta(source: str | Path | TextIO) -> pd.DataFrame:
-    """Read a UniProt FASTA file; every accession once.
-
-    `uniprot` (accession), `entry_name`, `description`, `organism`, `taxon` (int64, NCBI), `gene` ("" where the header
-    has none), `version` (int64, of the sequence; 0 where absent), `length` (int64), `sequence`.
+    """Read a UniProt FASTA file; every accession once: `uniprot` (accession), `entry_name`, `description`, `organism`,
+    `taxon` (int64, NCBI), `gene` ("" where absent), `version` (int64; 0 where absent), `length` (int64), `sequence`.
     """
     rows = []
     for number, (header, sequence) in enumerate(read_records(source), start=1):

@@ -1,8 +1,7 @@
 """Resampling and the intervals that come of it: one bootstrap, one percentile interval, one binomial interval.
 
-A *unit* is what is drawn: a gene, a protein, a cluster of relatives. Rows of one unit are not independent, so they are
-drawn together. A resample draws as many units as there are, with replacement; a statistic is then computed with each
-row counted as often as its unit was drawn, and the 95 % interval goes from the 2.5th to the 97.5th percentile.
+A *unit* is what is drawn: a gene, a protein, a cluster of relatives; its rows are not independent. A resample draws as
+many units as there are, with replacement; each row counts as often as its unit. Intervals are percentiles, 2.5 to 97.5.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +76,6 @@ def ratio(
     of: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> Estimate:
     """The sum of some numbers over that of others (1: their mean), and what `of` makes of it; n = the rows (units).
-
     Resamples whose denominator is not above 0 do not count.
     """
     pair = np.broadcast_arrays(np.asarray(numerator, dtype=np.float64), denominator)

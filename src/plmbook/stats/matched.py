@@ -2,10 +2,8 @@
 
 A *stratum* is a set of rows that are alike in what should not count (protein, separation, frequency). A gene's AUROC is
 the sum over its strata of U (pairs in which the case has the higher value, ties half) over that of n_cases n_controls;
-the statistic is the mean over genes, its interval comes from resampling genes.
-
-The p-value is of a permutation that rotates the labels of each stratum along the chain: neighbours' values are alike
-and cases come in runs, so that labels dealt out freely would make chance look rarer than it is.
+the statistic is the mean over genes. For the p-value the labels of each stratum are rotated along the chain:
+neighbours' values are alike and cases come in runs, so that free permutation would make chance look too rare.
 """
 
 from collections.abc import Sequence
@@ -49,12 +47,10 @@ def auroc(
     table : DataFrame
         gene (str), the columns `value` (float, none missing), `case` (bool) and `strata`; the rows of a stratum in the
         order along the chain.
-    value, case : str
-        Names of columns.
-    strata : sequence of str
-        Columns that together with the gene make the strata.
+    value, case, strata : str, str, sequence of str
+        Names of columns; a gene and values of `strata` make a stratum.
     minimum : int
-        Cases of a gene that are in strata with controls; genes with fewer are left out, and counted by `n_genes`.
+        Cases of a gene that are in strata with controls; genes with fewer are left out.
     n, seed : int
         Of the permutations and of the bootstrap.
 
@@ -62,16 +58,6 @@ def auroc(
     -------
     Matched
         InputError where no gene has enough cases.
-
-    Examples
-    --------
-    Two strata of a gene: in the first the case is above both controls, in the second below one and above none.
-
-    >>> t = pd.DataFrame({"gene": "A", "near": [1, 1, 1, 2, 2], "x": [3.0, 1.0, 2.0, 0.0, 9.0],
-    ...                   "hit": [True, False, False, True, False]})
-    >>> found = auroc(t, value="x", case="hit", strata=["near"], minimum=1, n=100)
-    >>> round(found.value, 4), found.n_cases, found.n_controls
-    (0.6667, 2, 3)
     """
     rows = _ranked(table, value, case, strata)
     genes = _genes(rows, table["gene"].unique(), minimum)
@@ -111,9 +97,8 @@ def quantile_bins(table: pd.DataFrame, column: str, *, by: Sequence[str], bins: 
 
 
 def _ranked(table: pd.DataFrame, value: str, case: str, strata: Sequence[str]) -> pd.DataFrame:
-    """The rows of strata with cases and controls, stratum by stratum, otherwise in their order.
-
-    gene, stratum (int64 from 0), case (bool), rank (float64: within the stratum, 1 is the lowest, ties their mean).
+    """The rows of strata with cases and controls, stratum by stratum, otherwise in their order: gene, stratum (int64
+    from 0), case (bool), rank (float64: within the stratum, 1 is the lowest, ties their mean).
     """
     need(table, ["gene", value, case, *strata])
     if n_missing := int(table[value].isna().sum()):

@@ -1,12 +1,10 @@
 """How well scores separate pathogenic from benign variants, and how sure we are of it.
 
-A *table* has a row a variant: `gene`, `significance` ("P/LP" or "B/LB"), and scores (float64, natural-log likelihood
-ratios). **Pathogenic is the positive class, a lower score is more damaging**: an AUROC of 1 says that every P/LP scores
-below every B/LB. Other classes and missing scores are refused, never dropped: `labelled` selects explicitly.
-
-A *statistic* is a function `statistic(table, *, score="score", weight=None)`; `weight` (..., n_rows) says how often
-each row counts in each of several resamples: the bootstrap sorts the scores once. `roc_auc` and `average_precision` are
-the same for arrays, where the *higher* score is the more positive.
+A *table* has a row a variant: `gene`, `significance` ("P/LP" or "B/LB"), and scores (natural-log likelihood ratios).
+**Pathogenic is the positive class, a lower score is more damaging**. Other classes and missing scores are refused,
+never dropped: `labelled` selects explicitly. A *statistic* is a function `statistic(table, *, score="score",
+weight=None)`; `weight` (..., n_rows) says how often each row counts in each of several resamples. `roc_auc` and
+`average_precision` take arrays, where the *higher* score is the more positive.
 """
 
 import itertools
@@ -60,14 +58,6 @@ def auroc(table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | Non
     -------
     float or ndarray (...)
         In [0, 1]; NaN where a class is empty.
-
-    Examples
-    --------
-    Three P/LP, two B/LB: of six pairs five are in order and one is a tie, (5 + 0.5) / 6.
-
-    >>> t = pd.DataFrame({"significance": ["P/LP"] * 3 + ["B/LB"] * 2, "score": [-5.0, -4.0, -1.0, -1.0, 0.0]})
-    >>> round(float(auroc(t)), 4)
-    0.9167
     """
     pathogenic, values = _classes(table, score)
     return roc_auc(pathogenic, -values, weight)
@@ -78,8 +68,7 @@ def auprc(
 ) -> np.ndarray | float:
     """Area under the precision-recall curve (average precision), either class as the positive one.
 
-    The base rate is what a random score reaches: 82 % for P/LP on the bundled variants, which makes that number
-    look good whatever the model; the same with B/LB positive is the harder question.
+    A random score reaches the base rate: 82 % for P/LP on the bundled variants; B/LB positive is the harder question.
 
     Parameters
     ----------
@@ -104,9 +93,8 @@ benign_auprc = partial(auprc, positive=BENIGN)
 
 
 def gene_aurocs(table: pd.DataFrame, *, minimum: int = 5, score: str = "score") -> pd.DataFrame:
-    """AUROC within each gene that has at least `minimum` P/LP and `minimum` B/LB variants.
-
-    gene (str), n_pathogenic, n_benign (int64), auroc (float64); sorted by gene.
+    """AUROC within each gene that has at least `minimum` P/LP and `minimum` B/LB variants: gene (str), n_pathogenic,
+    n_benign (int64), auroc (float64); sorted by gene.
     """
     need(table, ["gene"])
     pathogenic, values = _classes(table, score)
@@ -127,8 +115,8 @@ def within_gene_auroc(
 
     Parameters
     ----------
-    table, score
-        As in `gene_aurocs`.
+    table, score : DataFrame, str
+        As in `auroc`, with the column `gene`.
     minimum : int
         Least number of P/LP and of B/LB variants in a gene.
     weight : ndarray (..., n_rows), optional
@@ -150,10 +138,8 @@ def within_gene_auroc(
 def pair_auroc(
     table: pd.DataFrame, *, score: str = "score", weight: np.ndarray | None = None, between: bool = False
 ) -> np.ndarray | float:
-    """AUROC over the pairs of a P/LP and a B/LB variant that lie in one gene, or over those of two genes (`between`).
-
-    Their mean, weighted by pairs, is the pooled AUROC; genes with many variants dominate. Weights are constant within a
-    gene; copies of a gene are still one gene. NaN where there is no such pair.
+    """AUROC over the pairs of a P/LP and a B/LB variant of one gene, or of two genes (`between`); NaN without a pair.
+    Their mean, weighted by pairs, is the pooled AUROC. Weights are constant within a gene; its copies are one gene.
     """
     genes = gene_aurocs(table, minimum=1, score=score)
     weight = _weights(weight, len(table))
@@ -176,10 +162,7 @@ def gene_share(table: pd.DataFrame) -> pd.Series:
 
 
 def contrast(statistic: Statistic, first: list[str], second: list[str]) -> Statistic:
-    """The mean of a statistic over some score columns less its mean over others, as a statistic of its own.
-
-    What averaging two scores buys: the statistic of their mean, less the mean of their statistics.
-    """
+    """The mean of a statistic over some score columns less its mean over others: what averaging two scores buys."""
     if not first or not second:
         raise InputError("a contrast needs at least one score on each side")
 
@@ -198,17 +181,14 @@ def estimate(
 ) -> Estimate:
     """A statistic on the table with its 95 % percentile interval when genes, not variants, are resampled.
 
-    Variants of one gene share the protein, the alignment and the clinical laboratory; resampling variants would
-    give intervals that are too narrow.
+    Variants of one gene share protein, alignment and laboratory: resampling them makes the intervals too narrow.
 
     Parameters
     ----------
-    table : DataFrame
-        As `statistic` takes it.
+    table, score : DataFrame, str
+        As `statistic` takes them.
     statistic : callable
         `statistic(table, score=..., weight=...)` as in this module.
-    score : str
-        The score column.
     n, seed : int
         Resamples, and their seed.
 
@@ -238,10 +218,8 @@ def paired_difference(
         `gene`, `significance`, and both score columns; rows that miss one are left out of both.
     first, second : str
         The score columns.
-    statistic : callable
-        As in this module.
-    n, seed : int
-        Of the bootstrap.
+    statistic, n, seed
+        As in `estimate`.
 
     Returns
     -------
@@ -287,7 +265,7 @@ def summary(
     effects : DataFrame
         `gene`, `significance`, `score` and the columns of `by`; other classes and missing scores are left out.
     minimum : int
-        For the within-gene AUROC.
+        Least number of P/LP and of B/LB variants in a gene, for the within-gene AUROC.
     n, seed : int
         Of the bootstrap.
     by : tuple of str
@@ -324,9 +302,8 @@ def summary(
 
 
 def calibrate(table: pd.DataFrame, *, score: str = "score", folds: int = 5, seed: int = 0) -> pd.Series:
-    """Probability that a variant is P/LP, float64 in [0, 1], each gene's from a fit that never saw the gene.
-
-    The fit is a non-increasing step function of the score (isotonic regression); genes are dealt into `folds` groups.
+    """Probability that a variant is P/LP, float64 in [0, 1], from an isotonic regression (non-increasing in the score)
+    that never saw the variant's gene; genes are dealt into `folds` groups.
     """
     from sklearn.isotonic import IsotonicRegression
     from sklearn.model_selection import GroupKFold
@@ -376,8 +353,7 @@ def expected_calibration_error(table: pd.DataFrame, *, probability: str = "proba
 
 def roc_auc(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray | float:
     """Area under the ROC curve of bool (n,) and float (n,); (...) for weights (..., n). NaN where a class is empty.
-
-    The Mann-Whitney statistic, equal to `sklearn.metrics.roc_auc_score(positive, score, sample_weight=weight)`.
+    Equal to `sklearn.metrics.roc_auc_score(positive, score, sample_weight=weight)`.
     """
     hits, misses = _by_threshold(positive, score, weight)  # (..., n_thresholds), the highest score first
     below = np.cumsum(misses, axis=-1) - misses / 2  # weight of the negatives at or above the threshold, ties half
@@ -386,10 +362,8 @@ def roc_auc(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None =
 
 
 def average_precision(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray | float:
-    """Area under the precision-recall curve of bool (n,) and float (n,); (...) for weights (..., n).
-
-    NaN where a class is empty; else sum_k (R_k - R_(k-1)) P_k over the distinct scores, equal to
-    `sklearn.metrics.average_precision_score`.
+    """Area under the precision-recall curve of bool (n,) and float (n,); (...) for weights (..., n). NaN where a class
+    is empty; else sum_k (R_k - R_(k-1)) P_k over the distinct scores, as `sklearn.metrics.average_precision_score`.
     """
     hits, misses = _by_threshold(positive, score, weight)
     true, false = np.cumsum(hits, axis=-1), np.cumsum(misses, axis=-1)
@@ -400,10 +374,8 @@ def average_precision(positive: np.ndarray, score: np.ndarray, weight: np.ndarra
 
 
 def calibration_bins(positive: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
-    """Predicted against observed share of bool (n,) and float (n,), in bins of equally many.
-
-    Equal predictions share a bin. predicted (mean probability, ascending), observed, low, high (95 % Wilson interval of
-    the share), n (int64).
+    """Predicted against observed share of bool (n,) and float (n,), in bins of equally many; equal predictions share a
+    bin: predicted (mean probability, ascending), observed, low, high (95 % Wilson interval of the share), n (int64).
     """
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
     place = np.searchsorted(edges, probability, side="right")
@@ -428,10 +400,8 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 def rank_correlations(
     effects: pd.DataFrame, *, by: str = "model", key: tuple[str, ...] = ("gene", "mutation")
 ) -> pd.DataFrame:
-    """Spearman's correlation of every pair of models, each on the variants that both have.
-
-    Two scores of one model for one variant are refused. first, second (str), spearman (float64), n (int64); each
-    unordered pair once, in order of appearance.
+    """Spearman's correlation of every pair of models on the variants that both have: first, second (str), spearman
+    (float64), n (int64), in order of appearance. Two scores of one model for one variant are refused.
     """
     repeated = effects.duplicated([by, *key])
     if repeated.any():
@@ -460,10 +430,9 @@ def perplexity(
 
 
 def perplexity_table(table: pd.DataFrame, *, by: pd.Series | None = None, n: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Perplexity of the models of `LIKELIHOODS` at the same masked residues, by the group of each row.
-
-    Rows without a group (`by`) are left out. group, model (str), perplexity, low, high (float64), n_proteins, n_masked
-    (int64). The mean of ln perplexity over the groups, weighted by n_masked, is that over all.
+    """Perplexity of the models of `LIKELIHOODS` at the same masked residues, by the group of each row (no group: left
+    out): group, model (str), perplexity, low, high (float64), n_proteins, n_masked (int64). The mean of ln perplexity
+    over the groups, weighted by n_masked, is that over all.
     """
     need(table, [*LIKELIHOODS.values(), "n_masked"])
     groups = pd.Series("all", index=table.index) if by is None else by
