@@ -168,7 +168,7 @@ $(DEPENDS): FORCE | $(READY)
 
 INPUTS := analysis/profiles/$(PROFILE).yml .build/profile requirements.lock $(TABLES)
 
-book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY)
+book/notebooks/%.ipynb: analysis/%.py $(INPUTS) | $(READY) $(WEIGHTS)
 	@$(BIN)/plmbook book --profile $(PROFILE) --notebook $<
 
 $(SITE): $(NOTEBOOKS) $(PAGES) $(VENDOR) | $(READY)

@@ -4,8 +4,9 @@
 # Does a protein language model, which never saw a clinical label, tell pathogenic from benign missense variants?
 # And does it do so better than counting which residues other vertebrates have at the same place?
 # We score the ClinVar variants of the 53 genes of the rescue-mutation study {cite:p}`soylemez2022rescue` in three ways:
-# with the scores that the study published, with a model that runs here (by default the one bundled with this book),
-# and with an alignment column.
+# with the scores that the study published, with models that run here, and with an alignment column.
+# Here, by default, run the model that is bundled with this book, which was trained on orthologs of these very genes, and
+# UniRep {cite:p}`alley2019unified`, a general model whose weights (CC BY-NC 4.0) set-up installs.
 #
 # **Inputs**: `data/variants.parquet` (ClinVar {cite:p}`landrum2018clinvar`, allele frequencies of gnomAD
 # {cite:p}`karczewski2020mutational`), `data/published_effects.parquet`, `data/alignment.parquet`, `data/genes.tsv`,
@@ -17,7 +18,7 @@
 
 # %% tags=["parameters"]
 profile = "embedded"  # names the folder of the results
-model_names = ["embedded", "embedded_general"]  # models to run here; the first is the one that the figures show
+model_names = ["embedded", "unirep_1900"]  # models to run here; the first is the one that the figures show
 n_resamples = 1000  # bootstrap resamples of the genes
 seed = 20220917  # of the bootstrap and of the folds: the date of the ClinVar release
 minimum = 5  # variants of each class that a gene needs for an AUROC of its own
@@ -70,8 +71,13 @@ show.table(table, caption=f"Variants that are not numbered along our sequence, b
 # {cite:p}`meier2021language`.
 # The study's page prints no AUROC: what it published are the scores; every statistic of them below is computed here.
 #
-# The models that run here are scored in three ways: reading the wild type, the masked position, and the mutant.
+# A masked language model that runs here is scored in three ways: reading the wild type, the masked position, and the
+# mutant.
+# UniRep reads a protein from its first residue to its last, and is scored by the likelihood of the whole chain and by
+# the next residue alone.
 # The methods page has the equations.
+# UniRep learnt from one representative of each cluster of UniRef50 (2018): human proteins are among them, their close
+# orthologs mostly not.
 # One model is in memory at a time.
 # Variants of another isoform whose place in our sequence is known are read there, for the section on isoforms.
 
@@ -82,9 +88,11 @@ elsewhere = metrics.labelled(elsewhere.assign(named=elsewhere["mutation"], mutat
 elsewhere = elsewhere.drop(columns="score")
 found, found_elsewhere = [], []
 for name in models.expand(model_names):
-    model = models.load(name)
+    model = models.load(name, dtype="float32")
     found.append(studies.variant_effects(model, profile=profile))
-    found_elsewhere.append(effects.score_table(model, tables.load("genes"), elsewhere, strategy="wildtype-marginals"))
+    if "wildtype-marginals" in model.strategies:
+        shifted = effects.score_table(model, tables.load("genes"), elsewhere, strategy="wildtype-marginals")
+        found_elsewhere.append(shifted)
     del model  # before the next is loaded
 
 
@@ -116,12 +124,14 @@ column = alignment.effects(tables.load("alignment"), matching).assign(name="alig
 published["name"] = published["model"].map(style.label) + " (published)"
 live["name"] = live["model"] + " (" + live["strategy"].str.replace("-", " ") + ")"
 published["kind"], live["kind"], column["kind"] = (published["model"].map(style.kind), style.RUN_HERE, style.ALIGNMENT)
-live.loc[live["model"].str.endswith("_general"), "kind"] = style.GENERAL
+live.loc[live["model"].str.startswith("unirep"), "kind"] = style.UNIREP
 scores = pd.concat([published, live, column], ignore_index=True)
 names = scores.drop_duplicates("name").set_index(["model", "strategy"])["name"]
 main = (live_model, "wildtype-marginals")
 four = {"ESM-2": (esm2, "published"), "ESM-1v": (esm1v, "published"), live_model: main,
         "the alignment column": ("alignment", "site-independent")}  # fmt: skip
+chains = {f"{style.label(model)}, {way}": (model, way) for model, way in names.index
+          if way in ("likelihood", "next-residue")}  # fmt: skip
 
 # %% [markdown]
 # ## All rows that have a score
@@ -203,9 +213,12 @@ auprc = common_rows[common_rows["statistic"].str.startswith("auprc")]
 caption = f"AUPRC on the common rows, {release}; by chance {rates['P/LP']:.3f} (P/LP) and {rates['B/LB']:.3f} (B/LB)"
 show.table(auprc.drop(columns=["rows", "n_genes", "model", "strategy"]), caption=caption)
 statistics = {"pooled": metrics.auroc, "within genes": within_genes, "AUPRC of B/LB": metrics.benign_auprc}
+against = {**four, **chains}
 pairs = [("ESM-1v", "ESM-2"), *((name, "the alignment column") for name in list(four)[:3]), (live_model, "ESM-2")]
+pairs += [(name, other) for name in chains for other in ("ESM-2", "the alignment column")]
+pairs += [tuple(chains)] if len(chains) == 2 else []
 differences = pd.DataFrame(
-    [(a, b, name, *metrics.paired_difference(wide.reset_index(), names[four[a]], names[four[b]], statistic=statistic,
+    [(a, b, name, *metrics.paired_difference(wide.reset_index(), names[against[a]], names[against[b]], statistic=statistic,
                                              **boot))
      for a, b in pairs for name, statistic in statistics.items()],
     columns=["first", "second", "statistic", "value", "low", "high", "n"],
@@ -267,7 +280,7 @@ caption = f"Published scores: for each model the three genes in which they vary 
 show.table(flat, caption=caption, digits=1)
 reference = on_common[on_common["strategy"] == "published"]
 likeness = metrics.rank_correlations(
-    pd.concat([on_common[on_common["kind"].isin([style.RUN_HERE, style.GENERAL])], reference]), by="name"
+    pd.concat([on_common[on_common["kind"].isin([style.RUN_HERE, style.UNIREP])], reference]), by="name"
 )
 likeness = likeness[likeness["second"].str.endswith("(published)")]
 show.table(likeness, caption=f"Spearman correlation with the published scores, common rows; {release}")
@@ -411,7 +424,9 @@ show.table(mismatches, caption=caption)
 # %% tags=["hide-input"]
 summary = pd.concat([all_rows, pair_rows, common_rows], ignore_index=True)
 tables.check(summary, figures.ESTIMATES, where="variant_effects_summary")
-assert len(names) == 3 + 3 * live["model"].nunique(), "a model or a strategy is missing"
+ways_of = {tuple(sorted(part["strategy"].unique())) for _, part in live.groupby("model")}
+every = {("masked-marginals", "mutant-marginals", "wildtype-marginals"), ("likelihood", "next-residue")}
+assert ways_of <= every and len(names) == 3 + sum(live.groupby("model")["strategy"].nunique()), "a strategy is missing"
 assert set(summary["statistic"]) == {"auroc", "within-gene auroc", "auprc P/LP", "auprc B/LB"}
 assert common_rows.query("statistic == 'auroc'")["n_pathogenic"].nunique() == 1, "the common rows differ"
 assert variants["release"].nunique() == 1, "the captions name one release"

@@ -6,6 +6,7 @@ import numpy as np
 
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models import Output
+from plmbook.models.base import CAPABILITIES, strategies
 
 TOKENS = {letter: number for number, letter in enumerate(AMINO_ACIDS + "X_", start=1)}  # 0 = BOS, 99 = EOS
 
@@ -60,6 +61,10 @@ class FakeModel:
     def can(self, what):
         """What a model of the ESM families can."""
         return what in ("log-probabilities", "attentions", "bos")
+
+    @property
+    def strategies(self):
+        return strategies([what for what in CAPABILITIES if self.can(what)])
 
     @property
     def n_forwards(self):

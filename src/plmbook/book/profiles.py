@@ -150,5 +150,9 @@ def root_of(root: Path | None) -> Path:
 
 
 def profile_models(profile: str) -> list[str]:
-    """The models of a profile: `model_names` among its shared parameters, else the bundled one."""
-    return list(load_profile(profile)["shared"].get("model_names", ["embedded"]))
+    """The models of a profile: `model_names` of its shared parameters (else the bundled one), then of single notebooks."""
+    content = load_profile(profile)
+    names = list(content["shared"].get("model_names", ["embedded"]))
+    for own in content["notebooks"].values():
+        names += own.get("model_names", [])
+    return list(dict.fromkeys(names))

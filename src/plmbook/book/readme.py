@@ -9,25 +9,25 @@ from plmbook.book.show import interval
 from plmbook.core import paths
 from plmbook.core.artifacts import write_text
 from plmbook.core.errors import InputError
-from plmbook.models.cards import bundled_cards
+from plmbook.models.cards import all_cards
 from plmbook.stats import metrics
 from plmbook.tables import bundled
 from plmbook.variants import alignment
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
-STRATEGY = "masked-marginals"  # of the embedded model: the one whose scores of every P/LP and B/LB variant are shipped
+STRATEGIES = ("masked-marginals", "likelihood")  # whose scores of every P/LP and B/LB variant are shipped, and shown
 PUBLISHED = {"esm1v": "ESM-1v, mean of five, published", "esm2_t33_650M_UR50D": "ESM-2 650M, published"}
 
 
 def glance(*, n: int = 1000) -> pd.DataFrame:
     """How well the scores tell P/LP from B/LB, from the committed tables alone, as `metrics.summary`: each score on all
-    variants that have it; the embedded model's once its masked marginals are shipped.
+    variants that have it; of the models that run here those that are shipped.
     """
     variants = tables.load("variants")[["gene", "mutation", "significance"]]
     published = tables.load("published_effects")
     parts = [published[published["model"] == model] for model in PUBLISHED]
     parts.append(alignment.effects(tables.load("alignment"), bundled.matching_variants()))
-    parts += _embedded()
+    parts += _shipped()
     columns = ["gene", "mutation", "model", "strategy", "score"]
     effects = pd.concat([part[columns] for part in parts], ignore_index=True)
     return metrics.summary(
@@ -77,16 +77,19 @@ def main() -> int:
     return 0
 
 
-def _embedded() -> list[pd.DataFrame]:
-    """The shipped scores of the embedded model: one table, or none before `make results` has written it."""
-    shipped = [(card.name, paths.derived() / card.name / f"{STRATEGY}.parquet") for card in bundled_cards()]
-    return [pd.read_parquet(path).assign(model=name, strategy=STRATEGY) for name, path in shipped if path.is_file()]
+def _shipped() -> list[pd.DataFrame]:
+    """The shipped scores of the models that run here, as far as `make results` has written them."""
+    places = [(name, way, paths.derived() / name / f"{way}.parquet") for name in all_cards() for way in STRATEGIES]
+    return [pd.read_parquet(path).assign(model=name, strategy=way) for name, way, path in places if path.is_file()]
 
 
 def _name(model: str, strategy: str) -> str:
     if model in PUBLISHED:
         return PUBLISHED[model]
-    return "counting the alignment column" if model == "alignment" else f"the embedded model, `{model}`, {strategy}"
+    if model == "alignment":
+        return "counting the alignment column"
+    of = "UniRep" if model.startswith("unirep") else "the embedded model"
+    return f"{of}, `{model}`, {strategy}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every result table of a profile, computed from its inputs: what `make results` runs."""
 
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -42,6 +43,18 @@ def profile_options(profile: str) -> dict[str, dict]:
     return found
 
 
+def asked_for(profile: str, model: str) -> list[str]:
+    """Titles of the studies that a profile needs of a model: all, or those of the notebooks that alone name it."""
+    called = set()
+    for source in profiles.notebooks():
+        own = profiles.load_profile(profile)["notebooks"].get(source.stem, {})
+        if model in models.expand(own.get("model_names", ["embedded"])):
+            called |= set(re.findall(r"\bstudies\.(\w+)\(", source.read_text(encoding="utf-8")))
+    shared = models.expand(profiles.load_profile(profile)["shared"].get("model_names", ["embedded"]))
+    alone = {} if model in shared else {title for title, study in STUDIES.items() if study.__name__ in called}
+    return [title for title in STUDIES if title in alone] or list(STUDIES)
+
+
 def recompute(
     profile: str = "embedded",
     model_names: Sequence[str] | None = None,
@@ -75,12 +88,14 @@ def recompute(
     options = profile_options(profile) if options is None else options
     for name in names:
         model, found = models.load(name, device=device), {}
-        for title, study in STUDIES.items():
+        for title in asked_for(profile, name):
             begun = time.perf_counter()
             say(f"{title}, {model.name} ...")
-            found[title] = study(model, profile=profile, recompute=True, progress=progress, **options.get(title, {}))
+            found[title] = STUDIES[title](
+                model, profile=profile, recompute=True, progress=progress, **options.get(title, {})
+            )
             say(f"{title}, {model.name}: {len(found[title]):,} rows in {time.perf_counter() - begun:.0f} s")
-        if derived.ships(model):
+        if model.card.bundled:
             evaluation.write_card(name, evaluation.from_studies(found, model.name))
     made = derived.records(profile)
     for row in made.itertuples():

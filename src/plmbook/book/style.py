@@ -17,11 +17,12 @@ DPI = 200
 
 BUNDLED, ESM2, ESM1V, ALIGNMENT, GENE_SHARE = "bundled", "esm2", "esm1v", "alignment", "gene-share"
 BASELINE = "baseline"  # any other rule that runs no model
+UNIREP = "unirep"
 GENERAL = "bundled, general"  # the bundled model that read none of the clusters of the 53 genes
 RUN_HERE = BUNDLED  # beside published scores, whatever model of a profile was run has this colour
 CLASS_COLOURS: dict[str, str] = PALETTE["classes"]
 MODEL_COLOURS: dict[str, str] = PALETTE["models"]
-MODEL_MARKS = {BUNDLED: "D", GENERAL: "P", ESM2: "o", ESM1V: "s", ALIGNMENT: "^", GENE_SHARE: "x", BASELINE: "v"}
+MODEL_MARKS = dict(zip(MODEL_COLOURS, "DPhos^xv", strict=True))
 
 # Ways of doing the same work, for the chapter on speed: ours has the colour of the bundled model, fair-esm ESM-2's.
 WAY_COLOURS: dict[str, str] = PALETTE["ways"]
@@ -67,7 +68,7 @@ def kind(model: str) -> str:
     ...
     plmbook.core.errors.InputError: model 'cadd' has no colour in the book: expected a name that begins with ...
     """
-    starts = {"plmbook": BUNDLED, "esm2": ESM2, "esm1v": ESM1V, "alignment": ALIGNMENT, "gene-share": GENE_SHARE}
+    starts = {"plmbook": BUNDLED} | {each: each for each in (UNIREP, ESM2, ESM1V, ALIGNMENT, GENE_SHARE)}
     for start, found in starts.items():
         if model.startswith(start):
             return GENERAL if found == BUNDLED and model.endswith("_general") else found
@@ -79,6 +80,8 @@ def label(model: str) -> str:
     found = kind(model)
     if found == ESM2:
         return f"ESM-2 {model.split('_')[2]}"
+    if found == UNIREP:
+        return f"UniRep {model.removeprefix('unirep_')}"
     if found == ESM1V:
         return "ESM-1v, mean of 5" if model == "esm1v" else f"ESM-1v, member {model[-1]}"
     return {ALIGNMENT: "alignment column", GENE_SHARE: "share of the gene"}.get(found, model)

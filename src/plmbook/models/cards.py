@@ -12,7 +12,7 @@ import yaml
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean, one_of
 from plmbook.models.base import CAPABILITIES, POOLS, Capability, Family, strategies
-from plmbook.models.files import weights_path
+from plmbook.models.files import PACKAGE, weights_path
 
 _PREFIXES = ("[NLU]", "[S2S]")  # the two tasks of Ankh3: to read a sequence, and to go on with one
 _FACTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("cards.yml").read_text(encoding="utf-8"))
@@ -59,6 +59,11 @@ class Card:
     def bundled(self) -> bool:
         """Whether the weights ship with the repository."""
         return self.source == "bundled"
+
+    @property
+    def packaged(self) -> bool:
+        """Whether set-up installs a package that holds the weights."""
+        return self.source.startswith(PACKAGE)
 
     @property
     def capabilities(self) -> frozenset[Capability]:

@@ -33,7 +33,7 @@ def weights_path(card: "Card") -> Path | None:
         return None
     if card.bundled:
         places = [paths.data() / "models" / f"{card.name}.safetensors"]
-    elif card.source.startswith(PACKAGE):
+    elif card.packaged:
         places = [folder / f"{card.name}.npz" for folder in [mirror()] if folder] + _installed(card)
     elif card.source.startswith("https://"):
         places = [folder / f"{card.name}.pt" for folder in (mirror(), hub_cache()) if folder]
@@ -113,7 +113,7 @@ def find_file(card: "Card", path: str | Path | None = None) -> Path:
     """The file of a card's weights: the given one (or in the given folder), else what lies here, else a download."""
     if path is not None:
         given = Path(path).expanduser()
-        suffixes = (".npz",) if card.source.startswith(PACKAGE) else (".pt", ".safetensors")
+        suffixes = (".npz",) if card.packaged else (".pt", ".safetensors")
         candidates = [given / f"{card.name}{suffix}" for suffix in suffixes] if given.is_dir() else [given]
         for candidate in candidates:
             if candidate.is_file():
@@ -124,7 +124,7 @@ def find_file(card: "Card", path: str | Path | None = None) -> Path:
         raise InputError(
             f"model {card.name!r}: its card is there, {card.name}.safetensors beside it is not; restore data/models"
         )
-    if found is None and card.source.startswith(PACKAGE):
+    if found is None and card.packaged:
         package = card.source.removeprefix(PACKAGE).split("/")[0]
         raise InputError(
             f"model {card.name!r}: its weights ({card.licence}) are not here; `make setup` installs them, or "

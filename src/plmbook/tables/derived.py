@@ -213,8 +213,8 @@ def records(profile: str = "embedded") -> pd.DataFrame:
 
 
 def ships(model) -> bool:
-    """Only the bundled models' tables are shipped; other profiles compute everything."""
-    return bool(getattr(model.card, "bundled", False))
+    """Whether the book ships tables of a model: of those that every set-up has."""
+    return bool(getattr(model.card, "bundled", False) or getattr(model.card, "packaged", False))
 
 
 def draw_of(table: pd.DataFrame) -> np.random.Generator:

@@ -52,16 +52,26 @@ def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
     )
 
 
-LABELLED_STRATEGIES = {"masked-marginals": 1, "mutant-marginals": 1, "pseudo-likelihood": 1}
+LABELLED_STRATEGIES = {
+    "masked-marginals": 1,
+    "mutant-marginals": 1,
+    "pseudo-likelihood": 1,
+    "likelihood": 1,
+    "next-residue": 1,
+}
+CHAINS_CHECKED = 5  # rows of a model that reads a residue at a time: the longest gene takes thousands of steps
 
 
 @study("variant effects", saves="effects", tables=LABELLED_STRATEGIES)
 def variant_effects(run: Run) -> pd.DataFrame:
     """Every score of one model on the bundled variants: their columns, model, strategy, score (`effects.<model>`).
-    Wild-type marginals of all, masked and mutant marginals of P/LP and B/LB, pseudo-likelihood of a sample of these.
+    Wild-type marginals of all, masked and mutant marginals of P/LP and B/LB, pseudo-likelihood of a sample of these; of
+    a model that reads a residue at a time likelihood and next residue of P/LP and B/LB.
     """
-    parts = [wildtype_effects(run.model, progress=run.progress)]
-    return pd.concat([*parts, *(_labelled_effects(run, each) for each in LABELLED_STRATEGIES)], ignore_index=True)
+    can = run.model.strategies
+    parts = [wildtype_effects(run.model, progress=run.progress)] if "wildtype-marginals" in can else []
+    parts += [_labelled_effects(run, each) for each in LABELLED_STRATEGIES if each in can]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _labelled_effects(run: Run, strategy: str) -> pd.DataFrame:
@@ -73,6 +83,9 @@ def _labelled_effects(run: Run, strategy: str) -> pd.DataFrame:
     if strategy == "pseudo-likelihood":  # one variant takes hundreds of forward passes, and adds up to 400 numbers
         chosen, sample, times = pseudo_sample(chosen, genes), 1, 5
         parameters |= {"n": PSEUDO_VARIANTS, "longest": PSEUDO_LENGTH, "seed": bundled.SEED}
+
+    elif run.model.can("likelihood"):
+        sample = CHAINS_CHECKED
 
     def compute(rows: pd.DataFrame) -> pd.DataFrame:
         scored = effects.score_table(run.model, genes, rows, strategy=strategy, progress=run.bars(rows))
