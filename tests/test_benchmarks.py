@@ -16,8 +16,8 @@ from plmbook import models
 FOLDER = str(REPOSITORY / "benchmarks")
 sys.path.insert(0, FOLDER)  # as where they are run: they import each other
 try:
-    common, engine, go, gpu, rescue, turns, ways = map(
-        importlib.import_module, ("common", "engine", "go", "gpu", "rescue", "turns", "ways")
+    common, engine, go, gpu, rescue, turns, unirep, ways = map(
+        importlib.import_module, ("common", "engine", "go", "gpu", "rescue", "turns", "unirep", "ways")
     )
 finally:
     sys.path.remove(FOLDER)
@@ -277,3 +277,11 @@ def test_nothing_was_lost_in_the_committed_proofs():
     assert million["found"]["proteins_in_order"] == million["proteins"] == 1_000_000
     assert million["mib_at_100_percent"] < 1.1 * million["mib_at_10_percent"]
     assert cluster["identical"] and 0 < cluster["shards_at_the_kill"] < cluster["shards"]
+
+
+# --- UniRep ----------------------------------------------------------------------------------------------
+
+
+def test_the_limit_of_unirep_counts_its_two_products():
+    assert unirep.flop() == 2 * 5 * 1900**2
+    assert unirep.limit("float32", seconds=0.01) > 1e8

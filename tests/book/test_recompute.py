@@ -32,7 +32,7 @@ def named(project, monkeypatch):
     write_bundled(project / "data", "fake", residue_frequencies=[0.05] * 20)
     loaded = {}
     monkeypatch.setattr(models, "expand", lambda names: ["fake"])
-    monkeypatch.setattr(models, "load", lambda name, device="auto": loaded[name])
+    monkeypatch.setattr(models, "load", lambda name, **options: loaded[name])
     monkeypatch.setattr(evaluation, "MINIMUM", 1)
     monkeypatch.setattr(evaluation, "OPTIONS", {"n": 20, "seed": 1})
     toy_task(monkeypatch)

@@ -87,7 +87,10 @@ def recompute(
     names = models.expand(model_names or profiles.profile_models(profile))
     options = profile_options(profile) if options is None else options
     for name in names:
-        model, found = models.load(name, device=device), {}
+        card = models.card(name)
+        # what is shipped is to be the same everywhere: no processor's bfloat16
+        dtype = "float32" if card.bundled or card.packaged else "auto"
+        model, found = models.load(name, device=device, dtype=dtype), {}
         for title in asked_for(profile, name):
             begun = time.perf_counter()
             say(f"{title}, {model.name} ...")
