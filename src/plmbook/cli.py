@@ -249,10 +249,12 @@ def rescue(
 
     The output holds the best second sites of each variant by epistasis (how much more the model likes a substitution on
     the background than on the wild type) and by score_background (the published score; below 0 the wild type's residue
-    is still preferred there), with both ranks. Distances and cpd (orthologs with both residues) are known for the 53
+    is still preferred there), with both ranks; by UniRep, which reads a residue at a time, of the sites that follow the
+    variant. Distances and cpd (orthologs with both residues) are known for the 53
     bundled genes. An interrupted job goes on where it stopped when the same line is run again. Not for clinical use.
     """
     from plmbook import models, tables
+    from plmbook.tables import bundled
     from plmbook.variants import rescue_store
 
     cards = _cards(model or ["embedded"])
@@ -263,6 +265,11 @@ def rescue(
     used = proteins[proteins["id"].isin(rows["id"])]
     for card in cards:
         _check_lengths(used, card, long, variants=rows)
+    if any(card.bundled for card in cards) and (unlike := bundled.unlike_genes(used)):
+        warning = (
+            f"{some(unlike, 10)}: unlike the 53 genes whose orthologs the embedded model has read; it knows little"
+        )
+        print(f"plmbook: {warning} else, so take what it says with care", file=sys.stderr)
     folded, orthologs = rescue_store.structures_and_orthologs(used, structures)
     chosen = rescue_store.precisions(output) if dtype == "auto" else {}
     loaded = [models.load(card.name, device=device, dtype=chosen.get(card.name, dtype)) for card in cards]

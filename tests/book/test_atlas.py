@@ -312,7 +312,7 @@ def test_no_part_of_a_name_is_empty_or_leads_up(tmp_path, name):
 
 
 def test_the_page_names_one_set_of_browsers():
-    text = (paths.book() / "atlas.md").read_text(encoding="utf-8")
+    text = (paths.root() / "book" / "atlas.md").read_text(encoding="utf-8")
     named = re.findall(r"Chrome ([\d.]+), Firefox ([\d.]+), Safari ([\d.]+)", text)
     assert len(named) == 2 and len(set(named)) == 1
 

@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from plmbook.core import paths
 
-SITE = Path(os.environ.get("PLMBOOK_SITE", paths.book() / "_build" / "html")).resolve()
+SITE = Path(os.environ.get("PLMBOOK_SITE", paths.root() / "book" / "_build" / "html")).resolve()
 DESKTOP = {"width": 1440, "height": 900}
 PATIENCE = 60_000  # milliseconds: software rendering on two busy cores is slow
 

@@ -8,7 +8,6 @@ from plmbook.core.errors import InputError, did_you_mean
 
 def test_the_root_holds_this_package():
     assert (paths.root() / "src" / "plmbook" / "core" / "paths.py").is_file()
-    assert paths.book() == paths.root() / "book"
 
 
 def test_data_of_the_repository_unless_named_otherwise(monkeypatch, tmp_path):

@@ -597,3 +597,11 @@ def test_every_registered_file_is_intact():
 
 def test_the_tables_are_small():
     assert sum((paths.data() / file).stat().st_size for file, _ in tables.BUNDLED.values()) < 12e6
+
+
+def test_which_proteins_are_unlike_the_genes():
+    genes = tables.load("genes").rename(columns={"gene": "id"})
+    assert bundled.unlike_genes(genes) == []
+    mutated = genes.assign(sequence=genes["sequence"].str.replace("E", "D"))  # 7 % of the residues
+    assert bundled.unlike_genes(mutated) == []
+    assert len(bundled.unlike_genes(tables.load("heldout"))) > 390

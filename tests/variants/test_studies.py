@@ -1,5 +1,6 @@
 """Studies of variants and rescues on a project of two genes: what they cover, what they ship, what is checked."""
 
+import json
 from functools import partial
 from types import SimpleNamespace
 
@@ -61,6 +62,8 @@ def test_a_model_that_reads_a_residue_at_a_time_has_its_own_strategies(project, 
         assert row["score"] == pytest.approx(expected[0], abs=1e-4)
     pd.testing.assert_frame_equal(studies.variant_effects(model), table)
     records = derived.records().set_index("table")
+    manifest = json.loads((project / "data" / "derived" / card.name / "likelihood.json").read_text())
+    assert manifest["licence"] == "of the weights: MIT"
     assert set(records["status"]) == {"shipped"} and set(records["sampled"]) == {studies.CHAINS_CHECKED}
 
 

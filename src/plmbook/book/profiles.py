@@ -150,9 +150,7 @@ def root_of(root: Path | None) -> Path:
 
 
 def profile_models(profile: str) -> list[str]:
-    """The models of a profile: `model_names` of its shared parameters (else the bundled one), then of single notebooks."""
+    """The models of a profile: `model_names` of all its notebooks (else the bundled one), then those of single ones."""
     content = load_profile(profile)
-    names = list(content["shared"].get("model_names", ["embedded"]))
-    for own in content["notebooks"].values():
-        names += own.get("model_names", [])
-    return list(dict.fromkeys(names))
+    alone = [name for own in content["notebooks"].values() for name in own.get("model_names", [])]
+    return list(dict.fromkeys([*content["shared"].get("model_names", ["embedded"]), *alone]))

@@ -84,12 +84,9 @@ def _shipped() -> list[pd.DataFrame]:
 
 
 def _name(model: str, strategy: str) -> str:
-    if model in PUBLISHED:
-        return PUBLISHED[model]
-    if model == "alignment":
-        return "counting the alignment column"
     of = "UniRep" if model.startswith("unirep") else "the embedded model"
-    return f"{of}, `{model}`, {strategy}"
+    known = PUBLISHED | {"alignment": "counting the alignment column"}
+    return known.get(model, f"{of}, `{model}`, {strategy}")
 
 
 if __name__ == "__main__":

@@ -80,11 +80,10 @@ def label(model: str) -> str:
     found = kind(model)
     if found == ESM2:
         return f"ESM-2 {model.split('_')[2]}"
-    if found == UNIREP:
-        return f"UniRep {model.removeprefix('unirep_')}"
     if found == ESM1V:
         return "ESM-1v, mean of 5" if model == "esm1v" else f"ESM-1v, member {model[-1]}"
-    return {ALIGNMENT: "alignment column", GENE_SHARE: "share of the gene"}.get(found, model)
+    named = {ALIGNMENT: "alignment column", GENE_SHARE: "share of the gene", UNIREP: f"UniRep {model[7:]}"}
+    return named.get(found, model)
 
 
 def group_styles(groups: Sequence[str], *, colours: Sequence[str] = GROUP_COLOURS) -> dict[str, tuple[str, str]]:

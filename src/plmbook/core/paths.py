@@ -45,11 +45,6 @@ def results(profile: str) -> Path:
     return root() / "results" / profile
 
 
-def book() -> Path:
-    """The folder of the book's own pages and of what is built from them."""
-    return root() / "book"
-
-
 def cache() -> Path:
     """The folder for downloads: `PLMBOOK_CACHE` where it is set, else the user's cache folder of the system."""
     named = os.environ.get("PLMBOOK_CACHE")

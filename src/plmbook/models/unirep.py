@@ -174,10 +174,7 @@ class UniRepModel(Model):
 
 def _padded(tokens: Sequence[np.ndarray]) -> np.ndarray:
     """Token ids (n, longest), 0 after the stop of a shorter chain."""
-    padded = np.zeros((len(tokens), max(map(len, tokens), default=1)), dtype=np.int64)
-    for row, each in zip(padded, tokens, strict=True):
-        row[: len(each)] = each
-    return padded
+    return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(each) for each in tokens], batch_first=True).numpy()
 
 
 def _pool(how: str, states: torch.Tensor, cells: torch.Tensor, parts: Mapping, last: np.ndarray) -> torch.Tensor:

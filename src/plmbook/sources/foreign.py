@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmbook.core.errors import InputError, some
+from plmbook.core.errors import InputError, one_of, some
 from plmbook.core.text import read_csv, unquoted
 from plmbook.models.base import POOLS, pooled
 from plmbook.sources import uniprot
@@ -86,8 +86,7 @@ def read_fair_esm(folder: str | Path, *, layer: int | None = None, pool: str = "
         In the order of the files' names (that of the FASTA is not kept): `id` (first word of the label), `label`,
         `embedding` (float32 arrays (d,)).  For "residue" a row per residue: `id`, `position` (from 1), `embedding`.
     """
-    if pool not in POOLS:
-        raise InputError(f"pool {pool!r}: expected one of {', '.join(POOLS)}")
+    one_of("pool", pool, [each for each, needed in POOLS.items() if needed != "final-state"])
     folder = Path(folder)
     files = sorted(folder.rglob("*.pt")) if folder.is_dir() else []
     if not files:

@@ -11,6 +11,7 @@ import yaml
 
 from plmbook.core import paths
 from plmbook.core.errors import InputError, did_you_mean
+from plmbook.core.kmers import kmer_counts
 from plmbook.core.residues import AMINO_ACIDS
 from plmbook.models.cards import card
 from plmbook.tables.readers import read_table
@@ -147,3 +148,14 @@ def matching_variants() -> pd.DataFrame:
     """The bundled variants that count (`lies_here`), with a fresh index."""
     variants = load("variants")
     return variants[lies_here(variants)].reset_index(drop=True)
+
+
+def unlike_genes(proteins: pd.DataFrame) -> list[str]:
+    """The `id` of each protein that shares less than a fifth of its 4-mers with each of the 53 genes, whose orthologs
+    are most of what the bundled model has read.  Human and mouse proteins share half of them, strangers a hundredth.
+    """
+    if not (paths.data() / "genes.tsv").is_file():  # an installation may have the models alone
+        return []
+    words = kmer_counts([*load("genes")["sequence"], *proteins["sequence"]], 4).astype(bool).astype(float)
+    genes, own = words[: -len(proteins)], words[-len(proteins) :]
+    return proteins["id"][(own @ genes.T).toarray().max(axis=1) < own.sum(axis=1) / 5].tolist()

@@ -180,7 +180,10 @@ class Run:
         if reason:
             table = _computed(rows, compute, values)
             if self.recompute and self.ship:
-                _write_derived(place, table, key, ingredients, seconds=time.perf_counter() - start)
+                facts = {"seconds": round(time.perf_counter() - start, 1), "ingredients": ingredients}
+                if licence := getattr(getattr(source, "card", None), "licence", ""):
+                    facts["licence"] = f"of the weights: {licence}"
+                _write_derived(place, table, {"key": key} | facts)
             status, sampled, difference = "computed", 0, 0.0
         else:
             table = _shipped(place, rows, values)
@@ -306,15 +309,8 @@ def _check_sample(place: Path, table, rows, compute, values, sample: int, tolera
     return len(chosen), largest
 
 
-def _write_derived(place: Path, table: pd.DataFrame, key: str, ingredients: dict, *, seconds: float) -> None:
-    manifest = {
-        "key": key,
-        "content": content_hash(table),
-        "rows": len(table),
-        "seconds": round(seconds, 1),
-        "ingredients": ingredients,
-        "versions": versions(),
-    }
+def _write_derived(place: Path, table: pd.DataFrame, facts: dict) -> None:
+    manifest = {"content": content_hash(table), "rows": len(table)} | facts | {"versions": versions()}
     numbers = table.select_dtypes("number").columns
     write_parquet(
         place,

@@ -20,7 +20,7 @@ from plmbook.core.errors import InputError, did_you_mean, need, one_of
 from plmbook.core.residues import AMINO_ACIDS, MASK, Mutation, parse_mutations
 from plmbook.engine import encode, scan
 from plmbook.engine.scan import Edits, substituted
-from plmbook.models.base import SCORES, Capability
+from plmbook.models.base import SCORES, Capability, strategies
 from plmbook.models.cards import titles
 from plmbook.variants.ngram import Ngram, log_probabilities
 
@@ -94,6 +94,7 @@ STRATEGIES: dict[str, Strategy] = {
     "next-residue": partial(_marginals, lambda variant, i: ()),
 }
 _WHY: dict[Capability, str] = {  # a model that can do this lacks the other strategies
+    "log-probabilities": "it sees both sides of a residue, and no chain has a likelihood",
     "pseudo-likelihood": "its encoder gives embeddings, no probabilities of residues, and its decoder answers for one "
     "hidden residue at a time",
     "likelihood": "it reads a protein from its first residue to its last and masks none",
@@ -107,13 +108,10 @@ def strategy_for(model, name: str) -> Strategy:
         return STRATEGIES[name]
     for what, why in _WHY.items():
         if model.can(what):
-            defined = ", ".join(each for each, needed in SCORES.items() if what in needed)
+            defined = ", ".join(strategies([what]))
             raise InputError(f"{model.name}: strategy {name!r} is not defined for it: {why}; expected {defined}")
-    expected = titles("likelihood" if "likelihood" in SCORES[name] else "log-probabilities")
-    if model.can("log-probabilities"):
-        why = "it sees both sides of a residue, and no chain has a likelihood"
-        raise InputError(f"{model.name}: strategy {name!r} is not defined for it: {why}; name a model of {expected}")
-    raise InputError(f"{model.name}: gives embeddings, no probabilities of residues; name a model of {expected}")
+    scoring = titles("log-probabilities")
+    raise InputError(f"{model.name}: gives embeddings, no probabilities of residues; name a model of {scoring}")
 
 
 def score(
