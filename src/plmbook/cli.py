@@ -265,7 +265,7 @@ def rescue(
     used = proteins[proteins["id"].isin(rows["id"])]
     for card in cards:
         _check_lengths(used, card, long, variants=rows)
-    if any(card.bundled for card in cards) and (unlike := bundled.unlike_genes(used)):
+    if any("embedded" in card.aliases for card in cards) and (unlike := bundled.unlike_genes(used)):
         warning = (
             f"{some(unlike, 10)}: unlike the 53 genes whose orthologs the embedded model has read; it knows little"
         )
@@ -288,7 +288,7 @@ def embed(
     output: Annotated[Path, _option("--output", "-o", help="A folder.", metavar="DIR")],
     model: Annotated[str, typer.Option("--model", "-m", help="A model's name.")] = DEFAULT,
     pool: Annotated[str, typer.Option(help=f"{', '.join(POOLS)}.")] = "mean",
-    layer: Annotated[int, typer.Option(help="0 (before the first layer) to the last; -1 is the last.")] = -1,
+    layer: Annotated[int, typer.Option(help="0 (before the first; UniRep: from 1) to the last; -1 is the last.")] = -1,
     long: Long = "window",
     device: Device = "auto",
     dtype: Dtype = "auto",

@@ -1,7 +1,6 @@
 """Every result table of a profile, computed from its inputs: what `make results` runs."""
 
 import inspect
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -44,15 +43,14 @@ def profile_options(profile: str) -> dict[str, dict]:
 
 
 def asked_for(profile: str, model: str) -> list[str]:
-    """Titles of the studies that a profile needs of a model: all, or those of the notebooks that alone name it."""
-    called = set()
-    for source in profiles.notebooks():
-        own = profiles.load_profile(profile)["notebooks"].get(source.stem, {})
-        if model in models.expand(own.get("model_names", ["embedded"])):
-            called |= set(re.findall(r"\bstudies\.(\w+)\(", source.read_text(encoding="utf-8")))
-    shared = models.expand(profiles.load_profile(profile)["shared"].get("model_names", ["embedded"]))
-    alone = {} if model in shared else {title for title, study in STUDIES.items() if study.__name__ in called}
-    return [title for title in STUDIES if title in alone] or list(STUDIES)
+    """Titles of the studies that a profile needs of a model: all, or where single notebooks name it those they call."""
+    content = profiles.load_profile(profile)
+    named = {name: models.expand(own.get("model_names", ["embedded"])) for name, own in content["notebooks"].items()}
+    alone = [source for source in profiles.notebooks() if model in named.get(source.stem, ())]
+    if model in models.expand([*content["shared"].get("model_names", []), "embedded"]) or not alone:
+        return list(STUDIES)
+    text = "".join(source.read_text(encoding="utf-8") for source in alone)
+    return [title for title, study in STUDIES.items() if f"studies.{study.__name__}(" in text]
 
 
 def recompute(

@@ -56,7 +56,7 @@ class Ontology:
         """Every term that is not obsolete, parents first -> its parents in the same namespace, sorted."""
         namespace = self.terms.set_index("go_id")["namespace"]
         rows = self.relations[self.relations["relation"].isin(relations)]
-        rows = rows[rows["child"].map(namespace) == rows["parent"].map(namespace)]
+        rows = rows[namespace.loc[rows["child"]].to_numpy() == namespace.loc[rows["parent"]].to_numpy()]
         found = rows.groupby("child")["parent"].agg(lambda parents: tuple(sorted(set(parents)))).to_dict()
         live = dict.fromkeys(self.terms.loc[~self.terms["obsolete"], "go_id"])
         related = [term for term in _in_order(rows) if term in live]

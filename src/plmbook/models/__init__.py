@@ -32,6 +32,7 @@ def load(
         where that is faster and the model not narrow (`plmbook.models.device`).  What comes out is float32.
     path : path, optional
         ESM: the file of the weights, or a folder that holds `NAME.pt`.  T5: the folder of weights and tokenizer.
+        UniRep: the `.npz` file.
     prefix : str, optional
         Ankh3: the first token, which tells it its task, `[NLU]` (the default) or `[S2S]`; another one than the card's
         is added to the model's name, such as `ankh3_large_S2S`.
@@ -41,7 +42,8 @@ def load(
     Returns
     -------
     Model
-        `plmbook.models.esm.EsmModel`, `plmbook.models.t5.T5Model` or `plmbook.models.t5_decoder.Seq2Seq`.
+        `plmbook.models.esm.EsmModel`, `plmbook.models.t5.T5Model`, `plmbook.models.t5_decoder.Seq2Seq` or
+        `plmbook.models.unirep.UniRepModel`.
 
     Raises
     ------

@@ -14,13 +14,8 @@ if TYPE_CHECKING:
 
     from plmbook.models.cards import Card
 
-POOLS: dict[str, "Capability | None"] = {
-    "mean": None,
-    "max": None,
-    "bos": "bos",
-    "final": "final-state",
-    "cell": "final-state",
-    "fusion": "final-state",
+POOLS: dict[str, "Capability | None"] = {"mean": None, "max": None, "bos": "bos"} | {
+    **dict.fromkeys(("final", "cell", "fusion"), "final-state"),
     "residue": None,
 }
 """How a protein's residues become one vector ("residue": they do not), and what a model needs for it."""

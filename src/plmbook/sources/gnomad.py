@@ -17,7 +17,8 @@ CONSEQUENCE, SYMBOL, FEATURE, PROTEIN_CHANGE, CANONICAL = 1, 3, 6, 11, 26
 def read_export(source: str | Path | TextIO) -> pd.DataFrame:
     """The missense consequences of a site export of gnomAD 2.1.1, one row an allele and transcript: `gene`, `mutation`,
     `ensembl_transcript`, `canonical` (bool), `allele` ("chr1:17018906:T:A", GRCh38), `filter`, `allele_count`,
-    `allele_number` (int64), `allele_frequency` (NaN where AN is 0: such rows run two fields together).
+    `allele_number` (int64), `allele_frequency` (AC / AN, NaN where AN is 0; the export's own has no tab after it in
+    some rows, which have 14 fields instead of 15).
     """
     rows = []
     with open_text(source) as handle:

@@ -94,7 +94,8 @@ def parameters(name: str) -> dict:
 
 
 def _possible(of: Task, model) -> list[str]:
-    return [learner for learner in of.learners if learner != "attention" or hasattr(model, "attentions")]
+    attentive = model.can("attentions") if hasattr(model, "can") else hasattr(model, "attentions")  # a foreign model
+    return [learner for learner in of.learners if learner != "attention" or attentive]
 
 
 def _outcomes(of: Task, known: Examples, answers: Sequence) -> pd.DataFrame:

@@ -69,6 +69,7 @@ def _pseudo_likelihood(model, pairs: Pairs, **options) -> np.ndarray:
 
 def _likelihood(model, pairs: Pairs, *, long: str = "window", progress: bool = False) -> np.ndarray:
     """ln p(M) - ln p(S) of whole chains, stop token included (Alley et al. 2019; ProteinGym scores UniRep so)."""
+    one_of("long", long, encode.LONG)
     mutants = [scan.edited(sequence, substituted(variant)) for sequence, variant in pairs]
     found = encode.log_likelihoods(model, [*mutants, *(sequence for sequence, _ in pairs)], progress=progress)
     return found[: len(pairs)] - found[len(pairs) :]
@@ -110,7 +111,7 @@ def strategy_for(model, name: str) -> Strategy:
         if model.can(what):
             defined = ", ".join(strategies([what]))
             raise InputError(f"{model.name}: strategy {name!r} is not defined for it: {why}; expected {defined}")
-    scoring = titles("log-probabilities")
+    scoring = titles(SCORES[name][0])
     raise InputError(f"{model.name}: gives embeddings, no probabilities of residues; name a model of {scoring}")
 
 

@@ -60,7 +60,8 @@ def gene_correlations(
         spread = np.sqrt((ranks[:, :2] ** 2).sum(axis=0))
         if (spread > 1e-9 * len(part)).all():
             rows.append((gene, len(part), float(ranks[:, 0] @ ranks[:, 1] / spread.prod())))
-    return pd.DataFrame(rows, columns=["gene", "n", "correlation"])
+    found = pd.DataFrame(rows, columns=["gene", "n", "correlation"])
+    return found.astype({"n": "int64", "correlation": "float64"})
 
 
 def correlation(

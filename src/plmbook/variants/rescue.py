@@ -38,7 +38,7 @@ Variant = Sequence[Mutation]
 
 class Block(NamedTuple):
     """Scores of b backgrounds of one protein, columns in the order of `AMINO_ACIDS`: 0 in the wild type's column, also
-    at the variant's position; NaN rows where the wild type is none of the 20, and where "truncate" cut.
+    at the variant's position; NaN rows as in `plmbook.engine.scan.backgrounds`.
     """
 
     where: slice  # of the variants; the slices of a scan follow one another and cover them
@@ -110,6 +110,7 @@ def second_sites(sequence: str, variant: Variant) -> np.ndarray:
 def rank_of(scores: np.ndarray, sites: np.ndarray, second: Mutation) -> tuple[int, int]:
     """Rank (1 = highest, ties share the better) of `second` among the `second_sites`, their number; else InputError."""
     place = second.position - 1, AMINO_ACIDS.index(second.alt)
+    sites = sites & ~np.isnan(scores)  # what a model does not score is no candidate
     if place[0] >= len(sites) or not sites[place]:
         raise InputError(f"{second} is no second site of this variant")
     return 1 + int(np.count_nonzero(scores[sites] > scores[place])), int(np.count_nonzero(sites))
@@ -203,6 +204,8 @@ def members(model) -> list:
     """The models of an ensemble, of different names (`InputError`); of one model a list of it."""
     models = list(model) if isinstance(model, Iterable) else [model]
     names = [each.name for each in models]
+    if len({each.can("likelihood") for each in models}) > 1:
+        raise InputError(f"{', '.join(names)}: some read both sides of a residue and some one; scan them apart")
     if not models or len({*names, ENSEMBLE}) != len(names) + 1:
         raise InputError(f"an ensemble needs models of different names, found {', '.join(names) or 'none'}")
     return models

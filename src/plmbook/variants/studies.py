@@ -52,13 +52,9 @@ def wildtype_effects(model, *, progress: bool = False) -> pd.DataFrame:
     )
 
 
-LABELLED_STRATEGIES = {
-    "masked-marginals": 1,
-    "mutant-marginals": 1,
-    "pseudo-likelihood": 1,
-    "likelihood": 1,
-    "next-residue": 1,
-}
+LABELLED_STRATEGIES = dict.fromkeys(
+    ("masked-marginals", "mutant-marginals", "pseudo-likelihood", "likelihood", "next-residue"), 1
+)
 CHAINS_CHECKED = 5  # rows of a model that reads a residue at a time: the longest gene takes thousands of steps
 
 
