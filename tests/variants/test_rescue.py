@@ -366,3 +366,20 @@ def test_an_ensemble_needs_names_that_tell_its_members_apart():
     for models in ([], [FakeModel(), FakeModel()], [FakeModel(name="mean")]):
         with pytest.raises(InputError, match="models of different names"):
             rescue.scan_protein(models, SEQUENCE, variants_of("R3H"))
+
+
+def test_a_site_that_a_model_does_not_score_has_no_rank():
+    (first,), (before,), (after,) = variants_of("R3H", "K2A", "L4A")
+    sites = rescue.second_sites("MKRLA", (first,))
+    scores = np.zeros(sites.shape)
+    scores[:3] = np.nan  # of a model that reads a residue at a time
+    with pytest.raises(InputError, match="K2A is no second site"):
+        rescue.rank_of(scores, sites, before)
+    assert rescue.rank_of(scores, sites, after) == (1, 2 * 19)
+
+
+def test_models_that_read_one_way_and_both_make_no_ensemble():
+    one_way = FakeModel(seeded, name="one")
+    one_way.can = lambda what: what == "likelihood"
+    with pytest.raises(InputError, match="fake, one: some read both sides of a residue"):
+        rescue.members([FakeModel(seeded), one_way])

@@ -120,7 +120,8 @@ def embed(
         As in `log_probabilities`.
     layer, pool : int, str
         0 is the input embedding, -1 the last layer; a key of `plmbook.models.base.POOLS`: "mean" or "max" over the
-        residues (never over BOS and EOS), "bos", "final", "cell" or "fusion" (recurrent models), "residue" (all).
+        residues (never over BOS and EOS, but UniRep's mean over its start, too, as published), "bos", "final", "cell"
+        or "fusion" (recurrent models), "residue" (all).
 
     Returns
     -------
