@@ -460,6 +460,10 @@ low = all_rows.set_index(["model", "strategy", "statistic"])["low"][(*main, "aur
 chance = " (no better than chance, as far as one can tell)" if low <= 0.5 else ""
 kin = "It has read orthologs of these very genes: see the limits." if models.card(first).bundled else ""
 of = mismatches.set_index(["rows", "name"])["value"]
+of_chains = "".join(f"""
+- {name} (run here), has {say["all", *chains[name], "auroc"]} pooled and {say["all", *chains[name], "within"]} within
+  genes. Within genes, {verdict(name, "ESM-2", "within genes")}, and {verdict(name, to_column, "within genes")}."""
+    for name in chains)  # fmt: skip
 Markdown(f"""
 - On all rows that have a score, the published ESM-2 650M reaches an AUROC of
   {say["all", esm2, "published", "auroc"]}, ESM-1v {say["all", esm1v, "published", "auroc"]} and the alignment column
@@ -475,7 +479,7 @@ Markdown(f"""
   {verdict("ESM-1v", to_column, "AUPRC of B/LB")}.
 - `{live_model}`, run here (wild-type marginals), reaches {say["all", *main, "auroc"]} on all its rows{chance}, on the
   common rows {say["common", *main, "auroc"]} pooled and {say["common", *main, "within"]} within genes.
-  Pooled, {verdict(live_model, to_column)}; against the published scores, {verdict(live_model, "ESM-2")}. {kin}
+  Pooled, {verdict(live_model, to_column)}; against the published scores, {verdict(live_model, "ESM-2")}. {kin}{of_chains}
 - On mismatched rows the published scores reach {of["mismatched", one]:.3f} (ESM-2) and {of["mismatched", two]:.3f}
   (ESM-1v), on matching rows, of other genes, {of["matching", one]:.3f} and {of["matching", two]:.3f}.
 """)
@@ -488,6 +492,7 @@ Markdown(f"""
 # - The model bundled with this book was trained on vertebrate orthologs of these 53 genes, which the alignment rows
 #   also are.
 #   Its score is no test on unseen families; its held-out perplexity is in the chapter on the models.
+# - UniRep learnt from human proteins among others, without labels, and its weights may not be used commercially.
 # - Genes with an alignment, and genes with enough benign variants, are a selection of the list.
 # - Resampling 53 genes gives wide intervals; an interval that holds 0 does not say that two models are equal.
 # - The strategy behind the published scores is inferred, not documented.

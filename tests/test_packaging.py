@@ -149,13 +149,14 @@ class TestMake:
         python.write_text(f'#!/bin/sh\nPYTHONPATH=src exec "{sys.executable}" "$@"\n', encoding="utf-8")
         for each in (program, python):
             each.chmod(0o755)
-        for ready in ("node_modules/.ready", "book/_static/vendor/.ready"):
-            (tmp_path / ready).parent.mkdir(parents=True)
+        for ready in ("node_modules/.ready", "book/_static/vendor/.ready", "env/.weights"):
+            (tmp_path / ready).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / ready).write_text("", encoding="utf-8")
 
         def pages(profile="embedded"):
             command = ["make", "-j2", "pages", f"VENV={tmp_path / 'env'}", f"PROFILE={profile}"]
             command += ["-o", "node_modules/.ready", "-o", "book/_static/vendor/.ready"]
+            command += ["-o", str(tmp_path / "env/.weights")]
             done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             words = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("book --profile")]

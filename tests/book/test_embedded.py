@@ -11,7 +11,7 @@ from plmbook import models, tables
 from plmbook.book import evaluation, profiles, recompute
 from plmbook.core import artifacts, paths
 from plmbook.engine import pretrain
-from plmbook.models import cards
+from plmbook.models import base, cards
 from plmbook.stats import metrics
 from plmbook.tables import bundled, derived
 from plmbook.variants import effects
@@ -52,6 +52,10 @@ def evaluated(facts):
     return tables.check(pd.DataFrame(facts["evaluation"]), evaluation.EVALUATION, where=f"card of {facts['name']}")
 
 
+CHAINS = ("likelihood", "next-residue")  # tables of a model that reads a residue at a time
+DERIVED = {name: version for name, version in derived.VERSIONS.items() if name not in CHAINS}
+
+
 # --- the two together ---
 
 
@@ -59,7 +63,7 @@ def test_two_models_are_bundled_the_default_and_the_general_one():
     assert {alias for each in BUNDLED for alias in each.aliases} == set(CONFIGURATIONS)
     default, general = (models.card(alias).name for alias in CONFIGURATIONS)
     assert general == f"{default}_general"
-    assert profiles.profile_models("embedded") == list(CONFIGURATIONS)
+    assert profiles.profile_models("embedded") == [*CONFIGURATIONS, "unirep_1900"]
 
 
 def test_the_weights_are_small_enough_for_git():
@@ -118,8 +122,8 @@ def test_shipped_scores_are_computed_again(card, model, strategy):
 
 def test_every_derived_table_ships_with_the_manifest_of_these_weights(card):
     folder = paths.derived() / card.name
-    assert {path.stem for path in folder.glob("*.parquet")} == set(derived.VERSIONS)
-    for name, version in derived.VERSIONS.items():
+    assert {path.stem for path in folder.glob("*.parquet")} == set(DERIVED)
+    for name, version in DERIVED.items():
         manifest = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         assert manifest["content"] == artifacts.content_hash(shipped(card, name))
         ingredients = manifest["ingredients"]
@@ -154,7 +158,7 @@ def test_every_shipped_table_is_the_one_that_is_asked_for_now(keys):
     found = keys(model)
     assert set(found["status"]) == {"shipped"}, found.loc[found["status"] != "shipped", ["model", "table", "reason"]]
     names = found.loc[found["model"] == model.name, "table"]
-    assert set(names) == set(derived.VERSIONS) and len(found) == len(names) + 2  # composition
+    assert set(names) == set(DERIVED) and len(found) == len(names) + 2  # composition
     for name in names:
         one, other = (
             json.loads((paths.derived() / models.card(alias).name / f"{name}.json").read_text())["ingredients"]
@@ -162,6 +166,17 @@ def test_every_shipped_table_is_the_one_that_is_asked_for_now(keys):
         )
         different = {part for part in one if one[part] != other[part]}
         assert different - ({"rows"} if name.startswith("rescue-") else set()) == {"model", "weights"}
+
+
+def test_the_shipped_scores_of_unirep_are_of_its_weights_and_name_their_licence():
+    card = models.card("unirep_1900")
+    assert {path.stem for path in (paths.derived() / card.name).glob("*.parquet")} == set(CHAINS)
+    for name in CHAINS:
+        manifest = json.loads((paths.derived() / card.name / f"{name}.json").read_text(encoding="utf-8"))
+        ingredients = manifest["ingredients"]
+        assert (ingredients["weights"], ingredients["version"]) == (card.sha256, derived.VERSIONS[name])
+        assert ingredients["parameters"]["dtype"] == "float32"
+        assert manifest["licence"] == "of the weights: CC BY-NC 4.0"
 
 
 def test_it_knows_more_than_residue_frequencies_of_families_it_never_read(card):
@@ -194,7 +209,8 @@ def test_the_card_holds_every_test(facts):
         "localisation",
     }
     strategies = found["test"][found["test"].str.startswith("variant effects")].str.split(", ").str[1]
-    assert set(strategies) == {name.replace("-", " ") for name in effects.STRATEGIES if name != "comasked"}
+    defined = set(base.strategies(["log-probabilities"])) - {"comasked"}
+    assert set(strategies) == {name.replace("-", " ") for name in defined}
 
 
 def test_the_cards_were_given_the_same_tests():
