@@ -233,8 +233,9 @@ def contact_precision(
     -------
     DataFrame
         One row a test protein, in the order asked: id, length, n_residues (L, those that count), n_pairs, n_contacts
-        (int64), and shares (float64; NaN where a range has no pair): background, p_at_l, p_at_l2, p_at_l5 (L / 2, L / 5
-        best pairs), separation_only_p_at_l and _p_at_l5 (long range); p_at_l_ and background_ with medium and short.
+        (int64), and shares (float64; NaN where a range has no pair): background, p_at_l, p_at_l2, p_at_l5 (L, L / 2 and
+        L / 5 best pairs), separation_only_p_at_l, separation_only_p_at_l5 (long range); p_at_l_medium, p_at_l_short,
+        background_medium, background_short.
     """
     known = structures_of(structures)
     train_ids = list(train_ids)
